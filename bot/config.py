@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -23,13 +24,16 @@ from pydantic_settings import SettingsError as UnreadableSetting
 from bot.errors import SettingsError
 from bot.providers.base import ProviderSettings
 from bot.setting_values import (
+    NAMED_MODELS,
     Credential,
     DatabaseAddress,
     Globs,
+    Names,
     RedisAddress,
     SlackAddress,
     WebAddress,
     lower,
+    own_default_model,
     upper,
 )
 
@@ -125,6 +129,10 @@ class Settings(BaseSettings):
         None,
         description="a local Ollama; unset: used when one is found running at `http://localhost:11434`",
     )
+    openrouter_models: Names = Field((), description=NAMED_MODELS)
+    venice_models: Names = Field((), description=NAMED_MODELS)
+    openai_models: Names = Field((), description=NAMED_MODELS)
+    ollama_models: Names = Field((), description=NAMED_MODELS)
     bobbin_default_model: str | None = Field(None, description="the model preselected in the menu")
     bobbin_title_model: str | None = Field(
         None, description="the model that writes titles; unset: the chat's own"
@@ -251,7 +259,12 @@ class Settings(BaseSettings):
 
     def providers(self) -> tuple[ProviderSettings, ...]:
         """The providers that are configured, in the order of the model menu."""
-        return (*self._hosted(), *self._own_servers())
+        configured = (*self._hosted(), *self._own_servers())
+        default = own_default_model(self.bobbin_default_model, [each.name for each in configured])
+        return tuple(
+            replace(each, models=getattr(self, f"{each.name}_models") or default(each.name))
+            for each in configured
+        )
 
     def local_ollama(self) -> ProviderSettings | None:
         """The Ollama that may run at its usual address; None when OLLAMA_BASE_URL is set."""

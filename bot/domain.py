@@ -190,6 +190,16 @@ class Chat:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A page that an answer rests on, as the model's provider names it. Stored as JSON: see `SharedFile`."""
+
+    url: str
+    """An https address."""
+    title: str
+    """One line; the host's name where the provider gives none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a chat. Messages are ordered by `number` (1, 2, 3 …)."""
 
@@ -213,6 +223,8 @@ class Message:
     """Shared files whose content is in neither `text` nor `images`: not downloaded yet, or not readable."""
     error: str | None = None
     """For a failed answer: the `code` of the `ProviderError`."""
+    sources: tuple[Source, ...] = ()
+    """For an answer: the pages that it rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,16 +308,6 @@ class Done:
 
     reason: str = "stop"
     """`stop`, `length` (it reached its token limit), or the provider's own word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A page that an answer rests on, as the model's provider names it."""
-
-    url: str
-    """An https address."""
-    title: str
-    """One line; the host's name where the provider gives none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -60,4 +61,24 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 SlackAddress = Annotated[str, AfterValidator(_slack_address)]
 DatabaseAddress = Annotated[SecretStr, _secret_address("sqlite", "postgresql", "postgres")]
 RedisAddress = Annotated[SecretStr, _secret_address("redis", "rediss", "unix")]
-Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
+NAMED_MODELS = (
+    "what is offered if the provider's server has no list of models (`/models`): names, separated by commas or spaces; "
+    "unset: `BOBBIN_DEFAULT_MODEL`"
+)
+"""What each `…_MODELS` means."""
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
+Globs = Names
+
+
+def own_default_model(
+    model: str | None, providers: Sequence[str]
+) -> Callable[[str], tuple[str, ...]]:
+    """The part of BOBBIN_DEFAULT_MODEL that concerns each of these providers: `provider:name`, or a name of any."""
+    owner, colon, name = (model or "").partition(":")
+
+    def of(provider: str) -> tuple[str, ...]:
+        if colon and owner in providers:
+            return (name,) if owner == provider else ()
+        return (model,) if model else ()
+
+    return of

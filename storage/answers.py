@@ -48,7 +48,14 @@ from storage.queries import (
     STORE_RESULT,
     UPDATE_CHAT,
 )
-from storage.rows import parts_to_json, result_row, select_answers, to_answer, to_result
+from storage.rows import (
+    parts_to_json,
+    result_row,
+    select_answers,
+    sources_to_json,
+    to_answer,
+    to_result,
+)
 from storage.tables import (
     IS_HELD,
     IS_OPEN,
@@ -137,7 +144,12 @@ class Answers:
             if chat_id is None:
                 return False
             await update_message(
-                connection, answer_id, text=result.text, error=result.error, status=result.status
+                connection,
+                answer_id,
+                text=result.text,
+                error=result.error,
+                status=result.status,
+                sources=sources_to_json(result.sources),
             )
             await connection.execute(UPDATE_CHAT, {"chat": chat_id, "updated_at": utc_now()})
             await add_chores(connection, answer_id, then or {})

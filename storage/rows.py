@@ -19,6 +19,7 @@ from bot.domain import (
     PromptFacts,
     Role,
     SharedFile,
+    Source,
     Status,
     Thread,
     TitleBy,
@@ -85,14 +86,14 @@ def to_message(
         omitted_images=omitted,
         files=files_from_json(row.files),
         error=row.error,
+        sources=sources_from_json(row.sources),
     )
 
 
 def select_answers() -> Select[Any]:
     """Answers joined with their messages, as `to_answer` and `to_result` expect them."""
-    return select(answers, messages.c.text, messages.c.error, messages.c.status).join(
-        messages, messages.c.id == answers.c.message_id
-    )
+    shown = (messages.c.text, messages.c.error, messages.c.status, messages.c.sources)
+    return select(answers, *shown).join(messages, messages.c.id == answers.c.message_id)
 
 
 def to_answer(row: Row[Any]) -> Answer:
@@ -135,6 +136,7 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
         seconds=row.seconds,
         truncated=row.cut,
         prompt=PromptFacts(row.estimated_tokens or 0, row.summarised or 0, row.omitted or 0),
+        sources=sources_from_json(row.sources),
     )
 
 
@@ -181,6 +183,14 @@ def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> li
 
 def to_image(row: Row[Any]) -> Image:
     return Image(name=row.name, mime=row.mime, data=row.data)
+
+
+def sources_from_json(text: str | None) -> tuple[Source, ...]:
+    return tuple(Source(**each) for each in json.loads(text)) if text else ()
+
+
+def sources_to_json(sources: tuple[Source, ...]) -> str | None:
+    return json.dumps([asdict(source) for source in sources]) if sources else None
 
 
 def files_from_json(text: str | None) -> tuple[SharedFile, ...]:

@@ -10,7 +10,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic.alias_generators import to_camel
 
 from bot.chats.api_service import ApiMessage
@@ -114,12 +121,27 @@ def chat_fields(chat: Chat) -> dict[str, Any]:
     }
 
 
+class SourceLink(BaseModel):
+    """A page that an answer rests on."""
+
+    title: str
+    url: str = Field(description="An https address.")
+
+
 class MessageFields(BaseModel):
     id: Identifier
     role: RoleName
     content: str
     status: StatusName
     created_at: Time
+    sources: list[SourceLink] = Field(
+        [], description="Of an answer that names any: at most ten, in order."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_empty_sources(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return fields if self.sources else {k: v for k, v in fields.items() if k != "sources"}
 
 
 def message_fields(message: Message) -> dict[str, Any]:
@@ -130,6 +152,7 @@ def message_fields(message: Message) -> dict[str, Any]:
         "content": message.text,
         "status": message.status.value,
         "created_at": format_time(message.created_at),
+        "sources": [SourceLink(title=each.title, url=each.url) for each in message.sources],
     }
 
 

@@ -7,13 +7,13 @@ long as the chat has none.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from bot.answers.after_work import DONE, ChoreJob, ChoreResult, Outcome
 from bot.answers.events import EventPublisher
+from bot.chats.title_text import clean_title
 from bot.domain import Chat, Chore, Message, ModelRef, Role, StreamEvent, TitleBy
 from bot.errors import ModelNotAllowed, ProviderError
 from bot.observability import get_logger
@@ -29,19 +29,10 @@ TITLE_INSTRUCTION = (
     "Reply with the title alone: one line, in the language of the message, without quotes or a full stop at its end."
 )
 TITLE_REQUEST = "Now write the title of this conversation."
-MIN_WORDS = 2
-MAX_WORDS = 8
-MAX_CHARACTERS = 80
 EXCERPT_LENGTH = 2_000
 """Characters of the question, and of the answer, that the model reads: enough for a title, and cheap."""
 MAX_REPLY_LENGTH = 1_000
 """Characters of the model's reply that are waited for: the title is in its first line."""
-_PREFIX = re.compile(r"^\s*(?:#+\s*)?title\s*[:：-]\s*", re.IGNORECASE)
-_QUOTES = "\"'“”‘’«»`*_ \t"
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{2}"
-)
-"""Two characters of a script without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
 class Models(Protocol):
@@ -149,18 +140,3 @@ class Titles:
 
 def _first(history: list[Message], role: Role) -> str:
     return next((message.text for message in history if message.role is role), "")
-
-
-def clean_title(text: str) -> str:
-    """The title in a model's reply: two to eight words of its first line, without quotes, "Title:" and full stop.
-
-    Empty for a single word, which is no title.
-    """
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    line = _PREFIX.sub("", line.replace("**", "")).strip(_QUOTES).rstrip(".。").strip(_QUOTES)
-    line = re.sub(r"<[!@#]([^>|]*)(?:\|([^>]*))?>", lambda m: m[2] or m[1], line)
-    words = line.split()
-    if len(words) < MIN_WORDS and not _UNSPACED.search(line):
-        return ""
-    kept = " ".join(words[:MAX_WORDS])
-    return kept if len(kept) <= MAX_CHARACTERS else kept[: MAX_CHARACTERS - 1].rstrip() + "…"

@@ -37,6 +37,8 @@ class ProviderSettings:
     """Up to, and without, `/chat/completions`; for Ollama the server's root. A query (`?version=1`) belongs to it."""
     api_key: str | None = field(default=None, repr=False)
     default_model: str | None = None
+    models: tuple[str, ...] = ()
+    """What is offered if the server has no list of its own."""
     kind: ProviderKind = "openai"
     optional: bool = False
     """Not configured by the operator: used when it is found running, and not reported when it is not."""

@@ -12,7 +12,16 @@ from typing import Any, cast
 import httpx
 
 from bot.domain import ModelInfo, Role, StreamEvent
-from bot.errors import InvalidResponse, ModelTimeout, StreamInterrupted, Unreachable, WrongAddress
+from bot.errors import (
+    InvalidResponse,
+    ModelGone,
+    ModelTimeout,
+    ProviderError,
+    RequestRefused,
+    StreamInterrupted,
+    Unreachable,
+    WrongAddress,
+)
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
 from bot.providers.errors import error_from_response, redact
@@ -48,6 +57,10 @@ _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
 """Paths that need a valid key, for providers whose list of models does not."""
 
 
+_NO_LIST = (WrongAddress, ModelGone, RequestRefused, InvalidResponse)
+"""How servers say that they have no list of models."""
+
+
 class OpenAICompatible:
     """One provider of models."""
 
@@ -81,14 +94,24 @@ class OpenAICompatible:
         """Models whose answers begin with reasoning that no mark opens, because their prompt's template opens it."""
 
     async def models(self) -> Sequence[ModelInfo]:
-        """Its models, read from the server now; its default model if it has no list. Raises ProviderError."""
+        """Its models, read from the server now; if it has no list, those of the settings. Raises ProviderError."""
         try:
-            payload = await self._get(self._url("/models"))
-        except WrongAddress:
-            if not self.default_model:
+            listed = parse_models(await self._get(self._url("/models")), self._settings)
+        except _NO_LIST as error:
+            if not (named := self._named_models(error)):
                 raise
-            payload = {"data": [{"id": self.default_model}]}
-        return parse_models(payload, self._settings)
+            return named
+        return listed or self._named_models(None)
+
+    def _named_models(self, error: ProviderError | None) -> tuple[ModelInfo, ...]:
+        """What the settings name: the operator knows better than a name's look whether it can chat.
+
+        The provider's own default counts only where there is certainly no list.
+        """
+        names = self._settings.models
+        if not names and self.default_model and isinstance(error, WrongAddress):
+            names = (self.default_model,)
+        return parse_models([{"id": name, "type": "chat"} for name in names], self._settings)
 
     async def ping(self) -> int:
         """Checks the key, and counts the models that the server offers now. Raises ProviderError."""

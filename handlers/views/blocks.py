@@ -211,10 +211,35 @@ def answer_footer(
     """
     if result.status is Status.FAILED:
         return _failure(answer, result, model)
-    facts: list[Block] = [context(_facts(result, model, left))]
+    facts: list[Block] = [*_sources(result), context(_facts(result, model, left))]
     if result.status is Status.STOPPED:
         return [*facts, _answer_actions(answer, _retry(answer))]
     return [*facts, _feedback(answer.id)] if rich else facts
+
+
+def _sources(result: AnswerResult) -> list[Block]:
+    """The answer's sources as numbered links, in as many blocks as they need."""
+    lines = [
+        strings.SOURCE.format(
+            number=number, url=_url_in_link(source.url), title=_link_text(source.title)
+        )
+        for number, source in enumerate(result.sources, 1)
+    ]
+    groups: list[str] = []
+    for line in (line for line in lines if len(line) <= MAX_CONTEXT_LENGTH):
+        if groups and len(groups[-1]) + 1 + len(line) <= MAX_CONTEXT_LENGTH:
+            groups[-1] += f"\n{line}"
+        else:
+            groups.append(line)
+    return [context(group) for group in groups]
+
+
+def _url_in_link(url: str) -> str:
+    return mrkdwn_escape(url.replace("|", "%7C").replace("<", "%3C").replace(">", "%3E"))
+
+
+def _link_text(title: str) -> str:
+    return mrkdwn_escape(plain(title, 150)).replace("|", "¦") or "–"
 
 
 def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:

@@ -52,7 +52,7 @@ FIELDS = {
         "messageCount",
         "lastMessageId",
     },
-    "OneMessage": {"id", "role", "content", "status", "createdAt"},
+    "OneMessage": {"id", "role", "content", "status", "createdAt", "sources"},
     "Answered": {"userMessage", "assistantMessage", "rateLimitReached", "conversationTitle"},
     "Conversations": {"conversations", "nextCursor"},
     "History": {"conversation", "messages"},

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.chats.titles import MAX_CHARACTERS, clean_title
+from bot.chats.title_text import MAX_CHARACTERS, clean_title
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,31 @@ from bot.chats.titles import MAX_CHARACTERS, clean_title
         ("**Title:** “Sky and Colour”\n\nI hope you like it!", "Sky and Colour"),
         ("# title - `Sky and Colour`", "Sky and Colour"),
         ("\n\n  Sky   and\tColour  ", "Sky and Colour"),
+        ("# Sky and Colour", "Sky and Colour"),
+        ("### **Sky and Colour** ###".rstrip(" #"), "Sky and Colour"),
+        ("1. Sky and Colour\n2. Why it is Blue", "Sky and Colour"),
+        ("1) Sky and Colour", "Sky and Colour"),
+        ("- Sky and Colour", "Sky and Colour"),
+        ("> *Sky and Colour*", "Sky and Colour"),
+        ("Option 1: Sky and Colour", "Sky and Colour"),
+        ('{"title": "Sky and Colour"}', "Sky and Colour"),
+        ('```json\n{"lang": "en", "title": "Sky and Colour."}\n```', "Sky and Colour"),
+        ('["Sky and Colour", "Blue"]', "Sky and Colour"),
+        ("```\nSky and Colour\n```", "Sky and Colour"),
+        ("Here is a title:\n\nSky and Colour", "Sky and Colour"),
+        ("Here's a short title for your conversation: “Sky and Colour”", "Sky and Colour"),
+        ("Sure! Here is the title:\n**Sky and Colour**", "Sky and Colour"),
+        ("Certainly!\n\nTitle: Sky and Colour", "Sky and Colour"),
+        ("The title of this conversation is: Sky and Colour", "Sky and Colour"),
+        ("Suggested title: 1. Sky and Colour (3 words)", "Sky and Colour"),
+        ("<title>Sky and Colour</title>", "Sky and Colour"),
+        ("[Sky and Colour](https://a.example)", "Sky and Colour"),
+        ("Titel: Himmel und Farbe", "Himmel und Farbe"),
+        ("标题：天空的颜色", "天空的颜色"),
+        ("C# and .NET", "C# and .NET"),
+        ("The Title Fight: Ali and Frazier", "The Title Fight: Ali and Frazier"),
+        ("3 Ways to Cook Rice", "3 Ways to Cook Rice"),
+        ("Sure Signs of Spring", "Sure Signs of Spring"),
         (
             "one two three four five six seven eight nine ten",
             "one two three four five six seven eight",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -132,3 +133,23 @@ async def test_reasoning_that_was_taken_for_the_answer_is_taken_back(
         later = world.answers(thread)[1]
         assert [state for state in later.states_for("U0ALICE") if "So." in str(state)] == []
         assert shown(later) == "Hi you."
+
+
+async def test_sources_stand_under_the_answer_and_are_kept(worlds: WorldFactory) -> None:
+    """As numbered links, which can neither ping nor break out; the answer of the API has them too."""
+    named = [
+        {"url": "https://a.example/x?a=1&b=<2>|3", "title": "A <!channel> | page"},
+        {"url": "http://insecure.example"},
+        {"url": "https://b.example"},
+    ]
+    sent = streaming(delta("Hi.", annotations=named), STOP, DONE)
+    async with scripted_world(worlds, sent) as (world, _):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        (message,) = world.answers(thread)
+        first, second = below(message).splitlines()[:2]
+        assert first.startswith("1. <https://a.example/x?a=1&amp;b=%3C2%3E%7C3|A ")
+        assert "<!channel>" not in first
+        assert second == "2. <https://b.example|b.example>"
+        stored = json.loads(world.messages(thread)[1]["sources"])
+        assert [source["url"] for source in stored] == [named[0]["url"], named[2]["url"]]

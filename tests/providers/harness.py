@@ -32,8 +32,11 @@ class ProviderHarness:
         silence: float = 20.0,
         connecting: float = 10.0,
         timing: Timing = Timing(),
+        models: tuple[str, ...] = (),
     ) -> OpenAICompatible:
-        settings = ProviderSettings("any", "Any", url, api_key=KEY, default_model="m", kind=kind)
+        settings = ProviderSettings(
+            "any", "Any", url, api_key=KEY, default_model="m", models=models, kind=kind
+        )
         return OpenAICompatible(
             self._client, settings, timeout=silence, connect_timeout=connecting, timing=timing
         )

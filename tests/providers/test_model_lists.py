@@ -82,6 +82,33 @@ async def test_server_without_a_list_offers_its_default_model(harness: ProviderH
         assert [m.ref.name for m in await harness.provider(server.url).models()] == ["m"]
 
 
+NO_LIST: dict[str, Behaviour] = {
+    "not found": responding("", 404),
+    "a page": responding("<html>", 404),
+    "method not allowed": responding({"detail": "Method Not Allowed"}, 405),
+    "bad request": responding({"error": "model is required"}, 400),
+    "another page": responding("<html>"),
+    "other JSON": responding({"hello": "world"}),
+    "empty": responding({"data": []}),
+}
+
+
+@pytest.mark.parametrize("behaviour", NO_LIST.values(), ids=NO_LIST)
+async def test_server_without_a_list_offers_what_the_settings_name(
+    harness: ProviderHarness, behaviour: Behaviour
+) -> None:
+    async with ScriptedServer(behaviour).running() as server:
+        provider = harness.provider(server.url, models=("a/one", "whisper-chat"))
+        assert [m.ref.name for m in await provider.models()] == ["a/one", "whisper-chat"]
+        assert await provider.ping() == 2
+
+
+async def test_a_servers_own_list_counts_more_than_the_settings(harness: ProviderHarness) -> None:
+    async with ScriptedServer(responding({"data": [{"id": "own"}]})).running() as server:
+        provider = harness.provider(server.url, models=("a/one",))
+        assert [m.ref.name for m in await provider.models()] == ["own"]
+
+
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
     [

@@ -1,0 +1,92 @@
+"""Takes a title out of a model's reply, whatever the model has written around it. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+MIN_WORDS = 2
+MAX_WORDS = 8
+MAX_CHARACTERS = 80
+_QUOTES = "\"'“”‘’„‚«»‹›「」『』`*_~ \t"
+_FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_JSON = re.compile(r"[{\[].*[}\]]", re.DOTALL)
+_TAGS = re.compile(
+    r"</?(?:title|h[1-6]|b|i|strong|em|p|answer|response|output)\b[^>]*>", re.IGNORECASE
+)
+_LINE_MARK = re.compile(
+    r"(?:#{1,6}|>+|[-*•–+]|\(?\d{1,2}[.):]|option \d+\s*[:.])(?:\s+|$)", re.IGNORECASE
+)
+_POLITE = re.compile(
+    r"(?:sure(?: thing)?|certainly|of course|okay|ok|absolutely|great|alright|understood|yes)[,.!:]+(?:\s+|$)",
+    re.IGNORECASE,
+)
+_TITLE_WORD = "(?:titles?|titel|t[ií]tulo|titre|titolo|название|заголовок|标题|標題|タイトル|제목)"
+_INTRODUCTION = re.compile(
+    r"(?:here(?:['’]s| is| are)\b[^:：]{0,100}"
+    r"|(?:(?:the|an?|my|your|one|suggested|possible|proposed|short|concise|brief|generated|chat|conversation|final"
+    rf"|good)\s+){{0,5}}{_TITLE_WORD}"
+    r"(?:\s+(?:for|of)\s+(?:this|the|our|your)\s+(?:conversation|chat|discussion|exchange))?"
+    r"(?:\s+(?:is|could be|would be|might be))?\s*)[:：\-–]\s*",
+    re.IGNORECASE,
+)
+_WORD_COUNT = re.compile(r"\s*\(\d+ words?\)\s*$", re.IGNORECASE)
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_CONTROL_SEQUENCE = re.compile(r"<[!@#]([^>|]*)(?:\|([^>]*))?>")
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{2}"
+)
+"""Two characters of a script without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+
+
+def clean_title(reply: str) -> str:
+    """The title in a model's reply: two to eight words, without marks, quotes, introductions and full stop.
+
+    Empty for a single word, which is no title.
+    """
+    fenced = _FENCED.search(reply)
+    text = fenced[1] if fenced and fenced[1].strip() else reply
+    text = _title_in_json(text) or _TAGS.sub("", text)
+    title = next((clean for line in text.splitlines() if (clean := _clean_line(line))), "")
+    words = title.split()
+    if len(words) < MIN_WORDS and not _UNSPACED.search(title):
+        return ""
+    kept = " ".join(words[:MAX_WORDS])
+    return kept if len(kept) <= MAX_CHARACTERS else kept[: MAX_CHARACTERS - 1].rstrip() + "…"
+
+
+def _clean_line(line: str) -> str:
+    """What a line has of a title; empty for an introduction."""
+    line = line.replace("**", "").replace("__", "")
+    before = None
+    while before != line:
+        before = line
+        line = line.strip()
+        for mark in (_LINE_MARK, _POLITE, _INTRODUCTION):
+            found = mark.match(line)
+            line = line[found.end() :] if found else line
+        line = _WORD_COUNT.sub("", line).strip(_QUOTES).rstrip(".。")
+    line = _LINK.sub(r"\1", line)
+    return _CONTROL_SEQUENCE.sub(lambda found: found[2] or found[1], line).strip(_QUOTES)
+
+
+def _title_in_json(text: str) -> str:
+    """The title in a reply of JSON; empty where there is none."""
+    found = _JSON.search(text)
+    try:
+        return _first_text(json.loads(found[0])) if found else ""
+    except ValueError:
+        return ""
+
+
+def _first_text(value: Any) -> str:
+    """The text under `title`, else the first text of all."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        titled = [value[name] for name in value if name.lower() in ("title", "name")]
+        value = [*titled, *value.values()]
+    if isinstance(value, list):
+        return next((text for each in value if (text := _first_text(each))), "")
+    return ""
