@@ -147,7 +147,7 @@ async def test_the_dialog_reports_that_the_chat_is_full(worlds: WorldFactory) ->
         await open_on_message(world, world.answers(thread)[0])
 
         assert await world.slack.views.submit("alice", text_only("More?")) == {
-            "bobbin.text": strings.LIMIT_REACHED
+            "bobbin.text": strings.CHAT_FULL.format(count=2)
         }
         assert posted_questions(world) == []
 

@@ -80,7 +80,7 @@ def _refused(result: Reconciliation, world: World, question: Question, full: boo
     notices = [
         w
         for w in world.slack.workspace.ephemerals(question.by, question.channel)
-        if w.text == strings.LIMIT_REACHED
+        if w.text.startswith(strings.CHAT_FULL.partition("{")[0])
     ]
     if full and notices:
         result.outcomes["refused: limit"] += 1
