@@ -77,7 +77,7 @@ async def open_resources(
     database = Database.open(settings.database(), timing=timing)
     stack.push_async_callback(database.close)
     await database.migrate(DATABASE_START_TIMEOUT)
-    coordination, shared_limits = await _coordination(stack, settings)
+    coordination, shared_limits = await _coordination(stack, settings, timing)
     providers = await Providers.open(
         await _providers(settings, demo),
         timeout=settings.bobbin_model_timeout,
@@ -119,11 +119,11 @@ async def open_resources(
 
 
 async def _coordination(
-    stack: AsyncExitStack, settings: Settings
+    stack: AsyncExitStack, settings: Settings, timing: Timing
 ) -> tuple[Coordination, SharedRateLimiter | None]:
     """Within this process; with REDIS_URL between replicas, which then share Slack's rate limits too."""
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
-    coordination = await open_coordination(redis or "memory://")
+    coordination = await open_coordination(redis or "memory://", timing)
     stack.push_async_callback(coordination.close)
     if redis is None:
         return coordination, None

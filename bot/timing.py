@@ -118,6 +118,8 @@ class Timing:
     # Database (storage)
     forget_interval: float = 600.0
     """Between two deletions of rows that say what was done once, and that count no more."""
+    redis_timeout: float = 1.0
+    """For one command of Redis; tokens and events are worthless later."""
     idle_transaction_timeout: float = 10.0
     """PostgreSQL ends a transaction that does nothing for this long."""
     database_connect_timeout: float = 5.0

@@ -44,6 +44,7 @@ _GIVING_UP = (
     "http_header_timeout",
     "http_body_gap_timeout",
     "token_recheck_interval",
+    "redis_timeout",
     "idle_transaction_timeout",
     "overdue",
     "database_connect_timeout",

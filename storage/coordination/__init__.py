@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bot.errors import SettingsError
+from bot.timing import Timing
 from storage.coordination.base import BucketResult, Coordination, SlowSubscriber, TopicEvent
 from storage.coordination.memory import MemoryCoordination
 
 __all__ = ["BucketResult", "Coordination", "SlowSubscriber", "TopicEvent", "open_coordination"]
 
 
-async def open_coordination(url: str) -> Coordination:
+async def open_coordination(url: str, timing: Timing = Timing()) -> Coordination:
     """Accept `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be reachable yet; `ping` checks.
 
     Raises SettingsError when the URL cannot be used.
@@ -20,7 +21,7 @@ async def open_coordination(url: str) -> Coordination:
     if scheme in ("redis", "rediss", "unix"):
         from storage.coordination.redis import RedisCoordination
 
-        return RedisCoordination(url)
+        return RedisCoordination(url, timing.redis_timeout)
     raise SettingsError(
         "REDIS_URL must begin with redis:// or rediss://, such as redis://localhost:6379/0"
     )

@@ -28,8 +28,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_COMMAND_TIMEOUT = 1.0
-"""Seconds for a single command; tokens and events are worthless later."""
 _RECONNECT_INTERVAL = 0.5
 """Seconds between attempts to reach a lost Redis."""
 _PROBE_INTERVAL = 1.0
@@ -48,18 +46,18 @@ _KEEPALIVE_OPTIONS = {  # a peer that vanished silently is noticed after half a 
 _CONNECTION_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 
 
-def _connect(url: str) -> Redis:
+def _connect(url: str, timeout: float) -> Redis:
     of_tcp = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE_OPTIONS}
     return Redis.from_pool(
         BlockingConnectionPool.from_url(
             url,
             max_connections=20,
-            timeout=_COMMAND_TIMEOUT,
+            timeout=timeout,
             decode_responses=True,
             # None, and `asyncio.timeout` around each use: before Python 3.12 the client's own timeout may swallow a
             # cancellation, and the listener may receive nothing for hours without any error.
             socket_timeout=None,
-            socket_connect_timeout=_COMMAND_TIMEOUT,
+            socket_connect_timeout=timeout,
             **({} if url.startswith("unix:") else of_tcp),
             # No retries: what is late is worthless, and RedisCoordination reconnects by itself.
             retry=Retry(NoBackoff(), 0),
@@ -73,9 +71,10 @@ class RedisCoordination:
     Events of its own process reach its subscribers without Redis.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, command_timeout: float) -> None:
+        self._timeout = command_timeout
         try:
-            self._redis = _connect(url)
+            self._redis = _connect(url, command_timeout)
         except ValueError as error:
             raise SettingsError(
                 f"REDIS_URL cannot be used ({error}): write redis://host:6379/0"
@@ -136,11 +135,11 @@ class RedisCoordination:
         if fresh and self._pubsub is not None:
             async with self._changing:
                 with suppress(*_CONNECTION_ERRORS):
-                    async with asyncio.timeout(_COMMAND_TIMEOUT):
+                    async with asyncio.timeout(self._timeout):
                         await self._pubsub.subscribe(*fresh)
         if not self._is_lost():
             with suppress(asyncio.TimeoutError):
-                async with asyncio.timeout(_COMMAND_TIMEOUT):
+                async with asyncio.timeout(self._timeout):
                     await asyncio.gather(*(event.wait() for event in waiting))
 
     async def _unsubscribe_from(self, topics: list[str]) -> None:
@@ -151,14 +150,14 @@ class RedisCoordination:
                 self._confirmed.pop(topic, None)
             if unused and self._pubsub is not None:
                 with suppress(*_CONNECTION_ERRORS):
-                    async with asyncio.timeout(_COMMAND_TIMEOUT):
+                    async with asyncio.timeout(self._timeout):
                         await self._pubsub.unsubscribe(*(self._prefix + topic for topic in unused))
 
     async def _listen(self) -> None:
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
-                    async with asyncio.timeout(_COMMAND_TIMEOUT):
+                    async with asyncio.timeout(self._timeout):
                         topics = ("", self._probe_topic, *self._hub.topics)
                         await pubsub.subscribe(*(self._prefix + topic for topic in topics))
                         self._pubsub = pubsub
@@ -215,7 +214,7 @@ class RedisCoordination:
         batch = [self._outbox.popleft() for _ in range(min(_PUBLISH_BATCH_SIZE, len(self._outbox)))]
         try:
             async with (
-                asyncio.timeout(_COMMAND_TIMEOUT),
+                asyncio.timeout(self._timeout),
                 self._redis.pipeline(transaction=False) as pipeline,
             ):
                 for topic, text in batch:
@@ -258,7 +257,7 @@ class RedisCoordination:
     async def close(self) -> None:
         if not self._is_lost():
             with suppress(asyncio.TimeoutError):
-                async with asyncio.timeout(_COMMAND_TIMEOUT):
+                async with asyncio.timeout(self._timeout):
                     while self._outbox:
                         await self._send_batch()
         for task in self._tasks:
@@ -271,7 +270,7 @@ class RedisCoordination:
         if self._reason is not None:
             raise StorageError(self._reason)
         try:
-            async with asyncio.timeout(_COMMAND_TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 return await request()
         except _CONNECTION_ERRORS as error:
             self._mark_lost(error)
@@ -292,7 +291,7 @@ class RedisCoordination:
 
     async def _probe(self) -> None:
         """Raises unless Redis runs scripts, and delivers to the listener what is published."""
-        async with asyncio.timeout(_COMMAND_TIMEOUT):
+        async with asyncio.timeout(self._timeout):
             self._heard.clear()
             await self._redis.eval(ACQUIRE, 1, f"{self._prefix}budget:alive", "1000", "1000")
             await self._redis.publish(self._prefix + self._probe_topic, "")
@@ -302,13 +301,13 @@ class RedisCoordination:
         async with self._changing:
             if self._pubsub is not None:
                 with suppress(*_CONNECTION_ERRORS):
-                    async with asyncio.timeout(_COMMAND_TIMEOUT):
+                    async with asyncio.timeout(self._timeout):
                         await self._pubsub.ping()
 
     async def _discard_idle_connections(self) -> None:
         """They may be as mute as the one that failed."""
         with suppress(*_CONNECTION_ERRORS):
-            async with asyncio.timeout(_COMMAND_TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     def _is_lost(self) -> bool:

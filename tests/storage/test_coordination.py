@@ -11,7 +11,7 @@ import pytest
 from bot.errors import SettingsError, StorageError
 from storage.coordination import Coordination, SlowSubscriber, TopicEvent, open_coordination
 from storage.coordination.memory import MemoryBucket
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.services import RedisServer
 
 Opener = Callable[[], Awaitable[Coordination]]
@@ -25,7 +25,7 @@ async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
 
     async def another() -> Coordination:
         if request.param == "redis" or not opened:
-            opened.append(await open_coordination(url))
+            opened.append(await open_coordination(url, patient_timing()))
         return opened[-1]
 
     yield another
