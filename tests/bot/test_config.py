@@ -379,3 +379,21 @@ def test_the_default_database_is_in_the_users_data_folder(
     assert settings.database().endswith("bobbin/bobbin.sqlite3")
     assert settings.data_file("sandbox.sqlite3").parts[-2:] == ("bobbin", "sandbox.sqlite3")
     assert load(DATABASE_URL="postgresql://u:p@h/d").database() == "postgresql://u:p@h/d"
+
+
+@pytest.mark.parametrize(
+    ("variables", "openai", "venice"),
+    [
+        ({}, (), ()),
+        ({"OPENAI_MODELS": "a/one, b:two c"}, ("a/one", "b:two", "c"), ()),
+        ({"BOBBIN_DEFAULT_MODEL": "llama3:8b"}, ("llama3:8b",), ("llama3:8b",)),
+        ({"BOBBIN_DEFAULT_MODEL": "openai:llama3:8b"}, ("llama3:8b",), ()),
+        ({"BOBBIN_DEFAULT_MODEL": "d", "OPENAI_MODELS": "one"}, ("one",), ("d",)),
+    ],
+)
+def test_the_settings_name_the_models_of_servers_without_a_list(
+    load: Load, variables: dict[str, str], openai: tuple[str, ...], venice: tuple[str, ...]
+) -> None:
+    keys = {"OPENAI_API_KEY": "sk-0123456789", "VENICE_API_KEY": "v-0123456789"}
+    models = {each.name: each.models for each in load(**keys, **variables).providers()}
+    assert (models["openai"], models["venice"]) == (openai, venice)
