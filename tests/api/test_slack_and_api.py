@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox.state.records import Message
-from tests.api.conftest import Api, token_for
+from tests.api.conftest import Api, WorldFactory, client, token_for
+from tests.deadlines import patient_timing
 from tests.handlers.world import World, shown
 
 
@@ -67,6 +68,28 @@ async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_poste
 
     assert len(messages_through_api(world, thread)) == 1
     assert "api_message_not_posted" not in world.log.getvalue()
+
+
+async def test_an_api_message_is_answered_although_it_cannot_be_shown(
+    worlds: WorldFactory,
+) -> None:
+    """The program gets its answer, and Slack shows it, while the post of the question hangs."""
+    async with worlds(timing=patient_timing(question_timeout=0.2)) as world:
+        world.leave_unfinished()
+        token = await token_for(world)
+        thread = await world.start("first, in slack")
+        await world.answered(thread, 1)
+        await world.idle()
+        fault = world.slack.faults.add("chat.postMessage", "hang", times=-1, seconds=3600.0)
+        text = " ".join(f"Word{n}." for n in range(40))
+        world.say(text, rate=40)  # so that it is streamed, not posted
+        async with client(world, token) as http:
+            api = Api(http, token)
+            said = await api.say((await chat_of(api))["id"], "second, by a program")
+        assert said["assistantMessage"]["content"] == text
+        assert (await world.answered(thread, 2))[-1] == text
+        assert fault.hits
+        world.slack.faults.clear()
 
 
 async def test_an_api_message_notifies_no_one(world: World, api: Api) -> None:

@@ -27,6 +27,7 @@ from bot.domain import (
     StreamEvent,
     TextDelta,
 )
+from bot.errors import StorageError
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
 from bot.tasks import Tasks
@@ -231,6 +232,23 @@ async def test_lapsed_answer_is_counted_as_taken_over(migrated_url: str) -> None
             for replica in (silent, other)
         ]
         assert sum(taken_over) == 1
+
+
+async def test_failing_statement_before_the_model_is_asked_is_repeated(migrated_url: str) -> None:
+    """Neither the lease nor another attempt is lost to it."""
+    failures = [StorageError("away"), StorageError("away")]
+
+    async def unlucky(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
+        if failures:
+            raise failures.pop()
+        return NullSink()
+
+    async with replicas(migrated_url, sinks=unlucky) as (one, other):
+        chat_id = await start(one)
+        second = await one.say(chat_id, "second")
+        answer = await ended(other, second)
+        first = await other.answers.get((await one.chats.messages(chat_id))[1].id)
+    assert [(each.status, each.attempt) for each in (first, answer)] == [(Status.DONE, 1)] * 2
 
 
 class OneMessageSink(NullSink):
