@@ -67,5 +67,6 @@ def exchange_body(exchange: Exchange) -> dict[str, Any]:
 
 
 def failure_sentence(api: ApiService, exchange: Exchange) -> str:
-    """Why the model failed, in a sentence that says what to do."""
-    return strings.failure(exchange.answer.error, api.models.label(exchange.chat.model))
+    """Why the model failed, in a sentence that says what to do, and the provider's own reason."""
+    detail = exchange.result.detail if exchange.result else None
+    return strings.failure(exchange.answer.error, api.models.label(exchange.chat.model), detail)
