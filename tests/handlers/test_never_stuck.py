@@ -296,8 +296,9 @@ async def test_a_new_channel_id_keeps_the_chats_already_stored_under_it(world: W
     thread = await world.start("The old place.")
     await world.answered(thread)
     await world.idle()
-    copy = "INSERT INTO chats SELECT 'copy', team, 'C0SHARED', thread, owner, title, title_by, provider, model, 0, "
-    await world.execute(copy + "header_ts, context, created_at, updated_at FROM chats")
+    kept = "team, thread, owner, title, title_by, provider, model, message_count, created_at, updated_at"
+    copy = f"INSERT INTO chats (id, channel, {kept}) SELECT 'copy', 'C0SHARED', {kept} FROM chats"
+    await world.execute(copy)
     event = {
         "type": "channel_id_changed",
         "old_channel_id": "C0GENERAL",

@@ -65,6 +65,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
         if len(asked) > 1:
             raise asyncio.CancelledError
 
+    database = Database.open("sqlite://")
     async with Sandbox(limits=Limits.off()) as sandbox, new_session() as session:
         client = new_web_client(sandbox.bot_token, sandbox.api_url, session)
         slack = SlackClient(
@@ -74,7 +75,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
             dispatcher=CallDispatcher(),
             metrics=Metrics(),
             session=session,
-            once=Once(Database.open("sqlite://")),
+            once=Once(database),
         )
         with pytest.raises(OutcomeUnknown):
             await slack.fenced(until_lost).call(
@@ -83,6 +84,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
         assert asked == [0, 1]
         await slack.call("chat.postMessage", channel="C0GENERAL", text="In time.")
         assert [call.args["text"] for call in sandbox.calls_of("chat.postMessage")] == ["In time."]
+    await database.close()
 
 
 @pytest.mark.parametrize(
