@@ -225,9 +225,10 @@ def _refusal(text: str) -> Fault | None:
     if status:
         code = int(status.group(1))
         headers = {"Retry-After": "2"} if code == 429 else {}
-        return Fault(
-            "http", status=code, headers=headers, message=f"You asked me to fail with {code}."
-        )
+        # As servers say it: a bare 404 would mean that the address is wrong.
+        gone = "The model does not exist. " if code == 404 else ""
+        message = f"{gone}You asked me to fail with {code}."
+        return Fault("http", status=code, headers=headers, message=message)
     return next((fault for pattern, fault in _REFUSALS if re.search(pattern, text)), None)
 
 
