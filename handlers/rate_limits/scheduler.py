@@ -246,7 +246,7 @@ class WriteScheduler:
             at = max(write.waiting_since + SCARCE_POST_DELAY, spare)
             return NextCall(POST, min(at, held_until))
         method = UPDATE if write.reuses_message else POST
-        opens_at = write.waiting_since + (0.0 if write.reuses_message else limits.delay)
+        opens_at = write.waiting_since + (0.0 if write.reuses_message else limits.delay(opened))
         held_until = max(held_until, opens_at, self._next_edit_refilled_at(now))
         if limits.room <= opened and now < held_until:
             opens_at = now + RECHECK_INTERVAL

@@ -10,7 +10,7 @@ opened early by the posts that can be spared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -35,6 +35,9 @@ REFILL_CREDIT = 1.0
 """Seconds of refill that are counted on, besides the tokens that are there, to end the answers opened as edits."""
 FIRST_WRITE_RATIO = 0.8
 """How long the first words of many edited answers wait, as a share of the write interval that they will then have."""
+FIRST_WRITE_RATIOS = ((0.0, 0.22), (0.65, 0.52), (1.0, 1.0))
+"""The same where one process knows all of them: up to which share of the answers, and their ratio. One comes soon and
+uses edits that would run over; most come at half the interval; the rest, later, cost no edit that those need."""
 SCARCE_POST_QUEUE = 2.0
 """Posts are scarce in a channel whose hidden answers would need this many seconds for their posts, the burst spent."""
 END_DELAY_RATIO = 2.0
@@ -50,14 +53,19 @@ def write_interval(bucket: TokenBucket, now: float, sharers: int, reserve: float
     return max(MIN_WRITE_INTERVAL, sharers / (free / BURST_SPREAD + bucket.per_second))
 
 
+def first_write_ratio(share: float) -> float:
+    """The share of the write interval that first words wait, when this share of the edited answers is opened."""
+    return next((ratio for most, ratio in FIRST_WRITE_RATIOS if share <= most), 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class OpeningLimits:
     """How hidden answers may be opened as edited messages at one moment."""
 
     room: float
     """How many more answers the edits can carry to their end."""
-    delay: float
-    """Seconds that first words wait."""
+    delay: Callable[[int], float]
+    """Seconds that first words wait in an answer that is opened after so many others at this moment."""
     scarce: Mapping[str, float]
     """For each channel in which posts are scarce: how many answers may be opened there to spare posts."""
 
@@ -158,19 +166,25 @@ class Workload:
         starts = self._bucket(START).tokens(self.now)
         return self._with_peers(max(0, int(min(len(self._unopened) - starts, self._edit_room()))))
 
-    def _first_write_delay(self) -> float:
+    def _first_write_delay(self) -> Callable[[int], float]:
         """Seconds that first words wait, so that few edits are spread evenly, unless posts are scarcer."""
         coming = max(1, self._coming())
-        sharers = self._sharers(Visibility.EDITED) + coming
-        interval = write_interval(self._bucket(UPDATE), self.now, sharers)
+        edited = self._sharers(Visibility.EDITED)
+        interval = write_interval(self._bucket(UPDATE), self.now, edited + coming)
         posts = [
             self._bucket(POST, channel) for channel in {write.channel for write in self._unopened}
         ]
         if interval <= 1.0 or not posts:
-            return 0.0
+            return lambda _: 0.0
         queue = max(0.0, coming - sum(bucket.tokens(self.now) for bucket in posts))
         queue_seconds = queue / sum(bucket.per_second for bucket in posts)
-        return max(0.0, FIRST_WRITE_RATIO * interval - queue_seconds)
+
+        def delay(opened: int) -> float:
+            share = (edited + opened) / (edited + coming)
+            ratio = first_write_ratio(share) if self.peers == 1 else FIRST_WRITE_RATIO
+            return max(0.0, ratio * interval - queue_seconds)
+
+        return delay
 
     def _sharers(self, visibility: Visibility) -> int:
         return self._with_peers(self._users[visibility])

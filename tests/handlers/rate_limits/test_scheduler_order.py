@@ -13,11 +13,21 @@ from handlers.rate_limits.scheduler import (
     SCARCE_POST_DELAY,
     WriteScheduler,
 )
-from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE, Rate
+from handlers.rate_limits.token_bucket import (
+    APPEND,
+    POST,
+    RATES,
+    START,
+    STOP,
+    UPDATE,
+    Rate,
+    TokenBuckets,
+)
 from handlers.rate_limits.urgency import LONGEST_WAIT, MAX_PASSED_OVER, Urgency
 from handlers.rate_limits.workload import (
-    FIRST_WRITE_RATIO,
     MIN_WRITE_INTERVAL,
+    Workload,
+    first_write_ratio,
     write_interval,
 )
 
@@ -102,6 +112,7 @@ def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> Non
         {UPDATE: Rate(0.1, 1), POST: Rate(100.0, 100), START: Rate(0.0001, 1)}
     )
     scheduler.bucket(UPDATE, "", 0.0).take(0.0)
+    scheduler.peers = 2  # else the first would be opened before
     held = [answer(scheduler, f"C{number}", may_stream=False) for number in range(3)]
     every = 1.0 / scheduler.bucket(UPDATE, "", 0.0).per_second
     opened: list[float] = []
@@ -162,17 +173,23 @@ def test_an_answer_that_waits_for_a_spared_post_is_opened_after_the_maximum_hold
 
 
 def test_first_words_of_many_edited_answers_wait_a_share_of_their_write_interval() -> None:
-    """Whoever looks then finds them ready, and need not look before."""
+    """One comes soon, most at half the interval, the rest later; whoever looks when told finds them ready."""
     scheduler = WriteScheduler(
         {UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)}
     )
+    scheduler.bucket(START, "", 0.0).take(0.0)
     crowd = [answer(scheduler, f"C{number}", may_stream=False) for number in range(9)]
-    due = FIRST_WRITE_RATIO * write_interval(
-        scheduler.bucket(UPDATE, "", 0.0), 0.0, 8
-    )  # the one start that is there is counted on for one of them
-    assert scheduler.wake_at(0.0) == pytest.approx(due)
-    assert scheduler.grants(due - 0.01) == []
-    assert {who for who, _ in scheduler.grants(due + 0.01)} == set(crowd)
+    interval = write_interval(scheduler.bucket(UPDATE, "", 0.0), 0.0, len(crowd))
+    delay = (
+        Workload(crowd, TokenBuckets({**RATES, START: Rate(0.0001, 0)}), 1, 0.0)
+        .opening_limits()
+        .delay
+    )
+    assert [delay(number) for number in range(9)] == pytest.approx(
+        [first_write_ratio(number / 9) * interval for number in range(9)]
+    )
+    assert scheduler.grants(delay(0) - 0.01) == []
+    assert scheduler.grants(delay(0) + 0.01) == [(crowd[0], POST)]
 
 
 def test_answers_without_text_count_as_sharers() -> None:
