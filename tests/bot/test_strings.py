@@ -12,10 +12,10 @@ import pytest
 from bot import strings
 
 ROOT = Path(__file__).parents[2]
-FOR_OPERATORS = {"diagnostics.py", "oauth.py"}
-"""Their texts are for operators, who read them in a terminal or in a browser while they install the app."""
+FOR_OPERATORS = {ROOT / "handlers" / "client" / "diagnostics.py", ROOT / "handlers" / "transport"}
+"""Their texts are for operators, who read them in a terminal, in a log or in a browser while they install the app."""
 MODULES = sorted(
-    path for path in (ROOT / "handlers").rglob("*.py") if path.name not in FOR_OPERATORS
+    path for path in (ROOT / "handlers").rglob("*.py") if not FOR_OPERATORS & {path, path.parent}
 )
 PHRASE = re.compile(r"[A-Za-z]{2,}[ ,] ?[a-z]{2,}| (ago|tokens?|messages?)$")
 

@@ -1,0 +1,231 @@
+"""The parts of the bot that write in Slack, made from the resources, the repositories and the use cases."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from bot.chats.attachments.loader import AttachmentLoader
+from bot.chats.long_chats import LongChats
+from bot.chats.models import ModelChoice
+from bot.chats.prompt import PromptBuilder
+from bot.chats.summarizer import Summarizer
+from bot.chats.titles import Titles
+from bot.config import LongChatsMode, Settings
+from bot.resources import Resources
+from bot.use_cases import Repositories, UseCases
+from handlers.answers.after_work import SlackAfterWork
+from handlers.client.files import SlackFiles
+from handlers.client.user_names import UserNames
+from handlers.listeners.context import ListenerContext
+from handlers.live_views.channel_membership import ChannelMembership
+from handlers.live_views.chat_lists import ChatLists
+from handlers.live_views.home_tabs import HomeTabs
+from handlers.threads.api_echo import ApiEcho
+from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.continuations import ContinuationThreads
+from handlers.threads.dialog_chats import DialogChats
+from handlers.threads.file_notices import FileNotices
+from handlers.threads.model_menu import ModelMenus
+from handlers.threads.queued_reaction import QueuedReactions
+from handlers.threads.thread_context import ThreadContextReader
+from handlers.threads.thread_messages import ThreadMessages
+
+
+@dataclass(frozen=True)
+class AnswerParts:
+    """What the engine needs to write answers in Slack, and the listeners share with it."""
+
+    models: ModelChoice
+    titles: Titles
+    names: UserNames
+    queued_reactions: QueuedReactions
+    file_notices: FileNotices
+    summarizer: Summarizer
+
+
+@dataclass(frozen=True)
+class ThreadParts:
+    """What the bot writes in Slack threads besides answers."""
+
+    menus: ModelMenus
+    headers: ChatHeaders
+    dialog_chats: DialogChats
+    continuations: ContinuationThreads
+
+
+def answer_parts(
+    settings: Settings, resources: Resources, repositories: Repositories
+) -> AnswerParts:
+    models = ModelChoice(
+        catalogue=resources.providers.catalogue,
+        people=repositories.people,
+        default=settings.bobbin_default_model,
+    )
+    titles = Titles(
+        chats=repositories.chats,
+        models=resources.providers,
+        publisher=resources.publisher,
+        model=partial(models.configured, settings.bobbin_title_model),
+        timing=resources.timing,
+    )
+    return AnswerParts(
+        models=models,
+        titles=titles,
+        names=UserNames(
+            repositories.people, resources.workspaces, resources.tasks, resources.timing
+        ),
+        queued_reactions=QueuedReactions(repositories.answers, resources.tasks),
+        file_notices=FileNotices(models, resources.workspaces, resources.tasks),
+        summarizer=Summarizer(
+            repositories.summaries,
+            repositories.once,
+            resources.providers,
+            resources.tasks,
+            resources.timing,
+        ),
+    )
+
+
+def prompts(
+    settings: Settings, resources: Resources, repositories: Repositories, parts: AnswerParts
+) -> PromptBuilder:
+    attachments = AttachmentLoader(
+        chats=repositories.chats,
+        models=parts.models,
+        source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
+        notify=parts.file_notices.notify,
+    )
+    return PromptBuilder(
+        chats=repositories.chats,
+        system_prompt=settings.bobbin_system_prompt,
+        names=parts.names,
+        attachments=attachments,
+        long_chats=LongChats(
+            models=parts.models,
+            answers=repositories.answers,
+            summarizer=parts.summarizer,
+            summarise=settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
+        ),
+    )
+
+
+def slack_after_work(
+    resources: Resources, repositories: Repositories, parts: AnswerParts, threads: ThreadParts
+) -> SlackAfterWork:
+    return SlackAfterWork(
+        workspaces=resources.workspaces,
+        answers=repositories.answers,
+        chats=repositories.chats,
+        chores=repositories.chores,
+        api_echo=ApiEcho(repositories.chats, parts.names),
+        queued_reactions=parts.queued_reactions,
+        headers=threads.headers,
+    )
+
+
+def thread_parts(
+    resources: Resources, repositories: Repositories, parts: AnswerParts, use_cases: UseCases
+) -> ThreadParts:
+    messages = ThreadMessages(resources.workspaces, use_cases.lifecycle)
+    contexts = ThreadContextReader(use_cases.lifecycle, parts.names, resources.timing)
+    headers = ChatHeaders(
+        service=use_cases.service,
+        requests=repositories.requests,
+        chats=repositories.chats,
+        continuations=use_cases.continuations,
+        models=parts.models,
+        workspaces=resources.workspaces,
+        messages=messages,
+        timing=resources.timing,
+    )
+    menus = ModelMenus(
+        service=use_cases.service,
+        requests=use_cases.requests,
+        lifecycle=use_cases.lifecycle,
+        chat_requests=repositories.requests,
+        models=parts.models,
+        names=parts.names,
+        messages=messages,
+        headers=headers,
+        contexts=contexts,
+        queued_reactions=parts.queued_reactions,
+        timing=resources.timing,
+    )
+    dialog_chats = DialogChats(
+        requests=use_cases.requests,
+        lifecycle=use_cases.lifecycle,
+        chat_requests=repositories.requests,
+        chats=repositories.chats,
+        models=parts.models,
+        workspaces=resources.workspaces,
+        menus=menus,
+        contexts=contexts,
+        names=parts.names,
+        tasks=resources.tasks,
+        timing=resources.timing,
+    )
+    continuations = ContinuationThreads(
+        service=use_cases.continuations,
+        headers=headers,
+        chats=repositories.chats,
+        workspaces=resources.workspaces,
+        once=repositories.once,
+        tasks=resources.tasks,
+        timing=resources.timing,
+    )
+    return ThreadParts(
+        menus=menus, headers=headers, dialog_chats=dialog_chats, continuations=continuations
+    )
+
+
+async def listener_context(
+    stack: AsyncExitStack,
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    use_cases: UseCases,
+    threads: ThreadParts,
+) -> ListenerContext:
+    membership = ChannelMembership(use_cases.service, resources.tasks)
+    home_tabs = HomeTabs(
+        chats=repositories.chats,
+        people=repositories.people,
+        models=parts.models,
+        workspaces=resources.workspaces,
+        feed=use_cases.feed,
+        membership=membership,
+    )
+    chat_lists = ChatLists(
+        chats=repositories.chats,
+        models=parts.models,
+        workspaces=resources.workspaces,
+        feed=use_cases.feed,
+        membership=membership,
+        coordination=resources.coordination,
+        timing=resources.timing,
+    )
+    await stack.enter_async_context(home_tabs.running())
+    await stack.enter_async_context(chat_lists.running())
+    return ListenerContext(
+        service=use_cases.service,
+        requests=use_cases.requests,
+        api_tokens=use_cases.api_tokens,
+        models=parts.models,
+        chats=repositories.chats,
+        once=repositories.once,
+        workspaces=resources.workspaces,
+        names=parts.names,
+        menus=threads.menus,
+        headers=threads.headers,
+        dialog_chats=threads.dialog_chats,
+        continue_service=use_cases.continuations,
+        continuations=threads.continuations,
+        queued_reactions=parts.queued_reactions,
+        file_notices=parts.file_notices,
+        home_tabs=home_tabs,
+        chat_lists=chat_lists,
+        membership=membership,
+        tasks=resources.tasks,
+    )
