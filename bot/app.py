@@ -122,7 +122,7 @@ async def build(
         # Closed before the recovery, which renews the leases of answers that are still being written.
         stack.push_async_callback(engine.drain, settings.bobbin_grace)
         resources.tasks.repeat(
-            repositories.once.forget_old,
+            repositories.claims.forget_old,
             resources.timing.forget_interval,
             jitter=0.5,
             name="forgetting what is done",

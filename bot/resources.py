@@ -22,12 +22,12 @@ from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, Sla
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import Rate
 from handlers.transport.oauth import InstallPages, OAuthClient
+from storage.action_claims import ActionClaims
 from storage.coordination import Coordination, open_coordination
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installations
-from storage.models import ModelsWithoutSystemRole
-from storage.once import Once
+from storage.models_without_system_role import ModelsWithoutSystemRole
 
 log = get_logger(__name__)
 
@@ -91,7 +91,7 @@ async def open_resources(
         client=lambda token: new_web_client(token, settings.slack_api_url, session),
         session=session,
         metrics=metrics,
-        once=Once(database),
+        claims=ActionClaims(database),
         shared_limits=shared_limits,
         timing=timing,
         rates=rates,

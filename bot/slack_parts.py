@@ -80,7 +80,7 @@ def answer_parts(
         file_notices=FileNotices(models, resources.workspaces, resources.tasks),
         summarizer=Summarizer(
             repositories.summaries,
-            repositories.once,
+            repositories.claims,
             resources.providers,
             resources.tasks,
             resources.timing,
@@ -171,7 +171,7 @@ def thread_parts(
         headers=headers,
         chats=repositories.chats,
         workspaces=resources.workspaces,
-        once=repositories.once,
+        claims=repositories.claims,
         tasks=resources.tasks,
         timing=resources.timing,
     )
@@ -214,7 +214,7 @@ async def listener_context(
         api_tokens=use_cases.api_tokens,
         models=parts.models,
         chats=repositories.chats,
-        once=repositories.once,
+        claims=repositories.claims,
         workspaces=resources.workspaces,
         names=parts.names,
         menus=threads.menus,

@@ -15,13 +15,13 @@ from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.config import Settings
 from bot.resources import Resources
+from storage.action_claims import ActionClaims
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.chores import Chores
 from storage.continuations import Continuations
 from storage.engine.database import Database
-from storage.once import Once
 from storage.people import People
 from storage.summaries import Summaries
 from storage.tokens import Tokens
@@ -37,7 +37,7 @@ class Repositories:
     requests: ChatRequests
     people: People
     tokens: Tokens
-    once: Once
+    claims: ActionClaims
     summaries: Summaries
     continuations: Continuations
 
@@ -63,7 +63,7 @@ def open_repositories(database: Database) -> Repositories:
         requests=ChatRequests(database),
         people=People(database),
         tokens=Tokens(database),
-        once=Once(database),
+        claims=ActionClaims(database),
         summaries=Summaries(database),
         continuations=Continuations(database),
     )

@@ -35,8 +35,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, AnswerResult, Chore, MessageRef, ModelRef, Status, User
 from bot.errors import ChatNotFound, ProviderError
+from storage.answer_lifecycle import begin_again, claim_answer, update_message, update_owned
 from storage.chores import add_chores
-from storage.claims import begin_again, claim_answer, update_message, update_owned
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
 from storage.queries import (

@@ -307,7 +307,7 @@ done_once = Table(
     Column("kept_until", UtcTime, nullable=False),
     Index("ix_done_once_kept_until", "kept_until"),
 )
-"""What some replica has done, or is at, so that no other does it too (see `storage.once`)."""
+"""What some replica has done, or is at, so that no other does it too (see `storage.action_claims`)."""
 
 models_without_system_role = Table(
     "models_without_system_role",

@@ -15,7 +15,7 @@ from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.model_search import fair_shares
 from bot.tasks import Tasks
 from bot.timing import Timing
-from storage.once import Once
+from storage.action_claims import ActionClaims
 from storage.summaries import Summaries, Summary
 
 log = get_logger(__name__)
@@ -48,13 +48,13 @@ class Summarizer:
     def __init__(
         self,
         summaries: Summaries,
-        once: Once,
+        claims: ActionClaims,
         models: Models,
         tasks: Tasks,
         timing: Timing = Timing(),
     ) -> None:
         self._summaries = summaries
-        self._once = once
+        self._claims = claims
         self._models = models
         self._tasks = tasks
         self._timing = timing
@@ -85,7 +85,7 @@ class Summarizer:
         key = (chat_id, since)
         if key not in self._writing:
             seconds = self._timing.longest_summary + CLAIM_MARGIN
-            if not await self._once.claim(CLAIM, chat_id, str(since), seconds=seconds):
+            if not await self._claims.claim(CLAIM, chat_id, str(since), seconds=seconds):
                 return None
             length = MAX_TRANSCRIPT_LENGTH if room is None else int(room * BYTES_PER_TOKEN)
             work = self._write(chat_id, model, turns, length, since, through)
@@ -109,7 +109,7 @@ class Summarizer:
             text, usage = await self._ask(model, turns, length)
             if text:
                 await self._summaries.store(chat_id, Summary(since, through, text), usage)
-                await self._once.release(CLAIM, chat_id, str(since))
+                await self._claims.release(CLAIM, chat_id, str(since))
         except (ProviderError, StorageError) as error:
             log.info("summary_failed", chat=chat_id, reason=type(error).__name__)
 

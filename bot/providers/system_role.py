@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 
 class ModelMemory(Protocol):
-    """A set of models that outlives the process; implemented by `storage.models`."""
+    """A set of models that outlives the process; implemented by `storage.models_without_system_role`."""
 
     def __contains__(self, model: ModelRef) -> bool: ...
 

@@ -34,7 +34,7 @@ from handlers.client.errors import (
 from handlers.client.fencing import BeforeSend, fenced
 from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
 from handlers.rate_limits.urgency import Urgency
-from storage.once import Once
+from storage.action_claims import ActionClaims
 
 log = get_logger(__name__)
 
@@ -72,7 +72,7 @@ class SlackClient:
         dispatcher: CallDispatcher,
         metrics: Metrics,
         session: aiohttp.ClientSession,
-        once: Once,
+        claims: ActionClaims,
         timing: Timing = Timing(),
         bot_id: str | None = None,
         url: str = "https://slack.com/",
@@ -80,7 +80,7 @@ class SlackClient:
         self._client = client
         self._metrics = metrics
         self._session = session
-        self._once = once
+        self._claims = claims
         self._no_streaming: dict[str, float] = {}
         """When native streaming was refused, by channel; "" means the whole workspace."""
         self._unavailable_methods: dict[str, float] = {}
@@ -240,9 +240,9 @@ class SlackClient:
         While the database is away the answer is True: being told twice is better than never.
         """
         try:
-            return await self._once.claim(self.team, *what, seconds=within)
+            return await self._claims.claim(self.team, *what, seconds=within)
         except StorageError as error:
-            log.warning("once_unknown", reason=str(error))
+            log.warning("claim_unknown", reason=str(error))
             return True
 
     def download(

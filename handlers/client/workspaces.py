@@ -26,9 +26,9 @@ from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import RATES, Rate
+from storage.action_claims import ActionClaims
 from storage.coordination import Coordination
 from storage.installations import Installation, Installations
-from storage.once import Once
 
 log = get_logger(__name__)
 
@@ -69,7 +69,7 @@ class SlackClients:
     client: NewClient
     session: aiohttp.ClientSession
     metrics: Metrics
-    once: Once
+    claims: ActionClaims
     shared_limits: SharedRateLimiter | None = None
     timing: Timing = Timing()
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
@@ -100,7 +100,7 @@ class SlackClients:
                 else None,
             ),
             metrics=self.metrics,
-            once=self.once,
+            claims=self.claims,
             timing=self.timing,
             session=self.session,
         )

@@ -29,7 +29,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                 text = strings.CHATS_HELP.format(command=command.name)
                 await ack(response_type="ephemeral", text=text)
             case Subcommand.ACCESS | Subcommand.REVOKE | Subcommand.NEW:
-                async with ctx.once.attempt("command", command.trigger) as is_first:
+                async with ctx.claims.attempt("command", command.trigger) as is_first:
                     said = await _act(ctx, slack, command) if is_first else {}
                 await ack(**said)
             case Subcommand.SEARCH:

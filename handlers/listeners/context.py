@@ -31,8 +31,8 @@ from handlers.threads.model_menu import ModelMenus
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.views import payloads
 from handlers.views.payloads import BlockAction, Reader
+from storage.action_claims import ActionClaims
 from storage.chats import Chats
-from storage.once import Once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class ListenerContext:
     models: ModelChoice
     chats: Chats
     """To be read only; every write is a use case."""
-    once: Once
+    claims: ActionClaims
     """What was handled, or is being handled, by any replica."""
     workspaces: WorkspaceResolver
     names: UserNames

@@ -17,9 +17,9 @@ from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.chat_header import ChatHeaders
 from handlers.views import blocks
+from storage.action_claims import ActionClaims
 from storage.chats import Chats
 from storage.continuations import Continuation
-from storage.once import Once
 
 log = get_logger(__name__)
 
@@ -39,7 +39,7 @@ class ContinuationThreads:
         headers: ChatHeaders,
         chats: Chats,
         workspaces: WorkspaceResolver,
-        once: Once,
+        claims: ActionClaims,
         tasks: Tasks,
         timing: Timing,
     ) -> None:
@@ -47,7 +47,7 @@ class ContinuationThreads:
         self._headers = headers
         self._chats = chats
         self._workspaces = workspaces
-        self._once = once
+        self._claims = claims
         self._tasks = tasks
         self._timing = timing
 
@@ -64,7 +64,7 @@ class ContinuationThreads:
     async def _open(self, continuation: Continuation, *, look_first: bool = False) -> None:
         chat = continuation.chat
         seconds = self._timing.longest_summary + CLAIM_MARGIN
-        if not await self._once.claim(CLAIM, chat.id, seconds=seconds):
+        if not await self._claims.claim(CLAIM, chat.id, seconds=seconds):
             return
         try:
             slack = await self._workspaces.client_for(chat.team)
@@ -76,7 +76,7 @@ class ContinuationThreads:
             log.warning("continuation_delayed", chat=chat.id, reason=type(error).__name__)
         finally:
             with suppress(StorageError):  # then the claim lapses by itself
-                await self._once.release(CLAIM, chat.id)
+                await self._claims.release(CLAIM, chat.id)
 
     async def _post(self, slack: SlackClient, continuation: Continuation, look_first: bool) -> None:
         chat = await self._service.summarised(await self._chats.get(continuation.chat.id))

@@ -23,7 +23,7 @@ from bot.observability import get_logger, log_context
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
 from handlers.listeners.context import ListenerContext
-from storage.once import Once
+from storage.action_claims import ActionClaims
 
 log = get_logger(__name__)
 
@@ -46,7 +46,7 @@ def build_app(
 
     with _environment_hidden():
         app = SharedApp(
-            ctx.once,
+            ctx.claims,
             name="bobbin",  # without a name Bolt reads the source of each calling function to find one
             client=AsyncWebClient(
                 base_url=api_url, retry_handlers=[]
@@ -94,9 +94,9 @@ class SharedApp(AsyncApp):
     the app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
     """
 
-    def __init__(self, once: Once, **options: Any) -> None:
+    def __init__(self, claims: ActionClaims, **options: Any) -> None:
         super().__init__(**options)
-        self._once = once
+        self._claims = claims
         self._began_at: list[float] = []
         """When the requests began that are not acknowledged yet, by the monotonic clock, oldest first."""
 
@@ -137,10 +137,10 @@ class SharedApp(AsyncApp):
         if envelope is None:
             return await super().async_dispatch(req)
         try:
-            if not await self._once.claim("envelope", envelope):
+            if not await self._claims.claim("envelope", envelope):
                 return BoltResponse(status=200)
         except StorageError as error:
-            log.warning("once_unknown", reason=str(error))
+            log.warning("claim_unknown", reason=str(error))
             return await super().async_dispatch(req)
         return await self._dispatch_claimed(req, envelope)
 
@@ -152,7 +152,7 @@ class SharedApp(AsyncApp):
             return response
         finally:
             with suppress(StorageError):  # then the claim lapses by itself
-                await (self._once.keep if handled else self._once.release)("envelope", envelope)
+                await (self._claims.keep if handled else self._claims.release)("envelope", envelope)
 
 
 def _envelope_id(body: dict[str, Any]) -> str | None:

@@ -26,8 +26,8 @@ from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import SingleWorkspace
 from handlers.rate_limits.dispatcher import CallDispatcher
+from storage.action_claims import ActionClaims
 from storage.engine.database import Database
-from storage.once import Once
 
 HELD = HeldBytes(WorkspaceMemory(limit=10_000_000_000))
 """Of a workspace that may hold all that the tests download."""
@@ -97,7 +97,7 @@ async def source(slack: Server) -> AsyncIterator[SlackFiles]:
     database = Database.open("sqlite://")
     async with new_session() as session:
         client = new_web_client(TOKEN, f"{slack.url}/api/", session)
-        only = workspace(client, session, Once(database))
+        only = workspace(client, session, ActionClaims(database))
         yield SlackFiles(only, f"{slack.url}/api/", timing)
     await database.close()
 
@@ -111,7 +111,9 @@ class OnlyTeam(SingleWorkspace):
         return self.only
 
 
-def workspace(client: AsyncWebClient, session: aiohttp.ClientSession, once: Once) -> OnlyTeam:
+def workspace(
+    client: AsyncWebClient, session: aiohttp.ClientSession, claims: ActionClaims
+) -> OnlyTeam:
     only = SlackClient(
         client,
         team="T1",
@@ -119,7 +121,7 @@ def workspace(client: AsyncWebClient, session: aiohttp.ClientSession, once: Once
         dispatcher=CallDispatcher(),
         metrics=Metrics(),
         session=session,
-        once=once,
+        claims=claims,
     )
     return OnlyTeam(only, TOKEN)
 

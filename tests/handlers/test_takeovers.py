@@ -14,8 +14,8 @@ from handlers.client.errors import OutcomeUnknown
 from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
+from storage.action_claims import ActionClaims
 from storage.engine.database import Database
-from storage.once import Once
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, elements
@@ -75,7 +75,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
             dispatcher=CallDispatcher(),
             metrics=Metrics(),
             session=session,
-            once=Once(database),
+            claims=ActionClaims(database),
         )
         with pytest.raises(OutcomeUnknown):
             await slack.fenced(until_lost).call(

@@ -16,8 +16,8 @@ from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import SlackClients
 from handlers.rate_limits.token_bucket import POST, RATES, UPDATE, Rate
+from storage.action_claims import ActionClaims
 from storage.engine.database import Database
-from storage.once import Once
 from tests.deadlines import WAIT_TIMEOUT
 
 SCARCE = {**RATES, UPDATE: Rate(0.001, 1), POST: Rate(0.001, 1)}
@@ -33,7 +33,7 @@ async def workspace(scarce: bool = False) -> AsyncIterator[tuple[Sandbox, SlackC
             client=partial(new_web_client, api_url=slack.api_url, session=session),
             session=session,
             metrics=Metrics(),
-            once=Once(database),
+            claims=ActionClaims(database),
             rates=SCARCE if scarce else RATES,
         )
         yield slack, await clients.from_token(slack.bot_token)

@@ -1,4 +1,4 @@
-"""What is learned about models while they are used, so that a new process need not learn it again."""
+"""The models that refuse a system message, remembered so that a new process need not learn it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of an answer's life, inside a transaction of the caller: claiming it, changing it, beginning it again."""
+"""Claiming an answer, changing it, beginning it again: the statements run inside a transaction of the caller."""
 
 from __future__ import annotations
 

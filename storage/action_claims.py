@@ -1,10 +1,12 @@
-"""What is done once, whichever replica comes to it first: handling a press, telling a user something.
+"""The claims on actions that only one replica may take: handling a press, telling a user something once.
 
-A row says that it was done, or that a process is at it, and until when that counts:
+A row of `done_once` says that an action was done, or that a process is doing it, and until when the row counts:
 
-    nobody ──claim──▶ claimed for a moment ──keep──▶ done, for a day
-       ▲                      │
-       └──release, or the process ended and the moment has passed
+    unclaimed ──claim──▶ claimed, for seconds ──keep──▶ done, for a day
+        ▲                      │
+        └──────────────────────┘ release, or the claim expired because its process ended
+
+Answers and chores have rows of their own and are claimed there (`storage.answer_lifecycle`, `storage.chores`).
 """
 
 from __future__ import annotations
@@ -23,21 +25,21 @@ from storage.queries import dialect_insert
 from storage.tables import done_once
 
 CLAIM_TIMEOUT = 20.0
-"""Seconds after which a claim counts no more, because the process that made it has ended."""
-KEPT = 90_000.0
-"""Seconds for which it is known that something was done: longer than Slack delivers an event again, which is a day."""
+"""Seconds after which a claim expires: the process that made it has ended."""
+DONE_TTL = 90_000.0
+"""Seconds for which a done action is remembered: longer than the day in which Slack may deliver an event again."""
 FORGET_BATCH = 1_000
-"""Rows that are deleted in one transaction."""
+"""Rows deleted in one transaction."""
 
 
-class Once:
-    """The repository of what was done. Every method raises StorageError when the database fails."""
+class ActionClaims:
+    """The repository of claimed and done actions. `what` names an action; every method raises StorageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def claim(self, *what: str, seconds: float = CLAIM_TIMEOUT) -> bool:
-        """Whether the caller is to do it: nobody has done it, nor is at it. The claim lasts for `seconds`."""
+        """Whether the caller got the action: nobody has done it or is doing it. The claim lasts for `seconds`."""
         until = database_time(seconds)
         async with self._database.begin() as connection:
             insert = dialect_insert(connection, done_once)
@@ -53,35 +55,35 @@ class Once:
             return claimed is not None
 
     async def keep(self, *what: str) -> None:
-        """It is done."""
+        """Records that the action is done."""
         async with self._database.begin() as connection:
             await connection.execute(
                 update(done_once)
                 .where(done_once.c.key == _key(what))
-                .values(kept_until=database_time(KEPT))
+                .values(kept_until=database_time(DONE_TTL))
             )
 
     async def release(self, *what: str) -> None:
-        """It is not done: whoever comes next may do it."""
+        """Gives the action back: the next caller may do it."""
         async with self._database.begin() as connection:
             await connection.execute(delete(done_once).where(done_once.c.key == _key(what)))
 
     @asynccontextmanager
     async def attempt(self, *what: str) -> AsyncIterator[bool]:
-        """Claims it while the block runs, which does it if the value is True. If the block raises, it is not done."""
+        """Claims the action for the block, which takes it if the value is True. A block that raises gives it back."""
         claimed = await self.claim(*what)
         try:
             yield claimed
         except BaseException:
             if claimed:
-                with suppress(StorageError):  # then the claim lapses by itself
+                with suppress(StorageError):  # then the claim expires by itself
                     await self.release(*what)
             raise
         if claimed:
             await self.keep(*what)
 
     async def forget_old(self) -> None:
-        """Deletes the rows that count no more, a limited number in one transaction."""
+        """Deletes expired rows, a limited number in one transaction."""
         old = (
             select(done_once.c.key)
             .where(done_once.c.kept_until <= database_time())
@@ -95,5 +97,5 @@ class Once:
 
 
 def _key(what: tuple[str, ...]) -> str:
-    """What was done, as a digest of 64 characters, so that no id is too long."""
+    """The action as a digest of 64 characters, so that no id is too long."""
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()

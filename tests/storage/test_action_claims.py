@@ -1,0 +1,57 @@
+"""Claims on actions: one of many replicas gets each, a dead one does not keep it, and old ones are deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import func, select
+
+import storage.action_claims
+from storage.action_claims import ActionClaims
+from storage.engine.database import Database
+from storage.tables import done_once
+
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def test_one_of_many_replicas_gets_an_action(rivals: list[Database]) -> None:
+    claims = [ActionClaims(database).claim("press", "1") for database in rivals * 4]
+    assert sorted(await asyncio.gather(*claims)) == [*[False] * 11, True]
+
+
+async def test_a_claim_expires_unless_it_is_kept(database: Database) -> None:
+    claims = ActionClaims(database)
+    assert await claims.claim("a", seconds=0.0)
+    assert await claims.claim("a", seconds=0.0)
+    await claims.keep("a")
+    assert not await claims.claim("a")
+
+
+async def test_a_failed_attempt_is_left_to_the_next(database: Database) -> None:
+    claims = ActionClaims(database)
+    with pytest.raises(RuntimeError):
+        await _fail(claims)
+    async with claims.attempt("a") as is_first:
+        assert is_first
+    async with claims.attempt("a") as is_first:
+        assert not is_first
+
+
+async def _fail(claims: ActionClaims) -> None:
+    async with claims.attempt("a") as is_first:
+        assert is_first
+        raise RuntimeError
+
+
+async def test_expired_claims_are_deleted(database: Database) -> None:
+    claims = ActionClaims(database)
+    many = storage.action_claims.FORGET_BATCH + 1
+    rows = [{"key": str(number), "kept_until": _LONG_AGO} for number in range(many)]
+    async with database.begin() as connection:
+        await connection.execute(done_once.insert(), rows)
+    await claims.claim("a")
+    await claims.forget_old()
+    async with database.read() as connection:
+        assert await connection.scalar(select(func.count()).select_from(done_once)) == 1
