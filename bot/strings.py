@@ -82,6 +82,9 @@ def messages_left(count: int) -> str:
     return MESSAGE_LEFT_ONE if count == 1 else MESSAGES_LEFT.format(count=count)
 
 
+PLACE = "<#{channel}>"
+PLACE_DIRECT = "direct messages"
+PLACE_API = "API"
 MESSAGES = "{count} messages"
 MESSAGES_ONE = "1 message"
 AGE_NOW = "just now"

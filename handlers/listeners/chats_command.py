@@ -14,7 +14,7 @@ from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.views import payloads
-from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, refreshable
+from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, as_message
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import SlashCommand, Subcommand
 
@@ -83,5 +83,5 @@ async def _list(ctx: ListenerContext, slack: SlackClient, user: str, words: str)
     return {
         "response_type": "ephemeral",
         "text": strings.CHATS_FALLBACK,
-        "blocks": refreshable(view),
+        "blocks": as_message(view),
     }

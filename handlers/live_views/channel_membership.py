@@ -18,6 +18,7 @@ from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers.client.errors import SlackError
 from handlers.client.web_api import SlackClient
+from handlers.views.blocks import is_direct
 
 log = get_logger(__name__)
 
@@ -55,7 +56,7 @@ class ChannelMembership:
         channels = {
             chat.thread.channel
             for chat in chats
-            if chat.thread and not chat.thread.channel.startswith("D")
+            if chat.thread and not is_direct(chat.thread.channel)
         }
         due = [
             channel

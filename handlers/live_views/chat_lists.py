@@ -27,7 +27,7 @@ from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.threads.direct_messages import tell
-from handlers.views.chat_list import ChatListView, ListQuery, refreshable
+from handlers.views.chat_list import ChatListView, ListQuery, as_message
 from handlers.views.payloads import Reader
 from storage.chats import Chats
 from storage.coordination import Coordination
@@ -130,7 +130,7 @@ class ChatLists:
                 view.response_url,
                 replace_original=True,
                 text=strings.CHATS_FALLBACK,
-                blocks=refreshable(found),
+                blocks=as_message(found),
             )
         except StorageError as error:
             log.info("chat_list_not_shown", reason=type(error).__name__)

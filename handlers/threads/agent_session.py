@@ -13,6 +13,7 @@ from bot import strings
 from bot.domain import Thread
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain
+from handlers.views.blocks import is_direct
 
 SET_SESSION_STATUS = "agents.sessions.setStatus"
 RENAME_SESSION = "agents.sessions.rename"
@@ -105,14 +106,6 @@ async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> 
 def session_title(title: str) -> str:
     """The title in the form that fits an agent session."""
     return plain(title, MAX_TITLE_CHARS)
-
-
-def is_direct(channel: str) -> bool:
-    """Whether the channel is a direct message between one person and the bot.
-
-    Only their ids begin with D; those of group direct messages don't.
-    """
-    return channel.startswith("D")
 
 
 async def suggest_prompts(slack: SlackClient, channel: str) -> None:

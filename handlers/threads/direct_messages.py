@@ -12,8 +12,7 @@ from bot.domain import Thread
 from bot.observability import get_logger
 from handlers.client.errors import SlackError
 from handlers.client.web_api import SlackClient
-from handlers.threads.agent_session import is_direct
-from handlers.views.blocks import Block
+from handlers.views.blocks import Block, is_direct
 from handlers.views.payloads import Reader
 
 log = get_logger(__name__)
@@ -84,7 +83,7 @@ def why_elsewhere(channel: str, code: str) -> str:
     """The beginning of a sentence: why a chat that was to start in this channel is elsewhere."""
     reasons = strings.OTHER_PLACE_REASONS
     reason = _reason(code) if _reason(code) in reasons else ""
-    return reasons["direct" if channel.startswith("D") else reason].format(channel=channel)
+    return reasons["direct" if is_direct(channel) else reason].format(channel=channel)
 
 
 def _reason(code: str) -> str:

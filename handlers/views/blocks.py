@@ -34,6 +34,14 @@ MAX_VALUE_LENGTH = 2_000
 """Characters of a button's value."""
 
 
+def is_direct(channel: str) -> bool:
+    """Whether the channel is a direct message: between one person and the bot, or between two others.
+
+    Only their ids begin with D; those of group direct messages don't.
+    """
+    return channel.startswith("D")
+
+
 def markdown(text: str) -> list[Block]:
     return [{"type": "markdown", "text": text}]
 

@@ -11,7 +11,15 @@ from typing import Any
 from bot import strings
 from bot.domain import Chat
 from handlers.markdown.plain_text import mrkdwn_escape, plain
-from handlers.views.blocks import Block, button, context, plain_text, section
+from handlers.views.blocks import (
+    NEW_CHAT_ACTION,
+    Block,
+    button,
+    context,
+    is_direct,
+    plain_text,
+    section,
+)
 
 CHATS_PAGE_ACTION = "chats_page"
 """Action id of the list's paging buttons, each followed by a point and a number."""
@@ -68,7 +76,7 @@ class ChatListView:
 
 
 def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
-    """One chat: its title as a link, and a line with model, age and number of messages."""
+    """One chat: its title as a link, and a line with model, place, age and number of messages."""
     title = mrkdwn_escape(plain(chat.title, 150))
     heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
     count = (
@@ -76,9 +84,16 @@ def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
         if chat.message_count == 1
         else strings.MESSAGES.format(count=chat.message_count)
     )
-    return section(
-        f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}"
-    )
+    facts = [mrkdwn_escape(plain(model, 100)), _place(chat), age(chat.updated_at, now), count]
+    return section(f"{heading}\n{' · '.join(facts)}")
+
+
+def _place(chat: Chat) -> str:
+    """Where the chat is held, as mrkdwn."""
+    if chat.thread is None:
+        return strings.PLACE_API
+    channel = chat.thread.channel
+    return strings.PLACE_DIRECT if is_direct(channel) else strings.PLACE.format(channel=channel)
 
 
 def chat_list(
@@ -104,15 +119,15 @@ def chat_list(
     return blocks
 
 
-def refreshable(view: ChatListView) -> list[Block]:
-    """The list with a Refresh button, for messages that do not update themselves."""
+def as_message(view: ChatListView) -> list[Block]:
+    """The list as a message: with New chat, and with Refresh, since messages do not update themselves."""
+    *rows, last = view.blocks
+    paging = last["elements"] if last["type"] == "actions" else []
+    above = rows if paging else view.blocks
     refresh = button(strings.CHATS_REFRESH, f"{CHATS_PAGE_ACTION}.again", view.query.dump())
-    last = view.blocks[-1]
-    if last["type"] == "actions":
-        return [*view.blocks[:-1], {**last, "elements": [*last["elements"], refresh]}]
-    if not view.chats:
-        return view.blocks
-    return [*view.blocks, {"type": "actions", "elements": [refresh]}]
+    new_chat = button(strings.NEW_CHAT, NEW_CHAT_ACTION, "list")
+    elements = [*paging, *([refresh] if view.chats else []), new_chat]
+    return [*above, {"type": "actions", "elements": elements}]
 
 
 def age(then: datetime, now: datetime) -> str:

@@ -15,6 +15,7 @@ from handlers.views.blocks import (
     Block,
     View,
     context,
+    is_direct,
     model_select,
     plain_text,
     section,
@@ -154,7 +155,7 @@ def _model_input(preselected: ModelInfo | None) -> Block:
 
 def _target_hint(target: DialogTarget) -> str:
     # A direct message between two other people also starts with D; the bot cannot write there either.
-    if not target.channel or target.channel.startswith("D"):
+    if not target.channel or is_direct(target.channel):
         return strings.DIALOG_IN_DIRECT
     if target.thread:
         return strings.DIALOG_IN_THREAD

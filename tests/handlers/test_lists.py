@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import strings
+from bot.domain import Chat, ModelRef, TitleBy
 from bot.sandbox.state.records import Ephemeral
-from handlers.views.chat_list import ListQuery
+from handlers.views.chat_list import ListQuery, chat_row
 from tests.handlers import bulk_chats
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.test_dialogs import field_values, wait_for_dialog, wait_for_question
 from tests.handlers.world import World
 
 
@@ -47,10 +50,11 @@ def note(shown: Any) -> str:
 
 
 def buttons(shown: Any) -> dict[str, str]:
-    """The paging buttons: label and action id."""
+    """The buttons that lead to other pages: label and action id."""
     every = [e for block in shown.blocks if block["type"] == "actions" for e in block["elements"]]
     found = {e["text"]["text"]: e["action_id"] for e in every if e["type"] == "button"}
-    return {label: action for label, action in found.items() if label != strings.CHATS_REFRESH}
+    others = (strings.CHATS_REFRESH, strings.NEW_CHAT)
+    return {label: action for label, action in found.items() if label not in others}
 
 
 async def refresh(world: World, shown: Ephemeral, user: str = "alice") -> None:
@@ -66,7 +70,7 @@ async def turn(world: World, shown: Ephemeral, label: str, user: str = "alice") 
     await world.until(lambda: shown.blocks is not before, "another page")
 
 
-async def test_a_chat_is_listed_with_model_age_count_and_link(
+async def test_a_chat_is_listed_with_model_channel_age_count_and_link(
     world: World,
 ) -> None:
     world.entitle("Sky and Colour")
@@ -77,8 +81,50 @@ async def test_a_chat_is_listed_with_model_age_count_and_link(
     shown = await listed(world)
 
     link = f"{world.slack.url}/archives/C0GENERAL/p{thread.replace('.', '')}?thread_ts={thread}&amp;cid=C0GENERAL"
-    assert rows(shown) == [f"*<{link}|Sky and Colour>*\nDemo: Quick · just now · 2 messages"]
+    facts = "Demo: Quick · <#C0GENERAL> · just now · 2 messages"
+    assert rows(shown) == [f"*<{link}|Sky and Colour>*\n{facts}"]
     assert (shown.viewer, buttons(shown)) == ("U0ALICE", {})
+
+
+async def test_a_row_names_the_place_of_its_chat(world: World) -> None:
+    direct = world.slack.workspace.dm("alice")
+    await world.answered(await world.start("In a room?"))
+    await world.answered(
+        await world.start("In a closed one?", channel="leads", user="bob"), channel="leads"
+    )
+    await world.answered(await world.start("In private?", channel=direct), channel=direct)
+    leads = world.slack.workspace.channel_for("U0BOB", "leads").id
+
+    places = [row.split(" · ")[1] for row in rows(await listed(world))]
+    closed = [row.split(" · ")[1] for row in rows(await listed(world, user="bob"))]
+
+    assert (places, closed) == (["direct messages", "<#C0GENERAL>"], [f"<#{leads}>"])
+
+
+def test_a_chat_without_a_thread_is_listed_as_one_of_the_api() -> None:
+    now = datetime.now(UTC)
+    model = ModelRef("openai", "quick")
+    chat = Chat("1", "T1", "U1", "A title", TitleBy.MODEL, model, 2, now, now)
+    assert chat_row(chat, "Quick", None, now)["text"]["text"] == (
+        "*A title*\nQuick · API · just now · 2 messages"
+    )
+
+
+@pytest.mark.parametrize("has_chats", [True, False])
+async def test_new_chat_under_the_list_opens_the_dialog_for_its_channel(
+    world: World, has_chats: bool
+) -> None:
+    if has_chats:
+        await world.answered(await world.start("One before?"))
+    shown = await listed(world)
+
+    await world.slack.interactions.press("alice", shown, "new_chat")
+    await wait_for_dialog(world)
+    await world.slack.views.submit("alice", field_values("From the list?"))
+
+    question = await wait_for_question(world)
+    await world.answered(question.ts)
+    assert len(rows(await listed(world))) == 1 + has_chats
 
 
 async def test_the_list_holds_the_chats_a_person_started_or_took_part_in(
