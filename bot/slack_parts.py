@@ -96,6 +96,7 @@ def prompts(
         models=parts.models,
         source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
         notify=parts.file_notices.notify,
+        timing=resources.timing,
     )
     return PromptBuilder(
         chats=repositories.chats,

@@ -57,8 +57,9 @@ class Timing:
     user_lookup_timeout: float = 10.0
     """How long Slack may take to tell a name, while nothing waits for it."""
     file_retry_delays: tuple[float, ...] = (0.5, 1.5, 4.0)
-    file_timeout: float = 60.0
-    """For one file, all attempts to download it and the pauses between them together."""
+    files_timeout: float = 30.0
+    """How long an answer waits for shared files, all of them together: of all messages that it needs, with all attempts
+    to download them and the pauses between. What is late is told as unreachable."""
     file_read_timeout: float = 15.0
     """Between two pieces of a download."""
     installation_cache_ttl: float = 60.0
@@ -88,7 +89,7 @@ class Timing:
 
     # Models (bot/providers)
     longest_answer: float = 1200.0
-    """From the request to a model to the end of its answer, which is cut there."""
+    """From the first request to a model to the end of its answer, which is cut there; all tries together."""
     longest_title: float = 20.0
     """The same for a title; less than `chore_timeout`."""
     longest_summary: float = 60.0

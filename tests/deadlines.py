@@ -26,7 +26,7 @@ _GIVING_UP = (
     "session_call_timeout",
     "user_name_timeout",
     "user_lookup_timeout",
-    "file_timeout",
+    "files_timeout",
     "file_read_timeout",
     "thread_sweep_min_age",
     "duplicate_menu_delay",

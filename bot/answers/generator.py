@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -34,7 +35,8 @@ log = get_logger(__name__)
 RETRY_DELAYS = (0.5, 2.0)
 """Seconds before the second and the third request to the model, unless the provider says how long.
 
-A failure of the third, or after some text has been shown, is the answer's failure.
+A failure of the third, after some text has been shown, or so late that `Timing.longest_answer` would pass before the
+next, is the answer's failure.
 """
 MAX_RETRY_AFTER = 10.0
 """Seconds: a model that wants a longer pause than this is reported as busy."""
@@ -95,15 +97,17 @@ class AnswerGenerator:
     async def _ask(self, run: RunningAnswer, chat: Chat, sink: AnswerSink, started: float) -> None:
         """Asks the model, again after some failures as long as none of the answer has been shown."""
         request = await self._request(run, chat)
+        run.begin_asking()
         for delay in (*RETRY_DELAYS, None):
             try:
                 await self._stream_what_fits(run, chat, request, sink, started)
                 return
             except ProviderError as error:
-                if delay is None or run.text or not _worth_retrying(error):
+                pause = _pause_before_next(error, delay)
+                if pause is None or run.text or pause >= run.seconds_to_ask:
                     raise
                 log.info("model_retried", answer=run.answer.id, code=error.code)
-                await asyncio.sleep(delay if error.retry_after is None else error.retry_after)
+                await asyncio.sleep(pause)
 
     async def _request(
         self, run: RunningAnswer, chat: Chat, limit: int | None = None
@@ -144,6 +148,7 @@ class AnswerGenerator:
     ) -> None:
         """Reads one stream to its end. Raises ProviderError."""
         complete = False
+        request = replace(request, max_seconds=run.seconds_to_ask)
         async with aclosing(_closable(self._models.stream(request))) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -181,8 +186,12 @@ def _note(run: RunningAnswer, sink: AnswerSink, event: StreamEvent) -> None:
         sink.restart()
 
 
-def _worth_retrying(error: ProviderError) -> bool:
-    return error.retried_automatically and (error.retry_after or 0.0) <= MAX_RETRY_AFTER
+def _pause_before_next(error: ProviderError, delay: float | None) -> float | None:
+    """Seconds before the next request, `delay` unless the provider says how long; None: there is no next one."""
+    if delay is None or not error.retried_automatically:
+        return None
+    pause = delay if error.retry_after is None else error.retry_after
+    return pause if pause <= MAX_RETRY_AFTER else None
 
 
 async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:

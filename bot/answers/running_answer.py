@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -71,6 +73,8 @@ class RunningAnswer:
     """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""
     prompt: PromptFacts = WHOLE_CHAT
     """What of the chat the model was sent."""
+    ask_until: float = math.inf
+    """When the model, however often it is asked, must have ended; by the monotonic clock."""
     finish_reason: str = "stop"
     state: RunState = RunState.WRITING
     unrecorded_messages: tuple[MessageRef, ...] | None = None
@@ -92,6 +96,15 @@ class RunningAnswer:
             return False
         self.state = state
         return True
+
+    def begin_asking(self) -> None:
+        """The model is about to be asked for the first time."""
+        self.ask_until = time.monotonic() + self.timing.longest_answer
+
+    @property
+    def seconds_to_ask(self) -> float:
+        """How much longer the model may take, with everything that is left to try."""
+        return max(0.0, self.ask_until - time.monotonic())
 
     def retract(self) -> None:
         """All text so far does not belong to the answer."""

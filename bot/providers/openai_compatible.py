@@ -123,7 +123,7 @@ class OpenAICompatible:
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """The answer as it arrives. Raises ProviderError; see `Provider.stream`."""
-        seconds = request.max_seconds or self._longest_answer
+        seconds = self._longest_answer if request.max_seconds is None else request.max_seconds
         bounds = Bounds(self._silence, seconds, request.max_characters)
         return bounded(self._events(request), bounds)
 

@@ -54,7 +54,6 @@ class SlackFiles:
     ) -> None:
         self._workspaces = workspaces
         self._retry_delays = timing.file_retry_delays
-        self._total_timeout = timing.file_timeout
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=CONNECT_TIMEOUT, sock_read=timing.file_read_timeout
         )
@@ -80,15 +79,11 @@ class SlackFiles:
         """Raises FileProblem."""
         slack = await self._slack(team)
         url = (file.thumb if thumb else file.url) or ""
-        try:
-            async with asyncio.timeout(self._total_timeout):
-                for delay in (0.0, *self._retry_delays):
-                    held.release()  # nothing is held in a pause
-                    await asyncio.sleep(delay)
-                    with _logged_failure():
-                        return await self._fetch(slack, file, url, most, held, thumb=thumb)
-        except TimeoutError:
-            log.info("file_not_fetched", reason="time")
+        for delay in (0.0, *self._retry_delays):
+            held.release()  # nothing is held in a pause
+            await asyncio.sleep(delay)
+            with _logged_failure():
+                return await self._fetch(slack, file, url, most, held, thumb=thumb)
         raise FileProblem("unreachable")
 
     async def _slack(self, team: str) -> SlackClient:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from bot import strings
 from bot.chats.turns import ATTACHED_UNREADABLE
+from bot.sandbox.state.records import File
 from bot.sandbox.user_actions.conversations import Upload
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.conftest import WorldFactory
@@ -142,23 +143,63 @@ async def test_a_file_that_is_still_being_uploaded_is_waited_for(world: World) -
 async def test_one_persons_unfinished_uploads_do_not_delay_anothers_picture(
     worlds: WorldFactory,
 ) -> None:
-    """The first message waits for its files until the test ends; more of them than are loaded at a time."""
+    """The first message waits for its files until the test ends."""
     async with worlds(
         bobbin_grace=0, timing=patient_timing(file_retry_delays=(WAIT_TIMEOUT,))
     ) as world:
-        unfinished = []
-        for number in range(6):
-            file = world.slack.conversations.upload("alice", image_file(f"{number}.png"))
-            file.json_overrides = {"url_private": None, "url_private_download": None}
-            unfinished.append(file)
-        waiting = await ask_with_files(world, "Look at mine.", *unfinished)
-        await world.until(lambda: world.slack.count("files.info") >= 4, "the first look")
+        waiting = await ask_with_files(world, "Look at mine.", *unfinished(world, 6))
+        await world.until(lambda: world.slack.count("files.info") >= 6, "the first look")
 
         thread = await ask_with_files(world, "And mine.", image_file("cat.png"), user="bob")
         await world.answered(thread)
         assert sent_images(world) == [("PNG", (60, 40))]
         assert not world.answers(waiting)
         world.leave_unfinished()
+
+
+async def test_all_files_that_an_answer_needs_are_waited_for_together(worlds: WorldFactory) -> None:
+    """Also those of earlier messages whose answers were stopped. The waits between two looks outlast the test."""
+    timing = patient_timing(files_timeout=2 * WAIT_TIMEOUT, file_retry_delays=(WAIT_TIMEOUT,))
+    async with worlds(bobbin_grace=0, timing=timing) as world:
+        thread = await ask_with_files(world, "Look.", *unfinished(world, 6))
+        await world.until(lambda: world.slack.count("files.info") >= 6, "the first looks")
+        await world.slack.conversations.say("alice", "general", "stop", thread)
+        await world.answered(thread)
+        await say_with_files(world, "And these.", *unfinished(world, 6), thread=thread)
+        await world.until(lambda: world.slack.count("files.info") >= 6 + 12, "all looks")
+        world.leave_unfinished()
+
+
+async def test_a_late_file_is_told_and_read_on_retry(worlds: WorldFactory) -> None:
+    """The deadline is one for all files; the answer goes on without those that are late."""
+    timing = patient_timing(files_timeout=0.5, file_retry_delays=(WAIT_TIMEOUT,))
+    async with worlds(timing=timing) as world:
+        world.fail("http", status=400, model=TEXT_MODEL)
+        late = unfinished(world, 2, NOTES)
+        thread = await ask_with_files(world, "Read them.", *late, model=TEXT_MODEL)
+        await world.answered(thread)
+        notice = strings.file_problem("unreachable", "notes.txt and notes.txt")
+        await world.until(lambda: world.whispers("alice") == [notice], "the notice")
+        assert ATTACHED_UNREADABLE.format(name="notes.txt") in sent_text(world)
+
+        for file in late:
+            file.json_overrides = {}
+        world.say("Two notes.", model=TEXT_MODEL)
+        failed = world.answers(thread)[-1]
+        await world.slack.interactions.press("alice", failed, "retry_answer")
+        await world.until(lambda: "Two notes." in world.answers(thread)[-1].text, "the answer")
+        assert sent_text(world).count("Grüße") == 2
+
+
+def unfinished(world: World, count: int, upload: Upload | None = None) -> list[File]:
+    """Files of which Slack has not told yet where they are."""
+    files = [
+        world.slack.conversations.upload("alice", upload or image_file(f"{number}.png"))
+        for number in range(count)
+    ]
+    for file in files:
+        file.json_overrides = {"url_private": None, "url_private_download": None}
+    return files
 
 
 async def test_file_details_that_an_event_lacks_are_asked_for(world: World) -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from bot import strings
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.scripted_models import scripted_world
+from tests.handlers.scripted_models import questions, scripted_world
 from tests.handlers.world import MODEL, below
-from tests.providers.scripted_server import DONE, delta, streaming
+from tests.providers.scripted_server import (
+    DONE,
+    ReceivedRequest,
+    ResponseWriter,
+    delta,
+    responding,
+    streaming,
+)
 from tests.providers.test_bounds import repeating
 
 
@@ -33,6 +40,36 @@ async def test_model_that_only_keeps_the_connection_alive_has_failed(worlds: Wor
         await world.answered(thread)
         (message,) = world.answers(thread)
         assert strings.failure("timeout", MODEL) in below(message)
+
+
+async def test_model_is_not_asked_again_once_an_answer_took_too_long(worlds: WorldFactory) -> None:
+    """The pause that the server wants would end later than the answer may."""
+    busy = responding({"error": "slow down"}, 429, **{"Retry-After": "9"})
+    timing = patient_timing(longest_answer=5.0)
+    async with scripted_world(worlds, busy, timing=timing) as (world, server):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        (message,) = world.answers(thread)
+        assert strings.failure("busy", MODEL) in below(message)
+        assert len(questions(server)) == 1
+
+
+async def test_all_tries_of_an_answer_have_one_end(worlds: WorldFactory) -> None:
+    """The second try writes without an end, within what the first has left."""
+    asked: list[ReceivedRequest] = []
+
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        asked.append(received)
+        first = responding({"error": "oh"}, 500)
+        await (first if len(asked) == 1 else repeating(delta("word ")))(received, out)
+
+    timing = patient_timing(longest_answer=3.0)
+    async with scripted_world(worlds, behaviour, timing=timing) as (world, _):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        (message,) = world.answers(thread)
+        assert strings.CUT_BY_LENGTH in below(message)
+    assert len(asked) == 2
 
 
 async def test_title_without_an_end_is_given_up(worlds: WorldFactory) -> None:

@@ -93,7 +93,7 @@ async def stranger() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def source(slack: Server) -> AsyncIterator[SlackFiles]:
-    timing = Timing(file_retry_delays=(0.01, 0.02), file_timeout=60.0, file_read_timeout=0.3)
+    timing = Timing(file_retry_delays=(0.01, 0.02), file_read_timeout=0.3)
     database = Database.open("sqlite://")
     async with new_session() as session:
         client = new_web_client(TOKEN, f"{slack.url}/api/", session)

@@ -7,9 +7,9 @@ download: the worker that takes the answer over downloads them again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bot.chats.attachments import rules
 from bot.chats.attachments.images import fit_image, image_type
@@ -25,10 +25,10 @@ from bot.chats.attachments.text import decode_text
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, Image, Message, SharedFile
 from bot.errors import AttachmentsUnreadable, FileProblem
+from bot.timing import Timing
 from storage.chats import Chats
 
-MAX_PARALLEL_DOWNLOADS = 4
-"""Files of one message that are loaded at the same time."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,33 @@ class FileSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PunctualSource:
+    """A source whose files arrive before one common deadline, or cannot be read."""
+
+    source: FileSource
+    team: str
+    deadline: float
+    """As the event loop's clock tells it."""
+
+    async def describe(self, file: SharedFile) -> SharedFile:
+        """Raises FileProblem."""
+        return await self._in_time(self.source.describe(self.team, file))
+
+    async def fetch(
+        self, file: SharedFile, most: int, held: HeldBytes, *, thumb: bool = False
+    ) -> FetchedFile:
+        """Raises FileProblem."""
+        return await self._in_time(self.source.fetch(self.team, file, most, held, thumb=thumb))
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                return await work
+        except TimeoutError:
+            raise FileProblem(rules.UNREACHABLE) from None
+
+
 NotifyAuthor = Callable[[Chat, Message, AttachmentReport], None]
 """Tells the author privately which files could not be used. Returns at once."""
 LoadResult = Image | TextFile | SharedFile
@@ -63,12 +90,18 @@ class AttachmentLoader:
     """Puts the content of shared files into stored messages."""
 
     def __init__(
-        self, chats: Chats, models: ModelChoice, source: FileSource, notify: NotifyAuthor
+        self,
+        chats: Chats,
+        models: ModelChoice,
+        source: FileSource,
+        notify: NotifyAuthor,
+        timing: Timing = Timing(),
     ) -> None:
         self._chats = chats
         self._models = models
         self._source = source
         self._notify = notify
+        self._timeout = timing.files_timeout
         self._memory = FileMemory()
         self._image_lock = asyncio.Lock()
 
@@ -79,25 +112,33 @@ class AttachmentLoader:
     async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
         """Loads the files that the messages before this answer still lack; True when something was stored.
 
-        Raises AttachmentsUnreadable when the message to answer consists of files of which none could be read. They
-        remain to be loaded, because trying again may help.
+        All of them at the same time and before one deadline; what comes later counts as unreachable. Raises
+        AttachmentsUnreadable when the message to answer consists of files of which none could be read. They remain to
+        be loaded, because trying again may help.
         """
-        changed = False
-        for message in history:
-            if rules.loadable(message.files):
-                is_question = message.id == answer.question_id
-                changed = (
-                    await self._load(chat, message, answer if is_question else None) or changed
-                )
-        return changed
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        source = PunctualSource(self._source, chat.team, deadline)
+        loads = [
+            self._load(chat, message, answer if message.id == answer.question_id else None, source)
+            for message in history
+        ]
+        outcomes = await asyncio.gather(*loads, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return any(outcomes)
 
-    async def _load(self, chat: Chat, message: Message, answer: Answer | None) -> bool:
+    async def _load(
+        self, chat: Chat, message: Message, answer: Answer | None, source: PunctualSource
+    ) -> bool:
         """Loads one message's files. `answer`: if this is its question, whose author is notified of problems."""
+        pending = rules.loadable(message.files, again=answer is not None and answer.attempt > 1)
+        if not pending:
+            return False
         can_see = self.can_see(chat)
-        pending = rules.loadable(message.files)
         skipped = [file for file in pending if not can_see and _is_image(file)]
         files = [file for file in pending if file not in skipped]
-        results = await self._load_files(chat.team, files)
+        results = await asyncio.gather(*(self._load_file(source, file) for file in files))
         images = tuple(each for each in results if isinstance(each, Image))
         failed = tuple(each for each in results if isinstance(each, SharedFile))
         text, truncated = rules.append_texts(
@@ -113,42 +154,34 @@ class AttachmentLoader:
                 self._notify(chat, message, report)
         if not files:
             return False
-        known = tuple(file for file in message.files if file.problem is not None)
+        tried = {file.id for file in pending}
         await self._chats.store_loaded_files(
             message,
             more_text=text[len(message.text) :],
             images=images,
-            files=(*known, *skipped, *failed),
+            files=(*(file for file in message.files if file.id not in tried), *skipped, *failed),
         )
         return True
 
-    async def _load_files(self, team: str, files: Sequence[SharedFile]) -> list[LoadResult]:
-        """A few at a time, in order."""
-        parallel = asyncio.Semaphore(MAX_PARALLEL_DOWNLOADS)
-
-        async def load(file: SharedFile) -> LoadResult:
-            async with parallel:
-                return await self._load_file(team, file)
-
-        return await asyncio.gather(*map(load, files))
-
-    async def _load_file(self, team: str, file: SharedFile) -> LoadResult:
+    async def _load_file(self, source: PunctualSource, file: SharedFile) -> LoadResult:
         try:
-            file = replace(await self._source.describe(team, file), before=file.before)
+            file = replace(await source.describe(file), before=file.before)
             if problem := rules.problem_of(file):
                 raise FileProblem(problem)
-            with self._memory.of(team).hold() as held:
-                return await self._read(team, file, held)
+            with self._memory.of(source.team).hold() as held:
+                return await self._read(source, file, held)
         except FileProblem as error:
             return replace(file, problem=error.code)
 
-    async def _read(self, team: str, file: SharedFile, held: HeldBytes) -> Image | TextFile:
+    async def _read(
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes
+    ) -> Image | TextFile:
         """Raises FileProblem. Slack's thumbnail is used where the image itself cannot be."""
         expected = rules.kind_of(file)
         if expected is FileKind.IMAGE and _needs_thumb(file):
-            return await self._thumbnail(team, file, held)
+            return await self._thumbnail(source, file, held)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
-        fetched = await self._source.fetch(team, file, most, held)
+        fetched = await source.fetch(file, most, held)
         if expected is not FileKind.IMAGE and image_type(fetched.data) is None:
             text = await _to_text(fetched, file)
             if text is not None:
@@ -159,10 +192,10 @@ class AttachmentLoader:
             if file.thumb is None:
                 raise
         held.release()
-        return await self._thumbnail(team, file, held)
+        return await self._thumbnail(source, file, held)
 
-    async def _thumbnail(self, team: str, file: SharedFile, held: HeldBytes) -> Image:
-        fetched = await self._source.fetch(team, file, MAX_FILE_BYTES, held, thumb=True)
+    async def _thumbnail(self, source: PunctualSource, file: SharedFile, held: HeldBytes) -> Image:
+        fetched = await source.fetch(file, MAX_FILE_BYTES, held, thumb=True)
         return await self._to_image(fetched, file)
 
     async def _to_image(self, fetched: FetchedFile, file: SharedFile) -> Image:

@@ -46,6 +46,8 @@ _TEXT_TYPES = re.compile(
 )
 _UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "video/mp2t"})
 """Types that say nothing about the content (the last is what TypeScript files are usually taken for)."""
+UNREACHABLE = "unreachable"
+"""The problem of a file that Slack did not provide in time: it may do so later."""
 _PROBLEM_BY_MODE = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
 
 ATTACHED_TEXT = "Attached: {name}"
@@ -132,9 +134,10 @@ def lacks_thumb(file: SharedFile) -> bool:
     return kind_of(file) is FileKind.IMAGE and not plain and file.thumb is None
 
 
-def loadable(files: Iterable[SharedFile]) -> list[SharedFile]:
-    """The files without a known problem."""
-    return [file for file in files if file.problem is None]
+def loadable(files: Iterable[SharedFile], *, again: bool = False) -> list[SharedFile]:
+    """The files without a known problem. `again`: also those that Slack did not provide in time."""
+    tried = (replace(f, problem=None) if again and f.problem == UNREACHABLE else f for f in files)
+    return [file for file in tried if file.problem is None]
 
 
 def select_earlier(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
@@ -180,9 +183,7 @@ def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str
     """The sentences for the author, except about `unseen_images`. `shown` escapes a name for Slack or for the model."""
     by_problem: dict[str, list[str]] = {}
     for file in report.unreadable:
-        by_problem.setdefault(file.problem or "unreachable", []).append(
-            shown(short_name(file.name))
-        )
+        by_problem.setdefault(file.problem or UNREACHABLE, []).append(shown(short_name(file.name)))
     said = [strings.file_problem(code, join_names(names)) for code, names in by_problem.items()]
     if report.truncated:
         names = join_names([shown(short_name(name)) for name in report.truncated])
