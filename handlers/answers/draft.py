@@ -10,6 +10,7 @@ from handlers.markdown.grammar import byte_length, closing_fence
 from handlers.markdown.mention_guard import MentionGuard
 from handlers.markdown.preview import renderable, unstable_suffix
 from handlers.markdown.splitter import split
+from handlers.markdown.table_breaks import TableBreaks
 
 MAX_PAGE_BYTES = 9_800
 """UTF-8 bytes of text in one message. Slack does not document its limit for streamed messages; reports say 10,600 to
@@ -26,6 +27,7 @@ class Draft:
     received_any: bool = False
     """Whether the model has sent anything, even if none of it could be shown yet."""
     _guard: MentionGuard = field(default_factory=MentionGuard)
+    _tables: TableBreaks = field(default_factory=TableBreaks)
     _buffer: list[str] = field(default_factory=list)
     _split_length: int = 0
     """Characters that the open page had when it was last split: more may arrive during the call that follows."""
@@ -33,14 +35,14 @@ class Draft:
     def append(self, delta: str) -> bool:
         """Adds text from the model. Returns whether more text can be shown now."""
         self.received_any = True
-        safe = self._guard.feed(delta)
+        safe = self._tables.feed(self._guard.feed(delta))
         if safe:
             self._buffer.append(safe)
         return bool(safe)
 
     def finish(self, closing_line: str = "") -> None:
         """Ends the text; `closing_line` is the bot's own and becomes a paragraph below the model's text."""
-        self._buffer.append(self._guard.finish())
+        self._buffer.append(self._tables.feed(self._guard.finish()) + self._tables.finish())
         self._flush_buffer()
         if closing_line:
             text = self.page.text

@@ -6,8 +6,9 @@ sequences.
 Slack resolves its control sequences (`<!channel>`, `<!subteam^S1|x>`, `<@U1>`, `<#C1>`, in any letter case) in Markdown
 too, except in code. Only these are escaped: `<!DOCTYPE html>`, `<!-- … -->`, `<![CDATA[` and the like stay as they are.
 Outside of code the `<` of such a sequence becomes `&lt;`, which Markdown shows as `<`; code would show the escape, so
-code is left unchanged. What Slack treats as code is not documented. Therefore only text on which CommonMark and a
-simpler line-based reader agree counts as code here:
+code is left unchanged. Where it may be code, but not for certain, an invisible character after the `<` breaks the
+sequence instead: that looks right in both. What Slack treats as code is not documented. Therefore only text on which
+CommonMark and a simpler line-based reader agree counts as code here:
 
 * fences of backticks, up to the first construct that readers interpret differently: a line that leaves the indentation
   of a fence in a list, a fence whose indentation is ambiguous, a backtick fence inside a tilde fence, a stray carriage
@@ -33,6 +34,12 @@ _BEGUN = ("!channel", "!here", "!everyone", "!subteam^", "!date^", "@u", "#c")
 """What an undecided beginning of a control sequence may become."""
 _MAX_UNDECIDED = 40
 """Characters at the end of a text in which such a beginning is looked for; more backslashes are not written."""
+_BROKEN = "<\u200b"
+"""The beginning of a sequence that Slack does not obey: a zero width space follows."""
+_BACKTICKS = re.compile("`+")
+_LOOK_BACK = 2_000
+"""Characters before a sequence in which a backtick that may have opened a span is looked for."""
+_INDENTED = re.compile(r"(?:[ \t]*>)*(?: {4}|\t| {1,3}\t)")
 _AMBIGUOUS_LINE_BREAK = re.compile(r"[\x0b\x0c\x85\u2028\u2029]|\r(?=.)", re.DOTALL)
 _LINE_PREFIX = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]*)*"
 """What a line may begin with before its text: indentation, list markers, quote markers."""
@@ -161,10 +168,22 @@ class MentionGuard:
         return safe
 
     def _emit(self, stop: int, raw: bool = False) -> str:
-        text = self._line[self._emitted : stop]
-        self._emitted = max(self._emitted, stop)
+        start, self._emitted = self._emitted, max(self._emitted, stop)
         self._scanned = max(self._scanned, self._emitted)
-        return text if raw else _escape_mentions(text)
+        text = self._line[start:stop]
+        if raw or "<" not in text:
+            return text
+        return _MENTION.sub(lambda found: self._escape(start + found.start()), text)
+
+    def _escape(self, at: int) -> str:
+        """What stands for the `<` at this offset of the line."""
+        return _BROKEN if self._maybe_code(at) else "&lt;"
+
+    def _maybe_code(self, at: int) -> bool:
+        """Whether some readers, Slack perhaps, take this place of the line for code."""
+        if self._ambiguous_paragraph or self._blocks.maybe_in_fence or _INDENTED.match(self._line):
+            return True
+        return len(_BACKTICKS.findall(self._line, max(0, at - _LOOK_BACK), at)) % 2 == 1
 
     def _end_line(self) -> None:
         line = self._line
@@ -186,10 +205,6 @@ def guarded(text: str) -> str:
     """A whole text with its mentions escaped."""
     guard = MentionGuard()
     return guard.feed(text) + guard.finish()
-
-
-def _escape_mentions(text: str) -> str:
-    return _MENTION.sub("&lt;", text) if "<" in text else text
 
 
 def _may_consume_backtick(text: str, begins_line: bool) -> bool:
@@ -228,6 +243,11 @@ class _BlockTracker:
         self._after_blank = True
         """The previous line was blank, or this is the first one."""
         self._quoted_fence: Fence | None = None
+
+    @property
+    def maybe_in_fence(self) -> bool:
+        """Whether a fence seems to be open, in a quote perhaps."""
+        return self.fence is not None or self._quoted_fence is not None
 
     def keeps_fence(self, line: str) -> bool:
         """Whether a line, complete or not, stays in the open fence for every reader."""

@@ -83,6 +83,36 @@ async def test_an_answer_is_shown_and_stored_as_what_it_is(
         assert len(questions(server)) == 1
 
 
+MARKDOWN = {
+    "a break in a table": (
+        "| a | b |\n|---|---|\n| x<br>y | z |",
+        "| a | b |\n|---|---|\n| x | z |\n| y |  |",
+    ),
+    "a doctype in a list's fence": ("- a\n  ```\n  <!DOCTYPE html>\n  ```", None),
+    "a comment between tildes": ("~~~\n<!-- x -->\n~~~", None),
+    "CDATA in a quote": ("> ```\n> <![CDATA[x]]>\n> ```", None),
+    "types by indentation": ("So:\n\n    List<String> a;\n", None),
+    "a mention in a fence": ("```\n<@U0DAN>\n```", None),
+    "a mention between tildes": ("~~~\n<@U0DAN>\n~~~", "~~~\n<\u200b@U0DAN>\n~~~"),
+    "a mention in a quoted fence": ("> ```\n> <!here>\n> ```", "> ```\n> <\u200b!here>\n> ```"),
+    "a mention in a sentence": ("Ask <@U0DAN>.", "Ask &lt;@U0DAN>."),
+}
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize(("sent", "seen"), MARKDOWN.values(), ids=MARKDOWN)
+async def test_markdown_stands_in_slack_as_slack_shows_it(
+    worlds: WorldFactory, mode: StreamMode, sent: str, seen: str | None
+) -> None:
+    """What is stored is what the model has written."""
+    answer = streaming(*(delta(letter) for letter in sent), STOP, DONE)
+    async with scripted_world(worlds, answer, bobbin_stream=mode) as (world, _):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        assert shown(world.answers(thread)[0]).strip() == (seen or sent).strip()
+        assert world.ended(thread)[0]["text"] == sent
+
+
 async def test_an_answer_that_the_server_has_cut_says_so(worlds: WorldFactory) -> None:
     async with scripted_world(
         worlds, streaming(delta("Hi "), delta(finish="max_tokens"), DONE)

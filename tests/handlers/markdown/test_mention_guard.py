@@ -67,7 +67,8 @@ def fed_in_deltas(text: str, cuts: list[int]) -> list[str]:
     ],
 )
 def test_control_sequences_outside_of_code_are_escaped(text: str, safe: str) -> None:
-    assert guarded(text) == safe
+    """Where it may be code, the escape is an invisible character."""
+    assert guarded(text).replace("<\u200b", "&lt;") == safe
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,33 @@ def test_what_is_no_control_sequence_of_slack_stays_as_it_is(shape: str, text: s
     assert "".join(fed_in_deltas(whole, list(range(len(whole))))) == whole
 
 
+CODE_SHAPES = [
+    *(shape for shape in SHAPES if shape not in ("{}", "text {} text")),
+    "~~~html\n{}\n~~~\n\n```\n{}\n```",
+    "* a\n  ~~~\n  {}\n  ~~~",
+    "- a\n  - b\n    ```\n{}\n    ```",
+    "10. a\n\n    ```\n    {}\n    ```",
+    "> - a\n>   ```\n>   {}\n>   ```",
+    "- a\n\n      {}\n",
+    "\t{}",
+    "> a\n>\n>     {}",
+    "> `{}`",
+    "`a {}\nb`",
+    "`a\n{} b`",
+    "| a |\n|---|\n| `x \\| {}` |",
+]
+
+
+@pytest.mark.parametrize("shape", CODE_SHAPES)
+@pytest.mark.parametrize("text", ["<!channel>", "<@U1>", "<#C1|x>", "<!subteam^S1>"])
+def test_a_control_sequence_looks_right_in_all_shapes_of_code(shape: str, text: str) -> None:
+    """It is whole where everybody reads code, else broken by a character that nobody sees."""
+    whole = shape.replace("{}", text)
+    safe = guarded(whole)
+    assert safe.replace("\u200b", "") == whole
+    assert "".join(fed_in_deltas(whole, list(range(len(whole))))) == safe
+
+
 @pytest.mark.parametrize(
     "text", ["<!&#99;hannel>", "<@&#85;1>", "<#&#67;1>", "<!SubTeam\\^S1>", "<\\\\!here>"]
 )
@@ -144,7 +172,7 @@ def test_only_undecided_text_is_held_back() -> None:
     assert guard.feed("nel> in it") == ""
     assert guard.feed("` after") == "<!channel> in it` after"
     assert guard.feed(" `open <@U1> more") == " `open "
-    assert guard.feed("\n") == "&lt;@U1> more\n"
+    assert guard.feed("\n") == "<\u200b@U1> more\n"
     assert guard.feed("\n```py\nx = '<!here>") == "\n```py\nx = '<!here>"
     assert guard.feed("'\n```\n<!he") == "'\n```\n"
     assert guard.feed("ll") == "<!hell"
@@ -260,6 +288,6 @@ def test_delta_boundaries_make_no_difference_and_every_prefix_is_safe(
 def test_nothing_else_is_changed(text: str) -> None:
     safe = guarded(text)
 
-    escaped = re.compile(rf"&lt;(?={SEQUENCE})")
+    escaped = re.compile(rf"(?:&lt;|<\u200b)(?={SEQUENCE})")
     assert escaped.sub("<", safe) == escaped.sub("<", text)
     assert guarded(safe) == safe
