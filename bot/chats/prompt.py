@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bot import strings
 from bot.chats.long_chats import Excerpt, History
-from bot.chats.turns import CONTINUED, THREAD_CONTEXT, chat_messages
+from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest

@@ -29,10 +29,10 @@ from bot.errors import (
     StreamInterrupted,
 )
 from bot.providers.characters import CharacterJoiner
-from bot.providers.citations import SourceCollector
 from bot.providers.errors import error_from_object, find_error
 from bot.providers.finish_reasons import Ending, ending_of
 from bot.providers.reasoning import ReasoningFilter
+from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
 
 _JSON = (b"{", b"[")

@@ -26,7 +26,7 @@ from handlers.client.errors import (
     SlackRejected,
 )
 from handlers.client.web_api import SlackClient
-from handlers.threads.direct_messages import cannot_write
+from handlers.threads.private_notices import cannot_write
 
 log = get_logger(__name__)
 

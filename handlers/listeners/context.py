@@ -25,9 +25,9 @@ from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.continuations import ContinuationThreads
 from handlers.threads.dialog_chats import DialogChats
-from handlers.threads.direct_messages import tell
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
+from handlers.threads.private_notices import tell
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.views import payloads
 from handlers.views.payloads import BlockAction, Reader

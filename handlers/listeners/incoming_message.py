@@ -17,7 +17,7 @@ from bot.chats.messages import (
 from bot.domain import User
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
-from handlers.threads.direct_messages import post_ephemeral_once
+from handlers.threads.private_notices import post_ephemeral_once
 from handlers.views import blocks, payloads
 from storage.chat_requests import ChatRequest
 

@@ -26,7 +26,7 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
-from handlers.threads.direct_messages import tell
+from handlers.threads.private_notices import tell
 from handlers.views.chat_list import ChatListView, ListQuery, as_message
 from handlers.views.payloads import Reader
 from storage.chats import Chats

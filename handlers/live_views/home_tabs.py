@@ -21,7 +21,7 @@ from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.rate_limits.urgency import Urgency
-from handlers.threads.direct_messages import tell
+from handlers.threads.private_notices import tell
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
 from handlers.views.home_tab import HOME_PAGE_ACTION, home_tab

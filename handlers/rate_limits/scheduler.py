@@ -32,7 +32,7 @@ from handlers.rate_limits.token_bucket import (
     TokenBucket,
     TokenBuckets,
 )
-from handlers.rate_limits.urgency import Turns, Urgency
+from handlers.rate_limits.urgency import StarvationGuard, Urgency
 from handlers.rate_limits.workload import (
     MIN_WRITE_INTERVAL,
     OpeningLimits,
@@ -74,7 +74,7 @@ class WriteScheduler:
         self._writes: dict[PendingWrite, None] = {}
         """In order of arrival, which breaks ties."""
         self._queue = CallQueue()
-        self._turns = Turns()
+        self._starvation = StarvationGuard()
         self.peers = 1
         """Processes that use the same rate limits, this one included."""
         self._edits_opened = 0
@@ -167,7 +167,7 @@ class WriteScheduler:
         if waiting.waiting_since is None:
             return False
         bucket = self.bucket(method, waiting.channel, now)
-        return self._turns.has_priority(bucket, urgency, now - waiting.waiting_since)
+        return self._starvation.has_priority(bucket, urgency, now - waiting.waiting_since)
 
     def _queued(self, urgency: Urgency, load: Workload) -> Iterator[tuple[Waiting, NextCall]]:
         for call in self._queue.foremost(urgency):
@@ -197,10 +197,10 @@ class WriteScheduler:
     def _take(self, waiting: Waiting, call: NextCall, load: Workload) -> None:
         bucket = load.take(call.method, waiting.channel)
         if isinstance(waiting, QueuedCall):
-            self._turns.note(bucket, waiting.urgency)
+            self._starvation.note(bucket, waiting.urgency)
             self._queue.discard(waiting)
             return
-        self._turns.note(bucket, Urgency.ANSWER)
+        self._starvation.note(bucket, Urgency.ANSWER)
         if waiting.visibility is Visibility.HIDDEN and not waiting.ends():
             native = call.method == START
             waiting.opening = Visibility.NATIVE if native else Visibility.EDITED

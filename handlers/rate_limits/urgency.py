@@ -13,7 +13,7 @@ class Urgency(IntEnum):
     """Who waits for a call; the smallest number goes first."""
 
     REPLY = 0
-    """A person waits for the reply to what they just did: a menu, a private note, a dialog, the effect of a button."""
+    """A person waits for the reply to what they just did: a menu, a private notice, a dialog, the effect of a button."""
     ANSWER = 1
     """An answer waits, or what the answer needs before it can begin or end."""
     DECORATION = 2
@@ -53,14 +53,14 @@ def usual_urgency(method: str) -> Urgency:
     return USUAL_URGENCY.get(method, Urgency.ANSWER)
 
 
-class Turns:
-    """How often each class was passed over at each bucket since it last had a call there: no class can starve."""
+class StarvationGuard:
+    """Keeps classes from starving: counts how often each was passed over at a bucket since its last call there."""
 
     def __init__(self) -> None:
         self._passed_over: WeakKeyDictionary[TokenBucket, list[int]] = WeakKeyDictionary()
 
     def note(self, bucket: TokenBucket, urgency: Urgency) -> None:
-        """A call of this class is made."""
+        """Counts a call of this class."""
         counts = self._passed_over.setdefault(bucket, [0] * len(Urgency))
         counts[urgency] = 0
         for less_urgent in range(urgency + 1, len(Urgency)):

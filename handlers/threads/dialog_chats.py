@@ -27,8 +27,8 @@ from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
-from handlers.threads.direct_messages import TOLD_ONCE, tell, why_elsewhere
 from handlers.threads.model_menu import ModelMenus
+from handlers.threads.private_notices import NOTICE_TTL, tell, why_elsewhere
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.views import blocks, modals
 from handlers.views.modals import DialogTarget
@@ -291,5 +291,5 @@ class DialogChats:
 
 async def _notify(slack: SlackClient, request: ChatRequest, response_url: str, text: str) -> None:
     """Tells who submitted the dialog what came of it, once, in whichever replica."""
-    if await slack.is_first("dialog", request.id, within=TOLD_ONCE):
+    if await slack.is_first("dialog", request.id, within=NOTICE_TTL):
         await tell(slack, Reader(request.user, response_url=response_url), text)

@@ -13,7 +13,7 @@ from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
-from handlers.threads.direct_messages import post_ephemeral_once
+from handlers.threads.private_notices import post_ephemeral_once
 
 MAX_NAME_LENGTH = 100
 

@@ -21,7 +21,7 @@ from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.urgency import Urgency
 from handlers.threads.chat_header import ChatHeaders
-from handlers.threads.direct_messages import cannot_write, post_ephemeral_once
+from handlers.threads.private_notices import cannot_write, post_ephemeral_once
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages, delete_message, message

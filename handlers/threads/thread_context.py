@@ -19,7 +19,7 @@ from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import PAGE_SIZE, SlackClient
 from handlers.markdown.plain_text import plain
-from handlers.threads.direct_messages import post_ephemeral_once
+from handlers.threads.private_notices import post_ephemeral_once
 from handlers.views.message_content import MessageContent, content_of
 from handlers.views.payloads import MESSAGE_SUBTYPES, is_mentioned
 from storage.chat_requests import ChatRequest

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot import strings
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
-from bot.chats.turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
+from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
 from bot.providers.base import ChatMessage, ModelRequest
 from storage.answers import Answers

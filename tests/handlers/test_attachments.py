@@ -8,7 +8,7 @@ import pytest
 
 from bot import strings
 from bot.chats.attachments.rules import ATTACHED_TEXT_CUT, MAX_TEXT_BYTES
-from bot.chats.turns import ATTACHED_EARLIER, ATTACHED_UNREADABLE, ATTACHED_UNSEEN
+from bot.chats.prompt_turns import ATTACHED_EARLIER, ATTACHED_UNREADABLE, ATTACHED_UNSEEN
 from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import (

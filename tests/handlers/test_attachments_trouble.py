@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bot import strings
-from bot.chats.turns import ATTACHED_UNREADABLE
+from bot.chats.prompt_turns import ATTACHED_UNREADABLE
 from bot.sandbox.state.records import File
 from bot.sandbox.user_actions.conversations import Upload
 from tests.deadlines import WAIT_TIMEOUT, patient_timing

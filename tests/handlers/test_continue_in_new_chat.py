@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot import strings
+from bot.chats.prompt_turns import CONTINUED
 from bot.chats.summarizer import SUMMARY_INSTRUCTION
-from bot.chats.turns import CONTINUED
 from bot.sandbox.models.scripts import Fault, ModelScript, text_of, words
 from bot.sandbox.state.records import Ephemeral, Message
 from tests.handlers.conftest import WorldFactory

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot import strings
-from bot.chats.turns import ATTACHED_UNSEEN
+from bot.chats.prompt_turns import ATTACHED_UNSEEN
 from bot.config import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
 from tests.deadlines import patient_timing

@@ -17,7 +17,7 @@ from handlers.views.payloads import Reader
 
 log = get_logger(__name__)
 
-TOLD_ONCE = 90_000.0
+NOTICE_TTL = 90_000.0
 """Seconds for which a notice counts as told: Slack may deliver a message again for a day."""
 NOTICE_TIMEOUT = 15.0
 """Seconds that a notice about a press waits for Slack before it takes another way."""
@@ -57,7 +57,7 @@ async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> 
 
     `about`: names it within the workspace, for instance by a message's ts.
     """
-    if await slack.is_first("notice", notice["channel"], about, within=TOLD_ONCE):
+    if await slack.is_first("notice", notice["channel"], about, within=NOTICE_TTL):
         await post_ephemeral(slack, **notice)
 
 

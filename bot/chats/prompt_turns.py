@@ -1,4 +1,4 @@
-"""Turns stored messages into what a model reads: users and the model take turns, whatever has happened. Pure."""
+"""Makes the alternating turns of users and model that a prompt consists of from stored messages. Pure."""
 
 from __future__ import annotations
 
