@@ -332,9 +332,9 @@ class PromptFacts:
     estimated_tokens: int = 0
     """Its size before the model has counted it."""
     summarised: int = 0
-    """Messages that a summary stands for."""
+    """Messages that a summary replaces."""
     omitted: int = 0
-    """Messages that nothing stands for, because their summary was not ready in time."""
+    """Messages that were left out without a summary, because it was not ready in time."""
 
 
 WHOLE_CHAT = PromptFacts()

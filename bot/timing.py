@@ -118,7 +118,7 @@ class Timing:
 
     # Database (storage)
     forget_interval: float = 600.0
-    """Between two deletions of rows that say what was done once, and that count no more."""
+    """Between two deletions of expired claims on actions (`storage.action_claims`)."""
     redis_timeout: float = 1.0
     """For one command of Redis; tokens and events are worthless later."""
     idle_transaction_timeout: float = 10.0

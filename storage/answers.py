@@ -71,7 +71,7 @@ from storage.tables import (
 
 
 class Finished(Enum):
-    """What became of an answer whose end was shown."""
+    """The state of an answer after `finish`."""
 
     ENDED = auto()
     WAITS_AGAIN = auto()

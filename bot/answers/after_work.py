@@ -114,7 +114,7 @@ class AfterWork:
         return do
 
     def register(self, functions: Mapping[Chore, DoChore]) -> None:
-        """How these chores are done."""
+        """Sets the functions that do these chores."""
         self._functions |= functions
 
     def start(self, answer_id: str) -> asyncio.Task[None]:

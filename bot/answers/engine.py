@@ -193,7 +193,7 @@ class Engine:
         return runs[-1].write_task if runs else None
 
     def _on_written(self, run: RunningAnswer, task: asyncio.Task[None]) -> None:
-        """The work is over, for whatever reason. Losing an answer to another worker is not an error."""
+        """Called when the work on an answer has ended. Losing the answer to another worker is not an error."""
         run.release()
         self._running.pop(run.answer.id, None)
         self._metrics.set_running(len(self._running))

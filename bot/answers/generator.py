@@ -126,7 +126,7 @@ class AnswerGenerator:
         sink: AnswerSink,
         started: float,
     ) -> None:
-        """Reads the answer; to less of the chat, as long as what was sent turns out to be too long."""
+        """Streams the answer; asks again with less of the chat while the prompt turns out to be too long."""
         while True:
             try:
                 await self._stream(run, chat, request, sink, started)

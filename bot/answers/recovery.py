@@ -52,7 +52,7 @@ class Recovery:
         """When all leases were last renewed, or there was none; and when a sweep last succeeded."""
 
     async def fault(self) -> str | None:
-        """What has not succeeded for too long, though it is repeated every two seconds."""
+        """Names the periodic work that has not succeeded for too long; None if all has."""
         for work, last in (("renewing leases", self._renewed), ("the sweep", self._swept)):
             if last.age() > self._timing.overdue:
                 return f"{work} last succeeded {last.age():.0f} s ago"

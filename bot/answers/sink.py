@@ -54,7 +54,7 @@ class AnswerSink(Protocol):
         ...
 
     def restart(self) -> None:
-        """All text so far does not belong to the answer: takes it back. Returns at once."""
+        """Takes back all text so far, which does not belong to the answer. Returns at once."""
         ...
 
     async def close(self, result: AnswerResult) -> Mapping[Chore, float]:

@@ -45,7 +45,7 @@ class RequestState(StrEnum):
     WAITING_FOR_TEXT = "waiting for text"
     """A model is chosen, and the mention had no text: the user's next message is the question."""
     WAITING_FOR_CONTEXT = "waiting for context"
-    """Everything is there but what else was said in the thread."""
+    """Complete except for the rest of the thread, which is being read."""
     READY = "ready"
     """The chat can start."""
     STARTED = "started"

@@ -1,4 +1,4 @@
-"""Goes on with a chat in a new one that begins with a summary of it: at its limit, or where it has become too long."""
+"""Continues a chat in a new one that begins with a summary: at the message limit, or when it has become too long."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ContinueService:
         return await self._continuations.set_thread(chat.id, ts)
 
     async def give_up_thread(self, chat: Chat) -> None:
-        """It cannot be posted in Slack."""
+        """Records that the continuation cannot be posted in Slack."""
         await self._continuations.give_up_thread(chat.id)
 
     async def without_thread(self, min_age: float, limit: int) -> list[Continuation]:

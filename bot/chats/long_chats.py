@@ -28,9 +28,9 @@ OMITTED = "[{count} earlier messages are left out here]"
 FIRST_NUMBER_AFTER_BEGINNING = 3
 """The first exchange is always sent."""
 SHARE_AFTER_SUMMARY = 0.7
-"""Of the room, which a new summary leaves filled: the chat can then grow for a while before the next one is due."""
+"""The share of the room that is filled after a new summary, so that the chat can grow before the next one is due."""
 SHARE_AFTER_REFUSAL = 1 / 3
-"""Of what was refused as too long, which is sent next."""
+"""The share of a prompt that was refused as too long which the next prompt may fill."""
 ROOM_FOR_SUMMARY = 600
 """Estimated tokens of a summary that is not written yet."""
 
@@ -128,7 +128,7 @@ class LongChats:
         return await self._shortened(chat, answer, history, room) or whole
 
     async def _as_before(self, chat: Chat, answer: Answer, history: History) -> Excerpt | None:
-        """With the chat's summary, if there is one: then the whole chat turned out to be too long before."""
+        """The history with the stored summary, if there is one: the chat was too long before, so it is again."""
         known = await self._summarizer.find(
             chat.id, FIRST_NUMBER_AFTER_BEGINNING, answer.number - 1
         )

@@ -89,7 +89,7 @@ class ModelChoice:
         return list(islice(labels, limit))
 
     def on_answer_ended(self, chat: Chat, result: AnswerResult) -> None:
-        """A model that turned out not to exist any more leaves the menus."""
+        """Removes a model from the menus that turned out not to exist any more."""
         if ProviderError.class_of(result.error).hides_model:
             self._catalogue.mark_gone(chat.model)
 

@@ -66,13 +66,13 @@ class ChatService:
         return await self._requests.create(message)
 
     async def _handle_edit(self, message: IncomingMessage) -> HandleResult:
-        """An edit has added a mention: outside of any chat it counts as written so, and in a chat as nothing."""
+        """Handles a mention that an edit added: outside a chat it is a new message, inside one it is ignored."""
         if await self._chats.find_by_thread(message.thread) is not None:
             return HandleResult(Outcome.IGNORED)
         return await self._requests.create(message)
 
     async def _note_said(self, message: IncomingMessage) -> HandleResult:
-        """Something is said between a question and the choice of its model: it belongs to the question."""
+        """Handles what is said between a question and the choice of its model: it becomes part of the question."""
         if message.text or message.files:
             noted = await self._requests.note_said(message)
             chat = None if noted else await self._chats.find_by_thread(message.thread)

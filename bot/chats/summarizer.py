@@ -1,4 +1,4 @@
-"""Has a model summarise a part of a chat, once, in bounded time."""
+"""Asks a model to summarise part of a chat: one process, once, in bounded time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_TRANSCRIPT_LENGTH = 300_000
 EARLIER = "[Summary of what was said before]\n{text}"
 SPEAKERS = {Role.USER: "User", Role.ASSISTANT: "Assistant"}
 _PARTS = (1, 3, 9)
-"""By what the length of a transcript is divided after each refusal of a longer one."""
+"""The divisor of a transcript's length after each refusal as too long."""
 CLAIM = "summary"
 CLAIM_MARGIN = 5.0
 """Seconds by which the claim to write a summary outlasts the longest call."""

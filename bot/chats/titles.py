@@ -46,7 +46,7 @@ UNAVAILABLE_TTL = 60.0
 GRACE = 5.0
 """Seconds that a call may take beyond `Timing.longest_title`, at which a title that comes is cut."""
 SLOW_AFTER = 5.0
-"""Seconds after which a model that has not finished a title counts as such a one, until it has."""
+"""Seconds after which a model that is still writing a title counts as failing, until it has finished."""
 _TITLED = ChoreResult(Outcome.DONE, then=(Chore.SHOW_TITLE, Chore.NAME_SESSION))
 
 

@@ -1,4 +1,4 @@
-"""Gives every call to a model an end: a longest silence, a longest time and a longest text.
+"""Bounds every call to a model: its longest silence, its longest time and its longest text.
 
 What counts against the silence are events, not bytes: the keep-alive comments and empty chunks of a server whose model
 has hung yield none.
@@ -15,7 +15,7 @@ from bot.domain import Done, StreamEvent, TextDelta
 from bot.errors import ModelTimeout
 
 CUT = Done("length")
-"""How an answer ends that is cut at a bound: what stands of it stays."""
+"""The end of an answer that was cut at a bound; the text before it stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ class Catalogue:
         return self.find_by_name(wish) if isinstance(wish, str) else self.find(wish)
 
     def mark_gone(self, ref: ModelRef) -> None:
-        """The model turned out not to exist: it is hidden until its provider's list, loaded again now, names it."""
+        """Hides a model that turned out not to exist, and reloads its provider's list, which may name it again."""
         listed = self._lists.get(ref.provider)
         if listed is not None:
             listed.gone.add(ref.name)

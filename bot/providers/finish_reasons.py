@@ -23,7 +23,7 @@ class Ending(Enum):
 _NO_END = frozenset(
     {"", "null", "none", "unspecified", "finish_reason_unspecified", "incomplete", "in_progress"}
 )
-"""What servers say in place of nothing, as long as the answer goes on."""
+"""Values that some servers send in every chunk before the last, where others send none."""
 _ENDINGS: dict[Ending, frozenset[str]] = {
     Ending.WHOLE: frozenset(
         {

@@ -37,11 +37,11 @@ _MENTION = re.compile(r"@([UW][A-Z0-9]{3,20})\b")
 
 @dataclass(eq=False, slots=True)
 class _LookUp:
-    """Slack is being asked for a name."""
+    """A request to Slack for a name that is under way."""
 
     task: asyncio.Task[None]
     kept_waiting: bool = False
-    """Somebody has waited for it in vain: nobody else does."""
+    """One caller has waited for it until the timeout; no further caller waits."""
 
 
 class UserNames:

@@ -53,9 +53,9 @@ _SET_BY = {
     "assistant.threads.setTitle": ("channel_id", "thread_ts"),
     "agents.sessions.rename": ("channel_id", "thread_ts"),
 }
-"""Methods that set all of something, and the arguments that say what: of several that wait only the newest counts."""
+"""Methods that replace a whole value, and the arguments that identify it: of several queued, the newest is made."""
 Fresh = Callable[[], Awaitable[dict[str, Any]]]
-"""Makes arguments of a call at the moment in which it is sent."""
+"""Makes a call's arguments when its turn has come, from what is stored then."""
 _MAX_REMEMBERED = 2_000
 """Entries of each of the client's memories."""
 

@@ -45,7 +45,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 
 async def _act(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) -> dict[str, Any]:
-    """Does what must not be done twice; returns what is left to be said in the acknowledgement.
+    """Runs the subcommand, which must not run twice; returns the text for the acknowledgement, if any.
 
     The replica that gets the command second acknowledges it with nothing, and Slack shows the first acknowledgement
     only. So the user is told by the response URL.

@@ -13,7 +13,7 @@ class Urgency(IntEnum):
     """Who waits for a call; the smallest number goes first."""
 
     REPLY = 0
-    """A person waits for the reply to what they just did: a menu, a private notice, a dialog, the effect of a button."""
+    """A person waits for the effect of what they just did: a menu, a private notice, a dialog, a button."""
     ANSWER = 1
     """An answer waits, or what the answer needs before it can begin or end."""
     DECORATION = 2

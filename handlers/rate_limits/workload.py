@@ -36,8 +36,9 @@ REFILL_CREDIT = 1.0
 FIRST_WRITE_RATIO = 0.8
 """How long the first words of many edited answers wait, as a share of the write interval that they will then have."""
 FIRST_WRITE_RATIOS = ((0.0, 0.22), (0.65, 0.52), (1.0, 1.0))
-"""The same where one process knows all of them: up to which share of the answers, and their ratio. One comes soon and
-uses edits that would run over; most come at half the interval; the rest, later, cost no edit that those need."""
+"""The same where one process knows all answers, in steps: (share of the answers up to here, ratio). The first come
+soon, with edits that would otherwise go unused; most come at half the interval; the rest wait, so as not to take edits
+from those."""
 SCARCE_POST_QUEUE = 2.0
 """Posts are scarce in a channel whose hidden answers would need this many seconds for their posts, the burst spent."""
 END_DELAY_RATIO = 2.0
@@ -82,7 +83,7 @@ class ProgressLimits:
 
 @dataclass(frozen=True)
 class Workload:
-    """All answers of one workspace at one moment, against its token buckets. What is counted is counted once."""
+    """A snapshot of one workspace's answers and token buckets; each count is computed once per snapshot."""
 
     writes: Collection[PendingWrite]
     buckets: TokenBuckets

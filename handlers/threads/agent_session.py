@@ -58,7 +58,7 @@ class AgentSession:
             await self._set("processing")
 
     async def detach(self) -> None:
-        """Leaves the session as it is, for another worker to continue or for after-work to end."""
+        """Stops renewing the session and leaves it to another worker, or to after-work, which ends it."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

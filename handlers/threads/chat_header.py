@@ -124,7 +124,7 @@ class ChatHeaders:
         response_url: str | None = None,
         urgency: Urgency = Urgency.DECORATION,
     ) -> bool:
-        """From what is stored when its turn comes, so that a newer title is never replaced by an older one."""
+        """Redraws a header from what is stored when its turn comes: no older title replaces a newer one."""
         return await self._messages.replace(
             slack,
             channel=chat.thread.channel if chat.thread else "",

@@ -52,7 +52,7 @@ class ContinuationThreads:
         self._timing = timing
 
     def open(self, continuation: Continuation) -> None:
-        """Writes the summary and posts the thread, unless another process is at it. Returns at once."""
+        """Writes the summary and posts the thread, unless another process is doing it. Returns at once."""
         self._tasks.start(self._open(continuation), name="continuation")
 
     async def open_missing(self, min_age: float) -> None:
@@ -75,7 +75,7 @@ class ContinuationThreads:
         except (SlackError, ChatError, StorageError) as error:  # recovery tries it again
             log.warning("continuation_delayed", chat=chat.id, reason=type(error).__name__)
         finally:
-            with suppress(StorageError):  # then the claim lapses by itself
+            with suppress(StorageError):  # then the claim expires by itself
                 await self._claims.release(CLAIM, chat.id)
 
     async def _post(self, slack: SlackClient, continuation: Continuation, look_first: bool) -> None:

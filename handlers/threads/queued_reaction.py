@@ -35,7 +35,7 @@ class QueuedReactions:
         )
 
     async def remove(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> str | None:
-        """The answer has begun: removes the reaction; returns why that failed, as `try_call_error` does.
+        """Removes the reaction when the answer begins; returns why that failed, as `try_call_error` does.
 
         One that this process knows nothing of may have been added by another.
         """

@@ -170,7 +170,7 @@ async def read_thread(
 
 
 def _adds(request: ChatRequest, slack: SlackClient, said: _Said) -> bool:
-    """Whether a later message belongs to the question, and neither is it nor is a question of its own."""
+    """Whether a later message adds to the question: it is not the question itself, nor another question."""
     message, content = said
     is_own_files = bool(content.files) and message.get("user") == request.user
     known = {file.id for file in request.files}

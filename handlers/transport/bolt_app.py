@@ -151,7 +151,7 @@ class SharedApp(AsyncApp):
             handled = response.status == 200
             return response
         finally:
-            with suppress(StorageError):  # then the claim lapses by itself
+            with suppress(StorageError):  # then the claim expires by itself
                 await (self._claims.keep if handled else self._claims.release)("envelope", envelope)
 
 

@@ -305,7 +305,7 @@ class RedisCoordination:
                         await self._pubsub.ping()
 
     async def _discard_idle_connections(self) -> None:
-        """They may be as mute as the one that failed."""
+        """Closes idle connections, which may be as dead as the one that failed."""
         with suppress(*_CONNECTION_ERRORS):
             async with asyncio.timeout(self._timeout):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)

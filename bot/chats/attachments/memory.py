@@ -22,7 +22,7 @@ class WorkspaceMemory:
         self._limit = limit
         self._used = 0
         self._beyond: HeldBytes | None = None
-        """The one file that may go on although the limit is reached: else several halves could wait for one another."""
+        """The one file that may exceed the limit: otherwise half-loaded files could wait for one another."""
         self._waiting: list[asyncio.Future[None]] = []
 
     @property
