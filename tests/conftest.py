@@ -25,7 +25,7 @@ for _helpers in (
 
 from storage.engine.database import Database  # noqa: E402
 from storage.tables import metadata  # noqa: E402
-from tests import services  # noqa: E402
+from tests import redis_service, services  # noqa: E402
 from tests.event_loop import LoadTolerantLoop  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
@@ -222,15 +222,15 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """URL of a Redis server that all tests share."""
-    service = _keep(pytestconfig, _or_skip(services.shared_redis))
+    service = _keep(pytestconfig, _or_skip(redis_service.shared_redis))
     yield service.url
     service.close()
 
 
 @pytest.fixture
-def own_redis() -> Iterator[services.RedisServer]:
+def own_redis() -> Iterator[redis_service.RedisServer]:
     """A Redis server that the test may stop and start again."""
-    server = _or_skip(services.redis_server)
+    server = _or_skip(redis_service.redis_server)
     yield server
     server.close()
 

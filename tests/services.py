@@ -1,4 +1,7 @@
-"""Real PostgreSQL and Redis servers for the tests, found or started, and stopped with the session."""
+"""Real PostgreSQL servers for the tests, found or started, and stopped with the session; what all services share.
+
+Redis is in `tests.redis_service`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +64,9 @@ def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) 
         process.wait()
 
 
-def _wait(ready: Callable[[], object], process: subprocess.Popen[bytes], what: str) -> None:
+def wait_until_ready(
+    ready: Callable[[], object], process: subprocess.Popen[bytes], what: str
+) -> None:
     deadline = time.monotonic() + WAIT_TIMEOUT
     while True:
         try:
@@ -123,7 +126,9 @@ def _debian_postgresql(binaries: Path, settings: tuple[str, ...]) -> Service:
         port = free_port()
         server = _run_postgres(binaries, home, user, port, *settings)
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        _wait(lambda: psycopg.connect(url, connect_timeout=30).close(), server, "PostgreSQL")
+        wait_until_ready(
+            lambda: psycopg.connect(url, connect_timeout=30).close(), server, "PostgreSQL"
+        )
     except BaseException:
         close()
         raise
@@ -181,7 +186,7 @@ class PostgresServer:
         """Raises Unavailable."""
         kept = ("synchronous_commit=on",)  # what was committed must survive the crash
         self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *kept)
-        _wait(
+        wait_until_ready(
             lambda: psycopg.connect(self.url, connect_timeout=30).close(),
             self._process,
             "PostgreSQL",
@@ -284,7 +289,9 @@ def pgbouncer(database_url: str, mode: str) -> Service:
 
     url = f"postgresql://{server.username}@127.0.0.1:{port}/{name}"
     try:
-        _wait(lambda: psycopg.connect(url, connect_timeout=30).close(), process, "PgBouncer")
+        wait_until_ready(
+            lambda: psycopg.connect(url, connect_timeout=30).close(), process, "PgBouncer"
+        )
     except BaseException:
         close()
         raise
@@ -365,88 +372,3 @@ def _database_name(url: str) -> str:
 def _administer(server_url: str, statement: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(statement.encode())
-
-
-# Redis
-
-
-class RedisServer:
-    """A Redis server that tests may stop, and start again at the same address."""
-
-    def __init__(self, executable: str | None) -> None:
-        self._executable = executable
-        self._home = tempfile.mkdtemp(prefix="bobbin-redis-")
-        self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-
-    def start(self, *options: str) -> None:
-        """`options`: of the installed Redis alone. Raises Unavailable."""
-        self._process = subprocess.Popen(
-            [*self._command(), *options],
-            cwd=self._home,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            _wait(self._ping, self._process, "Redis")
-        except Unavailable:
-            self.stop()
-            raise
-
-    def _command(self) -> list[str]:
-        if self._executable is None:  # fakeredis: always installed, and enough for these tests
-            return [sys.executable, "-W", "ignore", "-m", "tests.services", str(self._port)]
-        bind = ["--bind", "127.0.0.1", "--port", str(self._port)]
-        return [self._executable, *bind, "--save", "", "--appendonly", "no", "--dir", self._home]
-
-    def _ping(self) -> None:
-        with redis.Redis.from_url(self.url) as client:
-            client.ping()
-
-    def restart(self, *options: str) -> None:
-        """With these options, which only the installed Redis has. Raises Unavailable."""
-        if self._executable is None:
-            raise Unavailable("redis-server is not installed")
-        self.stop()
-        self.start(*options)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            end(self._process, signal.SIGKILL)
-            self._process = None
-
-    def close(self) -> None:
-        self.stop()
-        shutil.rmtree(self._home, ignore_errors=True)
-
-
-def redis_server() -> RedisServer:
-    """A Redis server of our own: the installed one, else fakeredis. Raises Unavailable."""
-    server = RedisServer(shutil.which("redis-server"))
-    try:
-        server.start()
-    except BaseException:
-        server.close()
-        raise
-    return server
-
-
-def shared_redis() -> Service:
-    """`TEST_REDIS_URL`, else a server of our own. Raises Unavailable."""
-    if url := os.environ.get("TEST_REDIS_URL"):
-        return Service(url)
-    server = redis_server()
-    return Service(server.url, server.close)
-
-
-def _serve_fake_redis(port: int) -> None:
-    from fakeredis import TcpFakeServer
-
-    server = TcpFakeServer(("127.0.0.1", port), server_type="redis")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    signal.pause()
-
-
-if __name__ == "__main__":
-    _serve_fake_redis(int(sys.argv[1]))

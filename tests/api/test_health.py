@@ -24,7 +24,7 @@ from bot.config import Settings
 from bot.domain import User
 from bot.errors import SettingsError
 from storage.tokens import Tokens
-from tests import services
+from tests import redis_service, services
 from tests.api.conftest import Api, WorldFactory, address, client, token_for
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.world import World
@@ -69,7 +69,7 @@ async def test_without_a_slack_connection_it_is_alive_but_not_ready(world: World
 
 
 async def test_without_redis_it_is_not_ready(
-    worlds: WorldFactory, own_redis: services.RedisServer
+    worlds: WorldFactory, own_redis: redis_service.RedisServer
 ) -> None:
     async with worlds(redis_url=SecretStr(own_redis.url)) as world:
         assert (await get(world, "/readyz")).json()["checks"]["redis"] == "ok"

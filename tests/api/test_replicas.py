@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.app import Bot, build
-from tests import services
+from tests import redis_service
 from tests.api.conftest import Api, token_for
 from tests.api.test_sockets import TEXT, finished, socket_of, titled
 from tests.deadlines import WAIT_TIMEOUT
@@ -74,7 +74,7 @@ async def test_sockets_of_every_replica_receive_each_word_once(
 
 @pytest.mark.redis
 async def test_text_that_redis_lost_is_delivered_at_the_end(
-    tmp_path: Path, log: io.StringIO, own_redis: services.RedisServer
+    tmp_path: Path, log: io.StringIO, own_redis: redis_service.RedisServer
 ) -> None:
     async with two(tmp_path, log, own_redis.url) as (world, first, second):
         token = await token_for(world)

@@ -20,7 +20,7 @@ from typing import Any
 
 from bot.sandbox.journal import Delivery
 from bot.sandbox.limits import Limits
-from tests import services
+from tests import redis_service, services
 from tests.bench.environment import ASKER, Deployment, Environment, open_environment, script
 
 ACKNOWLEDGED_WITHIN = 0.5
@@ -192,7 +192,7 @@ async def main() -> int:
     )
     print(f"{'':18} {'p50':>7} {'p99':>7} {'most':>7} {'late':>5} {'whole':>7} {'CPU':>5}")
     with ExitStack() as stack:
-        server, redis = services.postgresql(), services.redis_server()
+        server, redis = services.postgresql(), redis_service.redis_server()
         stack.callback(server.close)
         stack.callback(redis.close)
         for name in options.only:

@@ -21,7 +21,7 @@ import psycopg
 
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Message
-from tests import services
+from tests import redis_service, services
 from tests.bench.environment import (
     ASKER,
     Deployment,
@@ -145,7 +145,7 @@ async def main() -> int:
     parser.add_argument("--rate", type=float, default=1.0)
     given = parser.parse_args()
     with ExitStack() as stack:
-        server, redis = services.postgresql(), services.redis_server()
+        server, redis = services.postgresql(), redis_service.redis_server()
         stack.callback(server.close)
         stack.callback(redis.close)
         database = services.new_database(server.url)

@@ -20,7 +20,7 @@ from tests.cluster.processes import ForkServer
 from tests.cluster.replicas import SCALED_LIMITS, WAITING, Replicas, UserChat, user_chats
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import shown
-from tests.services import RedisServer
+from tests.redis_service import RedisServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 LEASE = 1.6

@@ -21,7 +21,8 @@ from tests.cluster.replicas import (
 )
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import elements, shown
-from tests.services import PostgresServer, RedisServer
+from tests.redis_service import RedisServer
+from tests.services import PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",

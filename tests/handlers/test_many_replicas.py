@@ -16,7 +16,7 @@ from sqlalchemy import event
 
 from bot.app import build
 from bot.sandbox.limits import Limits
-from tests import services
+from tests import redis_service
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import TwoWorkspacesFactory
 from tests.handlers.two_workspaces import (
@@ -132,7 +132,7 @@ async def test_other_replicas_notice_an_uninstall_when_their_cached_installation
 
 
 async def test_changes_of_installations_reach_the_other_replicas_at_once(
-    make_workspaces: TwoWorkspacesFactory, own_redis: services.RedisServer
+    make_workspaces: TwoWorkspacesFactory, own_redis: redis_service.RedisServer
 ) -> None:
     async with make_workspaces(redis_url=SecretStr(own_redis.url)) as one:
         one.reply_to({"one?": "Answer one.", "two?": "Answer two."})

@@ -24,7 +24,8 @@ import httpx
 from bot.sandbox.limits import Limits
 from tests.api.conftest import token_for
 from tests.cluster.processes import Cluster
-from tests.services import Unavailable, redis_server
+from tests.redis_service import redis_server
+from tests.services import Unavailable
 from tests.soak.fault_injection import FaultInjector
 from tests.soak.reconciliation import Reconciliation, reconcile
 from tests.soak.resource_usage import Sample, growth, sample

@@ -12,7 +12,7 @@ from bot.errors import SettingsError, StorageError
 from storage.coordination import Coordination, SlowSubscriber, TopicEvent, open_coordination
 from storage.coordination.memory import MemoryBucket
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
-from tests.services import RedisServer
+from tests.redis_service import RedisServer
 
 Opener = Callable[[], Awaitable[Coordination]]
 

@@ -16,7 +16,7 @@ from bot.errors import StorageError
 from storage.coordination import Coordination, TopicEvent, open_coordination
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.tcp_proxy import Mute, TcpProxy
-from tests.services import RedisServer
+from tests.redis_service import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -17,7 +17,7 @@ from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import APPEND, POST, UPDATE, Rate
 from storage.coordination import open_coordination
 from tests.deadlines import WAIT_TIMEOUT
-from tests.services import RedisServer
+from tests.redis_service import RedisServer
 
 RATES = {UPDATE: Rate(20.0, 6), APPEND: Rate(30.0, 6), POST: Rate(10.0, 3)}
 TEAM = "T0"
