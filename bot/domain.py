@@ -359,3 +359,5 @@ class AnswerResult:
     sources: tuple[Source, ...] = ()
     prompt: PromptFacts = WHOLE_CHAT
     """What of the chat the model was sent."""
+    stopped_by: str | None = None
+    """With STOPPED: Slack id of the user who stopped it, once the result is stored."""

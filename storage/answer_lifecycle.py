@@ -67,6 +67,7 @@ async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
         "detail": None,
         "cut": False,
         "stop_requested": False,
+        "stopped_by": None,
         "seconds": None,
         "prompt_tokens": None,
         "completion_tokens": None,

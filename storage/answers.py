@@ -227,11 +227,14 @@ class Answers:
                 or 0
             )
 
-    async def request_stop(self, chat_id: str, source: str | None = None) -> Answer | None:
+    async def request_stop(
+        self, chat_id: str, source: str | None = None, user: str | None = None
+    ) -> Answer | None:
         """Request that the running answer of this chat is stopped; its worker sees it when it renews.
 
         If all answers are waiting because no worker has claimed one yet, it is the next of them. The same `source`
-        again returns the answer that it stopped before, even if that has ended since.
+        again returns the answer that it stopped before, even if that has ended since. `user`: Slack id of who asks; the
+        first who did is kept.
         """
         in_chat = answers.c.chat_id == chat_id
         next_one = select(answers.c.message_id).where(in_chat, IS_OPEN)
@@ -241,7 +244,11 @@ class Answers:
         query = (
             update(answers)
             .where(IS_UNWRITTEN, answers.c.message_id == next_one.scalar_subquery())
-            .values(stop_requested=True, stop_source=func.coalesce(source, answers.c.stop_source))
+            .values(
+                stop_requested=True,
+                stop_source=func.coalesce(source, answers.c.stop_source),
+                stopped_by=func.coalesce(answers.c.stopped_by, user),
+            )
             .returning(answers.c.message_id)
         )
         async with self._database.begin() as connection:

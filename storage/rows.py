@@ -137,6 +137,7 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
         truncated=row.cut,
         prompt=PromptFacts(row.estimated_tokens or 0, row.summarised or 0, row.omitted or 0),
         sources=sources_from_json(row.sources),
+        stopped_by=row.stopped_by,
     )
 
 

@@ -106,6 +106,7 @@ answers = Table(
     Column("parts", JSON, nullable=False),
     Column("stop_requested", Boolean, nullable=False),
     Column("stop_source", String(64)),
+    Column("stopped_by", String(64)),
     Column("retry_requested", Boolean, nullable=False, server_default=false()),
     Column("queued", Boolean, nullable=False),
     Column("asker", String(64)),

@@ -228,6 +228,8 @@ class Engine:
             return result
         result = result or await self._generator.generate(run, chat, sink)
         await self._store_result(run, chat, result)
+        if result.status is Status.STOPPED:  # the database knows by whom
+            result = await self._stored(run, lambda: self._answers.result(run.answer.id)) or result
         return result
 
     async def _store_result(self, run: RunningAnswer, chat: Chat, result: AnswerResult) -> None:

@@ -87,7 +87,7 @@ class ChatService:
         if refusal := refusal_of(message, chat.model, self._models):
             return refusal
         is_stop = message.text.strip().rstrip(".!").lower() == "stop"
-        if is_stop and await self.stop(chat.id, message.ts):
+        if is_stop and await self.stop(chat.id, message.user, message.ts):
             return HandleResult(Outcome.STOPPED)
         new = NewMessage(
             text=message.text,
@@ -135,12 +135,13 @@ class ChatService:
 
     # -- answers -----------------------------------------------------------------------------------------------
 
-    async def stop(self, chat_id: str, source: str | None = None) -> bool:
+    async def stop(self, chat_id: str, user: str | None, source: str | None = None) -> bool:
         """Stops the answer that is being written, in whichever process; False if there is none.
 
-        `source`: the message or event that asks for it. The same one again stops nothing more, but returns True again.
+        `user`: Slack id of who asks for it. `source`: the message or event that does; the same one again stops nothing
+        more, but returns True again.
         """
-        answer = await self._answers.request_stop(chat_id, source)
+        answer = await self._answers.request_stop(chat_id, source, user)
         if answer is None:
             return False
         self._publisher.request_stop(answer.id)

@@ -34,7 +34,7 @@ def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
         chat = await ctx.chats.find_by_thread(thread)
         # The event's time distinguishes a second delivery from a second press, which may be meant for the next answer.
         pressed_at = str(event.get("event_ts") or "") or None
-        if chat is None or not await ctx.service.stop(chat.id, pressed_at):
+        if chat is None or not await ctx.service.stop(chat.id, event.get("user"), pressed_at):
             ctx.tasks.start(agent_session.end_session(slack, thread), name="session")
 
     @app.event("agent_session_title_changed")

@@ -290,6 +290,8 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> str:
         facts.append(template.format(count=count, cached=cached))
         if result.usage.cost:
             facts.append(strings.COST.format(dollars=result.usage.cost))
+    if result.stopped_by is not None:
+        facts.append(strings.STOPPED_BY.format(user=result.stopped_by))
     if result.truncated:
         facts.append(strings.CUT_BY_LENGTH)
     if result.prompt.summarised:

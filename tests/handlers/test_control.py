@@ -21,13 +21,16 @@ PART = "Half of an answer is"
 # -- stop ----------------------------------------------------------------------------------------------------------
 
 
-async def stop_by(world: World, way: str, thread: str) -> None:
+async def stop_by(world: World, way: str, thread: str) -> str:
+    """Stops the answer; the id of who does."""
     if way == "button":
         await world.slack.interactions.press("bob", world.header(thread), "stop_answer")
-    elif way == "word":
+        return "U0BOB"
+    if way == "word":
         await world.slack.conversations.say("alice", "general", "Stop!", thread)
     else:
         await world.slack.agent_sessions.stop("alice", "general", thread)
+    return "U0ALICE"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ async def test_stop_keeps_the_text_and_cancels_the_model(
         thread = await world.start("Talk for long.")
         await world.until(lambda: "word20" in shown(world.answers(thread)[0]), "some words")
 
-        await stop_by(world, way, thread)
+        by = await stop_by(world, way, thread)
         await world.answered(thread)
         await world.until(
             lambda: world.models.requests()[0].ended_at is not None, "the model's end"
@@ -56,6 +59,8 @@ async def test_stop_keeps_the_text_and_cancels_the_model(
         (answer,) = world.answers(thread)
         text, _, mark = shown(answer).rpartition("\n\n")
         assert mark == strings.STOPPED_MARK
+        if way != "slack's own":  # Slack may refuse the text before it tells who stopped it
+            assert strings.STOPPED_BY.format(user=by) in below(answer)
         assert LONG.startswith(text)
         assert not world.slack.agent_sessions.can_stop(
             world.slack.workspace.channel("general").id, thread
