@@ -5,6 +5,7 @@
     ├── StorageError                   the database or Redis refused or cannot be reached
     │   ├── Conflict                   (storage.engine.database) a unique constraint refused a row
     │   ├── DatabaseFailed             (storage.engine.database) it refused, did not answer, or is away; says why
+    │   ├── SearchTooLong              a search by words took longer than it may
     │   ├── SlowSubscriber             (storage.coordination.base) a subscriber did not read its events in time
     │   └── WrongKey                   (storage.encryption) no key that is set decrypts what is stored
     ├── ChatError                      the request cannot be fulfilled for this chat
@@ -69,6 +70,10 @@ class SettingsError(BobbinError):
 
 class StorageError(BobbinError):
     """The database or Redis refused or cannot be reached."""
+
+
+class SearchTooLong(StorageError):
+    """A search by words took longer than it may: the same one would again, until less is searched at a time."""
 
 
 class ChatError(BobbinError):

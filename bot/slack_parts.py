@@ -229,4 +229,5 @@ async def listener_context(
         chat_lists=chat_lists,
         membership=membership,
         tasks=resources.tasks,
+        timing=resources.timing,
     )

@@ -101,6 +101,9 @@ CHATS_NEWER = "Newer"
 CHATS_OLDER = "Older"
 CHATS_REFRESH = "Refresh"
 LIST_NOT_SHOWN = "I could not read your chats just now. Please try again in a moment."
+SEARCH_TOO_LONG = (
+    "That search took too long, so I ended it. Please try other words, or page through all chats."
+)
 HOME_NOT_SHOWN = "I could not update my Home tab just now. Please open it again in a moment."
 CHATS_FALLBACK = "Your chats"
 CHATS_HELP = (

@@ -84,6 +84,8 @@ class Timing:
     """How long reading the thread's earlier messages may go on after the menu is posted."""
     context_timeout_after_choice: float = 15.0
     """How long a chosen model waits for the thread's earlier messages."""
+    command_patience: float = 2.0
+    """How long `/chats` waits for its list, of the three seconds that Slack gives; a later list is shown by itself."""
     chat_list_update_delays: tuple[float, ...] = (2.0, 10.0, 60.0, 300.0)
     """Between two updates of a chat list that `/chats` has shown: as many as Slack permits."""
 
@@ -126,6 +128,8 @@ class Timing:
     database_connect_timeout: float = 5.0
     database_statement_timeout: float = 10.0
     """For one statement, for a connection to become free, and for another process to unlock an SQLite file."""
+    database_search_timeout: float = 10.0
+    """For one statement of a search by words, after which the person is told to search for something else."""
     database_lease_timeout: float = 3.0
     """For a statement that renews leases, and for the check of a connection before each use: a mute connection must be
     replaced, and the renewal repeated, before the lease lapses."""

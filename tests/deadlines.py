@@ -50,6 +50,8 @@ _GIVING_UP = (
     "database_connect_timeout",
     "database_statement_timeout",
     "database_lease_timeout",
+    "database_search_timeout",
+    "command_patience",
 )
 """The fields of Timing after which the bot gives up, or looks for what another process left or did not tell."""
 

@@ -18,6 +18,7 @@ from bot.errors import (
     LimitReached,
     ModelNotAllowed,
     NothingToRetry,
+    SearchTooLong,
     StorageError,
 )
 from bot.observability import get_logger
@@ -92,6 +93,9 @@ def from_use_case(error: BobbinError) -> ApiError:
             return invalid("That model is not offered. GET /chat/models lists those that are.")
         case InvalidInput():
             return invalid(str(error))
+        case SearchTooLong():
+            log.warning("search_too_long", reason=str(error))
+            return ApiError(422, "Search too long", strings.SEARCH_TOO_LONG)
         case StorageError():
             log.warning("storage_unreachable", reason=str(error))
             return ApiError(503, "Unavailable", strings.SAVE_FAILED, headers={"Retry-After": "2"})

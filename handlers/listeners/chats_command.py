@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -10,13 +11,17 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
 from bot.domain import User
+from bot.errors import StorageError
+from bot.observability import get_logger
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
-from handlers.live_views.chat_list_page import load_chat_list
+from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, as_message
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import SlashCommand, Subcommand
+
+log = get_logger(__name__)
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -33,7 +38,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                     said = await _act(ctx, slack, command) if is_first else {}
                 await ack(**said)
             case Subcommand.SEARCH:
-                await ack(**await _list(ctx, slack, command.user, command.text))
+                await _show_list(ctx, ack, slack, command)
 
     @app.action(re.compile(rf"^{re.escape(CHATS_PAGE_ACTION)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -76,9 +81,33 @@ async def _token(ctx: ListenerContext, user: User, command: str, *, revoke: bool
     return strings.API_ACCESS_ISSUED.format(token=await ctx.api_tokens.issue(user), command=command)
 
 
+async def _show_list(
+    ctx: ListenerContext, ack: AsyncAck, slack: SlackClient, command: SlashCommand
+) -> None:
+    """Shows the first page in the acknowledgement, or, if it takes longer than Slack waits, by the response URL."""
+    listing = ctx.tasks.start(_list(ctx, slack, command.user, command.text), name="chat list")
+    done, _ = await asyncio.wait([listing], timeout=ctx.timing.command_patience)
+    if done:
+        await ack(**listing.result())
+        return
+    ctx.tasks.start(_respond(slack, command, listing), name="late chat list")
+    await ack()
+
+
+async def _respond(
+    slack: SlackClient, command: SlashCommand, listing: asyncio.Task[dict[str, Any]]
+) -> None:
+    await slack.respond(command.response_url, **await listing)
+
+
 async def _list(ctx: ListenerContext, slack: SlackClient, user: str, words: str) -> dict[str, Any]:
-    """The private message with the first page of the chats that contain these words."""
-    view = await load_chat_list(ctx.chats, ctx.models, slack, user, ListQuery.for_search(words))
+    """The private message with the first page of the chats that contain these words, or why there is none."""
+    query = ListQuery.for_search(words)
+    try:
+        view = await load_chat_list(ctx.chats, ctx.models, slack, user, query)
+    except StorageError as error:
+        log.info("chat_list_not_shown", reason=type(error).__name__)
+        return {"response_type": "ephemeral", "text": why_not_listed(error)}
     ctx.membership.check(slack, user, view.chats)
     return {
         "response_type": "ephemeral",

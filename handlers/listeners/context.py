@@ -15,6 +15,7 @@ from bot.chats.service import ChatService
 from bot.domain import Thread
 from bot.errors import StorageError
 from bot.tasks import KeyedLocks, Tasks
+from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
@@ -58,6 +59,7 @@ class ListenerContext:
     chat_lists: ChatLists
     membership: ChannelMembership
     tasks: Tasks
+    timing: Timing
     thread_locks: KeyedLocks[Thread] = field(default_factory=KeyedLocks)
     """Slack's events are handled concurrently; the messages of one thread are stored in the order of their arrival."""
 

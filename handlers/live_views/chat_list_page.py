@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from bot import strings
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, User
-from bot.errors import InvalidInput
+from bot.errors import InvalidInput, SearchTooLong, StorageError
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import mrkdwn_escape
 from handlers.views import chat_list as views
@@ -44,6 +44,12 @@ async def load_chat_list(
         action=action,
     )
     return ChatListView(query, blocks, page.chats, page.total, page.at_least)
+
+
+def why_not_listed(error: StorageError) -> str:
+    """What to tell the person whose list could not be loaded."""
+    is_search = isinstance(error, SearchTooLong)
+    return strings.SEARCH_TOO_LONG if is_search else strings.LIST_NOT_SHOWN
 
 
 async def _load_page(chats: Chats, user: User, query: ListQuery) -> tuple[ListQuery, ChatPage]:

@@ -24,7 +24,7 @@ from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
-from handlers.live_views.chat_list_page import load_chat_list
+from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.threads.private_notices import tell
 from handlers.views.chat_list import ChatListView, ListQuery, as_message
@@ -135,9 +135,8 @@ class ChatLists:
         except StorageError as error:
             log.info("chat_list_not_shown", reason=type(error).__name__)
             if not is_update:
-                await tell(
-                    slack, Reader(user.id, response_url=view.response_url), strings.LIST_NOT_SHOWN
-                )
+                reader = Reader(user.id, response_url=view.response_url)
+                await tell(slack, reader, why_not_listed(error))
             return
         view.query = found.query
         view.content = _content(found)

@@ -11,7 +11,7 @@ from bot import strings
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.domain import User
-from bot.errors import StorageError
+from bot.errors import SearchTooLong, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
@@ -123,16 +123,19 @@ class HomeTabs:
         except SlackRejected as error:
             self._views.forget(user, view)
             self._log_rejection(user, error)
+        except SearchTooLong:
+            view.query = ListQuery()  # else each update would search again
+            await self._tell_failure(user, view, strings.SEARCH_TOO_LONG)
         except (SlackError, StorageError) as error:
             log.info("home_tab_not_published", reason=type(error).__name__)
-            await self._tell_failure(user, view)
+            await self._tell_failure(user, view, strings.HOME_NOT_SHOWN)
 
-    async def _tell_failure(self, user: User, view: LiveHomeTab) -> None:
+    async def _tell_failure(self, user: User, view: LiveHomeTab, reason: str) -> None:
         if view.pressed:
             view.pressed = False
             with suppress(NotInstalled, StorageError):
                 slack = await self._workspaces.client_for(user.team)
-                await tell(slack, Reader(user.id), strings.HOME_NOT_SHOWN)
+                await tell(slack, Reader(user.id), reason)
 
     def _log_rejection(self, user: User, error: SlackRejected) -> None:
         if error.code == "hash_conflict":  # another process keeps this Home tab up to date now

@@ -16,10 +16,10 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import Pool, QueuePool
 
-from bot.errors import SettingsError, StorageError
+from bot.errors import SearchTooLong, SettingsError, StorageError
 from bot.timing import Timing
 from storage.engine import sqlite
-from storage.engine.failures import READ_ONLY, Failure, address, failure_of
+from storage.engine.failures import BUSY, READ_ONLY, TOO_LONG, Failure, address, failure_of
 from storage.engine.migrate import upgrade
 
 _log = logging.getLogger(__name__)
@@ -136,11 +136,16 @@ class Database:
     async def search(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reads that may be long: few at a time, and each statement ended after a while.
 
-        Raises StorageError.
+        Raises SearchTooLong when one was ended, or none could begin in time; StorageError for other failures.
         """
-        with self._translated_errors():
-            async with self._pools.searching.begin() as connection:
-                yield connection
+        try:
+            with self._translated_errors():
+                async with self._pools.searching.begin() as connection:
+                    yield connection
+        except DatabaseFailed as error:
+            if error.failure in (TOO_LONG, BUSY):
+                raise SearchTooLong(str(error)) from error
+            raise
 
     async def migrate(self, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - nothing is cancelled
         """Upgrade the schema to this version's newest; any number of processes may do so at once.
@@ -246,7 +251,7 @@ def _sqlite_pools(url: URL, readers: int, timing: Timing) -> _Pools:
     limit = timing.database_statement_timeout
     writing = sqlite.create_engine(url, 1, limit, writing=True)
     reading = sqlite.create_engine(url, readers, limit)
-    searching = sqlite.create_engine(url, _SEARCH_POOL_SIZE, limit)
+    searching = sqlite.create_engine(url, _SEARCH_POOL_SIZE, timing.database_search_timeout)
     return _Pools(writing, writing, reading, searching, engines=(writing, reading, searching))
 
 

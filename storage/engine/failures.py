@@ -43,13 +43,16 @@ _FULL = Failure(
 _STARTING = Failure("is starting or stopping", cure="try again soon")
 _LOCKED = Failure("is locked by another process", cure="end the process that locks the file")
 
+TOO_LONG = Failure("took too long for one statement", away=False)
+BUSY = Failure("is busy: no connection became free in time", away=False)
+
 _POSTGRESQL_STATES = {
     "25006": READ_ONLY,
     "28P01": _REFUSED,
     "3D000": _NO_DATABASE,
     "53100": _NO_SPACE,
     "53300": _FULL,
-    "57014": Failure("took too long for one statement", away=False),
+    "57014": TOO_LONG,
     "57P03": _STARTING,
 }
 _MESSAGES_OF_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "54", "55", "57", "58", "XX")
@@ -105,14 +108,14 @@ _SQLITE_CODES = {
     sqlite3.SQLITE_IOERR: Failure("file cannot be read or written: the disk fails"),
     sqlite3.SQLITE_NOTADB: Failure("file is no SQLite database", lasting=True),
     sqlite3.SQLITE_CORRUPT: Failure("file is damaged: restore a backup", lasting=True),
-    sqlite3.SQLITE_INTERRUPT: Failure("took too long for one statement", away=False),
+    sqlite3.SQLITE_INTERRUPT: TOO_LONG,
 }
 
 
 def failure_of(error: SQLAlchemyError) -> Failure:
     """What SQLAlchemy's error means."""
     if isinstance(error, TimeoutError):
-        return Failure("is busy: no connection became free in time", away=False)
+        return BUSY
     if isinstance(error, InvalidRequestError):
         return Failure("does not answer")
     cause = error.orig if isinstance(error, DBAPIError) else None

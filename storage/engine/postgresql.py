@@ -132,6 +132,7 @@ def begin(timing: Timing, *, read_only: bool = False) -> str:
         "statement_timeout": _milliseconds(timing.database_statement_timeout),
     }
     if read_only:
+        settings["statement_timeout"] = _milliseconds(timing.database_search_timeout)
         # PostgreSQL starts JIT on a mere cost estimate, and compiling takes ten times as long as such a query.
         settings["jit"] = "off"
     local = (f"SET LOCAL {name} = {value}" for name, value in settings.items())
