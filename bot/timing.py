@@ -123,8 +123,9 @@ class Timing:
     """Between two deletions of expired claims on actions (`storage.action_claims`)."""
     redis_timeout: float = 1.0
     """For one command of Redis; tokens and events are worthless later."""
-    idle_transaction_timeout: float = 10.0
-    """PostgreSQL ends a transaction that does nothing for this long."""
+    idle_transaction_timeout: float = 4.0
+    """PostgreSQL ends a transaction that does nothing for this long: one whose COMMIT was lost keeps rows locked, and
+    their leases must be renewed before `lease_safe` has passed."""
     database_connect_timeout: float = 5.0
     database_statement_timeout: float = 10.0
     """For one statement, for a connection to become free, and for another process to unlock an SQLite file."""

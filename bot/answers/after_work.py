@@ -149,13 +149,15 @@ class AfterWork:
             return
         self._claimed.update(claimed)
         try:
-            answer = await self._answers.get(answer_id)
-            chat = await self._chats.get(answer.chat_id)
+            answer = await until_stored(lambda: self._answers.get(answer_id), answer_id)
+            chat = await until_stored(lambda: self._chats.get(answer.chat_id), answer_id)
+            with log_context(team=chat.team, answer=answer_id):
+                await asyncio.gather(*(self._do(each, chat, answer, since) for each in claimed))
         except ChatNotFound:
-            self._claimed.difference_update(claimed)
-            return
-        with log_context(team=chat.team, answer=answer_id):
-            await asyncio.gather(*(self._do(each, chat, answer, since) for each in claimed))
+            log.info("chores_without_answer", answer=answer_id)
+        finally:
+            if not self._closing:
+                self._claimed.difference_update(claimed)
 
     async def _do(
         self, claimed: ClaimedChore, chat: Chat, answer: Answer, since: ClockReading
@@ -165,14 +167,10 @@ class AfterWork:
                 raise asyncio.CancelledError
 
         again = claimed.tries > 1 or answer.attempt > 1
-        try:
-            result = await self._attempt(
-                claimed.chore, ChoreJob(chat, answer, again=again, confirm=confirm)
-            )
-            await until_stored(lambda: self._settle(claimed, result), answer.id)
-        finally:
-            if not self._closing:
-                self._claimed.discard(claimed)
+        job = ChoreJob(chat, answer, again=again, confirm=confirm)
+        result = await self._attempt(claimed.chore, job)
+        await until_stored(lambda: self._settle(claimed, result), answer.id)
+        self._claimed.discard(claimed)
         if result.then:
             self.start(answer.id)
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from itertools import chain, repeat
 from typing import TypeVar
 
 from bot.answers.after_work import AfterWork
@@ -151,11 +152,8 @@ class Engine:
     async def _claim(self, chat_id: str) -> RunningAnswer | None:
         before = ClockReading()
         claim = partial(self._answers.claim, chat_id, self.worker_id, self._timing.lease)
-        try:
-            answer = await claim()
-        except StorageError as error:
-            log.warning("storage_unreachable", reason=str(error))
-            answer = await until_stored(partial(self._claim_again, chat_id, claim), chat_id)
+        ways = chain((claim,), repeat(partial(self._claim_again, chat_id, claim)))
+        answer = await until_stored(lambda: next(ways)(), chat_id)
         if answer is None:
             return None
         lease = Lease(before, self.renewal_wanted.set, self._timing.lease_safe)
@@ -266,13 +264,21 @@ class Engine:
 
     async def _held(
         self, run: RunningAnswer, store: Callable[[], Awaitable[Stored | None]]
-    ) -> Stored:
-        """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
+    ) -> Stored | None:
+        """Stores what must not be lost, however long the database is away. A lost lease ends the run.
+
+        None: it was stored by an earlier try whose success the database could not tell.
+        """
         stored = await until_stored(store, run.answer.id)
-        if not stored:
+        if not stored and not await until_stored(lambda: self._is_stored(run), run.answer.id):
             run.release()
             raise asyncio.CancelledError
-        return stored
+        return stored or None
+
+    async def _is_stored(self, run: RunningAnswer) -> bool:
+        """Whether this worker's result is stored: every claim counts up the attempts, so nobody else had this one."""
+        stored = await self._answers.get(run.answer.id)
+        return stored.attempt == run.answer.attempt and stored.text_complete
 
 
 def _chores_of_end(chat: Chat, result: AnswerResult) -> dict[Chore, float]:

@@ -20,12 +20,21 @@ MAX_DELAY = 5.0
 
 
 async def until_stored(work: Callable[[], Awaitable[T]], answer_id: str) -> T:
-    """The result of `work`, repeated while the database is away. Only StorageError is waited out."""
-    delay = FIRST_DELAY
+    """The result of `work`, repeated while the database is away. Only StorageError is waited out.
+
+    The log gets the first cause and, if there was one, the success.
+    """
+    delay, failures = FIRST_DELAY, 0
     while True:
         try:
-            return await work()
+            result = await work()
         except StorageError as error:
-            log.warning("storage_unreachable", answer=answer_id, reason=str(error))
+            if not failures:
+                log.warning("storage_unreachable", answer=answer_id, reason=str(error))
+            failures += 1
+        else:
+            if failures:
+                log.info("stored_at_last", answer=answer_id, failures=failures)
+            return result
         await asyncio.sleep(delay)
         delay = min(MAX_DELAY, delay * 2)

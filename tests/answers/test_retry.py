@@ -26,6 +26,16 @@ async def test_work_is_repeated_until_the_database_is_back() -> None:
     assert work.errors == []
 
 
+async def test_a_long_failure_is_logged_once_and_its_end_too(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await until_stored(Work(*[StorageError("away")] * 3), "answer")
+    await until_stored(Work(), "another")
+    logged = capsys.readouterr().out + caplog.text
+    assert [logged.count(event) for event in ("storage_unreachable", "stored_at_last")] == [1, 1]
+
+
 async def test_other_errors_are_not_repeated() -> None:
     work = Work(ChatNotFound("gone"))
     with pytest.raises(ChatNotFound):

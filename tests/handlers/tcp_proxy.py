@@ -58,7 +58,7 @@ class _Connection:
     ) -> None:
         while data := await reader.read(65536):
             if direction is Mute.REQUESTS and self.trigger is not None:
-                self.trigger(data)
+                self.trigger(self, data)
             await self._flowing[direction].wait()
             self._response_due = direction is Mute.REQUESTS
             self._used_at = asyncio.get_running_loop().time()
@@ -81,7 +81,7 @@ class _Connection:
         return self._response_due or quiet_for < QUIET or _unread(self.client) > 0
 
 
-Trigger = Callable[[bytes], None]
+Trigger = Callable[[_Connection, bytes], None]
 """Is told each piece of a request before it is passed on."""
 
 
@@ -126,14 +126,23 @@ class TcpProxy:
             connection.mute(held)
         self._new_held = held if new else Mute.NOTHING
 
-    def mute_at(self, word: bytes, held: Mute, *, new: bool = True) -> asyncio.Event:
-        """Go mute once, at the next request that contains these bytes; the event tells when."""
-        reached = asyncio.Event()
+    def mute_at(
+        self, word: bytes, held: Mute, *, new: bool = True, after: bytes = b""
+    ) -> asyncio.Event:
+        """Go mute once, at the next request that contains these bytes; the event tells when.
 
-        def trigger(request: bytes) -> None:
-            if word in request and not reached.is_set():
+        `after`: only on a connection on which another request has contained these, such as a statement of the
+        transaction that is meant.
+        """
+        reached = asyncio.Event()
+        begun: set[_Connection] = set()
+
+        def trigger(connection: _Connection, request: bytes) -> None:
+            if (not after or connection in begun) and word in request and not reached.is_set():
                 reached.set()
                 self.mute(held, new=new)
+            if after in request:
+                begun.add(connection)
 
         self._trigger = trigger
         for connection in self._connections:

@@ -27,7 +27,8 @@ TIMING = patient_timing(
     lease_safe=2.0,
     lease=20.0,
     overdue=4.0,
-    idle_transaction_timeout=1.5,
+    chore_timeout=2.0,  # a claim whose success was not heard of lapses soon after
+    idle_transaction_timeout=4.0,
     database_connect_timeout=2.0,
     database_statement_timeout=2.0,
     database_lease_timeout=1.0,
@@ -141,3 +142,30 @@ async def test_a_question_asked_while_the_database_is_mute_is_answered_once(mute
     await asked
     assert await world.answered(thread, 2) == [ANSWERS[q] for q in QUESTIONS[:2]]
     await muted.until_ready(True)
+
+
+SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
+"""A statement of each transaction."""
+
+
+@pytest.mark.parametrize("held", [Mute.REQUESTS, Mute.RESPONSES], ids=["before", "after"])
+@pytest.mark.parametrize("save", SAVES)
+async def test_what_is_stored_unheard_is_known_to_be_stored(
+    muted: Muted, save: str, held: Mute
+) -> None:
+    """The worker goes on as after a success that it heard of."""
+    world = muted.world
+    world.reply_to(ANSWERS, rate=100)
+    thread = await world.start(QUESTIONS[0])
+    await world.until(lambda: world.answers(thread), "the first words")
+    reached = muted.proxy.mute_at(b"COMMIT", held, new=False, after=SAVES[save])
+    assert await world.answered(thread) == [ANSWERS[QUESTIONS[0]]]
+    await world.until(lambda: logged(world, "answer_shown"), "it is known to be shown")
+    assert reached.is_set()
+    assert len(world.requests()) == len(logged(world, "answer_ended")) == 1
+    assert logged(world, "lease_lost") == []
+    assert any(e["logger"] == "bot.answers.retry" for e in logged(world, "stored_at_last"))
+
+
+def logged(world: World, event: str) -> list[Row]:
+    return [line for line in world.lines() if line["event"] == event]
