@@ -9,7 +9,7 @@ from typing import Any
 MIN_WORDS = 2
 MAX_WORDS = 8
 MAX_CHARACTERS = 80
-_QUOTES = "\"'“”‘’„‚«»‹›「」『』`*_~ \t"
+_QUOTES = "\"'“”‘’„‚«»‹›「」『』`*_~| \t"
 _FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _JSON = re.compile(r"[{\[].*[}\]]", re.DOTALL)
 _TAGS = re.compile(
@@ -31,6 +31,15 @@ _INTRODUCTION = re.compile(
     r"(?:\s+(?:is|could be|would be|might be))?\s*)[:：\-–]\s*",
     re.IGNORECASE,
 )
+_MORE_INTRODUCTION = re.compile(
+    r"(?:i(?:['’]d| would)? (?:suggest|propose|recommend)\b|based on\b|(?:final )?answer\b|output\b|response\b)"
+    r"[^:：\"“]{0,100}[:：]\s*",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(rf"\b\w*{_TITLE_WORD}\b[\"'”]?[^\"“\n]{{0,40}}[\"“]([^\"”\n]+)", re.IGNORECASE)
+"""A title in quotation marks after the word, also in JSON that is not complete."""
+_NAMED_SINGLE = re.compile(rf"'\w*{_TITLE_WORD}'\s*:\s*'([^'\n]+)", re.IGNORECASE)
+_BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]*)\}+")
 _WORD_COUNT = re.compile(r"\s*\(\d+ words?\)\s*$", re.IGNORECASE)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _CONTROL_SEQUENCE = re.compile(r"<[!@#]([^>|]*)(?:\|([^>]*))?>")
@@ -48,22 +57,28 @@ def clean_title(reply: str) -> str:
     fenced = _FENCED.search(reply)
     text = fenced[1] if fenced and fenced[1].strip() else reply
     text = _title_in_json(text) or _TAGS.sub("", text)
-    title = next((clean for line in text.splitlines() if (clean := _clean_line(line))), "")
-    words = title.split()
-    if len(words) < MIN_WORDS and not _UNSPACED.search(title):
-        return ""
+    lines = (_clean_line(line) for line in text.splitlines())
+    words = next((line for line in lines if _is_title(line)), "").split()
     kept = " ".join(words[:MAX_WORDS])
     return kept if len(kept) <= MAX_CHARACTERS else kept[: MAX_CHARACTERS - 1].rstrip() + "…"
 
 
+def _is_title(line: str) -> bool:
+    return len(line.split()) >= MIN_WORDS or _UNSPACED.search(line) is not None
+
+
 def _clean_line(line: str) -> str:
     """What a line has of a title; empty for an introduction."""
-    line = line.replace("**", "").replace("__", "")
+    line = _BOXED.sub(r"\1", line.replace("**", "").replace("__", ""))
+    if (named := _NAMED.search(line) or _NAMED_SINGLE.search(line)) and _is_title(named[1]):
+        line = named[1]
+    elif line.rstrip().endswith((":", "：")):
+        return ""
     before = None
     while before != line:
         before = line
         line = line.strip()
-        for mark in (_LINE_MARK, _POLITE, _INTRODUCTION):
+        for mark in (_LINE_MARK, _POLITE, _INTRODUCTION, _MORE_INTRODUCTION):
             found = mark.match(line)
             line = line[found.end() :] if found else line
         line = _WORD_COUNT.sub("", line).strip(_QUOTES).rstrip(".。")

@@ -83,6 +83,7 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         _any_of(
             r"out of memory|outofmemory|\boom\b|more (system |gpu |video )?memory than",
             r"(insufficient|not enough) (system |gpu |video )?(memory|v?ram)|requires more (system )?memory",
+            r"insufficient system resources|bad_alloc|(fail\w*|unable) to allocate .{0,40}buffer",
         ),
     ),
     (
@@ -90,7 +91,7 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         _statuses(402, 403, 429),
         _any_of(
             r"per[ _-]?day|perday|\b[rt]pd\b|\bdaily\b|per 24 ?h|(today|tomorrow|24 hours)",
-            r"per[ _-]?(week|month)|\b(weekly|monthly) (limit|quota|request)",
+            r"per[ _-]?(week|month)|\b(weekly|monthly) (\w+ )?(limit|quota|request)",
         ),
     ),
     (

@@ -5,6 +5,7 @@ From OpenAI's, Anthropic's, Gemini's, Mistral's, Cohere's, DeepSeek's, Bedrock's
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 
 
@@ -21,7 +22,8 @@ class Ending(Enum):
 
 
 _NO_END = frozenset(
-    {"", "null", "none", "unspecified", "finish_reason_unspecified", "incomplete", "in_progress"}
+    {"", "null", "none", "nil", "undefined", "unspecified", "incomplete", "in_progress", "pending"}
+    | {"continue", "continuing", "generating", "running", "processing", "streaming", "started"}
 )
 """Values that some servers send in every chunk before the last, where others send none."""
 _ENDINGS: dict[Ending, frozenset[str]] = {
@@ -42,6 +44,8 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
             "finished",
             "stop_eos",
             "stop_str",
+            "stop_token",
+            "stop_word",
             "end",
             "success",
             "tool_calls",
@@ -92,7 +96,18 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
 _BY_REASON = {reason: ending for ending, reasons in _ENDINGS.items() for reason in reasons}
 
 
+_PREFIX = re.compile(r"finish_?reason[_.]")
+"""What some servers put before the word: the name of their type."""
+_BY_SEVERITY = (Ending.WHOLE, Ending.CUT, Ending.FILTERED, Ending.BROKEN)
+
+
+def worst(one: Ending | None, other: Ending | None) -> Ending | None:
+    """Which of two ends counts: a server that cuts an answer may still say `stop` afterwards."""
+    ends = [end for end in (one, other) if end is not None]
+    return max(ends, key=_BY_SEVERITY.index, default=None)
+
+
 def ending_of(reason: str) -> Ending | None:
     """What a finish reason means; None: the answer goes on."""
-    word = reason.strip().lower()
+    word = _PREFIX.sub("", reason.strip().lower())
     return None if word in _NO_END else _BY_REASON.get(word, Ending.BROKEN)

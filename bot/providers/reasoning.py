@@ -13,7 +13,7 @@ from enum import Enum, auto
 from bot.providers.code_spans import CodeSpans
 
 _TAGS = ("think", "thinking", "thought", "thoughts", "reasoning", "reason", "reflection", "antthinking", "seed:think",
-         "mm:think", "scratchpad")  # fmt: skip
+         "mm:think", "scratchpad", "longcat_think")  # fmt: skip
 """Names of XML-like tags: DeepSeek, Qwen, GLM, MiniMax and most others; Claude; EXAONE; Reka; Seed."""
 _PAIRS: dict[str, str] = {
     **{f"<{tag}>": f"</{tag}>" for tag in _TAGS},
@@ -22,13 +22,15 @@ _PAIRS: dict[str, str] = {
     "<|begin_of_thought|>": "<|end_of_thought|>",  # Sky-T1, Bespoke
     "<|start_thinking|>": "<|end_thinking|>",  # Command A
     "<|thinking|>": "<|/thinking|>",
+    "<|think|>": "<|/think|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",  # Apertus
     "<|channel>thought": "<channel|>",  # Gemma
     "<unused94>": "<unused95>",  # MedGemma
 }
-_CLOSING = frozenset(_PAIRS.values())
+_CLOSING = frozenset({*_PAIRS.values(), "[begin final response]"})  # the latter: Apriel
 _SILENT = frozenset(
     {"<|start_response|>", "<|end_response|>", "<|begin_of_solution|>", "<|end_of_solution|>"}
-    | {"<|start|>assistant", "<|end|>", "<|return|>", "<|call|>", "[begin final response]"}
+    | {"<|start|>assistant", "<|end|>", "<|return|>", "<|call|>", "<|message|>"}
     | {"[end final response]", "<|im_end|>", "<|eot_id|>", "<|endoftext|>"}
 )
 """Marks of templates that frame an answer and are no part of it."""
@@ -37,6 +39,9 @@ _CHANNEL = re.compile(
 )
 """Harmony (gpt-oss): all channels but `final` are reasoning."""
 _FINAL = "<|channel|>final<|message|>"
+_ANY_CLOSING = _CLOSING | {_FINAL}
+_ANSWER, _END_OF_ANSWER = "<answer>", "</answer>"
+"""Around the answer if reasoning stands before it (Hunyuan); else these are words like any other."""
 _BARE_FINAL = "assistantfinal"
 """What is left of harmony's marks where a server removes special tokens."""
 _BARE_ANALYSIS = re.compile(r"(analysis|commentary)(?=[A-Z\"'(¿¡“])")
@@ -44,12 +49,16 @@ _MARK = re.compile(
     "|".join(
         [
             _CHANNEL.pattern,
-            *sorted(map(re.escape, {*_PAIRS, *_CLOSING, *_SILENT}), key=len, reverse=True),
+            *sorted(
+                map(re.escape, {*_PAIRS, *_CLOSING, *_SILENT, _ANSWER, _END_OF_ANSWER}),
+                key=len,
+                reverse=True,
+            ),
         ]
     ),
     re.IGNORECASE | re.DOTALL,
 )
-_LITERALS = (*_PAIRS, *_CLOSING, *_SILENT, "<|channel|>", _BARE_FINAL)
+_LITERALS = (*_PAIRS, *_CLOSING, *_SILENT, _ANSWER, _END_OF_ANSWER, "<|channel|>", _BARE_FINAL)
 _FIRSTS = frozenset(literal[0] for literal in (*_PAIRS, *_CLOSING, *_SILENT))
 _LONGEST = 90
 """Characters of the longest mark: a channel with a recipient."""
@@ -75,7 +84,7 @@ class ReasoningFilter:
     def __init__(self, *, begins_inside: bool = False) -> None:
         """`begins_inside`: this model's answers have been seen to begin with reasoning without an opening mark."""
         self._phase = _Phase.REASONING if begins_inside else _Phase.START
-        self._closes: Collection[str] = _CLOSING
+        self._closes: Collection[str] = _ANY_CLOSING
         self._held = ""
         self._hidden: list[str] | None = [] if begins_inside else None
         """What is hidden without certainty: if nothing closes it, it was part of the answer. None: it is certain."""
@@ -83,6 +92,9 @@ class ReasoningFilter:
         self._shown = False
         """Some text other than white space belongs to the answer."""
         self._reasoned = begins_inside
+        self._has_answer_tag = False
+        self._is_final = False
+        """Harmony's mark of the final channel has been passed."""
         self._reasoned_now = False
         self.retractions = 0
         """How often a closing mark without an opening one has shown that all text before it was reasoning."""
@@ -138,8 +150,24 @@ class ReasoningFilter:
             self._retract(parts)
         elif name in _PAIRS:
             self._enter_reasoning(mark[0], _PAIRS[name])
-        elif channel is not None and channel.lower() != "final":
-            self._enter_reasoning(mark[0], _FINAL)
+        elif channel is not None:
+            self._pass_channel(mark[0], channel.lower(), parts)
+        elif name in (_ANSWER, _END_OF_ANSWER):
+            self._pass_answer_tag(mark[0], parts)
+
+    def _pass_channel(self, mark: str, channel: str, parts: list[str]) -> None:
+        """The first final channel shows that what stood before it was none."""
+        if channel != "final":
+            self._enter_reasoning(mark, _FINAL)
+        elif self._shown and not self._is_final:
+            self._retract(parts)
+        self._is_final = self._is_final or channel == "final"
+
+    def _pass_answer_tag(self, mark: str, parts: list[str]) -> None:
+        if self._reasoned and not self._shown:
+            self._has_answer_tag = True
+        elif not self._has_answer_tag:
+            parts.append(self._text(mark))
 
     def _enter_reasoning(self, mark: str, close: str) -> None:
         self._phase = _Phase.REASONING
@@ -161,6 +189,7 @@ class ReasoningFilter:
         end = _end_of(self._held, self._closes)
         if end is not None:
             self._held, self._hidden = self._held[end:], None
+            self._is_final = self._is_final or _FINAL in self._closes
             self._phase = _Phase.TEXT
             return True
         if self._hidden is not None:
@@ -196,11 +225,10 @@ class ReasoningFilter:
 
 def _end_of(text: str, closes: Collection[str]) -> int | None:
     """Where the first of these marks ends in the text; None: none is there."""
-    if _FINAL in closes:
-        found = next((m for m in _CHANNEL.finditer(text) if m[1].lower() == "final"), None)
-        return found.end() if found else None
     lower = text.lower()
     ends = [at + len(mark) for mark in closes if (at := lower.find(mark)) >= 0]
+    if _FINAL in closes:
+        ends += [mark.end() for mark in _CHANNEL.finditer(text) if mark[1].lower() == "final"][:1]
     return min(ends, default=None)
 
 

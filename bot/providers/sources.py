@@ -1,7 +1,8 @@
 """Finds the sources that a model's answer names, in the forms of all providers. Pure.
 
 OpenAI, OpenRouter, Groq: `annotations` with `url_citation`; Perplexity, xAI: `citations`, `search_results`; Venice:
-`venice_parameters.web_search_citations`; Azure: `context.citations`; GLM: `web_search`; Qwen: `search_info`.
+`venice_parameters.web_search_citations`; Azure: `context.citations`; GLM: `web_search`; Qwen: `search_info`; Gemini:
+`groundingMetadata`; Cohere: `citations` that hold `sources`; Groq: `executed_tools`; Anthropic: `citation`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,20 @@ from bot.domain import Source
 MAX_SOURCES = 10
 MAX_TITLE_LENGTH = 150
 MAX_URL_LENGTH = 1_500
-_HOLDERS = ("venice_parameters", "search_info", "context", "delta", "message", "metadata")
+_HOLDERS = (
+    "venice_parameters",
+    "search_info",
+    "context",
+    "delta",
+    "message",
+    "content",
+    "metadata",
+    "groundingMetadata",
+    "grounding_metadata",
+    "executed_tools",
+)
+_MAX_DEPTH = 6
+"""Objects within one another that are looked into."""
 _LISTS = (
     "annotations",
     "citations",
@@ -24,6 +38,10 @@ _LISTS = (
     "web_search",
     "sources",
     "references",
+    "groundingChunks",
+    "grounding_chunks",
+    "results",
+    "citation",
 )
 _ENTRIES = ("url_citation", "web", "source", "document")
 _URLS = ("url", "uri", "link")
@@ -50,16 +68,24 @@ class SourceCollector:
         )
 
 
-def _sources(holder: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _sources(holder: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]]:
+    if depth > _MAX_DEPTH:
+        return
     for name in _LISTS:
-        entries = holder.get(name)
-        for entry in entries if isinstance(entries, list) else ():
+        for entry in _each(holder.get(name)):
             if (source := _source(entry)) is not None:
                 yield source
+            elif isinstance(entry, dict):
+                yield from _sources(entry, depth + 1)
     for name in _HOLDERS:
-        inner = holder.get(name)
-        if isinstance(inner, dict):
-            yield from _sources(inner)
+        for inner in _each(holder.get(name)):
+            if isinstance(inner, dict):
+                yield from _sources(inner, depth + 1)
+
+
+def _each(value: Any) -> list[Any]:
+    """The entries of a list, or the one entry that stands in place of a list."""
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
 
 
 def _source(entry: Any) -> tuple[str, str] | None:

@@ -14,6 +14,8 @@ from typing import Any
 _MAX_EVENT_BYTES = 256_000
 """Bytes of one event that is spread over several lines."""
 _DONE_PAYLOADS = frozenset({b"[DONE]", b'"[DONE]"', b"[done]"})
+_PINGS = frozenset({b"ping", b"pong", b"heartbeat", b"keepalive", b"keep-alive", b"ok"})
+"""What servers send to keep a connection open."""
 
 
 class Mark(Enum):
@@ -92,6 +94,8 @@ class EventParser:
             self._event.append(payload)
             self._event_bytes += len(payload)
             return self._end_event() if self._event_bytes > _MAX_EVENT_BYTES else []
+        if payload.lower().strip(b"[]") in _PINGS:
+            return []
         value = _parse(payload)
         if value is not Mark.BROKEN:
             return [self._named(value)]
@@ -101,7 +105,7 @@ class EventParser:
         if self._is_error and payload:
             return [self._named(payload.decode(errors="replace"))]
         self.unknown_lines += bool(payload)
-        return [Mark.BROKEN] if _is_part_of_json(payload) else []
+        return [Mark.BROKEN] if payload else []
 
     def _end_event(self) -> list[Any]:
         lines, self._event = self._event, []

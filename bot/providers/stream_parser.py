@@ -30,7 +30,7 @@ from bot.errors import (
 )
 from bot.providers.characters import CharacterJoiner
 from bot.providers.errors import error_from_object, find_error
-from bot.providers.finish_reasons import Ending, ending_of
+from bot.providers.finish_reasons import Ending, ending_of, worst
 from bot.providers.reasoning import ReasoningFilter
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
@@ -175,7 +175,7 @@ class StreamParser:
             text = self._json_body.decode("utf-8", "surrogateescape")
             payload = json.loads(text, strict=False)
         except ValueError:
-            raise InvalidResponse("JSON that cannot be read") from None
+            return self._read_json_lines()
         error = find_error(payload)
         if error is not None:
             raise error_from_object(error, secrets=self._secrets)
@@ -183,6 +183,16 @@ class StreamParser:
             raise InvalidResponse("JSON that is no answer")
         self._closed = True
         return self._events_of(self._chunk(payload))
+
+    def _read_json_lines(self) -> list[StreamEvent]:
+        """The events of a body of JSON values on lines of their own."""
+        values = [*self._events.feed(bytes(self._json_body)), *self._events.flush()]
+        if not values or values[0] is Mark.BROKEN:
+            raise InvalidResponse("JSON that cannot be read")
+        events = self._read(values)
+        if self.error is not None:
+            raise self.error
+        return events
 
     def _no_answer(self) -> ProviderError:
         if self._ending is Ending.FILTERED:
@@ -217,12 +227,16 @@ class StreamParser:
     def _choice(self, choice: dict[str, Any]) -> str:
         reason = choice.get("finish_reason")
         ending = ending_of(reason) if isinstance(reason, str) else None
-        if choice.get("error"):
-            self.error = error_from_object(choice["error"], secrets=self._secrets)
+        delta = choice.get("delta")
+        wrong = choice.get("error") or (delta.get("error") if isinstance(delta, dict) else None)
+        if wrong:
+            self.error = error_from_object(wrong, secrets=self._secrets)
         elif reason == "error":
             self.error = ProviderServerError()
-        text = self._new_text(choice, ends=ending is not None)
-        self._ending = ending or self._ending
+        text = self._new_text(choice, ends=ending is not None or self._ending is not None)
+        if text.strip():
+            self._ending = None  # an end that was announced before was announced too early
+        self._ending = worst(self._ending, ending)
         if not text:
             return ""
         self._text.append(text)

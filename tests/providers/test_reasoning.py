@@ -81,6 +81,26 @@ def test_a_closing_mark_alone_retracts_what_came_before(closing: str) -> None:
     assert not any(isinstance(event, TextRetracted) for event in events)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi.", "Hi."),
+        ("hm<|end|><|start|>assistant<|channel|>final<|message|>Hi.", "Hi."),
+        ("Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nHi.", "Hi."),
+        ("<think>hm</think>\n<answer>Hi.</answer>", "Hi."),
+        ("<answer>Hi.</answer>", "<answer>Hi.</answer>"),
+        ("<|inner_prefix|>hm<|inner_suffix|>Hi.", "Hi."),
+        ("<longcat_think>hm</longcat_think>Hi.", "Hi."),
+        ("<|message|>Hi.", "Hi."),
+    ],
+)
+def test_frames_of_single_families_are_no_part_of_the_answer(text: str, expected: str) -> None:
+    for size in (1, 3, 1000):
+        assert outcome(pieces(text, size) + STOP) == (expected, "stop")
+    if "final<" in text:
+        assert outcome(pieces(text) + STOP, begins_with_reasoning=True) == (expected, "stop")
+
+
 def test_a_model_that_once_began_with_reasoning_need_not_do_so_again() -> None:
     assert outcome(pieces("Hi you.") + STOP, begins_with_reasoning=True) == ("Hi you.", "stop")
 

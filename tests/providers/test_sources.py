@@ -52,6 +52,26 @@ SOURCES: dict[str, tuple[bytes, tuple[Source, ...]]] = {
         ),
         NAMED,
     ),
+    "of gemini": (
+        delta("Hi")
+        + choice(grounding_metadata={"grounding_chunks": [{"web": {"uri": A, "title": "A page"}}]}),
+        NAMED,
+    ),
+    "of cohere": (
+        delta("Hi", citations=[{"sources": [{"document": {"url": A, "title": "A page"}}]}]),
+        NAMED,
+    ),
+    "of groq": (
+        delta(
+            "Hi", executed_tools=[{"search_results": {"results": [{"url": A, "title": "A page"}]}}]
+        ),
+        NAMED,
+    ),
+    "of a part of the text": (
+        delta([{"type": "text", "text": "Hi", "annotations": [{"url": A, "title": "A page"}]}]),
+        NAMED,
+    ),
+    "of anthropic": (delta("Hi", citation={"url": A, "title": "A page"}), NAMED),
     "of azure": (
         choice(delta={"content": "Hi", "context": {"citations": [{"url": A, "title": "A page"}]}}),
         NAMED,

@@ -47,6 +47,37 @@ WHOLE: dict[str, tuple[bytes, Outcome]] = {
         delta("Hi ", "stop") + delta("you") + STOP + DONE,
         ("Hi you", "stop"),
     ),
+    "an end before more text is none": (
+        delta("Hi ", "stop") + delta("you"),
+        ("Hi you", StreamInterrupted),
+    ),
+    "a cut, then stop": (delta("Hi") + delta(finish="length") + STOP + DONE, ("Hi", "length")),
+    "a fault, then stop": (
+        delta("Hi") + delta(finish="network_error") + STOP,
+        ("Hi", StreamInterrupted),
+    ),
+    "a word for going on": (delta("Hi", "generating") + STOP, ("Hi", "stop")),
+    "the name of a type": (delta("Hi", "FINISH_REASON_STOP"), ("Hi", "stop")),
+    "words in place of a part": (
+        delta("Hi ") + b"data: upstream failed\n\n" + delta("you") + STOP,
+        ("Hi ", StreamInterrupted),
+    ),
+    "a ping between parts": (
+        delta("Hi ") + b"data: [PING]\n\n" + delta("you") + STOP,
+        ("Hi you", "stop"),
+    ),
+    "an error in a delta": (
+        delta("Hi ") + delta(error={"message": "No"}) + STOP,
+        ("Hi ", ProviderServerError),
+    ),
+    "json on lines of its own": (
+        b'{"choices": [{"delta": {"content": "Hi"}}]}\n{"choices": [{"finish_reason": "stop"}]}\n',
+        ("Hi", "stop"),
+    ),
+    "all once more after the end": (
+        delta(LONG[:9]) + delta(LONG[9:]) + STOP + delta(LONG) + DONE,
+        (LONG, "stop"),
+    ),
     "no reason, but done": (delta("Hi") + DONE, ("Hi", "stop")),
     "in capitals": (delta("Hi") + delta(finish="STOP"), ("Hi", "stop")),
     "tool calls": (delta("Hi") + delta(finish="tool_calls") + DONE, ("Hi", "stop")),
