@@ -11,6 +11,7 @@ Answers and chores have rows of their own and are claimed there (`storage.answer
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -28,6 +29,8 @@ CLAIM_TIMEOUT = 20.0
 """Seconds after which a claim expires: the process that made it has ended."""
 DONE_TTL = 90_000.0
 """Seconds for which a done action is remembered: longer than the day in which Slack may deliver an event again."""
+RENEWALS = 4
+"""How often a claim is renewed before it would lapse."""
 FORGET_BATCH = 1_000
 """Rows deleted in one transaction."""
 
@@ -54,19 +57,35 @@ class ActionClaims:
             )
             return claimed is not None
 
-    async def keep(self, *what: str) -> None:
-        """Records that the action is done."""
+    async def keep(self, *what: str, seconds: float = DONE_TTL) -> None:
+        """Records that the action is done; with other `seconds`, that the claim lasts so long from now on."""
         async with self._database.begin() as connection:
             await connection.execute(
                 update(done_once)
                 .where(done_once.c.key == _key(what))
-                .values(kept_until=database_time(DONE_TTL))
+                .values(kept_until=database_time(seconds))
             )
 
     async def release(self, *what: str) -> None:
         """Gives the action back: the next caller may do it."""
         async with self._database.begin() as connection:
             await connection.execute(delete(done_once).where(done_once.c.key == _key(what)))
+
+    @asynccontextmanager
+    async def renewing(self, *what: str, seconds: float) -> AsyncIterator[None]:
+        """Keeps a claim while the block runs, always for `seconds` more: so soon it lapses if the process is killed."""
+        renewal = asyncio.create_task(self._renew(what, seconds), name="claim")
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
+
+    async def _renew(self, what: tuple[str, ...], seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds / RENEWALS)
+            with suppress(StorageError):  # the next renewal may come in time
+                await self.keep(*what, seconds=seconds)
 
     @asynccontextmanager
     async def attempt(self, *what: str) -> AsyncIterator[bool]:

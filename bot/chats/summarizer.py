@@ -34,8 +34,8 @@ SPEAKERS = {Role.USER: "User", Role.ASSISTANT: "Assistant"}
 _PARTS = (1, 3, 9)
 """The divisor of a transcript's length after each refusal as too long."""
 CLAIM = "summary"
-CLAIM_MARGIN = 5.0
-"""Seconds by which the claim to write a summary outlasts the longest call."""
+PAUSE_AFTER_FAILURE = 60.0
+"""Seconds for which no summary of the same part is tried again."""
 
 
 class Models(Protocol):
@@ -84,7 +84,7 @@ class Summarizer:
         """
         key = (chat_id, since)
         if key not in self._writing:
-            seconds = self._timing.longest_summary + CLAIM_MARGIN
+            seconds = self._timing.lease
             if not await self._claims.claim(CLAIM, chat_id, str(since), seconds=seconds):
                 return None
             length = MAX_TRANSCRIPT_LENGTH if room is None else int(room * BYTES_PER_TOKEN)
@@ -105,13 +105,18 @@ class Summarizer:
         through: int,
     ) -> None:
         """Asks the model. After a failure the claim stays, so that the next answers need not wait for it again."""
+        claim = (CLAIM, chat_id, str(since))
         try:
-            text, usage = await self._ask(model, turns, length)
+            async with self._claims.renewing(*claim, seconds=self._timing.lease):
+                text, usage = await self._ask(model, turns, length)
             if text:
                 await self._summaries.store(chat_id, Summary(since, through, text), usage)
-                await self._claims.release(CLAIM, chat_id, str(since))
+                await self._claims.release(*claim)
+                return
         except (ProviderError, StorageError) as error:
             log.info("summary_failed", chat=chat_id, reason=type(error).__name__)
+        with suppress(StorageError):
+            await self._claims.keep(*claim, seconds=PAUSE_AFTER_FAILURE)
 
     async def _ask(
         self, model: ModelRef, turns: Sequence[ChatMessage], length: int

@@ -26,15 +26,16 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
         await ack()
-        like, text = blocks.parse_new_chat(action.value)
+        wanted = blocks.parse_new_chat(action.value)
         target = DialogTarget(action.channel, response_url=action.response_url or "")
         ctx.dialog_chats.open_dialog(
             slack,
             user=action.user,
             trigger=body["trigger_id"],
             target=target,
-            text=text,
-            like=like,
+            text=wanted.text,
+            like=wanted.like,
+            refused=wanted.ts,
         )
 
     @app.options(modals.DIALOG_MODEL_ACTION)

@@ -103,7 +103,7 @@ def _tell_chat_full(
         user=message.user,
         text=strings.CHAT_FULL.format(count=ctx.service.limit),
         thread=message.thread.ts,
-        content=blocks.limit_reached(chat_id, ctx.service.limit, message.text),
+        content=blocks.limit_reached(chat_id, ctx.service.limit, message.text, message.ts),
     )
     ctx.tasks.start(notice, name="notice")
 

@@ -16,6 +16,7 @@ from handlers.client.post_once import post_message_once
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.thread_messages import delete_message
 from handlers.views import blocks
 from storage.action_claims import ActionClaims
 from storage.chats import Chats
@@ -24,8 +25,8 @@ from storage.continuations import Continuation
 log = get_logger(__name__)
 
 CLAIM = "continuation"
-CLAIM_MARGIN = 30.0
-"""Seconds beyond the longest summary for which one process alone posts a continuation."""
+CLAIM_LEASES = 1.5
+"""How many leases a claim lasts: after a kill it outlasts that to write the summary, which is needed first."""
 MAX_CLOCK_SKEW = 60.0
 """Seconds by which this machine's clock may differ from Slack's."""
 RECOVERY_BATCH = 20
@@ -57,18 +58,21 @@ class ContinuationThreads:
 
     async def open_missing(self, min_age: float) -> None:
         """Posts what a process left undone that ended. `min_age`: of the continuations, in seconds."""
-        missing = await self._service.without_thread(min_age, RECOVERY_BATCH)
+        # Sooner than elsewhere: whoever is at it holds a claim.
+        age = min(min_age, self._timing.lease)
+        missing = await self._service.without_thread(age, RECOVERY_BATCH)
         for continuation in missing:
             self._tasks.start(self._open(continuation, look_first=True), name="continuation")
 
     async def _open(self, continuation: Continuation, *, look_first: bool = False) -> None:
         chat = continuation.chat
-        seconds = self._timing.longest_summary + CLAIM_MARGIN
+        seconds = self._timing.lease * CLAIM_LEASES
         if not await self._claims.claim(CLAIM, chat.id, seconds=seconds):
             return
         try:
-            slack = await self._workspaces.client_for(chat.team)
-            await self._post(slack, continuation, look_first)
+            async with self._claims.renewing(CLAIM, chat.id, seconds=seconds):
+                slack = await self._workspaces.client_for(chat.team)
+                await self._post(slack, continuation, look_first)
         except (SlackRejected, NotInstalled) as error:
             log.warning("continuation_refused", chat=chat.id, reason=str(error))
             await self._service.give_up_thread(chat)
@@ -94,7 +98,9 @@ class ContinuationThreads:
             unfurl_links=False,
             unfurl_media=False,
         )
-        await self._service.set_thread(chat, ts)
+        stored = await self._service.set_thread(chat, ts)
+        if stored.thread is not None and stored.thread.ts != ts:  # this process had been suspended
+            await delete_message(slack, channel, ts)
         assert chat.continues is not None
         await self._headers.show(await self._chats.get(chat.continues))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bot import strings
@@ -29,6 +29,7 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.private_notices import NOTICE_TTL, tell, why_elsewhere
+from handlers.threads.refused_question import RefusedQuestion, read_refused
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.views import blocks, modals
 from handlers.views.modals import DialogTarget
@@ -100,23 +101,27 @@ class DialogChats:
         about: str = "",
         mentions: Iterable[str] = (),
         like: str = "",
+        refused: str = "",
     ) -> None:
         """Opens the dialog. Returns at once.
 
         `trigger`: trigger id of the interaction. `text`: what the message field holds. `about`: a message that it
         quotes instead, and `mentions` the users whom it mentions. `like`: id of a chat whose model is preselected.
+        `refused`: ts of a message in that chat's thread, which the dialog holds instead of `text` if it can be read.
         """
         user_of_team = User(slack.team, user)
 
         async def work() -> None:
-            details, quoted = await asyncio.gather(
+            known = RefusedQuestion(text, target.files)
+            details, quoted, question = await asyncio.gather(
                 self._in_time(self._details(user_of_team, target, like), DialogDetails()),
                 self._in_time(self._with_names(slack.team, about, mentions), about),
+                self._in_time(self._refused(slack, target, like, refused, known), known),
             )
             view = modals.dialog(
-                target,
+                replace(target, files=question.files),
                 details.preselected,
-                text=modals.quote(quoted) or text,
+                text=modals.quote(quoted) or question.text,
                 about_message=bool(about),
                 existing_chat=details.existing_chat,
             )
@@ -125,6 +130,22 @@ class DialogChats:
 
         self._tasks.start(work(), name="dialog")
 
+    async def _refused(
+        self,
+        slack: SlackClient,
+        target: DialogTarget,
+        chat_id: str,
+        ts: str,
+        known: RefusedQuestion,
+    ) -> RefusedQuestion:
+        """The whole message that the chat in the target's channel had no room for; else what is known of it."""
+        if not ts:
+            return known
+        chat = await self._chats.get(chat_id)
+        if chat.thread != Thread(slack.team, target.channel, chat.thread.ts if chat.thread else ""):
+            return known
+        return await read_refused(slack, self._names, chat, ts) or known
+
     async def _with_names(self, team: str, text: str, mentions: Iterable[str]) -> str:
         await self._names.find(User(team, id) for id in mentions)
         return await self._names.replace_ids(team, text)
@@ -132,7 +153,7 @@ class DialogChats:
     async def _in_time(self, lookup: Awaitable[Found], default: Found) -> Found:
         try:
             return await asyncio.wait_for(lookup, LOOKUP_TIMEOUT)
-        except (TimeoutError, StorageError) as error:
+        except (TimeoutError, StorageError, SlackError, ChatNotFound) as error:
             log.info("dialog_lookup_failed", reason=type(error).__name__)
             return default
 

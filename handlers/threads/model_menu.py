@@ -113,7 +113,9 @@ class ModelMenus:
                 user=request.user,
                 text=strings.CHAT_FULL.format(count=self._service.limit),
                 thread=request.thread.ts,
-                content=blocks.limit_reached(str(full), self._service.limit, request.text or ""),
+                content=blocks.limit_reached(
+                    str(full), self._service.limit, request.text or "", request.ts
+                ),
             )
             return True
         if joined is None:

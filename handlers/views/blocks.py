@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot import strings
@@ -322,9 +323,9 @@ def _feedback(answer_id: str) -> Block:
 # -- notices -------------------------------------------------------------------------------------------------------
 
 
-def limit_reached(chat_id: str, limit: int, refused: str = "") -> list[Block]:
-    """The notice to a user whose message the chat has no room for. `refused`: that message."""
-    value = f"{chat_id}\n{refused}"
+def limit_reached(chat_id: str, limit: int, refused: str, ts: str) -> list[Block]:
+    """The notice to a user whose message the chat has no room for. `refused`: its text; `ts`: where it stands."""
+    value = f"{chat_id}@{ts}\n{refused}"
     if len(value) > MAX_VALUE_LENGTH:
         value = f"{value[: MAX_VALUE_LENGTH - 1]}…"
     ways_on = [button(strings.NEW_CHAT, NEW_CHAT_ACTION, value, "primary"), _continue(chat_id)]
@@ -335,10 +336,22 @@ def limit_reached(chat_id: str, limit: int, refused: str = "") -> list[Block]:
     ]
 
 
-def parse_new_chat(value: str) -> tuple[str, str]:
-    """The id of the chat whose model is to be preselected, and what the dialog is to hold, of a "New chat" button."""
-    chat_id, _, text = value.partition("\n")
-    return chat_id, text
+@dataclass(frozen=True, slots=True)
+class NewChat:
+    """What a "New chat" button says."""
+
+    like: str
+    """Id of the chat whose model is to be preselected."""
+    text: str = field(default="", repr=False)
+    """What the dialog is to hold, as much of it as a button can carry."""
+    ts: str = ""
+    """The message in that chat's thread which has all of it; empty in older buttons."""
+
+
+def parse_new_chat(value: str) -> NewChat:
+    source, _, text = value.partition("\n")
+    chat_id, _, ts = source.partition("@")
+    return NewChat(chat_id, text, ts)
 
 
 def api_message(message_id: str, text: str) -> list[Block]:

@@ -25,6 +25,7 @@ THUMBNAIL_FIELDS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 
 MAX_FILE_NAME_LENGTH = 255
 """Characters of a file name that are kept."""
 _USER_MARK = re.compile(r"<@([UW][A-Z0-9]+)>")
+_LINK = re.compile(r"<([^<>|@#!][^<>|]*)")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -87,30 +88,39 @@ def _is_preview(attachment: Json, beside: str) -> bool:
     urls = (
         _string(attachment.get(name)) for name in ("from_url", "original_url", "app_unfurl_url")
     )
-    return any(_bare(url) in beside for url in urls if url)
+    links = {_bare(link) for link in _LINK.findall(beside)}
+    return any(_bare(mrkdwn_escape(url)) in links for url in urls if url)
 
 
 def _bare(url: str) -> str:
-    return mrkdwn_escape(_SCHEME.sub("", url).rstrip("/"))
+    return _SCHEME.sub("", url).rstrip("/").casefold()
 
 
 def _forward(attachment: Json, depth: int) -> str:
     """A forwarded message as a quotation with its author's name."""
     body = _forwarded_words(attachment)
     if depth < MAX_DEPTH:
-        inner = (_attached(each, body, depth + 1) for each in _attachments(attachment))
-        body = _lines([body, *inner])
-    body = body or _string(attachment.get("fallback"))
+        parts = [attachment, *_forwarded_messages(attachment)]
+        inner = [each for part in parts for each in _attachments(part)]
+        body = _lines([body, *(_attached(each, body, depth + 1) for each in inner)])
+    if not body and not any(_files(attachment)):
+        body = _string(attachment.get("fallback"))
     author = _author(attachment)
     heading = strings.FORWARDED_FROM.format(name=author) if author else strings.FORWARDED
     return "\n".join([heading, *(f"&gt; {line}".rstrip() for line in body.splitlines())])
 
 
 def _forwarded_words(attachment: Json) -> str:
-    parts = [part.get("message") for part in dicts(attachment.get("message_blocks"))]
-    blocks = [block for message in dicts(parts) for block in dicts(message.get("blocks"))]
-    words = _own_words({"text": attachment.get("text"), "blocks": blocks})
-    return _lines([words, _report(attachment, forwarded=True)])
+    """Slack tells them in the attachment, in the message inside it, or in both."""
+    messages = _forwarded_messages(attachment)
+    blocks = [block for message in messages for block in dicts(message.get("blocks"))]
+    text = _string(attachment.get("text")) or _lines(_string(m.get("text")) for m in messages)
+    words = _own_words({"text": text, "blocks": blocks})
+    return _lines(dict.fromkeys([words, _report(attachment, forwarded=True)]))
+
+
+def _forwarded_messages(attachment: Json) -> list[Json]:
+    return dicts([part.get("message") for part in dicts(attachment.get("message_blocks"))])
 
 
 def _author(attachment: Json) -> str:
@@ -168,7 +178,8 @@ def _files(message: Json, depth: int = 0) -> Iterator[SharedFile]:
     yield from own_files(message)
     if depth < MAX_DEPTH:
         for attachment in filter(_is_forward, _attachments(message)):
-            yield from _files(attachment, depth + 1)
+            for part in (attachment, *_forwarded_messages(attachment)):
+                yield from _files(part, depth + 1)
 
 
 def shared_file(description: object) -> SharedFile | None:

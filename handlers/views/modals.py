@@ -135,7 +135,8 @@ def _text_input(label: str, text: str) -> Block:
         "placeholder": plain_text(strings.DIALOG_PLACEHOLDER, 150),
     }
     if text:
-        element["initial_value"] = text[:MAX_TEXT_LENGTH]
+        fits = len(text) <= MAX_TEXT_LENGTH
+        element["initial_value"] = text if fits else f"{text[: MAX_TEXT_LENGTH - 1]}…"
     return {
         "type": "input",
         "block_id": TEXT_BLOCK,

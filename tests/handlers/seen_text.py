@@ -86,6 +86,26 @@ SEEN: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["It drips."],
         [],
     ),
+    "a forward whose words stand in the message inside it": (
+        {
+            "attachments": [
+                {
+                    "author_name": "Carol Chen",
+                    "message_blocks": [
+                        {
+                            "message": {
+                                "text": "Look at this.",
+                                "attachments": [{"title": "Disk", "text": "is full"}],
+                            }
+                        }
+                    ],
+                    "fallback": "never read",
+                }
+            ]
+        },
+        ["Carol Chen", "Look at this.", "Disk", "is full"],
+        ["never"],
+    ),
     "an alert with everything": (
         {
             "attachments": [
@@ -168,6 +188,14 @@ SEEN: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         {"text": "Read <https://example.com/a>", "attachments": [PREVIEW]},
         ["Read https://example.com/a"],
         ["A page", "What is in it."],
+    ),
+    "an alert about another page than that of the link in the text": (
+        {
+            "text": "Compare <https://example.com/a/b>",
+            "attachments": [{"from_url": "https://example.com/a/", "title": "The other one"}],
+        },
+        ["Compare https://example.com/a/b", "The other one"],
+        [],
     ),
     "an app's preview of a link in the text": (
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from bot.chats.prompt_turns import CONTINUED
 from bot.chats.summarizer import SUMMARY_INSTRUCTION
 from bot.sandbox.models.scripts import Fault, ModelScript, text_of, words
 from bot.sandbox.state.records import Ephemeral, Message
+from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.shared_files import NOTES, sent_text
+from tests.handlers.test_dialogs import field, field_values, wait_for_dialog
 from tests.handlers.world import World, elements
 
 SUMMARY = "Alice counts apples <!channel> and has two."
@@ -25,11 +29,13 @@ def summarising(script: ModelScript) -> Any:
     return answering
 
 
-async def full_chat(world: World) -> tuple[str, Ephemeral]:
+async def full_chat(
+    world: World, more: str = "And how many *pears*?", files: Sequence[Upload] = ()
+) -> tuple[str, Ephemeral]:
     """A chat of two messages that is full; its thread, and the notice to alice, who said more."""
     thread = await world.start("How many apples?")
     await world.answered(thread)
-    await world.slack.conversations.say("alice", "general", "And how many *pears*?", thread)
+    await world.slack.conversations.say("alice", "general", more, thread, files)
     await world.until(lambda: world.whispers("alice"), "the notice")
     await world.idle()
     return thread, world.slack.workspace.ephemerals("alice", "general")[-1]
@@ -75,12 +81,57 @@ async def test_a_full_chat_goes_on_in_one_new_thread(worlds: WorldFactory) -> No
         assert "Continued from <" in str(world.header(root.ts).blocks)
 
 
-async def test_the_refused_question_stands_in_the_new_chat_dialog(worlds: WorldFactory) -> None:
+LONG = " ".join(f"word{n}" for n in range(1_000))
+REFUSED: dict[str, tuple[str, str, bool]] = {
+    "short": ("And how many *pears*?", "And how many *pears*?", False),
+    "long": (LONG[:2_990], LONG[:2_990], False),
+    "longer than the field": (LONG, f"{LONG[:2_999]}…", False),
+    "with a name": (f"What does <@U0CAROL> say? {LONG[:2_500]}", f"What does @carol say? {LONG[:2_500]}", False),
+    "with a file": ("What do they say?", "What do they say?", True),
+    "a file alone": ("", "", True),
+}  # fmt: skip
+"""What is said in a full chat, what the dialog's field holds, and whether a file is shared with it."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_the_refused_question_stands_in_the_new_chat_dialog(
+    worlds: WorldFactory, name: str
+) -> None:
+    raw, seen, has_file = REFUSED[name]
     async with worlds(bobbin_max_messages=2) as world:
-        _, notice = await full_chat(world)
+        thread, notice = await full_chat(world, raw, [NOTES] if has_file else [])
         await world.slack.interactions.press("alice", notice, "new_chat")
-        view = await world.until(lambda: world.slack.views.modal("alice"), "the dialog")
-        assert "And how many *pears*?" in str(view)
+        view = await wait_for_dialog(world)
+        assert field(view, "bobbin.text").get("initial_value", "") == seen
+        assert ("notes.txt" in str(view)) == has_file
+        await world.idle()
+        assert len(world.messages(thread)) == 2
+
+
+async def test_a_question_that_cannot_be_read_again_stands_there_as_far_as_it_is_known(
+    worlds: WorldFactory,
+) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        _, notice = await full_chat(world, LONG)
+        world.slack.faults.add("conversations.replies", times=-1, error="missing_scope")
+        world.forgive("missing_scope")
+        await world.slack.interactions.press("alice", notice, "new_chat")
+        value = str(field(await wait_for_dialog(world), "bobbin.text")["initial_value"])
+        assert LONG.startswith(value.removesuffix("…"))
+        assert len(value) > 1_900
+
+
+async def test_a_refused_question_with_its_file_starts_a_new_chat(worlds: WorldFactory) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        _, notice = await full_chat(world, "What do they say?", [NOTES])
+        await world.slack.interactions.press("alice", notice, "new_chat")
+        await wait_for_dialog(world)
+        await world.slack.views.submit("alice", field_values("What do they say?"))
+        await world.until(lambda: len(world.chats()) == 2, "the new chat")
+        await world.until(lambda: len(world.requests()) == 2, "the request")
+        await world.idle()
+        assert "What do they say?" in sent_text(world)
+        assert "line two" in sent_text(world)
 
 
 async def test_a_chat_that_no_model_summarises_begins_with_its_newest_turns(world: World) -> None:
