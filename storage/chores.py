@@ -43,10 +43,15 @@ class Chores:
         self._database = database
 
     async def claim(self, answer_id: str, seconds: float) -> list[ClaimedChore]:
-        """The chores of an answer that are due. For `seconds` nobody else gets them."""
+        """The chores of an answer that are due. For `seconds` nobody else gets them.
+
+        It waits for no other transaction: what another one is changing is left for later.
+        """
+        due = and_(chores.c.message_id == answer_id, _DUE)
+        free = select(chores.c.kind).where(due).with_for_update(skip_locked=True)
         query = (
             update(chores)
-            .where(chores.c.message_id == answer_id, _DUE)
+            .where(due, chores.c.kind.in_(free))
             .values(due_at=database_time(seconds), tries=chores.c.tries + 1)
             .returning(chores.c.kind, chores.c.tries)
         )
@@ -57,8 +62,8 @@ class Chores:
     async def complete(self, claimed: ClaimedChore, then: Iterable[Chore] = ()) -> None:
         """The chore is done; `then` is what it leads to."""
         async with self._database.begin() as connection:
-            await connection.execute(delete(chores).where(_is(claimed)))
             await add_chores(connection, claimed.answer_id, dict.fromkeys(then, 0.0))
+            await connection.execute(delete(chores).where(_is(claimed)))
 
     async def postpone(
         self, claimed: ClaimedChore, seconds: float, *, counted: bool = True
@@ -103,6 +108,10 @@ async def add_chores(
 
     One that is there already starts anew, but not before the claim on it has ended.
     """
+    if added:  # the answer first, as in all transactions, so that no two ever wait for each other
+        await connection.execute(
+            select(answers.c.message_id).where(answers.c.message_id == answer_id).with_for_update()
+        )
     for chore, delay in added.items():
         new = dialect_insert(connection, chores).values(
             message_id=answer_id, kind=chore, due_at=database_time(delay), tries=0
