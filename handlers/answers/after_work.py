@@ -100,7 +100,11 @@ class SlackAfterWork:
 
     async def _lift_mark(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
         answer = job.answer
-        if answer.question_ts is not None and answer.status is not Status.WAITING:
+        if (
+            answer.status is Status.WAITING
+        ):  # a Retry waits its turn: the mark goes when that is taken
+            return LATER
+        if answer.question_ts is not None:
             reason = await self._queued_reactions.remove(
                 slack, thread.channel, answer.question_ts, answer.id
             )
