@@ -1,10 +1,10 @@
 """A workday's load: 20, 60 and 120 questions a minute in ten channels, a third of them while an answer runs.
 
-    python -m tests.bench.day [--only 60] [--minutes 1] [--length 3 20] [--hang [METHOD …]]
+    python -m tests.bench.day [--only 60] [--minutes 1] [--length 3 7] [--hang [METHOD …]]
 
-Twenty people start chats and go on in them; answers take the model 3 to 20 seconds. Then the same at 60 a minute while
-each Slack method hangs in turn, but those that carry text: for 20 seconds all calls of one method get no response.
-`--hang` runs that part alone, with these methods.
+Twenty people start chats and go on in them; answers take the model 3 to 7 seconds, on average as long as those of
+the storms. Then the same at 60 a minute while each Slack method hangs in turn, but those that carry text: for 20
+seconds all calls of one method get no response. `--hang` runs that part alone, with these methods.
 
 Time to the model counts from the question, or from the moment when the answer before it stood in the thread. `even` is
 the mean lag if the answers shared all calls of Slack's rate limits evenly: the longer the answers, the longer the lag.
@@ -188,7 +188,7 @@ async def main() -> int:
         "--hang", nargs="*", metavar="METHOD", help="only this: these methods hang in turn"
     )
     parser.add_argument(
-        "--length", type=float, nargs=2, default=(3.0, 20.0), help="seconds of an answer"
+        "--length", type=float, nargs=2, default=(3.0, 7.0), help="seconds of an answer"
     )
     given = parser.parse_args()
     lengths = Lengths(*given.length)

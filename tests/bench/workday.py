@@ -46,7 +46,7 @@ class Lengths:
     """How many seconds the answers take: evenly between these two."""
 
     least: float = 3.0
-    most: float = 20.0
+    most: float = 7.0
 
     @property
     def mean(self) -> float:
