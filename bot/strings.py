@@ -335,6 +335,8 @@ def failure(code: str | None, model: str, detail: str | None = None) -> str:
 FORWARDED = "Forwarded message:"
 FORWARDED_FROM = "Forwarded message from {name}:"
 UNKNOWN_PERSON = "Somebody"
+PRIVATE_CHANNEL = "private channel"
+"""Stands for the name of a channel that is not public: `#private channel`."""
 
 INSTALL = "Bring conversations with language models into your Slack."
 INSTALL_LINK = "Add to Slack"

@@ -30,7 +30,7 @@ class IncomingMessage:
     files: tuple[SharedFile, ...] = ()
     """The files shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
     mentions: frozenset[str] = frozenset()
-    """Ids of the users whom it mentions, by Slack's own marks: in the text they look like any other words."""
+    """Ids of the users and channels that it mentions, by Slack's own marks: in the text they look like any words."""
 
     @property
     def in_thread(self) -> bool:

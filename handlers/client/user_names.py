@@ -1,4 +1,8 @@
-"""Names of Slack users: from memory, else the database, else Slack; what Slack answers is stored."""
+"""Names of Slack users and of channels: from memory, else the database, else Slack.
+
+What Slack answers is remembered; names of users are stored too. A channel counts as a `User` here: Slack gives no id
+twice in a workspace, and wherever an id stands in a text its name replaces it in the same way.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,8 @@ from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
+from handlers.client.slack_names import ask_name, is_channel
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.plain_text import plain
 from storage.people import People
 
 log = get_logger(__name__)
@@ -31,8 +35,8 @@ RETRY_DELAY = 20.0
 MAX_NAMES = 10_000
 MAX_LOOKUPS = 50
 """Names that one message or thread may have Slack asked for."""
-MAX_NAME_LENGTH = 80
-_MENTION = re.compile(r"@([UW][A-Z0-9]{3,20})\b")
+_MENTION = re.compile(r"(?:@(?=[UW])|#(?=[CG]))([A-Z0-9]{2,21})\b")
+"""As `handlers.markdown.mrkdwn.readable` leaves an id of which Slack tells no name."""
 
 
 @dataclass(eq=False, slots=True)
@@ -76,10 +80,14 @@ class UserNames:
         missing = {user for user in wanted - self._names.keys() if self._is_due(user, UNKNOWN_TTL)}
         if missing:
             try:
-                self._keep(await self._people.names(missing))
+                self._keep(await self._stored(missing))
             except StorageError as error:
                 log.warning("names_not_read", reason=str(error))
         return {user: self._names[user] for user in wanted if user in self._names}
+
+    async def _stored(self, users: Iterable[User]) -> dict[User, str]:
+        people = [user for user in users if not is_channel(user.id)]
+        return await self._people.names(people) if people else {}
 
     async def find(self, users: Iterable[User]) -> dict[User, str]:
         """The names that are known, or that Slack gives in time."""
@@ -107,10 +115,10 @@ class UserNames:
             await asyncio.wait(running)
 
     async def replace_ids(self, team: str, text: str) -> str:
-        """The text with known names instead of ids: "@U024BE7LH" becomes "@Ada"."""
+        """The text with known names instead of ids: "@U024BE7LH" becomes "@Ada", "#C024BE7LR" becomes "#general"."""
         users = {User(team, user) for user in _MENTION.findall(text)}
         found = await self.known(users) if users else {}
-        return _MENTION.sub(lambda id: f"@{found.get(User(team, id[1]), id[1])}", text)
+        return _MENTION.sub(lambda id: id[0][0] + found.get(User(team, id[1]), id[1]), text)
 
     def _ask(self, users: Iterable[User], every: float) -> None:
         """Has Slack asked for these names, save those that it was asked for in the last `every` seconds."""
@@ -145,9 +153,8 @@ class UserNames:
         try:
             async with asyncio.timeout(patience):
                 slack = await self._workspaces.client_for(user.team)
-                answer = await slack.call_with_retry("users.info", patience=patience, user=user.id)
-            name = _name_of(answer.get("user") or {})
-            if name and self._names.get(user) != name:
+                name = await ask_name(slack, user.id, patience)
+            if name and not is_channel(user.id) and self._names.get(user) != name:
                 await self._people.set_name(user, name)
         except (SlackError, NotInstalled, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
@@ -164,18 +171,3 @@ class UserNames:
             self._names.clear()
             self._asked_at.clear()
         self._names |= names
-
-
-def _name_of(user: dict[str, object]) -> str | None:
-    """The display name, else the real name; always one line, so that a name cannot imitate another user's message."""
-    profile = user.get("profile")
-    fields = profile if isinstance(profile, dict) else {}
-    for name in (
-        fields.get("display_name"),
-        fields.get("real_name"),
-        user.get("real_name"),
-        user.get("name"),
-    ):
-        if name and (clean := plain(str(name), MAX_NAME_LENGTH)):
-            return clean
-    return None

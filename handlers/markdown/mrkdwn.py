@@ -20,7 +20,7 @@ _ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 
 
 def readable(raw: str, bot_user: str = "") -> str:
-    """The text as a person reads it, without the mentions of `bot_user`. Names of users stay ids: `@U1`."""
+    """The text as a person reads it, without the mentions of `bot_user`. Without a name an id stays: `@U1`, `#C1`."""
 
     def replacement(mark: re.Match[str]) -> str:
         kind, target, label = mark.groups()

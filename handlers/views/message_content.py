@@ -24,7 +24,7 @@ THUMBNAIL_FIELDS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 
 """Fields with Slack's thumbnails of a file, the largest first."""
 MAX_FILE_NAME_LENGTH = 255
 """Characters of a file name that are kept."""
-_USER_MARK = re.compile(r"<@([UW][A-Z0-9]+)>")
+_UNNAMED_MARK = re.compile(r"<(?:@(?=[UW])|#(?=[CG]))([A-Z0-9]+)\|?>")
 _LINK = re.compile(r"<([^<>|@#!][^<>|]*)")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -38,7 +38,7 @@ class MessageContent:
     files: tuple[SharedFile, ...]
     """Its own files and those inside forwarded messages, in order."""
     mentions: frozenset[str]
-    """Ids of the users whom it mentions anywhere, by Slack's marks without a name beside the id."""
+    """Ids of the users and channels that it mentions anywhere, by Slack's marks without a name beside the id."""
     own: str = field(repr=False)
     """Its author's own words as Slack spells them: only these address somebody."""
 
@@ -52,7 +52,7 @@ def content_of(message: Json, bot_user: str) -> MessageContent:
     return MessageContent(
         text="\n\n".join(text for text in texts if text),
         files=tuple(files.values()),
-        mentions=frozenset(_USER_MARK.findall("\n".join([own, *attached]))) - {bot_user},
+        mentions=frozenset(_UNNAMED_MARK.findall("\n".join([own, *attached]))) - {bot_user},
         own=own,
     )
 

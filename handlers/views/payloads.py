@@ -182,7 +182,7 @@ class ShortcutMessage:
     files: tuple[tuple[str, str], ...] = ()
     """Id and name of each file."""
     mentions: frozenset[str] = frozenset()
-    """Ids of the users whom it mentions."""
+    """Ids of the users and channels that it mentions."""
 
 
 def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:

@@ -35,6 +35,14 @@ MARKS: list[tuple[str, str]] = [
     ("*bold* _it_ ~gone~ `code`\n&gt; quoted", "*bold* _it_ ~gone~ `code`\n> quoted"),
 ]
 """Raw text with each of Slack's marks, and what a person sees; the bot is U0BOT."""
+NAMED_MARKS: list[tuple[str, str]] = [
+    ("asked in <#C0GENERAL>?", "asked in #general?"),
+    ("or <#C0RANDOM|>, maybe", "or #random, maybe"),
+    ("not in <#C0LEADS>", "not in #private channel"),
+    ("nor <#C0HIDDEN|>", "nor #private channel"),
+    ("by <@U0DAN> in <#C0WATERCOOLER>", "by @dan in #watercooler"),
+]
+"""Marks without a name, and what a person sees; #leads and #hidden are private, and the bot is in #leads alone."""
 
 
 def section(text: str) -> dict[str, Any]:
@@ -207,6 +215,24 @@ SEEN: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     ),
 }
 """Fields of a message, the words that a person sees in it, and words that they do not see."""
+SEEN_BY_NAME: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
+    **SEEN,
+    "rich text with channels": (
+        {
+            "blocks": [
+                rich(
+                    {"type": "text", "text": "see "},
+                    {"type": "channel", "channel_id": "C0GENERAL"},
+                    {"type": "text", "text": " and "},
+                    {"type": "channel", "channel_id": "C0LEADS"},
+                )
+            ]
+        },
+        ["see #general and #private channel"],
+        ["C0"],
+    ),
+}
+"""These, and a message whose words Slack has to be asked for."""
 
 
 def post(world: World, user: str, fields: dict[str, Any], *, thread: str | None = None) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tests.handlers.seen_text import MARKS, SEEN, post
+from tests.handlers.seen_text import MARKS, NAMED_MARKS, SEEN_BY_NAME, post
 from tests.handlers.shared_files import NOTES, sent_text
 from tests.handlers.test_dialogs import field, wait_for_dialog
 from tests.handlers.world import World
 
 
 def missing(text: str) -> list[str]:
-    """The words of the messages in `SEEN` that are not in the text, and those that should not be there."""
-    rows = SEEN.values()
+    """The words of the messages in `SEEN_BY_NAME` that are not in the text, and those that should not be there."""
+    rows = SEEN_BY_NAME.values()
     unread = [word for _, seen, _ in rows for word in seen if word not in text]
     return unread + [word for _, _, unseen in rows for word in unseen if word in text]
 
@@ -34,12 +34,56 @@ async def test_slacks_spelling_reaches_the_model_as_people_see_it(world: World) 
     assert [seen for _, seen in raws[1:] if seen not in reply] == []
 
 
+async def test_names_reach_the_model_in_place_of_ids(world: World) -> None:
+    """In a mention, in a reply and in the thread before; no name of a private channel, whoever may see it."""
+    raws = [raw for raw, _ in NAMED_MARKS]
+    world.slack.workspace.add_channel("hidden", ["U0ALICE"], "group")
+    before = post(world, "bob", {"text": "\n".join(raws)})
+    await world.ask("\n".join(raws), thread=before)
+    await world.choose(before)
+    await world.answered(before)
+    post(world, "alice", {"text": "\n".join(raws)}, thread=before)
+    await world.answered(before, 2)
+
+    first, reply = (world.requests()[n][-1][1] for n in (0, 1))
+    for seen in (seen for _, seen in NAMED_MARKS):
+        assert (first.count(seen), reply.count(seen)) == (2, 1), seen
+    asked = [call.args["channel"] for call in world.slack.calls_of("conversations.info")]
+    assert len(asked) == len(set(asked))
+    world.forgive("channel_not_found", method="conversations.info")
+
+
+async def test_a_channel_that_slack_does_not_name_keeps_its_id(world: World) -> None:
+    """Slack is asked once, and no answer waits for it again."""
+    world.slack.faults.add("conversations.info", times=-1, error="missing_scope")
+    thread = await world.start("What was said in <#C0RANDOM>?")
+    await world.answered(thread)
+    for number in (2, 3):
+        text = f"And then in <#C0RANDOM>, {number}?"
+        await world.slack.conversations.say("alice", "general", text, thread)
+        await world.answered(thread, number)
+    await world.idle()
+
+    assert "#C0RANDOM, 3?" in sent_text(world)
+    assert len(world.slack.calls_of("conversations.info")) == 1
+    world.forgive("missing_scope", method="conversations.info")
+
+
+async def test_a_typed_colour_is_no_channel(world: World) -> None:
+    thread = await world.start("Is #C0C0C0 lighter than #C0RANDOM?")
+    await world.answered(thread)
+    await world.idle()
+
+    assert "Is #C0C0C0 lighter than #C0RANDOM?" in sent_text(world)
+    assert world.slack.calls_of("conversations.info") == []
+
+
 async def test_words_outside_the_text_reach_the_model_from_the_thread_before(
     world: World,
 ) -> None:
     """An app's alerts, forwards and blocks stand above the mention."""
     root = post(world, "weatherbot", {"attachments": [{"title": "Disk", "text": "is full"}]})
-    for fields, _, _ in SEEN.values():
+    for fields, _, _ in SEEN_BY_NAME.values():
         post(world, "weatherbot" if "blocks" in fields else "carol", fields, thread=root)
     await world.ask("what now?", thread=root)
     await world.choose(root)
@@ -51,7 +95,7 @@ async def test_words_outside_the_text_reach_the_model_from_the_thread_before(
 async def test_words_outside_the_text_reach_the_model_in_replies(world: World) -> None:
     thread = await world.start("Let me show you something.")
     await world.answered(thread)
-    for count, (fields, seen, unseen) in enumerate(SEEN.values(), 2):
+    for count, (fields, seen, unseen) in enumerate(SEEN_BY_NAME.values(), 2):
         post(world, "alice", fields, thread=thread)
         await world.answered(thread, count)
         sent = world.requests()[-1][-1][1]
@@ -85,8 +129,8 @@ async def test_a_mention_inside_a_forward_starts_nothing(world: World) -> None:
 
 
 async def test_the_shortcuts_dialog_quotes_all_that_a_person_sees(world: World) -> None:
-    for name in ("a forward", "an alert with everything", "blocks"):
-        fields, seen, _ = SEEN[name]
+    for name in ("a forward", "an alert with everything", "blocks", "rich text with channels"):
+        fields, seen, _ = SEEN_BY_NAME[name]
         ts = post(world, "weatherbot", fields)
         message = world.slack.workspace.message("C0GENERAL", ts)
         await world.slack.interactions.shortcut("alice", "ask_bobbin", message)

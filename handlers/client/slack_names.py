@@ -1,0 +1,65 @@
+"""What Slack calls a user or a channel, asked for by id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot import strings
+from handlers.client.errors import SlackRejected
+from handlers.client.web_api import SlackClient
+from handlers.markdown.plain_text import plain
+from handlers.rate_limits.urgency import Urgency
+
+CHANNEL_LETTERS = ("C", "G")
+"""First letters of the ids of channels; direct messages have no name."""
+MAX_NAME_LENGTH = 80
+
+
+def is_channel(id: str) -> bool:
+    return id.startswith(CHANNEL_LETTERS)
+
+
+async def ask_name(slack: SlackClient, id: str, patience: float) -> str | None:
+    """The name of a user or a channel; None if Slack gives none. Raises SlackError."""
+    if is_channel(id):
+        return await _ask_channel(slack, id, patience)
+    answer = await slack.call_with_retry("users.info", patience=patience, user=id)
+    return _first_name(answer.get("user") or {})
+
+
+async def _ask_channel(slack: SlackClient, channel: str, patience: float) -> str | None:
+    """A public channel's name. Of all others neutral words: not everybody who reads an answer may know the name."""
+    try:
+        answer = await slack.call_with_retry(
+            "conversations.info", patience=patience, urgency=Urgency.ANSWER, channel=channel
+        )
+    except SlackRejected as error:
+        if error.code == "channel_not_found":  # how Slack conceals private channels
+            return strings.PRIVATE_CHANNEL
+        raise
+    found = answer.get("channel") or {}
+    if _is_public(found):
+        return plain(str(found.get("name") or ""), MAX_NAME_LENGTH) or None
+    return strings.PRIVATE_CHANNEL
+
+
+def _is_public(channel: Mapping[str, Any]) -> bool:
+    """Whether Slack says so; the ids of group conversations begin like those of channels."""
+    hidden = any(channel.get(mark) for mark in ("is_private", "is_group", "is_mpim", "is_im"))
+    return bool(channel.get("is_channel")) and not hidden
+
+
+def _first_name(user: Mapping[str, Any]) -> str | None:
+    """The display name, else the real name; always one line, so that a name cannot imitate another user's message."""
+    profile = user.get("profile")
+    fields = profile if isinstance(profile, dict) else {}
+    for name in (
+        fields.get("display_name"),
+        fields.get("real_name"),
+        user.get("real_name"),
+        user.get("name"),
+    ):
+        if name and (clean := plain(str(name), MAX_NAME_LENGTH)):
+            return clean
+    return None
