@@ -238,13 +238,13 @@ async def test_a_file_that_follows_the_question_belongs_to_it(world: World) -> N
     await say_with_files(
         world, "the second is older", image_file("dog.png", size=(9, 9)), thread=thread
     )
-    await say_with_files(world, "", image_file("no.png"), thread=thread, user="bob")
+    await say_with_files(world, "", image_file("bobs.png", size=(7, 7)), thread=thread, user="bob")
     await world.idle()
     await world.choose(thread, model=VISION_MODEL)
 
     await world.answered(thread)
-    assert sent_text(world) == "What is this?\nthe second is older"
-    assert sent_images(world) == [("PNG", (60, 40)), ("PNG", (9, 9))]
+    assert sent_text(world) == "What is this?\nthe second is older\nbob: [shared: bobs.png]"
+    assert sent_images(world) == [("PNG", (60, 40)), ("PNG", (9, 9)), ("PNG", (7, 7))]
 
 
 async def test_an_image_is_the_question_of_a_mention_without_text(world: World) -> None:

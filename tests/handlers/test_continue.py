@@ -79,7 +79,7 @@ async def test_messages_that_are_not_for_bobbin_are_ignored(world: World) -> Non
     other = await world.slack.conversations.say("bob", "general", "A thread among people.")
     await world.slack.conversations.say("carol", "general", "Quite so, among people.", other)
     own = await world.slack.conversations.say("bob", "random", "A message that will change.")
-    await world.slack.conversations.edit("bob", "random", own, f"<@{bot}> now it mentions the bot.")
+    await world.slack.conversations.edit("bob", "random", own, "A message that has changed.")
     await world.slack.conversations.edit(
         "alice", "general", thread, f"<@{bot}> Are you still listening?"
     )

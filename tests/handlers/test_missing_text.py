@@ -7,7 +7,7 @@ from tests.handlers.world import World
 
 
 async def test_a_mention_without_text_asks_for_the_question_first(world: World) -> None:
-    """The question comes before the choice."""
+    """The question comes before the choice. What somebody else says until then is no question, but belongs to it."""
     thread = await world.ask("")
     assert strings.MENU_ASKS in world.menus(thread)[0].text
     await world.slack.conversations.say("bob", "general", "May I ask something too?", thread)
@@ -22,12 +22,12 @@ async def test_a_mention_without_text_asks_for_the_question_first(world: World) 
     await world.answered(thread)
 
     assert [text for role, text in world.requests()[0] if role == "user"] == [
-        "How tall is the moon?"
+        "How tall is the moon?\nbob: May I ask something too?"
     ]
 
 
 async def test_a_mention_without_text_waits_for_the_question_after_the_choice(world: World) -> None:
-    """The choice comes before the question."""
+    """The choice comes before the question. What somebody else says until then does not start the chat."""
     thread = await world.ask("")
     await world.choose(thread)
     await world.until(
@@ -41,7 +41,7 @@ async def test_a_mention_without_text_waits_for_the_question_after_the_choice(wo
     await world.answered(thread)
 
     assert [text for role, text in world.requests()[0] if role == "user"] == [
-        "How tall is the moon?"
+        "How tall is the moon?\nbob: Not mine to ask."
     ]
     await world.until(lambda: world.header(thread).ts == world.replies(thread)[0].ts, "the header")
     assert len(world.headers(thread)) == 1
