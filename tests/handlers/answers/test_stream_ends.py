@@ -39,9 +39,9 @@ async def test_an_expired_stream_is_completed_by_edits_of_its_message(worlds: Wo
 async def test_an_old_stream_is_ended_and_continued_in_the_next_message(
     worlds: WorldFactory,
 ) -> None:
-    """Before Slack ends it, so no call is rejected."""
-    async with worlds(timing=patient_timing(max_stream_age=0.8)) as world:
-        world.reply_to({"Say it.": TEXT}, rate=40)
+    """Before Slack ends it, so no call is rejected. The model speaks for far longer than a stream may last."""
+    async with worlds(timing=patient_timing(max_stream_age=0.4)) as world:
+        world.reply_to({"Say it.": TEXT}, rate=20)
         thread = await world.start("Say it.")
         shown = await world.answered(thread)
         assert len(shown) > 1
