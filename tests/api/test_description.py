@@ -87,6 +87,7 @@ SCHEMAS = [
     "OfChat",
     "OneMessage",
     "Problem",
+    "SourceLink",
     "Stored",
     "TooMany",
     "Unanswered",

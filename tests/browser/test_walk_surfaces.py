@@ -91,10 +91,8 @@ async def test_a_full_chat_offers_a_new_chat(product: Product, page: Page) -> No
     await expect(await answered(page, 2)).to_contain_text("this chat is full")
     await reply(page, "one too many")
     note = page.get_by_test_id("ephemeral")
-    await expect(note).to_contain_text(
-        "Rate limit reached. This conversation has reached the maximum number of messages."
-    )
-    await note.get_by_role("button", name="New chat").click()
+    await expect(note).to_contain_text("This chat is full: it has reached its 4 messages.")
+    await note.get_by_role("button", name="New chat", exact=True).click()
     dialog = page.get_by_role("dialog", name="New chat")
     await expect(dialog.get_by_role("combobox")).to_have_value("Demo: Quick")
     await dialog.get_by_role("textbox", name="First message").fill("so here I begin anew")

@@ -117,7 +117,7 @@ async def test_stopping_one_answer_lets_the_next_begin(world: World) -> None:
 
 FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
     "401": ("key_rejected", {"kind": "http", "status": 401}),
-    "403": ("key_rejected", {"kind": "http", "status": 403}),
+    "403": ("no_access", {"kind": "http", "status": 403}),
     "402": ("no_credit", {"kind": "http", "status": 402}),
     "400": ("refused", {"kind": "http", "status": 400}),
     "413": ("too_long", {"kind": "http", "status": 413}),

@@ -254,7 +254,7 @@ async def test_markup_in_titles_is_escaped(world: World) -> None:
     (row,) = rows(await listed(world))
 
     assert "<!" not in row
-    assert row.count("<") == 1  # our own link
+    assert row.replace("<#C0GENERAL>", "").count("<") == 1  # our own link
 
 
 # -- private channels ----------------------------------------------------------------------------------------------

@@ -240,7 +240,7 @@ class View:
     values: Json = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     response_urls: bool = False
-    earlier: list[list[Json]] = field(default_factory=list)
+    earlier: list[list[Json]] = field(default_factory=list, repr=False)
     """The blocks that it showed before, the newest first: a click may be on its way while it is replaced."""
 
     @property
