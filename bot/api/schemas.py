@@ -15,8 +15,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
 )
 from pydantic.alias_generators import to_camel
 
@@ -135,13 +133,10 @@ class MessageFields(BaseModel):
     status: StatusName
     created_at: Time
     sources: list[SourceLink] = Field(
-        [], description="Of an answer that names any: at most ten, in order."
+        [],
+        description="Of an answer that names any: at most ten, in order.",
+        exclude_if=lambda sources: not sources,
     )
-
-    @model_serializer(mode="wrap")
-    def _without_empty_sources(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = serialize(self)
-        return fields if self.sources else {k: v for k, v in fields.items() if k != "sources"}
 
 
 def message_fields(message: Message) -> dict[str, Any]:
