@@ -28,7 +28,7 @@ class ThinkingStatus:
         self._thread = thread
         self._session = AgentSession(slack, channel, thread, may_be_processing=continued)
         self._task: asyncio.Task[None] | None = None
-        self._may_be_shown = False
+        self._may_be_shown = continued
         self._calling = False
         self._renewing = True
 

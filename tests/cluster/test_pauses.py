@@ -110,6 +110,10 @@ async def settled(world: Replicas, begun: list[UserChat]) -> None:
         f"{count} answers",
     )
     await world.idle()
+    # A process that was paused just before a call may set a status late; Slack clears it by itself after two minutes.
+    await world.until(
+        lambda: not any(thread.status for thread in world.threads()), "no status is left"
+    )
     for user_chat in begun:
         check(user_chat)
 

@@ -41,7 +41,7 @@ async def test_an_old_stream_is_ended_and_continued_in_the_next_message(
 ) -> None:
     """Before Slack ends it, so no call is rejected. The model speaks for far longer than a stream may last."""
     async with worlds(timing=patient_timing(max_stream_age=0.4)) as world:
-        world.reply_to({"Say it.": TEXT}, rate=20)
+        world.reply_to({"Say it.": TEXT}, rate=8)
         thread = await world.start("Say it.")
         shown = await world.answered(thread)
         assert len(shown) > 1
