@@ -318,7 +318,7 @@ class SpareDatabase:
 
     _GROWN = 500
     """Rows above which a database is replaced instead of cleaned: its statistics and indexes would keep traces."""
-    _SCHEMA = "SELECT " + ", ".join(
+    _SCHEMA = "SELECT (SELECT version_num FROM alembic_version), " + ", ".join(
         f"(SELECT count(*) FROM pg_{part})" for part in ("attribute", "trigger", "proc")
     )
 

@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 QUIET = 0.05
 """Seconds without a byte after which a response is complete."""
 
+CLOSE_TIMEOUT = 2.0
+"""Seconds that closing waits for the ends of all connections."""
+
 
 class Mute(Flag):
     """What is held back: the connection stays open, and its bytes are acknowledged, but not passed on."""
@@ -98,6 +101,7 @@ class TcpProxy:
         self.url = target._replace(netloc=f"{user}{at}127.0.0.1:{self._port}").geturl()
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._new_held = Mute.NOTHING
         self._trigger: Trigger | None = None
 
@@ -108,6 +112,8 @@ class TcpProxy:
     async def __aexit__(self, *_: object) -> None:
         self.mute(Mute.NOTHING)
         await self.refuse()
+        if self._serving:  # else their sockets would outlive the event loop
+            await asyncio.wait(self._serving, timeout=CLOSE_TIMEOUT)
 
     async def accept(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
@@ -150,6 +156,12 @@ class TcpProxy:
         return reached
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._connect(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        await task
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(*self._target)
         connection = _Connection(writer, server_writer, self._trigger)
         connection.mute(self._new_held)

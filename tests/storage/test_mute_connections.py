@@ -184,7 +184,7 @@ async def test_a_cancelled_caller_does_not_wait_for_a_mute_server(muted: Muted) 
             await asyncio.sleep(0.1)
             task.cancel()
             await asyncio.wait([task])
-        await database.close()
+            await database.close()
     assert reached.is_set()
 
 
