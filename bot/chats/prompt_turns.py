@@ -56,7 +56,8 @@ def chat_messages(
             made.append(ChatMessage(Role.USER, LEFT_OUT) if message.id in left_out else question)
             context = None
         else:
-            made.append(ChatMessage(Role.ASSISTANT, _text(message, can_see), message.images))
+            images = message.images if can_see else ()
+            made.append(ChatMessage(Role.ASSISTANT, _text(message, can_see), images))
     return list(_alternating([turn for turn in made if turn.text.strip() or turn.images]))
 
 

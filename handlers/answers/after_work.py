@@ -102,7 +102,7 @@ class SlackAfterWork:
         answer = job.answer
         if (
             answer.status is Status.WAITING
-        ):  # a Retry waits its turn: the mark goes when that is taken
+        ):  # a Retry in the queue: the mark goes when it is claimed
             return LATER
         if answer.question_ts is not None:
             reason = await self._queued_reactions.remove(
