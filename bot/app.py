@@ -19,7 +19,7 @@ from bot.api.middleware import LazyApp
 from bot.chats.continuations import ContinueService
 from bot.chats.prompt import PromptBuilder
 from bot.chats.service import ChatService
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.domain import Chore
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings

@@ -21,7 +21,7 @@ import typer
 from bot.errors import BobbinError, SettingsError
 
 if TYPE_CHECKING:
-    from bot.config import Settings
+    from bot.config.settings import Settings
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ def sandbox(
         _exit_with(
             f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost"
         )
-    from bot.config import SandboxSettings
+    from bot.config.settings import SandboxSettings
 
     settings = _loaded(SandboxSettings)
     from bot.commands import sandbox as run_sandbox
@@ -196,7 +196,7 @@ def migrate() -> None:
 
 
 def _settings(log_level: str | None = None) -> Settings:
-    from bot.config import Settings
+    from bot.config.settings import Settings
 
     return _loaded(Settings, log_level)
 

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from starlette.routing import Mount
 
 from bot.app import build
-from bot.config import Settings, unknown_settings
+from bot.config.settings import Settings
+from bot.config.unknown import unknown_settings
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest
 from bot.observability import configure_logging, get_logger

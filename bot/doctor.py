@@ -8,7 +8,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bot.config import Delivery, Settings, no_models, unknown_settings
+from bot.config.models import no_models
+from bot.config.settings import Settings
+from bot.config.slack import Delivery
+from bot.config.unknown import unknown_settings
 from bot.domain import ModelInfo
 from bot.errors import BobbinError, StorageError
 from bot.manifest import bot_scopes

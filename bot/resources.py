@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from bot.answers.events import EventPublisher
 from bot.api.middleware import StartupApp
 from bot.api.server import serving
-from bot.config import Delivery, Settings, no_models
+from bot.config.models import no_models
+from bot.config.settings import Settings
+from bot.config.slack import Delivery
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes
 from bot.observability import Metrics, get_logger

@@ -12,7 +12,8 @@ from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
 from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
-from bot.config import LongChatsMode, Settings
+from bot.config.chats import LongChatsMode
+from bot.config.settings import Settings
 from bot.resources import Resources
 from bot.use_cases import Repositories, UseCases
 from handlers.answers.after_work import SlackAfterWork

@@ -13,7 +13,7 @@ from bot.chats.continuations import ContinueService
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.resources import Resources
 from storage.action_claims import ActionClaims
 from storage.answers import Answers

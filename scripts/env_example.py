@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from bot.config import DEFAULT_SYSTEM_PROMPT, Settings
+from bot.config.chats import DEFAULT_SYSTEM_PROMPT
+from bot.config.settings import Settings
 
 HEAD = """\
 # Bobbin's settings. Copy this file to .env, remove the # before what you need, and fill it in.

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from bot.api.auth import MAX_REQUESTS_PER_MINUTE
 from bot.app import build
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.domain import User
 from bot.errors import SettingsError
 from storage.tokens import Tokens

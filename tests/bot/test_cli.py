@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import bot.cli
-from bot.config import SandboxSettings, Settings
+from bot.config.settings import SandboxSettings, Settings
 from bot.manifest import bot_scopes, manifest
 from tests.deadlines import WAIT_TIMEOUT
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bot.config import Delivery, Settings, StreamMode, no_models
+from bot.config.chats import StreamMode
+from bot.config.models import no_models
+from bot.config.settings import Settings
+from bot.config.slack import Delivery
 from bot.errors import SettingsError
 
 Load = Callable[..., Settings]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot.cli import run_to_completion
 from bot.commands import sandbox
-from bot.config import SandboxSettings
+from bot.config.settings import SandboxSettings
 from bot.sandbox.limits import Limits
 from tests.deadlines import DEADLINE_SCALE
 

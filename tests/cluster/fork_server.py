@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from bot.cli import run_to_completion
 from bot.commands import run
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
 

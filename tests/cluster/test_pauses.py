@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
 from tests.cluster.processes import ForkServer

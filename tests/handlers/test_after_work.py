@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript

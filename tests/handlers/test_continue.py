@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot import strings
-from bot.config import DEFAULT_SYSTEM_PROMPT
+from bot.config.chats import DEFAULT_SYSTEM_PROMPT
 from bot.sandbox.models.scripts import ModelScript
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World

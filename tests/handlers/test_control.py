@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import strings
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.models.scripts import Fault, ModelScript
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, below, elements, shown

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.models.scripts import ModelScript
 from handlers.rate_limits.token_bucket import RATES, Rate
 from tests.deadlines import patient_timing

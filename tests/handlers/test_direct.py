@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot import strings
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.models.scripts import ModelScript
 from tests.deadlines import patient_timing

@@ -9,7 +9,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import Fault, ModelScript, words
 from tests.handlers.conftest import WorldFactory

@@ -9,7 +9,7 @@ import pytest
 
 from bot import strings
 from bot.chats.summarizer import SUMMARY_INSTRUCTION
-from bot.config import LongChatsMode
+from bot.config.chats import LongChatsMode
 from bot.sandbox.models.demo import DemoModel, asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, script_from_text, text_of, words
 from bot.sandbox.models.server import ModelServer

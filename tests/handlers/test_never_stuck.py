@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bot import strings
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.domain import Answer, AnswerResult, Status, Usage
 from handlers.rate_limits.token_bucket import RATES, Rate
 from handlers.views import blocks

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bot import strings
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.scripted_models import questions, scripted_world

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World

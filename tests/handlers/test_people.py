@@ -10,7 +10,7 @@ import pytest
 
 from bot import strings
 from bot.chats.prompt_turns import ATTACHED_UNSEEN
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory

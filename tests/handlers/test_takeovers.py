@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.observability import Metrics
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import Sandbox

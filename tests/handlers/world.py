@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from starlette.routing import Mount
 
 from bot.app import Bot, build
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.manifest import bot_scopes, manifest
 from bot.sandbox.journal import CallRecord
 from bot.sandbox.limits import Limits

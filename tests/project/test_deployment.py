@@ -22,7 +22,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.api.health import operator_routes
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.errors import ProviderError
 from bot.observability import Metrics
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.domain import User
 from bot.manifest import manifest_link
 from bot.observability import Metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.config import DEFAULT_SYSTEM_PROMPT
+from bot.config.chats import DEFAULT_SYSTEM_PROMPT
 from bot.sandbox.models.scripts import text_of
 from bot.sandbox.user_actions.conversations import Upload
 from tests.api.conftest import Api

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from tests.api.conftest import Api, client, token_for
 from tests.handlers.world import World
 from tests.security.text_sources import (

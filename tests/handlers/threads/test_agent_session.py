@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot import strings
-from bot.config import StreamMode
+from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
 from handlers.threads import agent_session

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
+
+
+@dataclass(frozen=True)
+class Valid:
+    """What a setting's value must be, in words that complete "NAME must be …"."""
+
+    text: str
 
 
 def _web_address(text: str) -> str:
@@ -82,3 +90,8 @@ def own_default_model(
         return (model,) if model else ()
 
     return of
+
+
+def reveal(secret: SecretStr | None) -> str:
+    """The secret's text; empty when it is not set."""
+    return secret.get_secret_value() if secret else ""

@@ -1,0 +1,60 @@
+"""How chats and their answers behave."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from bot.config.group import SettingsGroup
+from bot.config.values import Valid, lower
+
+DEFAULT_SYSTEM_PROMPT = (
+    "You are Bobbin, a helpful assistant in a Slack thread. Several people may take part; when they do, each message "
+    "begins with its author's name. Answer in the language of the latest message. Be accurate and to the point, and "
+    "say so when you do not know. Write standard Markdown: short paragraphs, lists and tables where they help, and "
+    "code in fenced blocks that name the language."
+)
+
+
+class StreamMode(StrEnum):
+    """How an answer is shown in Slack while the model writes it."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    EDIT = "edit"
+
+
+class LongChatsMode(StrEnum):
+    """What is sent of a chat that no longer fits the model's window."""
+
+    SUMMARISE = "summarise"
+    WHOLE = "whole"
+
+
+class ChatSettings(SettingsGroup):
+    """What a chat holds and sends, and how its answers are shown."""
+
+    bobbin_system_prompt: str = Field(
+        DEFAULT_SYSTEM_PROMPT,
+        description="the fixed instruction sent first with every request; a sensible default",
+    )
+    bobbin_max_messages: Annotated[int, Valid("a whole number, 2 or more")] = Field(
+        100, ge=2, description="messages a chat may hold, those of people and of the model together"
+    )
+    bobbin_stream: Annotated[StreamMode, BeforeValidator(lower), Valid("auto, native or edit")] = (
+        Field(
+            StreamMode.AUTO,
+            description="`native` streams as Slack's own AI apps do, visible live to the asker alone; `edit` edits the "
+            "message, visible live to all; `auto` begins native and edits once a second person takes part or native "
+            "fails",
+        )
+    )
+    bobbin_long_chats: Annotated[
+        LongChatsMode, BeforeValidator(lower), Valid("summarise or whole")
+    ] = Field(
+        LongChatsMode.SUMMARISE,
+        description="when a chat no longer fits the model's window: `summarise` sends a stored summary in place of its "
+        "middle; `whole` replaces nothing, and the person is told and offered a way on",
+    )

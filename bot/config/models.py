@@ -1,0 +1,119 @@
+"""Which model servers there are, and which of their models are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from bot.config.group import SettingsGroup
+from bot.config.values import (
+    NAMED_MODELS,
+    Credential,
+    Globs,
+    Names,
+    Valid,
+    WebAddress,
+    own_default_model,
+    reveal,
+)
+from bot.errors import SettingsError
+from bot.providers.base import ProviderSettings
+
+
+class ModelSettings(SettingsGroup):
+    """Any number of providers, and the choice among their models."""
+
+    openrouter_api_key: Credential | None = Field(
+        None, description="OpenRouter: every model in its list"
+    )
+    openrouter_base_url: Annotated[
+        WebAddress, Valid("a web address such as https://openrouter.ai/api/v1")
+    ] = Field("https://openrouter.ai/api/v1", description="where OpenRouter is")
+    venice_api_key: Credential | None = Field(None, description="Venice")
+    venice_base_url: Annotated[
+        WebAddress, Valid("a web address such as https://api.venice.ai/api/v1")
+    ] = Field("https://api.venice.ai/api/v1", description="where Venice is")
+    venice_chat_model: str = Field("venice-uncensored", description="Venice's preselected model")
+    openai_api_key: Credential | None = Field(None, description="OpenAI")
+    openai_base_url: Annotated[
+        WebAddress | None, Valid("a web address such as https://api.openai.com/v1")
+    ] = Field(
+        None,
+        description="any server that speaks OpenAI's chat completions (vLLM, llama.cpp, LiteLLM, LM Studio), with or "
+        "without a key; unset: OpenAI itself",
+    )
+    ollama_base_url: Annotated[
+        WebAddress | None, Valid("a web address such as http://localhost:11434")
+    ] = Field(
+        None,
+        description="a local Ollama; unset: used when one is found running at `http://localhost:11434`",
+    )
+    openrouter_models: Names = Field((), description=NAMED_MODELS)
+    venice_models: Names = Field((), description=NAMED_MODELS)
+    openai_models: Names = Field((), description=NAMED_MODELS)
+    ollama_models: Names = Field((), description=NAMED_MODELS)
+    bobbin_default_model: str | None = Field(None, description="the model preselected in the menu")
+    bobbin_title_model: str | None = Field(
+        None, description="the model that writes titles; unset: the chat's own"
+    )
+    bobbin_allowed_models: Globs = Field(
+        (),
+        description="glob patterns, separated by commas or spaces; only these models are offered and accepted",
+    )
+    bobbin_model_timeout: Annotated[float, Valid("a number of seconds above 0, at most 3600")] = (
+        Field(
+            60,
+            gt=0,
+            le=3600,
+            description="seconds in which the model says nothing (no text, no sign of reasoning; keep-alive signals do "
+            "not count) before the answer counts as failed",
+        )
+    )
+
+    def providers(self) -> tuple[ProviderSettings, ...]:
+        """The providers that are configured, in the order of the model menu."""
+        configured = (*self._hosted(), *self._own_servers())
+        default = own_default_model(self.bobbin_default_model, [each.name for each in configured])
+        return tuple(
+            replace(each, models=getattr(self, f"{each.name}_models") or default(each.name))
+            for each in configured
+        )
+
+    def local_ollama(self) -> ProviderSettings | None:
+        """The Ollama that may run at its usual address; None when OLLAMA_BASE_URL is set."""
+        if self.ollama_base_url:
+            return None
+        return ProviderSettings(
+            "ollama", "Ollama", "http://localhost:11434", kind="ollama", optional=True
+        )
+
+    def _hosted(self) -> Iterator[ProviderSettings]:
+        if key := reveal(self.openrouter_api_key):
+            yield ProviderSettings(
+                "openrouter", "OpenRouter", self.openrouter_base_url, key, kind="openrouter"
+            )
+        if key := reveal(self.venice_api_key):
+            model = self.venice_chat_model
+            yield ProviderSettings(
+                "venice", "Venice", self.venice_base_url, key, model, kind="venice"
+            )
+
+    def _own_servers(self) -> Iterator[ProviderSettings]:
+        if self.openai_api_key or self.openai_base_url:
+            url = self.openai_base_url or "https://api.openai.com/v1"
+            label = "OpenAI" if urlsplit(url).hostname == "api.openai.com" else "OpenAI-compatible"
+            yield ProviderSettings("openai", label, url, reveal(self.openai_api_key) or None)
+        if self.ollama_base_url:
+            yield ProviderSettings("ollama", "Ollama", self.ollama_base_url, kind="ollama")
+
+
+def no_models() -> SettingsError:
+    """The error for when no provider is set and no Ollama is running."""
+    return SettingsError(
+        "No model provider: set OPENROUTER_API_KEY, VENICE_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL, "
+        "or start Ollama (OLLAMA_BASE_URL)"
+    )

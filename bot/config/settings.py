@@ -1,0 +1,111 @@
+"""All settings. An error is one line that names the variable and says what to do; it never shows the value.
+
+Each field's description is a row of README's table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import SecretStr, ValidationError, model_validator
+from pydantic_settings import SettingsError as UnreadableSetting
+
+from bot.config.chats import ChatSettings
+from bot.config.models import ModelSettings
+from bot.config.process import ProcessSettings
+from bot.config.slack import SlackSettings
+from bot.config.values import Valid, reveal
+from bot.errors import SettingsError
+
+
+class Settings(ProcessSettings, ChatSettings, ModelSettings, SlackSettings):
+    """All settings, typed and frozen. Printing them does not show secrets.
+
+    Pydantic puts the fields of the last base first: Slack, models, chats, process.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_is_unset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        stripped = {
+            key: value.strip() if isinstance(value, str) else value for key, value in values.items()
+        }
+        return {key: value for key, value in stripped.items() if value != ""}
+
+    @classmethod
+    def load(cls, env_file: str | Path | None = ".env") -> Self:
+        """Reads the environment, then `env_file`, then the defaults. Raises SettingsError with one line."""
+        try:
+            return cls(_env_file=env_file)
+        except ValidationError as error:
+            raise SettingsError("; ".join(_problems(error))) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file."
+            ) from None
+        except UnreadableSetting as error:
+            raise SettingsError(f"The settings cannot be read: {error}") from None
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with these values, which are not validated."""
+        return self.model_copy(update=changes)
+
+    def for_run(self) -> Self:
+        """These settings, if they suffice to run on Slack. Raises SettingsError with one line."""
+        problems = list(self.slack_problems())
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return self
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that is set, so that logs can mask them."""
+        return tuple(reveal(value) for _, value in self if isinstance(value, SecretStr))
+
+
+class SandboxSettings(Settings):
+    """What `bobbin sandbox` reads: nothing that leads to a real Slack, its database or its Redis."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stay_local(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if name not in _PRODUCTION}
+
+
+_PRODUCTION = frozenset(
+    {
+        "slack_bot_token",
+        "slack_app_token",
+        "slack_signing_secret",
+        "slack_client_id",
+        "slack_client_secret",
+        "slack_api_url",
+        "bobbin_secret_key",
+        "database_url",
+        "redis_url",
+    }
+)
+
+
+_VALID_CREDENTIAL = (
+    "the key, token or secret as its provider shows it, without blanks, quotation marks, "
+    "an ellipsis (…) or invisible characters; copy it again, whole"
+)
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for name in dict.fromkeys(str(problem["loc"][0]) for problem in error.errors()):
+        yield f"{name.upper()} must be {_valid(name)}"
+
+
+def _valid(name: str) -> str:
+    """What the setting must be, and what else cures it. A setting without `Valid` is a credential."""
+    for each in Settings.model_fields[name].metadata:
+        if isinstance(each, Valid):
+            return f"{each.text}; change it, or remove it for the default"
+    return _VALID_CREDENTIAL
