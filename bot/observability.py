@@ -28,6 +28,8 @@ from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.types import EventDict, Processor
 
 LOGGER_NAMES = ("bot", "handlers", "storage")
+AUDIT_LOGGER = "bot.audit"
+"""Logs at every level that an operator sets."""
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _TEXT_FIELDS = frozenset(
@@ -98,6 +100,7 @@ def configure_logging(
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in LOGGER_NAMES:
         logging.getLogger(name).setLevel(level)
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

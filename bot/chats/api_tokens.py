@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bot import audit
 from bot.answers.events import EventPublisher
+from bot.audit import Action
 from bot.domain import User
 from storage.tokens import Tokens
 
@@ -14,10 +16,14 @@ class ApiTokens:
 
     async def issue(self, user: User) -> str:
         """A new token. It is stored as a digest only, so it cannot be shown again."""
-        return await self._tokens.issue(user)
+        token = await self._tokens.issue(user)
+        audit.record_by(user, Action.TOKEN_ISSUED)
+        return token
 
     async def revoke(self, user: User) -> bool:
         """Revokes all tokens of the user and ends the connections that use them; False if there are none."""
         revoked = await self._tokens.revoke(user)
         self._publisher.recheck_tokens(user.team)
+        if revoked:
+            audit.record_by(user, Action.TOKENS_REVOKED, count=revoked)
         return bool(revoked)

@@ -181,6 +181,10 @@ class Catalogue:
             return None
         return self.find_by_name(wish) if isinstance(wish, str) else self.find(wish)
 
+    def allows(self, ref: ModelRef) -> bool:
+        """Whether the operator lets this model be asked, listed or not."""
+        return not self._allowed or any(matches(ref, pattern) for pattern in self._allowed)
+
     def mark_gone(self, ref: ModelRef) -> None:
         """Hides a model that turned out not to exist, and reloads its provider's list, which may name it again."""
         listed = self._lists.get(ref.provider)
@@ -192,10 +196,7 @@ class Catalogue:
         return (info for info in listed.models.values() if self._offers(listed, info))
 
     def _offers(self, listed: _ProviderModels, info: ModelInfo) -> bool:
-        return info.ref.name not in listed.gone and self._allowed_by_patterns(info.ref)
-
-    def _allowed_by_patterns(self, ref: ModelRef) -> bool:
-        return not self._allowed or any(matches(ref, pattern) for pattern in self._allowed)
+        return info.ref.name not in listed.gone and self.allows(info.ref)
 
     async def _refresh(self, listed: _ProviderModels) -> None:
         """Loads one list, and waits for the least time between two loads."""

@@ -94,10 +94,13 @@ class Providers:
         await self._stack.aclose()
 
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`."""
+        """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`.
+
+        Every question to a model passes here, so this is where a model that is not allowed (any more) is not asked.
+        """
         provider = self._providers.get(request.model.provider)
-        if provider is None:
-            return _unknown_provider(request)
+        if provider is None or not self.catalogue.allows(request.model):
+            return _not_served(request)
         return stream_adapted(provider, request, self._without_system_role)
 
     async def ping(self) -> list[ProviderHealth]:
@@ -123,8 +126,8 @@ async def is_available(settings: ProviderSettings) -> bool:
         return (await _health(create_provider(client, settings))).ok
 
 
-async def _unknown_provider(request: ModelRequest) -> AsyncIterator[StreamEvent]:
-    raise ModelGone(f"{request.model.provider} is not configured")
+async def _not_served(request: ModelRequest) -> AsyncIterator[StreamEvent]:
+    raise ModelGone
     yield
 
 
