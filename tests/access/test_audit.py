@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 
@@ -30,10 +29,11 @@ async def test_tokens_leave_entries_that_name_who_and_where(worlds: WorldFactory
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
-def test_entries_are_logged_at_every_level(log: io.StringIO, level: str) -> None:
+@pytest.mark.usefixtures("log")  # it restores the process's logging
+def test_entries_are_logged_at_every_level(capsys: pytest.CaptureFixture[str], level: str) -> None:
     configure_logging(level, "json")
     audit.record_by(User("T1", "U1"), Action.EXPORTED, target="c1")
-    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert (line["event"], line["logger"], line["action"], line["target"]) == (
         "audit",
         "bot.audit",
