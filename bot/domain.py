@@ -61,6 +61,10 @@ class Chore(StrEnum):
     """Show a new title in the chat's header."""
     NAME_SESSION = "name_session"
     """Show a new title where Slack lists its conversations."""
+    SHOW_STOP = "show_stop"
+    """Show the Stop button in the chat's header."""
+    HIDE_STOP = "hide_stop"
+    """Remove the Stop button from the chat's header."""
 
 
 class TitleBy(StrEnum):
@@ -182,6 +186,8 @@ class Chat:
     continues another one, a summary of that."""
     continues: str | None = None
     """Id of the chat that this one continues."""
+    stop_shown: bool = True
+    """The header may have a Stop button. A new one has, since the first answer begins with it."""
 
     @property
     def joined_a_thread(self) -> bool:
@@ -274,6 +280,10 @@ class Answer:
     """Claimed in the middle of the work: an earlier worker has left it unfinished."""
     follows_unshown: bool = False
     """When it was claimed, the text of an earlier answer of its chat was stored but not yet completely visible."""
+    among_several: bool = False
+    """Other questions of the chat were waiting at the same time, so the answer says which one it answers."""
+    stop_hidden: bool = False
+    """The chat's header has no Stop button when the answer begins."""
     stop_requested: bool = False
     """A user has asked to stop it."""
 

@@ -137,6 +137,7 @@ def thread_parts(
         requests=repositories.requests,
         chats=repositories.chats,
         continuations=use_cases.continuations,
+        stop_buttons=repositories.stop_buttons,
         models=parts.models,
         workspaces=resources.workspaces,
         messages=messages,

@@ -16,6 +16,8 @@ NEW_CHAT = "New chat"
 MENU_PROMPT = "Which model should answer?"
 MENU_ASKS = "What would you like to ask? Reply in this thread, and choose a model."
 MENU_PLACEHOLDER = "Search all models"
+MENU_MORE = " · {shown} of {total}: type to find the others"
+"""Follows a provider's name in the menu when Slack has no room for all of its models."""
 MENU_NO_MODELS = (
     "No models can be reached at the moment. "
     "Open the menu again in a minute; your question is kept until then."
@@ -28,7 +30,7 @@ STOP_BUTTON = "Stop"
 RETRY_BUTTON = "Retry"
 
 CONTEXT_UNREAD = (
-    "Slack did not let me read what else was said in this thread, so I answer without it. "
+    "Slack didn't let me read what else was said in this thread, so I answer without it. "
     "Please repeat here what I should know."
 )
 ONLY_ASKER_CHOOSES = (
@@ -67,6 +69,7 @@ OMITTED = "{count} earlier messages left out"
 CUT_BY_LENGTH = "cut short: it reached its length limit"
 SOURCE = "{number}. <{url}|{title}>"
 STOPPED_BY = "stopped by <@{user}>"
+ANSWERS = "answers {link}"
 SECONDS = "{seconds:.1f} s"
 TOKENS = "{count:,} tokens"
 TOKENS_CACHED = "{count:,} tokens ({cached:,} cached)"
@@ -100,11 +103,11 @@ CHATS_PAGE = "{first}–{last} of {total}"
 CHATS_NEWER = "Newer"
 CHATS_OLDER = "Older"
 CHATS_REFRESH = "Refresh"
-LIST_NOT_SHOWN = "I could not read your chats just now. Please try again in a moment."
+LIST_NOT_SHOWN = "I couldn't read your chats just now. Please try again in a moment."
 SEARCH_TOO_LONG = (
     "That search took too long, so I ended it. Please try other words, or page through all chats."
 )
-HOME_NOT_SHOWN = "I could not update my Home tab just now. Please open it again in a moment."
+HOME_NOT_SHOWN = "I couldn't update my Home tab just now. Please open it again in a moment."
 CHATS_FALLBACK = "Your chats"
 CHATS_HELP = (
     "*What you can do*\n"
@@ -200,7 +203,7 @@ FILE_PROBLEMS: dict[str, str] = {
     "broken": "I can't open {names} as an image. Please save it as png or jpeg and share it again.",
     "too_large": "I can't take {names}: that image is too large. Please share a smaller one.",
     "too_many": "I left out {names}, since a message may carry at most 10 files. Please send the rest in another one.",
-    "gone": "I can't find {names} in Slack: deleted, or shared where I am not. Please share it here.",
+    "gone": "I can't find {names} in Slack: it was deleted, or shared where I'm not. Please share it here.",
     "hidden": "Slack hides {names}, since this workspace has reached its limits. Please share it again.",
     "external": "I can't read {names}, which isn't kept in Slack. Please upload it to Slack itself.",
     "no_access": "Slack didn't let me read {names}. Please ask the person who runs Bobbin to add the permission "
@@ -239,11 +242,12 @@ CANNOT_WRITE: dict[str, str] = {
 """The direct message to a user when Bobbin cannot write where they asked."""
 CANNOT_WRITE_OTHERWISE = (
     "I couldn't answer you in <#{channel}>, because Slack refused what I wrote there ({code}). "
-    "Ask me here, or tell whoever runs me."
+    "Ask me here, or tell the person who runs Bobbin."
 )
 """The same for any other reason; `code` is Slack's name for it."""
 CANNOT_WRITE_HERE = (
-    "I couldn't answer you, because Slack refused what I wrote ({code}). Tell whoever runs me."
+    "I couldn't answer you, because Slack refused what I wrote ({code}). "
+    "Please tell the person who runs Bobbin."
 )
 """The same for a conversation that is a direct message itself."""
 
@@ -266,7 +270,7 @@ FAILURES: dict[str, str] = {
     "busy": "{model} is very busy at the moment. Please wait a little and try again, or choose another model.",
     "broken_off": "The connection to {model} broke off before the answer was complete. Please try again.",
     "empty": "{model} sent an empty answer. Please try again.",
-    "garbled": "{model}'s provider sent something that is not an answer. Please try again; if it stays so, "
+    "garbled": "{model}'s provider sent something that isn't an answer. Please try again; if it happens again, "
     "tell the person who runs Bobbin.",
     "key_rejected": "{model}'s provider doesn't accept my key. Please tell the person who runs Bobbin, or choose "
     "another model.",
@@ -338,7 +342,7 @@ UNKNOWN_PERSON = "Somebody"
 PRIVATE_CHANNEL = "private channel"
 """Stands for the name of a channel that is not public: `#private channel`."""
 
-INSTALL = "Bring conversations with language models into your Slack."
+INSTALL = "Chat with language models in your Slack."
 INSTALL_LINK = "Add to Slack"
 INSTALL_BEGIN = "Open this page in a browser."
 INSTALL_DONE = (
@@ -357,5 +361,24 @@ INSTALL_UNREACHED = (
     "Nothing was installed: Slack couldn't be reached. Please try again in a moment."
 )
 INSTALL_NOT_KEPT = "Nothing was installed: it couldn't be stored. Please try again in a moment."
+
+SANDBOX_READY = """
+  Bobbin's sandbox is open at  {address}  {models}
+  To try: write “@Bobbin how do tides work?” in #general. For programs: {api}
+  To end: Ctrl-C. The workspace and its chats are kept; `--fresh` begins anew.
+"""
+SANDBOX_DEMO = "with demo models (for real ones set OPENROUTER_API_KEY or another provider's key)"
+SANDBOX_MODELS = "with the models of {providers}"
+SANDBOX_TIPS = (
+    "Write *@Bobbin how do tides work?* in #general, pick a model and watch the answer arrive.",
+    "Reply in the thread to go on. Write while an answer is being written: your message gets "
+    ":hourglass_flowing_sand: and its turn.",
+    "Switch to another person at the top right and reply in the same thread: the model sees who says what.",
+    "`/chats` lists and finds your chats. The app's *Home* tab does too, and keeps your usual model.",
+    "Hover over any message and choose *Ask Bobbin about this* from its menu.",
+    "End the process in the middle of an answer and start it again: the answer is finished in the same message.",
+)
+"""What to try, as mrkdwn, on the first page of the sandbox."""
+SANDBOX_TIP_DEMO = "Pick *Demo: Fails* to see a failure: `Retry` answers the same message again, in the same place."
 
 __all__ = ["DEFAULT_TITLE", "failure"]

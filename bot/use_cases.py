@@ -23,6 +23,7 @@ from storage.chores import Chores
 from storage.continuations import Continuations
 from storage.engine.database import Database
 from storage.people import People
+from storage.stop_buttons import StopButtons
 from storage.summaries import Summaries
 from storage.tokens import Tokens
 
@@ -40,6 +41,7 @@ class Repositories:
     claims: ActionClaims
     summaries: Summaries
     continuations: Continuations
+    stop_buttons: StopButtons
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def open_repositories(database: Database) -> Repositories:
         claims=ActionClaims(database),
         summaries=Summaries(database),
         continuations=Continuations(database),
+        stop_buttons=StopButtons(database),
     )
 
 

@@ -2,7 +2,7 @@
 
 Offline it checks uv.lock and the installed packages against three rules: every package comes from a package index with
 checksums; the licence of everything installed with Bobbin allows everyone to use and change Bobbin under MIT; every
-script vendored in the sandbox's page has its licence beside it.
+script vendored in the sandbox's page and in the API's has its licence beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from scripts import bootstrap
 
 ROOT = Path(__file__).parents[1]
-VENDOR = ROOT / "bot" / "sandbox" / "static" / "vendor"
+VENDORS = (ROOT / "bot" / "sandbox" / "static" / "vendor", ROOT / "bot" / "api" / "vendor")
 FREE = re.compile(
     r"\b(MIT|BSD|Apache|ISC|ISCL|PSF|Python Software Foundation)\b"
     r"|Redistribution and use in source and binary forms"  # the BSD licence, if it is not named
@@ -106,13 +106,12 @@ def licence(package: Distribution) -> str:
 
 def vendored() -> Iterator[str]:
     """Third-party scripts and fonts in the page that lack their licence."""
-    licensed = {file.stem for file in VENDOR.glob("*.LICENSE")}
-    for file in VENDOR.iterdir():
-        if (
-            file.suffix in (".js", ".woff2")
-            and not {file.stem, file.stem.partition("-")[0]} & licensed
-        ):
-            yield f"{file.relative_to(ROOT)} has no licence beside it"
+    for folder in VENDORS:
+        licensed = {file.stem for file in folder.glob("*.LICENSE")}
+        for file in folder.iterdir():
+            names = {file.stem, file.stem.partition("-")[0]}
+            if file.suffix in (".js", ".css", ".woff2") and not names & licensed:
+                yield f"{file.relative_to(ROOT)} has no licence beside it"
 
 
 def known_vulnerabilities() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import literal, select, update
+from sqlalchemy import and_, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chore, Status
@@ -19,7 +19,7 @@ from storage.queries import (
     UPDATE_OWNED,
 )
 from storage.rows import to_answer
-from storage.tables import answers, chats
+from storage.tables import IS_OPEN, IS_WAITING, answers, chats
 
 
 async def claim_answer(
@@ -36,15 +36,27 @@ async def claim_answer(
         return None
     if found.state != "showing":
         await update_message(connection, found.message_id, status=Status.RUNNING)
+    if found.state == "waiting" and found.queued:
+        await _note_several(connection, chat_id, found.message_id)
     row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
     answer = to_answer(row)
-    await add_chores(connection, answer.id, _chores_of_beginning(answer, found.in_slack))
-    return replace(
+    answer = replace(
         answer,
         resumed=found.state != "waiting",
         taken_over=found.owner is not None,
         follows_unshown=bool(found.follows_unshown),
+        stop_hidden=bool(found.stop_hidden),
     )
+    await add_chores(connection, answer.id, _chores_of_beginning(answer, found.in_slack))
+    return answer
+
+
+async def _note_several(connection: AsyncConnection, chat_id: str, claimed: str) -> None:
+    """Mark the answers that wait, and the claimed one that has just waited with them."""
+    waiting = and_(answers.c.chat_id == chat_id, IS_OPEN, IS_WAITING)
+    mark = update(answers).values(among_several=True)
+    if (await connection.execute(mark.where(waiting))).rowcount > 0:
+        await connection.execute(mark.where(answers.c.message_id == claimed))
 
 
 def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
@@ -54,6 +66,8 @@ def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
         due[Chore.SHOW_QUESTION] = 0.0
     if answer.was_queued and answer.question_ts is not None:
         due[Chore.LIFT_MARK] = 0.0
+    if in_slack and answer.stop_hidden and not answer.text_complete:
+        due[Chore.SHOW_STOP] = 0.0
     return due
 
 

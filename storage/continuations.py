@@ -43,6 +43,7 @@ class Continuations:
             created_at=now,
             updated_at=now,
             continues=old.id,
+            stop_shown=False,
         )
         row = chat_row(chat) | {"channel": channel}
         same = chats.c.continues == old.id

@@ -70,6 +70,11 @@ _FOLLOWS_UNSHOWN = (
 _IN_SLACK = (
     exists().where(chats.c.id == answers.c.chat_id, chats.c.thread.is_not(None)).correlate(answers)
 )
+_STOP_HIDDEN = (
+    exists()
+    .where(chats.c.id == answers.c.chat_id, chats.c.stop_shown == false())
+    .correlate(answers)
+)
 
 SELECT_CHAT = select(chats).where(chats.c.id == bindparam("chat"))
 
@@ -136,8 +141,10 @@ SELECT_NEXT_ANSWER = (
         answers.c.message_id,
         answers.c.state,
         answers.c.owner,
+        answers.c.queued,
         _FOLLOWS_UNSHOWN.label("follows_unshown"),
         _IN_SLACK.label("in_slack"),
+        _STOP_HIDDEN.label("stop_hidden"),
     )
     .where(
         answers.c.chat_id == bindparam("chat"),

@@ -44,6 +44,8 @@ def to_chat(row: Row[Any]) -> Chat:
         header_ts=row.header_ts,
         thread_context=row.context,
         continues=row.continues,
+        stop_shown=row.stop_shown
+        is not False,  # None: from a version whose headers always had the button
     )
 
 
@@ -63,6 +65,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
         "header_ts": chat.header_ts,
         "context": chat.thread_context,
         "continues": chat.continues,
+        "stop_shown": chat.stop_shown,
         "created_at": chat.created_at,
         "updated_at": chat.updated_at,
     }
@@ -116,6 +119,7 @@ def to_answer(row: Row[Any]) -> Answer:
         asker_team=row.asker_team,
         question_ts=row.question_ts,
         was_queued=row.queued,
+        among_several=bool(row.among_several),
         stop_requested=row.stop_requested,
     )
 

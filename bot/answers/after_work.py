@@ -75,6 +75,8 @@ class ChoreJob:
     answer: Answer
     again: bool
     """An earlier try may have taken effect."""
+    tries: int
+    """How often it has been tried, this time included."""
     confirm: Callable[[], Awaitable[None]]
     """Returns while this process may work on the chore; to be awaited before each visible change."""
 
@@ -167,7 +169,7 @@ class AfterWork:
                 raise asyncio.CancelledError
 
         again = claimed.tries > 1 or answer.attempt > 1
-        job = ChoreJob(chat, answer, again=again, confirm=confirm)
+        job = ChoreJob(chat, answer, again=again, tries=claimed.tries, confirm=confirm)
         result = await self._attempt(claimed.chore, job)
         await until_stored(lambda: self._settle(claimed, result), answer.id)
         self._claimed.discard(claimed)

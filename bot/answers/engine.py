@@ -180,7 +180,7 @@ class Engine:
         run.predecessor = self._newest_write_task(answer.chat_id)
         self._running[answer.id] = run
         self._metrics.set_running(len(self._running))
-        if answer.was_queued or answer.question_ts is None:
+        if answer.was_queued or answer.question_ts is None or answer.stop_hidden:
             chores = self._after_work.start(answer.id)
             run.question_task = chores if answer.question_ts is None else None
         run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")
@@ -283,5 +283,8 @@ class Engine:
 
 def _chores_of_end(chat: Chat, result: AnswerResult) -> dict[Chore, float]:
     """What is due once the text is stored: a title, if the chat has none and there is a text to name it after."""
+    due = {Chore.HIDE_STOP: 0.0} if chat.thread is not None else {}
     titled = chat.title_by is not TitleBy.DEFAULT
-    return {} if titled or not result.text or result.status is Status.FAILED else {Chore.TITLE: 0.0}
+    if titled or not result.text or result.status is Status.FAILED:
+        return due
+    return due | {Chore.TITLE: 0.0}

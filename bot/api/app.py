@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from bot.api import compat, errors, rest, sockets
 from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
 from bot.api.context import ApiContext
+from bot.api.docs_page import docs_routes
 from bot.api.health import Check, operator_routes
 from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit
 from bot.chats.api_service import ApiService
@@ -49,7 +50,11 @@ class ApiParts:
 def create_app(parts: ApiParts) -> ASGIApp:
     """The application: health and metrics, Slack's requests, the API, and its documentation at `/docs`."""
     app = FastAPI(
-        title="Bobbin", version=version("bobbin"), description=DESCRIPTION, redoc_url=None
+        title="Bobbin",
+        version=version("bobbin"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
     )
     authenticator = Authenticator(
         tokens=parts.tokens,
@@ -67,6 +72,7 @@ def create_app(parts: ApiParts) -> ASGIApp:
     app.router.routes[:0] = [
         *(Route(path, slack, methods=["GET", "POST"]) for path, slack in parts.slack.items()),
         *operator_routes(parts.metrics, parts.checks),
+        *docs_routes(),
     ]
     errors.install_error_handlers(app)
     return BodyLimit(

@@ -16,7 +16,7 @@ COMMON_RESPONSES: Responses = {
     401: {"model": Problem, "description": "No valid token."},
     422: {
         "model": Problem,
-        "description": "The request is not as it should be; `message` says where.",
+        "description": "The request is invalid; `message` says why.",
     },
     429: {"model": LimitProblem, "description": "The token is used too often (see `Retry-After`)."},
     503: {

@@ -30,6 +30,8 @@ class ModelGroup:
     provider: str
     label: str
     models: tuple[ModelInfo, ...]
+    hidden: int = 0
+    """How many more models it has than these, for which the menu has no room."""
 
 
 def _larger(models: Sequence[ModelInfo], than: int | None) -> frozenset[ModelRef]:
@@ -145,7 +147,7 @@ class Catalogue:
         groups = [group for group in groups if group.models]
         shares = fair_shares([len(group.models) for group in groups], limit)
         return tuple(
-            ModelGroup(group.provider, group.label, group.models[:share])
+            ModelGroup(group.provider, group.label, group.models[:share], len(group.models) - share)
             for group, share in zip(groups, shares, strict=True)
             if share
         )

@@ -35,6 +35,8 @@ log = get_logger(__name__)
 
 _TRANSIENT = {error.result for error in (RateLimited, TooLate, ConnectFailed, OutcomeUnknown)}
 """Failures that may be over soon."""
+SPARING_TRIES = 2
+"""Tries of showing or hiding a Stop button that leave scarce edits to answers: a quarter of a minute."""
 
 InThread = Callable[[SlackClient, Thread, ChoreJob], Awaitable[ChoreResult]]
 """Does a chore of an answer in this thread. Raises SlackError."""
@@ -73,6 +75,8 @@ class SlackAfterWork:
             Chore.FIND_STRAYS: self._find_strays,
             Chore.SHOW_TITLE: self._show_title,
             Chore.NAME_SESSION: self._name_session,
+            Chore.SHOW_STOP: self._show_stop,
+            Chore.HIDE_STOP: self._hide_stop,
         }
         return {chore: partial(self._do, work) for chore, work in in_thread.items()}
 
@@ -110,6 +114,16 @@ class SlackAfterWork:
             )
             return _result(reason)
         return DONE
+
+    async def _show_stop(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        shown = await self._headers.show_stop(job.chat, even_if_scarce=job.tries > SPARING_TRIES)
+        return DONE if shown else FAILED
+
+    # -- when its text is complete -----------------------------------------------------------------------------
+
+    async def _hide_stop(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        hidden = await self._headers.hide_stop(job.chat, even_if_scarce=job.tries > SPARING_TRIES)
+        return DONE if hidden else FAILED
 
     # -- when all of it is visible -----------------------------------------------------------------------------
 

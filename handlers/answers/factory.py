@@ -12,7 +12,9 @@ from bot.observability import get_logger
 from handlers.answers.options import AnswerOptions
 from handlers.answers.writer import AnswerWriter
 from handlers.client.errors import NotInstalled
+from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
+from handlers.views import blocks
 from storage.answers import Answers
 from storage.chats import Chats
 
@@ -51,15 +53,25 @@ class SlackSinkFactory:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # the answer cannot be shown there, so no model is asked
             return NullSink()
-        return AnswerWriter(slack, chat, answer, control, await self._options(chat, answer))
+        return AnswerWriter(slack, chat, answer, control, await self._options(slack, chat, answer))
 
-    async def _options(self, chat: Chat, answer: Answer) -> AnswerOptions:
+    async def _options(self, slack: SlackClient, chat: Chat, answer: Answer) -> AnswerOptions:
         left = max(0, self._max_messages - chat.message_count)
         return AnswerOptions(
             native_streaming=await self._may_stream(chat, answer),
             model_label=self._models.label(chat.model),
             messages_left=left if left <= MAX_ANNOUNCED_MESSAGES_LEFT else None,
+            question_link=await self._question_link(slack, chat, answer),
             find_other_messages=partial(self._find_recorded_messages, chat),
+        )
+
+    async def _question_link(self, slack: SlackClient, chat: Chat, answer: Answer) -> str:
+        if not answer.among_several or answer.question_ts is None or chat.thread is None:
+            return ""
+        question = await self._chats.message(answer.question_id)
+        thread = chat.thread
+        return blocks.question_link(
+            question.text, slack.permalink(thread.channel, answer.question_ts, thread.ts)
         )
 
     async def _find_recorded_messages(self, chat: Chat) -> frozenset[str]:

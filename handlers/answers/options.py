@@ -16,5 +16,7 @@ class AnswerOptions:
     """For the footer."""
     messages_left: int | None
     """How many messages the chat may still hold; None while there are too many to mention."""
+    question_link: str
+    """A link to the question in mrkdwn, where others were waiting at the same time; else empty."""
     find_other_messages: Callable[[], Awaitable[frozenset[str]]]
     """Finds the ts of the bot's messages in this thread that show something else. Raises StorageError."""

@@ -88,6 +88,7 @@ class AnswerRenderer:
             self._options.model_label,
             self._options.messages_left,
             self._format is Format.FULL,
+            self._options.question_link,
         )
 
 

@@ -77,7 +77,7 @@ async def _submit(
             thread=Thread(slack.team, target.channel, target.thread),
             dialog=submission.dialog,
             user=submission.user,
-            text=submission.text,
+            text=modals.with_quote(submission.text, submission.about),
             key=submission.model,
             user_team=_other_workspace(submission.user_team, slack.team),
             files=target.shared_files,

@@ -52,6 +52,11 @@ class CallDispatcher:
         self._scheduler.leave(pending)
         self.wake()
 
+    @property
+    def writing(self) -> int:
+        """How many answers share the rate limits now."""
+        return self._scheduler.writing
+
     def rate_limited(self, method: str, channel: str, retry_after: float) -> None:
         """Slack answered a call with HTTP 429."""
         self._scheduler.rate_limited(method, channel, self._clock(), retry_after)

@@ -86,6 +86,11 @@ class WriteScheduler:
     def leave(self, pending: PendingWrite) -> None:
         self._writes.pop(pending, None)
 
+    @property
+    def writing(self) -> int:
+        """How many answers share the rate limits now."""
+        return len(self._writes)
+
     def enqueue(self, queued_call: QueuedCall) -> QueuedCall | None:
         """Returns the older call that this one has replaced, which waits no longer."""
         return self._queue.add(queued_call)

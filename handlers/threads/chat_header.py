@@ -1,4 +1,5 @@
-"""The chat's header: the message in the thread that shows title, model and owner, with the Stop button.
+"""The chat's header: the message in the thread that shows title, model and owner, with a Stop button while there is
+an answer to stop.
 
 Usually the menu becomes the header. A chat that started without a menu gets a header of its own.
 """
@@ -31,6 +32,7 @@ from handlers.views import blocks
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats
+from storage.stop_buttons import StopButtons
 
 log = get_logger(__name__)
 
@@ -39,6 +41,8 @@ RECOVERY_PERIOD = 900.0
 RECOVERY_PERIOD_AT_START = 86_400.0
 """The same for a process that starts: before it, none may have been running."""
 RECOVERY_BATCH = 50
+FEW_ANSWERS = 3
+"""While so few answers are written in a workspace, they can spare the edits that show and hide a Stop button."""
 
 
 class ChatHeaders:
@@ -49,6 +53,7 @@ class ChatHeaders:
         requests: ChatRequests,
         chats: Chats,
         continuations: ContinueService,
+        stop_buttons: StopButtons,
         models: ModelChoice,
         workspaces: WorkspaceResolver,
         messages: ThreadMessages,
@@ -58,18 +63,48 @@ class ChatHeaders:
         self._requests = requests
         self._chats = chats
         self._continuations = continuations
+        self._stop_buttons = stop_buttons
         self._models = models
         self._workspaces = workspaces
         self._messages = messages
         self._timing = timing
         self._posting: set[str] = set()
 
-    async def show(self, chat: Chat) -> None:
-        """Updates the header, because something that it shows has changed."""
+    async def show(self, chat: Chat, urgency: Urgency = Urgency.DECORATION) -> bool:
+        """Updates the header, because something that it shows has changed. False when Slack did not accept it."""
         if chat.thread is not None and chat.header_ts is not None:
             with suppress(NotInstalled):
                 slack = await self._workspaces.client_for(chat.team)
-                await self._draw(slack, chat, chat.header_ts)
+                return await self._draw(slack, chat, chat.header_ts, urgency=urgency)
+        return True
+
+    async def show_stop(self, chat: Chat, *, even_if_scarce: bool) -> bool:
+        """Adds the Stop button, if an answer of the chat is being written. False when it must be tried again.
+
+        `even_if_scarce`: also while many answers need more edits than Slack allows.
+        """
+        slack = await self._workspaces.client_for(chat.team)
+        if self._edits_are_scarce(slack) and not even_if_scarce:
+            return not await self._stop_buttons.is_wanted(chat.id)
+        if await self._stop_buttons.set_shown(chat.id):
+            await self.show(chat, Urgency.ANSWER)
+        return True
+
+    async def hide_stop(self, chat: Chat, *, even_if_scarce: bool) -> bool:
+        """Removes the Stop button, unless another answer is being written. False when it must be tried again.
+
+        `even_if_scarce`: also while many answers need more edits than Slack allows; the next change of the header, for
+        a title, removes it too.
+        """
+        if not chat.stop_shown:
+            return True
+        slack = await self._workspaces.client_for(chat.team)
+        if self._edits_are_scarce(slack) and not even_if_scarce:
+            return False
+        return await self._stop_buttons.is_wanted(chat.id) or await self.show(chat)
+
+    def _edits_are_scarce(self, slack: SlackClient) -> bool:
+        return self._messages.crowded(slack) and slack.dispatcher.writing > FEW_ANSWERS
 
     async def show_started(
         self, slack: SlackClient, request: ChatRequest, chat: Chat, response_url: str | None
@@ -125,18 +160,33 @@ class ChatHeaders:
         urgency: Urgency = Urgency.DECORATION,
     ) -> bool:
         """Redraws a header from what is stored when its turn comes: no older title replaces a newer one."""
-        return await self._messages.replace(
+        drawn: list[list[Block]] = []
+        accepted = await self._messages.replace(
             slack,
             channel=chat.thread.channel if chat.thread else "",
             ts=ts,
-            draw=partial(self._drawn, chat.id),
+            draw=partial(self._drawn, chat.id, drawn),
             urgency=urgency,
             response_url=response_url,
         )
+        if accepted and drawn:
+            await self._note_stop(slack, chat, ts, drawn[-1])
+        return accepted
 
-    async def _drawn(self, chat_id: str) -> dict[str, Any]:
+    async def _drawn(self, chat_id: str, drawn: list[list[Block]]) -> dict[str, Any]:
+        """The message's arguments; their blocks are added to `drawn`."""
         chat = await self._chats.get(chat_id)
-        return message(await self.content(chat), chat.title)
+        drawn.append(await self.content(chat))
+        return message(drawn[-1], chat.title)
+
+    async def _note_stop(self, slack: SlackClient, chat: Chat, ts: str, shown: list[Block]) -> None:
+        """Stores that the header has no Stop button, or adds it if an answer has begun in the meantime."""
+        if blocks.has_stop(shown) or not chat.stop_shown:
+            return
+        if not await self._stop_buttons.set_hidden(chat.id):
+            current = await self._chats.get(chat.id)
+            if current.stop_shown:
+                await self._draw(slack, current, ts)
 
     async def _post(
         self, slack: SlackClient, request: ChatRequest, chat: Chat, *, look_first: bool = False
@@ -154,6 +204,7 @@ class ChatHeaders:
         finally:
             self._posting.discard(chat.id)
         await self._keep(slack, request, chat, ts)
+        await self._note_stop(slack, chat, ts, content)
 
     async def _keep(self, slack: SlackClient, request: ChatRequest, chat: Chat, ts: str) -> None:
         """Stores which message is the header, unless another process was quicker."""
@@ -174,6 +225,7 @@ class ChatHeaders:
             strings.HEADER_ALWAYS if skipped else "",
             links=await self._links(chat),
             summary=(chat.thread_context or "") if chat.continues else "",
+            stop=chat.stop_shown and await self._stop_buttons.is_wanted(chat.id),
         )
 
     async def _links(self, chat: Chat) -> list[str]:

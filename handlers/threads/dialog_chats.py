@@ -106,7 +106,7 @@ class DialogChats:
         """Opens the dialog. Returns at once.
 
         `trigger`: trigger id of the interaction. `text`: what the message field holds. `about`: a message that it
-        quotes instead, and `mentions` the users whom it mentions. `like`: id of a chat whose model is preselected.
+        quotes, and `mentions` the users whom it mentions. `like`: id of a chat whose model is preselected.
         `refused`: ts of a message in that chat's thread, which the dialog holds instead of `text` if it can be read.
         """
         user_of_team = User(slack.team, user)
@@ -121,8 +121,8 @@ class DialogChats:
             view = modals.dialog(
                 replace(target, files=question.files),
                 details.preselected,
-                text=modals.quote(quoted) or question.text,
-                about_message=bool(about),
+                text=question.text,
+                about=quoted,
                 existing_chat=details.existing_chat,
             )
             reader = Reader(user, target.channel, response_url=target.response_url)

@@ -100,13 +100,14 @@ class ThreadMessages:
         """
         if (
             response_url
-            and self._crowded(slack)
+            and self.crowded(slack)
             and await slack.respond(response_url, replace_original=True, **await draw())
         ):
             return True
         return await slack.try_call(UPDATE, channel=channel, ts=ts, urgency=urgency, fresh=draw)
 
-    def _crowded(self, slack: SlackClient) -> bool:
+    def crowded(self, slack: SlackClient) -> bool:
+        """Whether edits are scarce, so that answers should have them."""
         free, burst = (
             slack.dispatcher.available(UPDATE),
             slack.dispatcher.burst(UPDATE),

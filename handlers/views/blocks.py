@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 from bot import strings
@@ -31,6 +32,10 @@ BLOCK_ID_PREFIX = "bobbin."
 """Starts the block ids of all messages that are not answers, which distinguishes a lost menu from a lost answer."""
 MAX_SECTION_LENGTH = 3_000
 MAX_CONTEXT_LENGTH = 2_000
+MAX_LABEL_LENGTH = 75
+"""Characters of the heading of a group of options."""
+MAX_LINK_WORDS = 60
+"""Characters of a question by which a link names it."""
 MAX_VALUE_LENGTH = 2_000
 """Characters of a button's value."""
 
@@ -104,9 +109,18 @@ def option(info: ModelInfo) -> Block:
 def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
     """The options of a menu of models, grouped by provider."""
     return [
-        {"label": plain_text(group.label), "options": [option(info) for info in group.models]}
+        {"label": _group_label(group), "options": [option(info) for info in group.models]}
         for group in groups
     ]
+
+
+def _group_label(group: ModelGroup) -> Block:
+    """The provider's name, and how many of its models are listed if not all are."""
+    if not group.hidden:
+        return plain_text(group.label)
+    shown = len(group.models)
+    more = strings.MENU_MORE.format(shown=shown, total=shown + group.hidden)
+    return plain_text(f"{plain(group.label, MAX_LABEL_LENGTH - len(more))}{more}")
 
 
 def is_service_message(message: dict[str, Any]) -> bool:
@@ -180,26 +194,39 @@ def parse_model_select_block_id(block_id: str) -> tuple[str, str]:
 
 
 def header(
-    chat: Chat, model: str, hint: str = "", *, links: Sequence[str] = (), summary: str = ""
+    chat: Chat,
+    model: str,
+    hint: str = "",
+    *,
+    links: Sequence[str] = (),
+    summary: str = "",
+    stop: bool = False,
 ) -> list[Block]:
     """The chat's header, which the menu becomes: title, model, owner, and the button that stops an answer.
 
     `links`: to the chats that it continues and is continued by, as mrkdwn. `summary`: of the one that it continues.
+    `stop`: with the button.
     """
     title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*")
     about = (
         f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
     )
     hints = [context(hint)] if hint else []
-    stop = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
+    stop_button = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
     return [
         {**title, "block_id": header_block_id(chat.id)},
         context(about),
         *hints,
         *([context(*links)] if links else ()),
         *(markdown(guarded(summary)) if summary else ()),
-        {"type": "actions", "elements": [stop]},
+        *([{"type": "actions", "elements": [stop_button]}] if stop else ()),
     ]
+
+
+def has_stop(content: Sequence[Block]) -> bool:
+    """Whether these blocks have a Stop button."""
+    buttons = (each for block in content for each in block.get("elements") or ())
+    return any(each.get("action_id") == STOP_ANSWER_ACTION for each in buttons)
 
 
 def header_block_id(chat_id: str) -> str:
@@ -211,16 +238,23 @@ def header_block_id(chat_id: str) -> str:
 
 
 def answer_footer(
-    answer: Answer, result: AnswerResult, model: str, left: int | None, rich: bool
+    answer: Answer,
+    result: AnswerResult,
+    model: str,
+    left: int | None,
+    rich: bool,
+    question_link: str = "",
 ) -> list[Block]:
     """The blocks below an answer: a line of facts and the feedback buttons or Retry, or the failure and the ways on.
 
     `left`: messages that the chat may still hold, if they are to be announced. `rich` is False when Slack has refused
-    the newer block types.
+    the newer block types. `question_link`: to what it answers, if that is to be said, as mrkdwn.
     """
+    answered = [strings.ANSWERS.format(link=question_link)] if question_link else []
     if result.status is Status.FAILED:
-        return _failure(answer, result, model)
-    facts: list[Block] = [*_sources(result), context(_facts(result, model, left))]
+        return [*_failure(answer, result, model), *([context(*answered)] if answered else ())]
+    line = " · ".join([*_facts(result, model, left), *answered])
+    facts: list[Block] = [*_sources(result), context(line)]
     if result.status is Status.STOPPED:
         return [*facts, _answer_actions(answer, _retry(answer))]
     return [*facts, _feedback(answer.id)] if rich else facts
@@ -280,7 +314,13 @@ def parse_answer_block_id(block_id: str) -> str:
     return rest.partition(".")[0]
 
 
-def _facts(result: AnswerResult, model: str, left: int | None) -> str:
+def question_link(question: str, address: str) -> str:
+    """A link to a question, by its first words, as mrkdwn."""
+    words = _link_text(shorten(plain(question, 500), MAX_LINK_WORDS, placeholder="…"))
+    return f"<{_url_in_link(address)}|“{words}”>"
+
+
+def _facts(result: AnswerResult, model: str, left: int | None) -> list[str]:
     facts = [mrkdwn_escape(plain(model, 150))]
     if result.seconds is not None:
         facts.append(strings.SECONDS.format(seconds=result.seconds))
@@ -301,7 +341,7 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> str:
         facts.append(strings.OMITTED.format(count=result.prompt.omitted))
     if left is not None:
         facts.append(strings.messages_left(left))
-    return " · ".join(facts)
+    return facts
 
 
 def _feedback(answer_id: str) -> Block:

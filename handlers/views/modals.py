@@ -27,11 +27,12 @@ DIALOG_MODEL_ACTION = "dialog_model"
 DIALOG_TEXT_ACTION = "dialog_text"
 MODEL_BLOCK = "bobbin.model"
 TEXT_BLOCK = "bobbin.text"
+QUOTE_BLOCK = "bobbin.quote"
 
 MAX_TEXT_LENGTH = 3_000
 """Characters of one text field in Slack."""
 MAX_QUOTE_LENGTH = 2_000
-"""Characters of a message that the dialog quotes; the rest of the field is for what the user asks about it."""
+"""Characters of a message that the dialog quotes."""
 MAX_METADATA_LENGTH = 3_000
 """Characters that Slack keeps with a view."""
 MAX_SECTION_LENGTH = 2_900
@@ -92,13 +93,13 @@ def dialog(
     preselected: ModelInfo | None = None,
     *,
     text: str = "",
-    about_message: bool = False,
+    about: str = "",
     existing_chat: tuple[str, str] | None = None,
 ) -> View:
     """The modal that asks for a model and a first message.
 
-    `about_message`: the dialog quotes a message. `existing_chat`: title and model of the chat in the target's thread;
-    the dialog then asks for a message only.
+    `about`: a message that the dialog quotes above the empty field. `existing_chat`: title and model of the chat in the
+    target's thread; the dialog then asks for a message only.
     """
     input_label = strings.DIALOG_MESSAGE
     submit = strings.DIALOG_START
@@ -111,10 +112,11 @@ def dialog(
         title, model = (mrkdwn_escape(plain(name, 150)) for name in existing_chat)
         hint = strings.DIALOG_IN_CHAT.format(title=title, model=model)
         blocks = [text_input, context(hint)]
+    blocks = [*_quotation(about), *blocks]
     if target.files:
         names = _file_names(target.shared_files)
         blocks.append(context(strings.DIALOG_FILES.format(names=names)))
-    title_text = strings.DIALOG_TITLE_ABOUT if about_message else strings.DIALOG_TITLE
+    title_text = strings.DIALOG_TITLE_ABOUT if about else strings.DIALOG_TITLE
     return {
         "type": "modal",
         "callback_id": NEW_CHAT_ACTION,
@@ -132,6 +134,7 @@ def _text_input(label: str, text: str) -> Block:
         "action_id": DIALOG_TEXT_ACTION,
         "multiline": True,
         "max_length": MAX_TEXT_LENGTH,
+        "focus_on_load": True,
         "placeholder": plain_text(strings.DIALOG_PLACEHOLDER, 150),
     }
     if text:
@@ -167,12 +170,33 @@ def _file_names(files: Sequence[SharedFile]) -> str:
     return mrkdwn_escape(plain(join_names([short_name(file.name) for file in files]), 900))
 
 
-def quote(text: str) -> str:
-    """A message as a quotation that the user's question about it follows."""
-    text = text.strip()
-    kept = text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1].rstrip() + "…"
-    lines = "\n".join(f"> {line}".rstrip() for line in kept.splitlines())
-    return f"{lines}\n\n"[:MAX_TEXT_LENGTH] if lines else ""
+def _quotation(message: str) -> list[Block]:
+    """The block that quotes a message. It comes back with the submission, so the quoted text is in it as it is."""
+    message = message.strip()
+    if not message:
+        return []
+    fits = len(message) <= MAX_QUOTE_LENGTH
+    kept = message if fits else f"{message[: MAX_QUOTE_LENGTH - 1].rstrip()}…"
+    text = {"type": "text", "text": kept}
+    quotation = {"type": "rich_text_quote", "elements": [text]}
+    return [{"type": "rich_text", "block_id": QUOTE_BLOCK, "elements": [quotation]}]
+
+
+def quoted_message(blocks: Sequence[Block]) -> str:
+    """The message that a dialog's blocks quote; empty if there is none."""
+    return "".join(
+        str(element.get("text") or "")
+        for block in blocks
+        if block.get("block_id") == QUOTE_BLOCK
+        for part in block.get("elements") or ()
+        for element in part.get("elements") or ()
+    )
+
+
+def with_quote(question: str, message: str) -> str:
+    """A question below the message that it is about, as Markdown."""
+    lines = "\n".join(f"> {line}".rstrip() for line in message.splitlines())
+    return f"{lines}\n\n{question}" if lines else question
 
 
 # -- what was asked in a dialog, as a message ----------------------------------------------------------------------

@@ -150,6 +150,8 @@ class DialogSubmission:
     """Whether the dialog asked for a model."""
     user_team: str | None = None
     """The user's own workspace, if Slack names it."""
+    about: str = field(default="", repr=False)
+    """The message that the dialog quotes."""
 
 
 def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
@@ -165,6 +167,7 @@ def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
         text=(text_state.get("value") or "").strip(),
         model=(model_state.get("selected_option") or {}).get("value"),
         user_team=body["user"].get("team_id"),
+        about=modals.quoted_message(view.get("blocks") or ()),
         has_menu=any(
             block.get("block_id") == modals.MODEL_BLOCK for block in view.get("blocks") or ()
         ),

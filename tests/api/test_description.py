@@ -108,6 +108,19 @@ async def openapi(world: World) -> dict[str, Any]:
         return described
 
 
+async def test_the_interactive_page_loads_nothing_from_elsewhere(world: World) -> None:
+    """Neither its scripts and styles nor its icon, also below a proxy's path."""
+    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+        page = (await http.get("/docs")).text
+        assert "//" not in re.sub(r"<!--.*?-->|//#.*", "", page, flags=re.DOTALL)
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+        assert [each for each in loaded if each.startswith("/")] == []
+        files = [each for each in loaded if not each.startswith("data:")]
+        assert len(files) == 2
+        for each in files:
+            assert (await http.get(f"/{each}")).status_code == 200
+
+
 async def test_openapi_describes_exactly_the_promised_routes_codes_and_fields(
     world: World,
 ) -> None:

@@ -152,6 +152,7 @@ async def test_a_chat_whose_first_answer_was_stopped_gets_a_title(world: World) 
     world.say(TEXT * 5, rate=20)
     thread = await world.start("Tell me.")
     await world.until(lambda: len(world.answers(thread)[0].states) > 2, "it grows")
+    await world.until(lambda: world.stop_buttons(thread), "the button")
     await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread)
     await world.until(

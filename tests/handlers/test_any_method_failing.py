@@ -137,6 +137,7 @@ async def stop(world: World) -> Act:
     await world.until(lambda: world.answers(thread), "the first words")
 
     async def act() -> None:
+        await world.until(lambda: world.stop_buttons(thread), "the button")
         await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
         await world.until(lambda: "stopped" in world.answers(thread)[0].text, "the mark")
         await world.answered(thread)

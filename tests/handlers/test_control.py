@@ -24,6 +24,7 @@ PART = "Half of an answer is"
 async def stop_by(world: World, way: str, thread: str) -> str:
     """Stops the answer; the id of who does."""
     if way == "button":
+        await world.until(lambda: world.stop_buttons(thread), "the button")
         await world.slack.interactions.press("bob", world.header(thread), "stop_answer")
         return "U0BOB"
     if way == "word":
@@ -80,7 +81,7 @@ async def test_stop_works_before_the_first_word(world: World) -> None:
     world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
     thread = await world.start("Think for long.")
     await world.until(lambda: world.models.requests(), "the model is asked")
-    await world.until(lambda: world.header(thread), "the header")
+    await world.until(lambda: world.stop_buttons(thread), "the button")
     await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread)
     await world.idle()
@@ -91,13 +92,17 @@ async def test_stop_works_before_the_first_word(world: World) -> None:
 async def test_without_a_running_answer_stop_is_a_message_and_the_button_says_so(
     world: World,
 ) -> None:
+    """The button is still there for somebody whose Slack has not heard that the answer has ended."""
+    world.say(LONG, rate=400)
     thread = await world.start("A short one.")
+    await world.until(lambda: world.stop_buttons(thread), "the button")
+    world.slack.faults.add("chat.update", "status", status=503, times=-1)
     await world.answered(thread)
-    await world.until(lambda: world.header(thread), "the header")
     await world.slack.interactions.press("bob", world.header(thread), "stop_answer")
     await world.until(
         lambda: world.whispers("bob") == [strings.NOTHING_TO_STOP], "the private word"
     )
+    world.slack.faults.clear()
     await world.slack.conversations.say("alice", "general", "stop", thread)
     await world.answered(thread, 2)
     assert world.requests()[1][-1] == ("user", "stop")
@@ -109,6 +114,7 @@ async def test_stopping_one_answer_lets_the_next_begin(world: World) -> None:
     await world.until(lambda: world.answers(thread), "the first words")
     await world.slack.conversations.say("alice", "general", "And you?", thread)
     await world.until(lambda: len(world.messages(thread)) == 4, "it waits")
+    await world.until(lambda: world.stop_buttons(thread), "the button")
     await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     assert (await world.answered(thread, 2))[1] == "Fine."
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot import strings
 from bot.sandbox.state.records import Message, View
+from handlers.views.modals import quoted_message
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import (
     NOTES,
@@ -34,6 +35,10 @@ async def open_on_message(world: World, message: Message, user: str = "alice") -
 
 def text_of(view: View) -> str:
     return str(field(view, "bobbin.text").get("initial_value", ""))
+
+
+def quote_of(view: View) -> str:
+    return quoted_message(view.blocks)
 
 
 def notes_of(view: View) -> list[str]:
@@ -68,9 +73,11 @@ async def test_a_question_about_a_message_is_asked_in_its_thread_and_quotes_it(
         "bob", "general", "The deploy failed at 3 o'clock.\nAgain."
     )
     view = await open_on_message(world, world.slack.workspace.message("general", ts))
-    assert text_of(view) == "> The deploy failed at 3 o'clock.\n> Again.\n\n"
+    assert quote_of(view) == "The deploy failed at 3 o'clock.\nAgain."
+    assert text_of(view) == ""
+    assert field(view, "bobbin.text")["focus_on_load"]
 
-    await world.slack.views.submit("alice", field_values("> Again.\n\nWhy might that be?"))
+    await world.slack.views.submit("alice", field_values("Why might that be?"))
     await world.answered(ts)
 
     (question,) = posted_questions(world)
@@ -80,7 +87,7 @@ async def test_a_question_about_a_message_is_asked_in_its_thread_and_quotes_it(
     role, sent = world.requests()[0][-1]
     assert role == "user"
     assert "bob: The deploy failed at 3 o'clock.\n  Again." in sent
-    assert sent.endswith("Why might that be?")
+    assert sent.endswith("> The deploy failed at 3 o'clock.\n> Again.\n\nWhy might that be?")
 
     await world.slack.conversations.say("bob", "general", "And now?", ts)
     await world.answered(ts, 2)
@@ -93,7 +100,7 @@ async def test_mentions_in_the_quote_are_replaced_by_names(world: World) -> None
 
     view = await open_on_message(world, world.slack.workspace.message("general", ts))
 
-    assert text_of(view) == "> @carol said so, and @alice too.\n\n"
+    assert quote_of(view) == "@carol said so, and @alice too."
 
 
 async def test_a_message_without_text_leaves_the_field_empty(world: World) -> None:
@@ -191,9 +198,9 @@ async def test_in_a_channel_without_the_bot_the_quote_is_asked_in_the_direct_mes
 ) -> None:
     world.forgive("not_in_channel")
     ts = await world.slack.conversations.say("bob", "watercooler", "The coffee machine is broken.")
-    view = await open_on_message(world, world.slack.workspace.message("watercooler", ts))
+    await open_on_message(world, world.slack.workspace.message("watercooler", ts))
 
-    await world.slack.views.submit("alice", field_values(text_of(view) + "What now?"))
+    await world.slack.views.submit("alice", field_values("What now?"))
 
     channel = world.slack.workspace.dm("alice")
     root = await wait_for_question(world, channel)
@@ -263,15 +270,15 @@ async def test_an_unusable_file_of_the_message_is_reported_and_the_question_answ
     )
 
 
-async def test_a_long_message_is_quoted_in_part_and_leaves_room_for_the_question(
+async def test_a_long_message_is_quoted_in_part(
     world: World,
 ) -> None:
     ts = await world.slack.conversations.say("bob", "general", "A very long story. " * 500)
 
     view = await open_on_message(world, world.slack.workspace.message("general", ts))
 
-    assert len(text_of(view)) < 2100
-    assert text_of(view).endswith("…\n\n")
+    assert len(quote_of(view)) < 2100
+    assert quote_of(view).endswith("…")
 
 
 async def test_the_question_is_asked_although_the_message_has_been_deleted(world: World) -> None:

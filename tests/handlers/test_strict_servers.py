@@ -79,7 +79,7 @@ async def live_through(world: World, number: int, chance: random.Random) -> None
 
 async def stop(world: World, thread: str, question: str) -> None:
     await world.until(lambda: is_asked(world, question), "the model is asked")
-    await world.until(lambda: world.header(thread), "the header")
+    await world.until(lambda: world.stop_buttons(thread), "the button")
     await world.slack.interactions.press("carol", world.header(thread), "stop_answer")
 
 
@@ -153,7 +153,7 @@ async def test_a_question_without_its_answer_goes_with_the_next(world: World) ->
     world.say("Both.")
     thread = await world.start("First?")
     await world.until(lambda: world.models.requests(), "the model is asked")
-    await world.until(lambda: world.header(thread), "the header")
+    await world.until(lambda: world.stop_buttons(thread), "the button")
     await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread)
     await world.slack.conversations.say("bob", "general", "Second?", thread)

@@ -81,6 +81,7 @@ async def test_a_stopped_answer_can_be_tried_again(world: World) -> None:
     world.reply_to({"Talk for long.": " ".join(f"word{n}" for n in range(400))}, rate=40)
     thread = await world.start("Talk for long.")
     await world.until(lambda: "word5" in shown(world.answers(thread)[0]), "some words")
+    await world.until(lambda: world.stop_buttons(thread), "the button")
     await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread)
     await world.idle()

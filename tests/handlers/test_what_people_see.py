@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from handlers.views.modals import quoted_message
 from tests.handlers.seen_text import MARKS, NAMED_MARKS, SEEN_BY_NAME, post
 from tests.handlers.shared_files import NOTES, sent_text
-from tests.handlers.test_dialogs import field, wait_for_dialog
+from tests.handlers.test_dialogs import wait_for_dialog
 from tests.handlers.world import World
 
 
@@ -135,6 +136,6 @@ async def test_the_shortcuts_dialog_quotes_all_that_a_person_sees(world: World) 
         message = world.slack.workspace.message("C0GENERAL", ts)
         await world.slack.interactions.shortcut("alice", "ask_bobbin", message)
         view = await wait_for_dialog(world)
-        quoted = str(field(view, "bobbin.text")["initial_value"])
+        quoted = quoted_message(view.blocks)
         assert [word for word in seen if word not in quoted] == []
         await world.slack.views.close("alice")

@@ -278,7 +278,17 @@ class World:
         return next(iter(self.headers(thread, channel)))
 
     def headers(self, thread: str, channel: str = "general") -> list[Message]:
-        return [m for m in self.replies(thread, channel) if elements(m, "stop_answer")]
+        return [
+            m
+            for m in self.replies(thread, channel)
+            if any(
+                str(block.get("block_id", "")).startswith("bobbin.header.") for block in m.blocks
+            )
+        ]
+
+    def stop_buttons(self, thread: str, channel: str = "general") -> list[Message]:
+        """The headers that have a Stop button."""
+        return [m for m in self.headers(thread, channel) if elements(m, "stop_answer")]
 
     def answers(self, thread: str, channel: str = "general") -> list[Message]:
         """The messages that show answers, oldest first."""

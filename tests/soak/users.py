@@ -177,9 +177,8 @@ class SimulatedUsers:
         if random.random() < 0.5 and self.world.slack.agent_sessions.can_stop(room, thread):
             await self.world.slack.agent_sessions.stop("alice", room, thread)
         else:
-            await self.world.slack.interactions.press(
-                "alice", self.world.header(thread, room), "stop_answer"
-            )
+            for header in self.world.stop_buttons(thread, room):
+                await self.world.slack.interactions.press("alice", header, "stop_answer")
 
     async def retry(self) -> None:
         """Retries a failed answer; two people press the button at once."""

@@ -36,11 +36,24 @@ def test_a_dialog_target_survives_a_round_trip(
 
 
 @given(st.text(max_size=6000))
-def test_every_line_is_quoted_and_room_is_left(text: str) -> None:
-    quoted = modals.quote(text)
+def test_a_quoted_message_comes_back_with_the_submission(text: str) -> None:
+    view = modals.dialog(DialogTarget(), about=text or " ")
 
-    assert len(quoted) <= 3000
-    assert all(line.startswith(">") or not line for line in quoted.splitlines())
+    quoted = modals.quoted_message(view["blocks"])
+
+    assert len(quoted) <= modals.MAX_QUOTE_LENGTH
+    assert text.strip().startswith(quoted.removesuffix("…"))
+    (element,) = (b["element"] for b in view["blocks"] if b.get("block_id") == modals.TEXT_BLOCK)
+    assert "initial_value" not in element
+    assert element["focus_on_load"]
+
+
+@given(st.text(max_size=500))
+def test_every_line_is_quoted_above_the_question(text: str) -> None:
+    *quoted, empty, question = modals.with_quote("Why?", f"x{text}").split("\n")
+
+    assert (empty, question) == ("", "Why?")
+    assert all(line.startswith(">") for line in quoted)
 
 
 _NAMES = (
