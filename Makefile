@@ -34,7 +34,7 @@ check: .venv/.ready-dev ## checks style, types, import rules and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/env_example.py scripts/mutants.py scripts/lines_per_test.py scripts/picture.py scripts/release.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/drawings.py scripts/env_example.py scripts/mutants.py scripts/lines_per_test.py scripts/picture.py scripts/release.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
@@ -74,7 +74,8 @@ docs: .venv/.ready-dev ## rewrites docs/commands.md and .env.example from the pr
 	$(BIN)/python -m scripts.env_example > .env.part
 	mv .env.part .env.example
 
-picture: .venv/.ready-dev ## takes the screenshots of the README again, in the sandbox
+picture: .venv/.ready-dev ## makes the documents' pictures again: screenshots in the sandbox, and the drawings of Slack's settings
+	$(BIN)/python -m scripts.drawings
 	$(BIN)/python -m scripts.picture
 
 release: .venv/.ready-dev ## builds a release without publishing it: versions, wheel, a trial of the wheel, the image
