@@ -11,13 +11,14 @@ import ipaddress
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from bot import strings
 from bot.errors import BobbinError, SettingsError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def sandbox(
 ) -> None:
     """Try the bot in a Slack-like workspace on this machine.
 
-    Needs no account, no key and no network. With a model key in the environment it uses the real models, else a demo.
+    Needs no account, key or network. Uses demo models unless a model key is set.
     """
     if not _is_loopback(host):
         _exit_with(
@@ -126,7 +127,10 @@ def sandbox(
     settings = _loaded(SandboxSettings)
     from bot.commands import sandbox as run_sandbox
 
-    on_ready = _announcer(sys.stdout.isatty() if open_page is None else open_page)
+    on_ready = _announcer(
+        [each.label for each in settings.providers()],
+        sys.stdout.isatty() if open_page is None else open_page,
+    )
     run_to_completion(
         run_sandbox(
             settings,
@@ -209,11 +213,15 @@ def _loaded(kind: type[Settings], log_level: str | None = None) -> Settings:
     return settings
 
 
-def _announcer(open_page: bool) -> Callable[[str, str], None]:
+def _announcer(providers: Sequence[str], open_page: bool) -> Callable[[str, str], None]:
+    """`providers`: the names of those that are set."""
+    models = strings.SANDBOX_MODELS.format(providers=", ".join(providers))
+
     def announce(address: str, api: str) -> None:
-        typer.echo(
-            f"\n  Bobbin's sandbox is open at  {address}\n  Its API for programs is at  {api}/docs\n  Ctrl-C ends it.\n"
+        lines = strings.SANDBOX_READY.format(
+            address=address, models=models if providers else strings.SANDBOX_DEMO, api=f"{api}/docs"
         )
+        typer.echo(lines)
         sys.stdout.flush()
         if open_page:
             webbrowser.open(address)

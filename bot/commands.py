@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 from starlette.routing import Mount
 
+from bot import strings
 from bot.app import build
 from bot.config.settings import Settings
 from bot.config.unknown import unknown_settings
@@ -88,6 +89,7 @@ async def sandbox(
             events=app["settings"]["event_subscriptions"]["bot_events"],
             commands=features.get("slash_commands", ()),
             shortcuts=features.get("shortcuts", ()),
+            tips=_tips(settings),
             mounts=[Mount("/models/v1", create_models_app())],
             file=file,
         ) as slack,
@@ -106,6 +108,12 @@ async def sandbox(
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url, bot.url)
             await shutdown.wait()
+
+
+def _tips(settings: Settings) -> Sequence[str]:
+    """What the first page suggests to try."""
+    first, *rest = strings.SANDBOX_TIPS
+    return [first, *rest] if settings.providers() else [first, strings.SANDBOX_TIP_DEMO, *rest]
 
 
 def _delete_database(file: Path) -> None:

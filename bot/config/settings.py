@@ -74,7 +74,9 @@ class SandboxSettings(Settings):
     def _stay_local(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return {name: value for name, value in values.items() if name not in _PRODUCTION}
+        local = {name: value for name, value in values.items() if name not in _PRODUCTION}
+        # On a terminal where somebody tries it, a line for each answer would bury those that say what to do.
+        return {"log_level": "WARNING", **local}
 
 
 _PRODUCTION = frozenset(

@@ -45,7 +45,7 @@ class SlackSettings(SettingsGroup):
         SlackAddress, Valid("a web address such as https://slack.com/api/")
     ] = Field(
         "https://slack.com/api/",
-        description="base of Slack's Web API; Slack for government, a proxy, a test double",
+        description="base URL of Slack's Web API; change it for GovSlack or a proxy",
     )
 
     @property

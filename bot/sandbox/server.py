@@ -85,6 +85,7 @@ class Sandbox:
     """A local Slack: `async with Sandbox() as slack: …`.
 
     `scopes` and `events` are what the app was installed with; `commands` and `shortcuts` are as in an app manifest.
+    `tips`, in mrkdwn, are what the page suggests to try.
     `mounts` are further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes
     to the app by signed HTTP requests, else by Socket Mode. A sandbox that is given another one as `beside` sends
     through that one's transport, as Slack does for an app that is installed in several workspaces. With an
@@ -106,6 +107,7 @@ class Sandbox:
         events: Sequence[str] | frozenset[str] = DEFAULT_EVENTS,
         commands: Sequence[Mapping[str, Any]] = (),
         shortcuts: Sequence[Mapping[str, Any]] = (),
+        tips: Sequence[str] = (),
         mounts: Sequence[BaseRoute] = (),
         bot_name: str = "bobbin",
         request_url: str | None = None,
@@ -118,6 +120,7 @@ class Sandbox:
         self.workspace = Workspace(clock, self.limits, bot_name, team_id, enterprise)
         self.commands = commands
         self.shortcuts = shortcuts
+        self.tips = tips
         self.faults = Faults()
         self.journal = Journal()
         self.variants = SlackVariants()
@@ -229,6 +232,7 @@ class Sandbox:
             journal=self.journal,
             commands=self.commands,
             shortcuts=self.shortcuts,
+            tips=self.tips,
         )
         routes: list[BaseRoute] = [
             Mount("/api", self.web_api),

@@ -203,9 +203,17 @@ def test_the_sandbox_serves_its_page_until_it_is_stopped(tmp_path: Path) -> None
     ) as process:
         try:
             assert process.stdout is not None
-            found = (re.search(r"open at +(http://\S+)", line) for line in process.stdout)
-            page = next(filter(None, found))[1]
-            assert httpx.get(page, trust_env=False).status_code == 200
+            assert process.stdout.readline() == "\n"
+            models, to_try, to_end = (process.stdout.readline().strip() for _ in range(3))
+            opened = re.match(
+                r"Bobbin's sandbox is open at +(http://\S+) +with demo models", models
+            )
+            assert opened is not None
+            assert httpx.get(opened[1], trust_env=False).status_code == 200
+            api = re.search(r"#general.*(http://\S+/docs)$", to_try)
+            assert api is not None
+            assert httpx.get(api[1], trust_env=False).status_code == 200
+            assert to_end.startswith("To end: Ctrl-C.")
             process.send_signal(signal.SIGTERM)
             assert process.wait(WAIT_TIMEOUT) == 0
         finally:

@@ -157,8 +157,8 @@ async def test_the_status_is_shown_and_slacks_stop_reaches_the_app(
     await app.call("agents.sessions.rename", channel_id=general, thread_ts=root, title="Of tides")
     await expect(line).to_have_count(0)
     await expect(page.get_by_test_id("thread-title")).to_have_text("Of tides")
-    await page.get_by_role("button", name="Rename conversation").click()
-    await page.get_by_role("textbox", name="Conversation title").fill("Of seas")
+    await page.get_by_role("button", name="Rename chat").click()
+    await page.get_by_role("textbox", name="Chat title").fill("Of seas")
     await page.keyboard.press("Enter")
     await expect(page.get_by_test_id("thread-title")).to_have_text("Of seas")
     assert slack.agent_sessions.title("general", root) == "Of seas"

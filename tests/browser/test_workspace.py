@@ -165,6 +165,12 @@ async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, p
     await expect(entries).to_have_count(2)
     await page.reload()
     await expect(entries.first).to_be_visible()
+    for kind in ("Calls", "Events", "Responses"):
+        await page.get_by_role("button", name=kind, exact=True).click()
+    await expect(entries.filter(has_text="app_mention").first).to_contain_text("ack")
+    await expect(entries.filter(has_text="chat.postMessage")).to_have_count(0)
+    await page.get_by_role("button", name="Acks", exact=True).click()
+    await expect(entries).to_have_count(0)
 
 
 async def test_a_disconnected_app_is_announced(slack: Sandbox, app: ChattyApp, page: Page) -> None:
@@ -280,6 +286,13 @@ async def test_channels_can_be_left_and_joined_again(
     await open_workspace(page, slack, channel="leads")
     sidebar = page.get_by_role("navigation")
     await page.get_by_role("button", name="Leave #leads").click()
+    asked = page.get_by_role("dialog", name="Leave #leads?")
+    await expect(asked).to_contain_text("somebody in it has to invite you")
+    await page.keyboard.press("Escape")
+    await expect(asked).to_have_count(0)
+    await composer(page, "leads").fill("/leave")
+    await composer(page, "leads").press("Enter")
+    await asked.get_by_role("button", name="Leave").click()
     await expect(composer(page, "general")).to_be_visible()
     await expect(sidebar.get_by_role("button", name="leads")).to_have_count(0)
     [left] = await slack.until(lambda: app.payloads("member_left_channel"))

@@ -128,8 +128,8 @@ def _name_in(texts: Sequence[str]) -> str | None:
 
 def quick(question: Question) -> ModelScript:
     rest = (
-        "I answer at once and in few words. With a key for a real provider in the environment, a real model would "
-        "stand here; until then I show how a conversation feels."
+        "I answer at once and in few words. Set OPENROUTER_API_KEY (or VENICE_API_KEY, OPENAI_API_KEY) and restart to "
+        "talk to a real model."
     )
     return script_from_text(f"{_opening(question, 'Quick')}\n\n{rest}", question.rate)
 

@@ -70,6 +70,7 @@ class PageApi:
         journal: Journal,
         commands: Sequence[Mapping[str, Any]],
         shortcuts: Sequence[Mapping[str, Any]],
+        tips: Sequence[str],
     ) -> None:
         self._workspace = workspace
         self._conversations = conversations
@@ -80,6 +81,7 @@ class PageApi:
         self._journal = journal
         self._commands = commands
         self._shortcuts = shortcuts
+        self._tips = tips
         self._live_updates = LiveUpdates(workspace, journal)
         self._actions: dict[str, ActionHandler] = {
             "say": self._say,
@@ -141,6 +143,7 @@ class PageApi:
                 viewer,
                 commands=self._commands,
                 shortcuts=self._shortcuts,
+                tips=self._tips,
                 connected=self._transport.is_open(),
             )
         )

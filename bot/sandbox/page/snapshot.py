@@ -136,6 +136,7 @@ def state_json(
     *,
     commands: Sequence[Mapping[str, Any]],
     shortcuts: Sequence[Mapping[str, Any]],
+    tips: Sequence[str] = (),
     connected: bool,
 ) -> Json:
     """Everything that the page needs when it opens."""
@@ -169,6 +170,7 @@ def state_json(
         "prompts": prompts_json(workspace, seen),
         "commands": [dict(each) for each in commands],
         "shortcuts": [dict(each) for each in shortcuts],
+        "tips": list(tips),
         "views": [view_json(view) for view in workspace.open_modals(viewer)],
         "home": view_json(workspace.homes.get(viewer)),
     }
@@ -215,6 +217,7 @@ def traffic_json(entry: CallRecord | Delivery) -> Json:
         "name": entry.name,
         "direction": "out",
     }
+    shown["acked_at"] = entry.acked_at
     waited = (entry.acked_at - last.at) * 1000 if entry.acked_at and last else None
     shown |= {
         "ms": waited and round(waited, 3),

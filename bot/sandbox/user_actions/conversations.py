@@ -158,5 +158,5 @@ class ConversationActions:
     def _suggest_invitation(self, person: User, channel: Channel, raw: str) -> None:
         bot = self._workspace.bot
         if bot.id in mentioned_users(raw) and bot.id not in channel.members:
-            text = f"@{bot.real_name} is not in this channel: add it, then ask again."
+            text = f"@{bot.real_name} isn't in this channel. Add it with `/invite @{bot.real_name}`, then ask again."
             self._workspace.show_notice(person.id, text, channel.id)

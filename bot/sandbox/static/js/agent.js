@@ -50,7 +50,7 @@ export function Welcome({ state, channel, onSaid }) {
   return html`<div class="welcome">
     <${Avatar} who=${faceOf(null, bot)} size=${72} />
     <h2>${displayName(bot)}</h2>
-    <p>Each message you write here starts a conversation in a thread of its own.</p>
+    <p>Each message you write here starts a chat in a thread of its own.</p>
     <${Prompts} state=${state} channel=${channel} onSaid=${onSaid} />
   </div>`;
 }

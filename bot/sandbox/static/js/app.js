@@ -4,6 +4,7 @@ import { ChannelPane } from "./channel.js";
 import { Directory } from "./directory.js";
 import { Inspector } from "./inspector.js";
 import { Modals } from "./modal.js";
+import { Confirm } from "./overlay.js";
 import { permalinkPlace } from "./route.js";
 import { channelOf, messageAt, userOf } from "./selectors.js";
 import { Sidebar } from "./sidebar.js";
@@ -46,6 +47,18 @@ function useDirectory(state) {
 /** Changes only when a name does, so that a new unread count does not render every mention again. */
 const channelNames = (channels) => channels.map((each) => `${each.id}${each.name}`).join();
 
+/** Asks before a private channel is left. */
+function Leaving({ channel }) {
+  if (!channel) return null;
+  const confirm = {
+    title: { text: `Leave #${channel.name}?` },
+    text: { text: "This channel is private: to come back, somebody in it has to invite you." },
+    confirm: { text: "Leave" },
+    style: "danger",
+  };
+  return html`<${Confirm} confirm=${confirm} onNo=${() => store.set({ leaving: null })} onYes=${() => store.leave(channel, true)} />`;
+}
+
 function App() {
   const [state, setState] = useState(store.state);
   useEffect(() => store.subscribe(setState), []);
@@ -72,6 +85,7 @@ function App() {
       </div>
     </div>
     <${Modals} state=${state} />
+    <${Leaving} channel=${state.leaving} />
     <${Toasts} state=${state} />
   <//>`;
 }

@@ -1,12 +1,14 @@
 // The middle of the page: one channel or direct message, or the app's Home.
-import { html, Avatar, Icon, useEffect, classes } from "./ui.js";
+import { html, Avatar, Icon, useEffect, useRef, classes } from "./ui.js";
 import { Prompts, Welcome } from "./agent.js";
 import { Composer } from "./composer.js";
 import { Home } from "./home.js";
 import { MessageList } from "./list.js";
 import { faceOf } from "./message.js";
+import { useKeptFocus } from "./overlay.js";
 import { displayName, isAppChannel, sessionAt, statusAt, titleOf, topLevel, userOf, ephemeralsAt } from "./selectors.js";
 import { store } from "./store.js";
+import { Tips } from "./tips.js";
 
 export function ChannelSign({ state, channel, size = 16 }) {
   if (channel.type === "im") return html`<${Avatar} who=${faceOf(null, userOf(state, channel.user))} size=${size + 4} />`;
@@ -32,7 +34,7 @@ function Head({ state, channel, place }) {
       ${channel.members.slice(0, 3).map((id) => html`<${Avatar} key=${id} who=${faceOf(null, userOf(state, id))} size=${22} />`)}
       <span>${members}<span class="sr-only"> members</span></span></div>`}
     ${channel.is_member && (channel.type === "channel" || channel.type === "group") && html`<button type="button" class="button small"
-      onClick=${() => store.act("leave", { channel: channel.id })}>Leave<span class="sr-only"> #${channel.name}</span></button>`}
+      onClick=${() => store.leave(channel)}>Leave<span class="sr-only"> #${channel.name}</span></button>`}
     ${app && html`<${Tabs} place=${place} />`}
   </header>`;
 }
@@ -92,11 +94,14 @@ export function Messages({ state, channel }) {
 export function ChannelPane({ state, channel }) {
   const app = isAppChannel(state, channel);
   const home = app && state.place.tab === "home";
+  const pane = useRef(null);
+  useKeptFocus(pane);
   useEffect(() => {
     if (app) store.act("home", { tab: home ? "home" : "messages" }, { quiet: true });
   }, [app, home, channel.id, state.me, state.bot.connected]);
-  return html`<main class="pane channel-pane" data-drop aria-label=${titleOf(state, channel)}>
+  return html`<main ref=${pane} class="pane channel-pane" data-drop aria-label=${titleOf(state, channel)}>
     <${Head} state=${state} channel=${channel} place=${state.place} />
+    <${Tips} state=${state} channel=${channel} />
     ${home ? html`<${Home} state=${state} />` : html`<${Messages} state=${state} channel=${channel} />`}
   </main>`;
 }

@@ -173,7 +173,7 @@ function FileChips({ files, drop }) {
 /** `/invite @somebody …` and `/leave`, which belong to Slack and not to an app. */
 function runOwn(command, text, channel) {
   if (command === "/leave") {
-    store.act("leave", { channel });
+    store.leave(channelOf(store.state, channel));
     return true;
   }
   const named = text.toLowerCase().match(/<@\w+>|@[\w.-]+/g) ?? [];

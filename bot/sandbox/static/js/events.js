@@ -98,6 +98,7 @@ export function fromServer(answer) {
     prompts: indexed(answer.prompts),
     commands: answer.commands,
     shortcuts: answer.shortcuts,
+    tips: answer.tips ?? [],
     views: answer.views,
     home: answer.home,
   };

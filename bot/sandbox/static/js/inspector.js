@@ -103,6 +103,13 @@ const Entry = memo(({ entry }) => {
   </li>`;
 });
 
+/** An event and, once the app has acknowledged it, the acknowledgement as an entry of its own. */
+function withAck(entry) {
+  if (!entry.acked_at) return [entry];
+  const ack = { id: `${entry.id}-ack`, at: entry.acked_at, kind: "ack", name: entry.name, direction: "in", ok: true };
+  return [entry, { ...ack, ms: entry.ms, attempt: entry.attempt, body: entry.answer ?? {} }];
+}
+
 function matches(entry, words, kinds) {
   if (!kinds.has(entry.kind)) return false;
   if (!words) return true;
@@ -157,7 +164,8 @@ export function Inspector() {
   const [entries, waiting, clear] = useTraffic(paused);
   const [height, drag, keys] = useHeight();
   const list = useRef(null);
-  const rows = useMemo(() => entries.filter((each) => matches(each, words, kinds)), [entries, words, kinds]);
+  const rows = useMemo(() => entries.flatMap(withAck).sort((a, b) => a.at - b.at)
+    .filter((each) => matches(each, words, kinds)), [entries, words, kinds]);
   const atEnd = useRef(true);
   useEffect(() => {
     if (atEnd.current) list.current.scrollTop = list.current.scrollHeight;

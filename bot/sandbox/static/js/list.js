@@ -1,5 +1,6 @@
 // A list of messages: days, grouping, ephemeral rows, and scrolling along while the reader is at the end.
-import { html, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
+import { html, Icon, useContext, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
+import { Directory } from "./directory.js";
 import { Message, Ephemeral } from "./message.js";
 import { dayKey, dayTitle } from "./time.js";
 
@@ -31,8 +32,8 @@ function rowsOf(messages, ephemerals, inThread) {
   return rows;
 }
 
-/** Keeps the end in view while the reader is there; returns [refs, away from the end, go to the end]. */
-function useFollowing(place) {
+/** Keeps the end in view while the reader is there, and shows what the reader says; `own`: ts of their newest message. */
+function useFollowing(place, own) {
   const scroller = useRef(null);
   const content = useRef(null);
   const pinned = useRef(true);
@@ -64,12 +65,20 @@ function useFollowing(place) {
     pinned.current = true;
     toEnd();
   };
+  const said = useRef({ place, own });
+  useLayoutEffect(() => {
+    const before = said.current;
+    said.current = { place, own };
+    if (own && before.place === place && own !== before.own) jump();
+  }, [place, own]);
   return { scroller, content, away, jump };
 }
 
 /** `statusOf(message)`: the app's status in its thread; `titleOf(message)`: the thread's title. A new `place` starts at the end again. */
 export function MessageList({ place, messages, ephemerals, inThread = false, statusOf, titleOf, label, head, divider, tail }) {
-  const { scroller, content, away, jump } = useFollowing(place);
+  const { me } = useContext(Directory);
+  const last = messages.at(-1);
+  const { scroller, content, away, jump } = useFollowing(place, last?.user === me ? last.ts : null);
   const row = (each, index) => {
     if (each.kind === "day") return html`<div class="day" role="separator" key=${each.key}><span>${each.title}</span></div>`;
     if (each.kind === "ephemeral") return html`<${Ephemeral} key=${each.key} ephemeral=${each.ephemeral} />`;

@@ -56,7 +56,10 @@ function ViewDialog({ state, view }) {
   };
   const errors = { ...local, ...state.viewErrors[view.id] };
   const form = useRef(null);
-  useEffect(() => form.current.querySelector(".dialog-body :is(input, textarea, button)")?.focus(), []);
+  useEffect(() => {
+    const body = form.current.querySelector(".dialog-body");
+    (body.querySelector("[autofocus]") ?? body.querySelector("input, textarea, button"))?.focus();
+  }, []);
   const wrong = Object.keys(errors).join();
   useEffect(() => {
     if (wrong) form.current.querySelector(".has-error :is(input, textarea)")?.focus();

@@ -108,13 +108,36 @@ export function MenuButton({ label, items, align, class: extra, children, onTogg
     ${open && html`<${Menu} anchor=${anchor} items=${rows} align=${align} label=${label} onClose=${() => toggle(false)} />`}`;
 }
 
+/** Moves the focus to where one writes: the thread's field, else the channel's. */
+export function focusComposer(within) {
+  [...within.querySelectorAll(".composer:not(.edit-box) textarea")].at(-1)?.focus();
+}
+
+/** When the element that has the focus goes away (a menu that was answered), the focus moves to the pane's composer. */
+export function useKeptFocus(pane) {
+  const last = useRef(null);
+  useEffect(() => {
+    const note = ({ target }) => { last.current = target; };
+    pane.current.addEventListener("focusin", note);
+    return () => pane.current?.removeEventListener("focusin", note);
+  }, []);
+  useEffect(() => {
+    if (!last.current || last.current.isConnected) return;
+    last.current = null;
+    if (document.activeElement === document.body) focusComposer(pane.current);
+  });
+}
+
 /** A modal dialog of the browser's own: focus stays inside, Escape calls `onClose`. */
 export function Dialog({ label, onClose, class: extra = "", children }) {
   const element = useRef(null);
   useLayoutEffect(() => {
     const before = document.activeElement;
     element.current.showModal();
-    return () => before?.focus?.();
+    return () => {
+      before?.focus?.();
+      if (document.activeElement === document.body) focusComposer(document);
+    };
   }, []);
   const cancel = (event) => {
     event.preventDefault();

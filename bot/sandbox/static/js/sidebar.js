@@ -1,5 +1,5 @@
 // The sidebar: the workspace, its channels, direct messages and apps.
-import { html, Avatar, Icon, IconButton, useState, classes } from "./ui.js";
+import { html, Avatar, Icon, IconButton, useEffect, useRef, useState, classes } from "./ui.js";
 import { ChannelSign } from "./channel.js";
 import { faceOf } from "./message.js";
 import { Dialog } from "./overlay.js";
@@ -80,7 +80,17 @@ export function Sidebar({ state }) {
   const channels = visible.filter((each) => ["channel", "group"].includes(each.type));
   const direct = visible.filter((each) => ["im", "mpim"].includes(each.type) && !isAppChannel(state, each));
   const app = userOf(state, state.bot.user_id);
-  return html`<nav class="sidebar" aria-label="Workspace">
+  const pane = useRef(null);
+  useEffect(() => {
+    if (state.drawer) pane.current.querySelector("[aria-current], .side-row")?.focus();
+  }, [state.drawer]);
+  const close = () => {
+    store.set({ drawer: false });
+    document.querySelector(".drawer-button").focus();
+  };
+  const escape = (event) => event.key === "Escape" && state.drawer && close();
+  return html`${state.drawer && html`<div class="drawer-shade" onClick=${close}></div>`}
+    <nav ref=${pane} class=${classes("sidebar", state.drawer && "open")} aria-label="Workspace" onKeyDown=${escape}>
     <div class="workspace">${state.team?.name ?? "Workspace"}</div>
     <div class="side-scroll">
       <${Section} title="Channels">${channels.map((each) => html`<${ChannelRow} key=${each.id} state=${state} channel=${each} />`)}<//>

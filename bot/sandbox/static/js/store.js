@@ -6,9 +6,10 @@ import { readRoute, writeRoute } from "./route.js";
 const EMPTY = {
   ready: false, stale: false, connection: "connecting", me: "", team: null, bot: null,
   users: [], channels: [], messages: {}, ephemerals: [], statuses: {}, sessions: {}, prompts: {},
-  commands: [], shortcuts: [], views: [], viewErrors: {}, home: null,
+  commands: [], shortcuts: [], tips: [], tipsClosed: Boolean(localStorage.getItem("sandbox-tips-closed")), views: [], viewErrors: {}, home: null,
   notices: [], noticeCount: 0, toasts: [],
   place: { channel: null, tab: "messages", thread: null }, inspector: false, dark: false,
+  leaving: null, drawer: false,
 };
 
 const TOAST_MS = 7000;
@@ -145,7 +146,7 @@ class Store {
   }
 
   goTo(place) {
-    this.set({ place: { tab: "messages", thread: null, ...place } });
+    this.set({ place: { tab: "messages", thread: null, ...place }, drawer: false });
     this.#writeRoute();
   }
 
@@ -165,6 +166,12 @@ class Store {
   toggleInspector() {
     this.set({ inspector: !this.state.inspector });
     this.#writeRoute();
+  }
+
+  /** Takes away what the page suggests to try, for good. */
+  closeTips() {
+    localStorage.setItem("sandbox-tips-closed", "1");
+    this.set({ tipsClosed: true });
   }
 
   toggleTheme() {
@@ -199,6 +206,13 @@ class Store {
 
   notice(text, channel) {
     this.#receive({ type: "notice", text, channel });
+  }
+
+  /** Leaves a channel. A private one only after a question: one cannot join it again. */
+  leave(channel, sure = false) {
+    const asks = channel.type === "group" && !sure;
+    this.set({ leaving: asks ? channel : null });
+    if (!asks) this.act("leave", { channel: channel.id });
   }
 
   clearErrors(viewId) {

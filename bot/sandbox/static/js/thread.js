@@ -3,6 +3,7 @@ import { html, IconButton, useEffect, useRef, useState } from "./ui.js";
 import { Prompts, StatusLine } from "./agent.js";
 import { Composer } from "./composer.js";
 import { MessageList } from "./list.js";
+import { useKeptFocus } from "./overlay.js";
 import { isAppChannel, sessionAt, threadOf, titleOf, ephemeralsAt } from "./selectors.js";
 import { store } from "./store.js";
 
@@ -16,7 +17,7 @@ function TitleBox({ title, onDone }) {
       onDone("");
     }
   };
-  return html`<input class="text-input title-input" ref=${input} aria-label="Conversation title" maxlength="200" value=${title}
+  return html`<input class="text-input title-input" ref=${input} aria-label="Chat title" maxlength="200" value=${title}
     onKeyDown=${keys} onBlur=${() => onDone("")} />`;
 }
 
@@ -32,7 +33,7 @@ function ThreadHead({ state, channel, thread }) {
     <div class="pane-title">
       ${renaming ? html`<${TitleBox} title=${session.title ?? ""} onDone=${rename} />`
         : html`<h2 data-testid="thread-title">${session?.title || "Thread"}</h2>`}
-      ${session && !renaming && html`<${IconButton} icon="pencil" size=${14} label="Rename conversation" class="subtle" onClick=${() => setRenaming(true)} />`}
+      ${session && !renaming && html`<${IconButton} icon="pencil" size=${14} label="Rename chat" class="subtle" onClick=${() => setRenaming(true)} />`}
       <span class="topic">${where}</span></div>
     <${IconButton} icon="x" label="Close thread" onClick=${() => store.closeThread()} />
   </header>`;
@@ -41,13 +42,15 @@ function ThreadHead({ state, channel, thread }) {
 export function ThreadPane({ state, channel, thread }) {
   const messages = threadOf(state, channel.id, thread);
   const app = isAppChannel(state, channel);
+  const pane = useRef(null);
+  useKeptFocus(pane);
   const root = messages[0];
   const replies = messages.length - 1;
   const escape = (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && event.target.tagName !== "TEXTAREA") store.closeThread();
   };
   const divider = replies > 0 && html`<div class="replies-rule" role="separator"><span>${replies === 1 ? "1 reply" : `${replies} replies`}</span></div>`;
-  return html`<aside class="pane thread-pane" data-drop aria-label="Thread" onKeyDown=${escape}>
+  return html`<aside ref=${pane} class="pane thread-pane" data-drop aria-label="Thread" onKeyDown=${escape}>
     <${ThreadHead} state=${state} channel=${channel} thread=${thread} />
     <${MessageList} place=${`${state.me}/${channel.id}/${thread}`} messages=${messages} ephemerals=${ephemeralsAt(state, channel.id, thread)}
       inThread label="Thread" divider=${divider}

@@ -20,7 +20,8 @@ function People({ state }) {
 
 export function TopBar({ state }) {
   return html`<div class="topbar" role="banner">
-    <div class="brand"><span class="brand-mark"><${Icon} name="messages-square" size=${16} /></span>
+    <div class="brand"><${IconButton} icon="menu" class="on-dark drawer-button" label="Show channels"
+        aria-expanded=${String(state.drawer)} onClick=${() => store.set({ drawer: !state.drawer })} /><span class="brand-mark"><${Icon} name="messages-square" size=${16} /></span>
       <span class="brand-note">A workspace on this machine. Nobody else can see it.</span></div>
     <div class="topbar-right">
       <span class=${classes("link-state", state.bot?.connected && "online")} role="status">

@@ -43,7 +43,7 @@ FILES = {
 ICONS = """
 face-slightly-smiling
 arrow-down at-sign bot check chevron-down chevron-right circle-alert copy ellipsis
-ellipsis-vertical eraser file-text hash house image lock
+ellipsis-vertical eraser file-text hash house image lock menu
 message-square-text messages-square moon paperclip pause pencil play
 unplug plus search send-horizontal sparkles square sun thumbs-down thumbs-up
 trash triangle-alert user users x zap eye wifi-off
