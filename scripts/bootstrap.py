@@ -46,9 +46,10 @@ def main() -> None:
         uv = uv_on_path() or uv_in_tools() or uv_by_pip() or uv_by_download()
         groups = [] if {"--dev", "--mutants"} & set(sys.argv) else ["--no-dev"]
         groups += ["--group", "mutants"] if "--mutants" in sys.argv else []
-        done = subprocess.run(
-            [uv, "sync", "--locked", "--inexact", *groups], env=environment(), check=False
-        )
+        print("Fetching Bobbin's packages …", flush=True)
+        # Quiet: no list of packages, but errors are printed.
+        command = [uv, "sync", "--locked", "--inexact", "--quiet", *groups]
+        done = subprocess.run(command, env=environment(), check=False)
     if done.returncode:
         sys.exit(
             f"The packages could not be installed (see above). Bobbin needs Python 3.11 or newer; {hint()}"
