@@ -52,6 +52,8 @@
     AccessRevoked                      (bot.chats.feed_events) an API client's token ended while it was listening
     ApiError                           (bot.api.errors) an HTTP response other than success
     BodyTooLarge                       (bot.api.middleware) a request's body exceeds the limit
+    DocumentBusy                       (bot.documents.reader) a document's turn to be read did not come
+    DocumentError                      (bot.documents.problems) a document cannot be read; `problem` says why
 
 "retried" is the class attribute `retried_automatically`. What a user reads for each `code` is in `bot.strings`.
 Classes that never leave their module and the sandbox's own errors (`bot.sandbox.errors`) are not drawn.

@@ -12,6 +12,7 @@ from bot.api.server import serving
 from bot.config.models import no_models
 from bot.config.settings import Settings
 from bot.config.slack import Delivery
+from bot.documents.reader import DocumentReader
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes
 from bot.observability import Metrics, get_logger
@@ -56,6 +57,7 @@ class Resources:
     workspaces: SingleWorkspace | InstalledWorkspaces
     install_pages: InstallPages | None
     """The pages on which workspaces install the app; None if the settings name the only one."""
+    documents: DocumentReader
     publisher: EventPublisher
     tasks: Tasks
 
@@ -115,6 +117,7 @@ async def open_resources(
         slack_clients=slack_clients,
         workspaces=workspaces,
         install_pages=install_pages,
+        documents=DocumentReader(timing),
         publisher=publisher,
         tasks=await stack.enter_async_context(Tasks()),
     )

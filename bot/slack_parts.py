@@ -96,6 +96,7 @@ def prompts(
         chats=repositories.chats,
         models=parts.models,
         source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
+        documents=resources.documents,
         notify=parts.file_notices.notify,
         timing=resources.timing,
     )

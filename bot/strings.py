@@ -181,6 +181,8 @@ IMAGE_BROKEN = "One of the images can't be opened. The file may be damaged."
 IMAGE_TOO_MANY_PIXELS = "One of the images has too many pixels."
 IMAGE_NOT_BASE64 = "An image must be a data URL or base64."
 IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
+FILE_NOT_BASE64 = "The content of {name} isn't valid base64."
+FILE_TOO_LARGE = "A file may have at most {megabytes} MB."
 IMAGES_TOO_MANY = "A message may carry at most {count} images."
 MODEL_CANNOT_SEE = (
     "{model} can't see images. Start a chat with a model that can, or leave the images out."
@@ -198,10 +200,18 @@ NO_VISION_AND_NO_TEXT = "{model} can't see images, and there is nothing else in 
 NO_VISION_SUGGESTIONS = "Models that can: {models}."
 NO_VISION_CHOOSE = "Please choose one that can: {models}."
 FILE_PROBLEMS: dict[str, str] = {
-    "kind": "I can't read {names}. I take images (png, jpeg, gif, webp) and text files: share it as one of those, "
-    "or paste its text.",
+    "kind": "I can't read {names}. I take images (png, jpeg, gif, webp), documents (pdf, docx, xlsx, pptx, odt, ods, "
+    "rtf, epub, html, eml) and text files: share it as one of those, or paste its text.",
     "broken": "I can't open {names} as an image. Please save it as png or jpeg and share it again.",
     "too_large": "I can't take {names}: that image is too large. Please share a smaller one.",
+    "scan": "I found no text in {names}. If these are scanned pages, please share them as images, or paste the text.",
+    "locked": "I can't read {names}, which needs a password. Please share it without one.",
+    "broken_document": "I can't open {names}: the file seems to be damaged. Please save it anew and share it again.",
+    "old_format": "I can't read {names}, in a format of Office before 2007. Please save it as docx, xlsx or pptx and "
+    "share it again.",
+    "too_complex": "I can't read {names}: it takes too much time or memory. Please share the part that matters.",
+    "large_document": "I can't take {names}: a document may have at most 20 MB. Please share the part that matters.",
+    "busy": "I couldn't read {names} in time, since many documents are being read. Please share it again in a moment.",
     "too_many": "I left out {names}, since a message may carry at most 10 files. Please send the rest in another one.",
     "gone": "I can't find {names} in Slack: it was deleted, or shared where I'm not. Please share it here.",
     "hidden": "Slack hides {names}, since this workspace has reached its limits. Please share it again.",

@@ -60,6 +60,10 @@ class Timing:
     files_timeout: float = 30.0
     """How long an answer waits for shared files, all of them together: of all messages that it needs, with all attempts
     to download them and the pauses between. What is late is told as unreachable."""
+    document_timeout: float = 20.0
+    """How long reading the text of one document may take."""
+    document_queue_timeout: float = 30.0
+    """How long a document may wait for others to be read."""
     file_read_timeout: float = 15.0
     """Between two pieces of a download."""
     installation_cache_ttl: float = 60.0

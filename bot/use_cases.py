@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
+from bot.chats.attachments.sent_files import SentFiles
 from bot.chats.chat_request_lifecycle import RequestLifecycle
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.continuations import ContinueService
@@ -108,6 +109,7 @@ def build_use_cases(
         models=models,
         people=repositories.people,
         continuations=continuations,
+        files=SentFiles(resources.documents),
         publisher=resources.publisher,
         wake=wake,
         limit=settings.bobbin_max_messages,

@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 from bot.chats.api_service import ApiMessage
 from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
+from bot.chats.attachments.sent_files import SentFile
 from bot.domain import AnswerResult, Chat, Image, Message, ModelInfo, Role
 
 MAX_MESSAGE_LENGTH = 200_000
@@ -250,6 +251,18 @@ class ArtifactIn(BaseModel):
     content: Text = Field(max_length=rules.MAX_TEXT_LENGTH)
 
 
+class FileIn(BaseModel):
+    """A file in base64: a document, an image or a text."""
+
+    name: Text = Field(max_length=200, examples=["report.pdf"])
+    content: str = Field(description="base64, or a data URL")
+    type: Text | None = Field(None, max_length=100, examples=["application/pdf"])
+
+    def to_sent_file(self) -> SentFile:
+        """Raises InvalidInput."""
+        return SentFile(self.name, self.type or "", rules.file_from_text(self.content, self.name))
+
+
 class WithAttachments(BaseModel):
     images: list[str | ImageIn] | None = Field(
         None,
@@ -258,14 +271,20 @@ class WithAttachments(BaseModel):
     artifacts: list[ArtifactIn] | None = Field(
         None, description="texts; at most 10, together 200,000 characters"
     )
+    files: list[FileIn] | None = Field(
+        None,
+        max_length=rules.MAX_API_FILES,
+        description="pdf, docx, xlsx, pptx, odt, ods, rtf, epub, html, eml, images and texts; at most 5 of 10 MB",
+    )
 
     def to_message(self, text: str, key: str | None = None) -> ApiMessage:
         """The message with its images and texts. Raises InvalidInput."""
         images = rules.limit_images(
             [_image(one) for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]]
         )
-        files = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
-        return ApiMessage(rules.append_api_texts(text, files), images, key)
+        texts = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
+        files = tuple(one.to_sent_file() for one in self.files or ())
+        return ApiMessage(rules.append_api_texts(text, texts), images, files, key)
 
 
 def _image(given: str | ImageIn) -> Image:

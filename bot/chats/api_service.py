@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from bot import strings
 from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
+from bot.chats.attachments.rules import TextFile
+from bot.chats.attachments.sent_files import SentFile, SentFiles
 from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
 from bot.domain import (
@@ -42,6 +44,7 @@ class ApiMessage:
 
     text: str = field(repr=False)
     images: tuple[Image, ...] = ()
+    files: tuple[SentFile, ...] = ()
     key: str | None = None
     """Idempotency key: the same key in the same chat is the same message."""
 
@@ -81,11 +84,13 @@ class ApiService:
         people: People,
         models: ModelChoice,
         continuations: ContinueService,
+        files: SentFiles,
         publisher: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
         self._chats = chats
+        self._files = files
         self._continuations = continuations
         self._answers = answers
         self._people = people
@@ -113,8 +118,7 @@ class ApiService:
     ) -> StoredMessage:
         """Creates a chat with its first message. Raises ModelNotAllowed, InvalidInput."""
         ref = await self._choose_model(user, model)
-        self._check_images(ref, message)
-        message = await _with_fitted_images(message)
+        message = await self._unpacked(user, ref, message)
         stored = await self._chats.start(
             team=user.team,
             owner=user.id,
@@ -128,8 +132,7 @@ class ApiService:
     async def send(self, user: User, chat_id: str, message: ApiMessage) -> StoredMessage:
         """Adds a message. Raises ChatBusy while an answer is being written, LimitReached, InvalidInput."""
         chat = await self.chat(user, chat_id)
-        self._check_images(chat.model, message)
-        message = await _with_fitted_images(message)
+        message = await self._unpacked(user, chat.model, message)
         stored = await self._chats.add_message(
             chat.id, message.to_new_message(user), limit=self.limit, reject_if_busy=True
         )
@@ -211,6 +214,18 @@ class ApiService:
         answer = await self._answers.for_message(message.id)
         assert answer is not None  # it was stored in the same transaction
         return answer
+
+    async def _unpacked(self, user: User, model: ModelRef, message: ApiMessage) -> ApiMessage:
+        """The message with its files as text and images, as the model gets them. Raises InvalidInput."""
+        found = await self._files.read(user.team, message.files)
+        texts = [each for each in found if isinstance(each, TextFile)]
+        images = rules.limit_images(
+            [*message.images, *(each for each in found if isinstance(each, Image))]
+        )
+        text, _ = rules.append_texts(message.text, texts)
+        unpacked = replace(message, text=text, images=images, files=())
+        self._check_images(model, unpacked)
+        return await _with_fitted_images(unpacked)
 
     def _check_images(self, model: ModelRef, message: ApiMessage) -> None:
         info = self.models.info(model)

@@ -15,7 +15,7 @@ from tests.handlers.world import World
 
 VISION_MODEL = "demo/eye"
 TEXT_MODEL = "demo/quick"
-PDF = Upload("report.pdf", b"%PDF-1.7 and so on", "application/pdf")
+MOVIE = Upload("clip.mp4", b"\0\0\0\x18ftypmp42", "video/mp4")
 NOTES = Upload("notes.txt", "Grüße\nline two".encode(), "text/plain")
 
 

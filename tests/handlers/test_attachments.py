@@ -12,8 +12,8 @@ from bot.chats.prompt_turns import ATTACHED_EARLIER, ATTACHED_UNREADABLE, ATTACH
 from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import (
+    MOVIE,
     NOTES,
-    PDF,
     TEXT_MODEL,
     VISION_MODEL,
     ask_with_files,
@@ -126,38 +126,38 @@ async def test_texts_are_decoded_by_their_own_encoding(
 
 
 async def test_an_unreadable_file_is_reported_privately_and_the_rest_answered(world: World) -> None:
-    thread = await ask_with_files(world, "What is in these?", PDF, NOTES, model=TEXT_MODEL)
+    thread = await ask_with_files(world, "What is in these?", MOVIE, NOTES, model=TEXT_MODEL)
 
     (answer,) = await world.answered(thread)
     assert "What is in these?" in answer
     assert "Grüße" in sent_text(world)
-    assert ATTACHED_UNREADABLE.format(name="report.pdf") in sent_text(world)
-    assert world.whispers("alice") == [strings.file_problem("kind", "report.pdf")]
+    assert ATTACHED_UNREADABLE.format(name="clip.mp4") in sent_text(world)
+    assert world.whispers("alice") == [strings.file_problem("kind", "clip.mp4")]
     assert world.whispers("bob") == []
 
 
 async def test_a_message_of_unreadable_files_starts_nothing(world: World) -> None:
     """It gets no menu, and is not stored in a chat."""
-    await say_with_files(world, f"<@{world.slack.bot_user.id}>", PDF)
+    await say_with_files(world, f"<@{world.slack.bot_user.id}>", MOVIE)
     await world.until(lambda: world.whispers("alice"), "the notice")
     await world.idle()
     assert (world.whispers("alice"), world.chats()) == (
-        [strings.file_problem("kind", "report.pdf")],
+        [strings.file_problem("kind", "clip.mp4")],
         [],
     )
     assert world.slack.count("chat.postMessage") == 0
 
     thread = await world.start("Hello.")
     await world.answered(thread)
-    await say_with_files(world, "", PDF, thread=thread)
+    await say_with_files(world, "", MOVIE, thread=thread)
     await world.until(lambda: len(world.whispers("alice")) == 2, "the second word")
     await world.idle()
     assert len(world.messages(thread)) == 2
 
 
 async def test_files_that_are_not_for_bobbin_are_ignored(world: World) -> None:
-    ts = await say_with_files(world, "See attached.", PDF, image_file())
-    await say_with_files(world, "", PDF, thread=ts)
+    ts = await say_with_files(world, "See attached.", MOVIE, image_file())
+    await say_with_files(world, "", MOVIE, thread=ts)
     await world.idle()
 
     assert (
@@ -263,14 +263,16 @@ async def test_files_are_stored_once_however_often_they_are_delivered(
     async with worlds() as world:
         world.slack.variants.mention_order = order
         world.slack.faults.copies = 3
-        thread = await ask_with_files(world, "Once.", image_file(), PDF)
+        thread = await ask_with_files(world, "Once.", image_file(), MOVIE)
         await world.answered(thread)
-        await say_with_files(world, "Again.", image_file("b.png", size=(9, 9)), PDF, thread=thread)
+        await say_with_files(
+            world, "Again.", image_file("b.png", size=(9, 9)), MOVIE, thread=thread
+        )
         await world.answered(thread, 2)
         await world.idle()
 
         assert sent_images(world) == [("PNG", (60, 40)), ("PNG", (9, 9))]
-        assert world.whispers("alice") == [strings.file_problem("kind", "report.pdf")] * 2
+        assert world.whispers("alice") == [strings.file_problem("kind", "clip.mp4")] * 2
 
 
 async def test_a_mention_delivered_only_as_a_message_is_answered(world: World) -> None:
@@ -297,7 +299,7 @@ async def test_files_are_fetched_after_a_restart(worlds: WorldFactory) -> None:
 
 
 async def test_file_names_ping_no_one(world: World) -> None:
-    nasty = Upload("<!channel> & <@U0BOB>.pdf", b"%PDF", "application/pdf")
+    nasty = Upload("<!channel> & <@U0BOB>.mp4", b"ftyp", "video/mp4")
     await say_with_files(world, f"<@{world.slack.bot_user.id}>", nasty)
 
     (notice,) = await world.until(lambda: world.whispers("alice"), "the notice")
@@ -323,7 +325,7 @@ async def ask_below_files(world: World, *shared: Upload, model: str = VISION_MOD
 
 
 async def test_earlier_images_and_texts_of_the_thread_are_sent_to_the_model(world: World) -> None:
-    thread = await ask_below_files(world, image_file(), NOTES, PDF)
+    thread = await ask_below_files(world, image_file(), NOTES, MOVIE)
     assert sent_images(world) == [("PNG", (60, 40))]
     sent = sent_text(world)
     assert "bob: Here. [shared: cat.png]" in sent

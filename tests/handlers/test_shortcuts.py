@@ -9,8 +9,8 @@ from bot.sandbox.state.records import Message, View
 from handlers.views.modals import quoted_message
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import (
+    MOVIE,
     NOTES,
-    PDF,
     VISION_MODEL,
     image_file,
     say_with_files,
@@ -261,12 +261,12 @@ async def test_files_are_included_in_an_existing_chat_and_reported_where_slack_w
 async def test_an_unusable_file_of_the_message_is_reported_and_the_question_answered(
     world: World,
 ) -> None:
-    ts = await say_with_files(world, "The report.", PDF, user="bob")
+    ts = await say_with_files(world, "The report.", MOVIE, user="bob")
     await open_on_message(world, world.slack.workspace.message("general", ts))
     await world.slack.views.submit("alice", field_values("What does it say?"))
     await world.answered(ts)
     await world.until(
-        lambda: world.whispers("alice") == [strings.file_problem("kind", "report.pdf")], "the word"
+        lambda: world.whispers("alice") == [strings.file_problem("kind", "clip.mp4")], "the word"
     )
 
 

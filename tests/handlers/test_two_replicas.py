@@ -11,7 +11,7 @@ import pytest
 from bot import strings
 from tests import services
 from tests.handlers.replicas import PostgresWorld, two_replicas
-from tests.handlers.shared_files import PDF
+from tests.handlers.shared_files import MOVIE
 from tests.handlers.test_dialogs import wait_for_dialog
 from tests.handlers.world import elements
 
@@ -140,7 +140,7 @@ async def test_one_message_that_finds_a_full_chat_is_told_so_once(world: Postgre
 
 async def test_one_message_of_unreadable_files_is_told_so_once(world: PostgresWorld) -> None:
     bot = world.slack.bot_user.id
-    await world.slack.conversations.say("alice", "general", f"<@{bot}>", files=[PDF])
+    await world.slack.conversations.say("alice", "general", f"<@{bot}>", files=[MOVIE])
     await world.until(lambda: world.whispers("alice"), "the notice")
     await world.idle()
 

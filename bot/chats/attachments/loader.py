@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from bot.chats.attachments import rules
+from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.images import fit_image, image_type
 from bot.chats.attachments.memory import FileMemory, HeldBytes
 from bot.chats.attachments.rules import (
@@ -23,6 +24,8 @@ from bot.chats.attachments.rules import (
 )
 from bot.chats.attachments.text import decode_text
 from bot.chats.models import ModelChoice
+from bot.documents.kinds import Container, container_of
+from bot.documents.reader import DocumentReader
 from bot.domain import Answer, Chat, Image, Message, SharedFile
 from bot.errors import AttachmentsUnreadable, FileProblem
 from bot.timing import Timing
@@ -94,12 +97,14 @@ class AttachmentLoader:
         chats: Chats,
         models: ModelChoice,
         source: FileSource,
+        documents: DocumentReader,
         notify: NotifyAuthor,
         timing: Timing = Timing(),
     ) -> None:
         self._chats = chats
         self._models = models
         self._source = source
+        self._documents = documents
         self._notify = notify
         self._timeout = timing.files_timeout
         self._memory = FileMemory()
@@ -182,6 +187,10 @@ class AttachmentLoader:
             return await self._thumbnail(source, file, held)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
         fetched = await source.fetch(file, most, held)
+        if (container := _container(fetched, file, expected)) is not None:
+            documents = TeamDocuments(self._documents, source.team)
+            document = await documents.read(container, fetched.data, file.name)
+            return replace(document, earlier=file.before)
         if expected is not FileKind.IMAGE and image_type(fetched.data) is None:
             text = await _to_text(fetched, file)
             if text is not None:
@@ -209,6 +218,16 @@ class AttachmentLoader:
                 raise FileProblem("broken") if broken else error from None
 
 
+def _container(fetched: FetchedFile, file: SharedFile, expected: FileKind) -> Container | None:
+    """How the file is packed if it is a document. Raises FileProblem if it is, and is not all here."""
+    if expected not in (FileKind.DOCUMENT, FileKind.UNKNOWN):
+        return None
+    container = container_of(fetched.data, file.name, file.mime)
+    if container is not None and fetched.truncated:
+        raise FileProblem(rules.LARGE_DOCUMENT)
+    return container
+
+
 async def _to_text(fetched: FetchedFile, file: SharedFile) -> TextFile | None:
     """The text in the file, or None if it is not text."""
     truncated = fetched.truncated or len(fetched.data) > MAX_TEXT_BYTES
@@ -217,7 +236,7 @@ async def _to_text(fetched: FetchedFile, file: SharedFile) -> TextFile | None:
         return None
     return TextFile(
         file.name,
-        _language(file),
+        rules.language_of(file.name),
         content,
         truncated=truncated,
         earlier=file.before,
@@ -242,8 +261,3 @@ def _is_image(file: SharedFile) -> bool:
 
 def _needs_thumb(file: SharedFile) -> bool:
     return file.thumb is not None and rules.problem_of(replace(file, thumb=None)) is not None
-
-
-def _language(file: SharedFile) -> str:
-    """The language for the fence: the suffix of the file's name."""
-    return file.name.rpartition(".")[2].lower() if "." in file.name else ""

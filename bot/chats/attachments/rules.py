@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from bot import strings
 from bot.chats.attachments.images import IMAGE_TYPES, fit_image, image_type
+from bot.documents.kinds import is_document
 from bot.domain import Image, SharedFile
 from bot.errors import FileProblem, InvalidInput
 
@@ -24,11 +25,14 @@ MAX_API_IMAGES = 5
 """Images in one request of an API client."""
 MAX_API_IMAGE_BYTES = 5_000_000
 """Bytes of one image from an API client, which arrives in base64 together with others."""
+MAX_API_FILES = 5
+MAX_API_FILE_BYTES = 10_000_000
+"""Bytes of one file from an API client."""
 MAX_FILE_BYTES = 20_000_000
 """Bytes of one file in Slack, before an image is scaled down."""
 MAX_API_TEXTS = 10
 MAX_EARLIER_FILES = 5
-"""Of the files shared in a thread before the chat: the newest images, and as many of the newest texts."""
+"""Of the files shared in a thread before the chat: the newest images, and as many of the newest texts and documents."""
 MAX_EARLIER_TEXT_LENGTH = 20_000
 """Characters of a text that was shared before the chat."""
 MAX_TEXT_LENGTH = 200_000
@@ -48,6 +52,9 @@ _UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-str
 """Types that say nothing about the content (the last is what TypeScript files are usually taken for)."""
 UNREACHABLE = "unreachable"
 """The problem of a file that Slack did not provide in time: it may do so later."""
+LARGE_DOCUMENT = "large_document"
+BUSY = "busy"
+"""The problem of a document whose turn to be read did not come."""
 _PROBLEM_BY_MODE = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
 
 ATTACHED_TEXT = "Attached: {name}"
@@ -73,6 +80,7 @@ class FileKind(StrEnum):
 
     IMAGE = "image"
     TEXT = "text"
+    DOCUMENT = "document"
     UNKNOWN = "unknown"
     OTHER = "other"
 
@@ -97,10 +105,13 @@ class AttachmentReport:
 def kind_of(file: SharedFile) -> FileKind:
     """What the file is, by its mode and MIME type."""
     mime = file.mime.lower()
-    if file.mode == "snippet" or _TEXT_TYPES.fullmatch(mime):
+    document = is_document(file.name, mime)
+    if file.mode == "snippet" or (_TEXT_TYPES.fullmatch(mime) and not document):
         return FileKind.TEXT
     if mime.startswith("image/"):
         return FileKind.IMAGE
+    if document:
+        return FileKind.DOCUMENT
     return FileKind.UNKNOWN if mime in _UNSPECIFIC_TYPES else FileKind.OTHER
 
 
@@ -125,6 +136,8 @@ def problem_of(file: SharedFile, *, early: bool = False) -> str | None:
         return None if early else "kind"
     if what is FileKind.IMAGE and file.thumb is None and (file.size or 0) > MAX_FILE_BYTES:
         return "too_large"
+    if what is FileKind.DOCUMENT and (file.size or 0) > MAX_FILE_BYTES:
+        return LARGE_DOCUMENT
     return "kind" if what is FileKind.OTHER else None
 
 
@@ -135,26 +148,26 @@ def lacks_thumb(file: SharedFile) -> bool:
 
 
 def loadable(files: Iterable[SharedFile], *, again: bool = False) -> list[SharedFile]:
-    """The files without a known problem. `again`: also those that Slack did not provide in time."""
-    tried = (replace(f, problem=None) if again and f.problem == UNREACHABLE else f for f in files)
+    """The files without a known problem. `again`: also those whose problem was a lack of time."""
+    late = (UNREACHABLE, BUSY) if again else ()
+    tried = (replace(file, problem=None) if file.problem in late else file for file in files)
     return [file for file in tried if file.problem is None]
 
 
 def select_earlier(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
-    """Of the files shared in a thread, the newest images and texts, in order."""
+    """Of the files shared in a thread, the newest images, texts and documents, in order."""
     readable = [
         replace(file, before=True)
         for file in mark_unreadable(files)
         if file.problem in (None, "too_many")
     ]
     readable = [replace(file, problem=problem_of(file, early=True)) for file in readable]
-    kinds = {
-        what: [f for f in loadable(readable) if kind_of(f) is what][-MAX_EARLIER_FILES:]
-        for what in (FileKind.IMAGE, FileKind.TEXT)
-    }
-    return tuple(
-        file for file in readable if file in kinds[FileKind.IMAGE] or file in kinds[FileKind.TEXT]
-    )
+    newest = [
+        file
+        for kinds in ((FileKind.IMAGE,), (FileKind.TEXT, FileKind.DOCUMENT))
+        for file in [f for f in loadable(readable) if kind_of(f) in kinds][-MAX_EARLIER_FILES:]
+    ]
+    return tuple(file for file in readable if file in newest)
 
 
 def only_unusable_files(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
@@ -191,6 +204,11 @@ def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str
     return said
 
 
+def language_of(name: str) -> str:
+    """The language for a text's fence: the suffix of the file's name."""
+    return name.rpartition(".")[2].lower() if "." in name else ""
+
+
 def join_names(names: Sequence[str]) -> str:
     """Joins names as in "a, b and c"."""
     return (
@@ -225,14 +243,26 @@ def image_from_bytes(data: bytes, name: str = "image") -> Image:
 
 def image_from_text(text: str, name: str = "image") -> Image:
     """An image from a data URL or plain base64. Other URLs are rejected: nothing is fetched. Raises InvalidInput."""
-    found = _DATA_URL.fullmatch(text)
-    if found is None and re.match(r"[a-z][a-z0-9+.-]*:", text, re.IGNORECASE):
+    if not _DATA_URL.fullmatch(text) and re.match(r"[a-z][a-z0-9+.-]*:", text, re.IGNORECASE):
         raise InvalidInput(strings.IMAGE_NOT_FETCHED)
+    return image_from_bytes(_bytes_of(text, strings.IMAGE_NOT_BASE64), name)
+
+
+def file_from_text(text: str, name: str) -> bytes:
+    """The bytes of a file in base64, or in a data URL. Raises InvalidInput."""
+    data = _bytes_of(text, strings.FILE_NOT_BASE64.format(name=short_name(name)))
+    if len(data) > MAX_API_FILE_BYTES:
+        raise InvalidInput(strings.FILE_TOO_LARGE.format(megabytes=MAX_API_FILE_BYTES // 1_000_000))
+    return data
+
+
+def _bytes_of(text: str, problem: str) -> bytes:
+    """Raises InvalidInput with the problem."""
+    found = _DATA_URL.fullmatch(text)
     try:
-        data = base64.b64decode("".join((found["data"] if found else text).split()), validate=True)
+        return base64.b64decode("".join((found["data"] if found else text).split()), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidInput(strings.IMAGE_NOT_BASE64) from None
-    return image_from_bytes(data, name)
+        raise InvalidInput(problem) from None
 
 
 def limit_images(found: list[Image]) -> tuple[Image, ...]:

@@ -1,0 +1,59 @@
+"""Files that API clients send with a message: images, documents and texts, told apart by their content."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot import strings
+from bot.chats.attachments import rules
+from bot.chats.attachments.documents import TeamDocuments
+from bot.chats.attachments.images import image_type
+from bot.chats.attachments.rules import TextFile
+from bot.chats.attachments.text import decode_text
+from bot.documents.kinds import container_of
+from bot.documents.reader import DocumentReader
+from bot.domain import Image
+from bot.errors import FileProblem, InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file as it came in a request."""
+
+    name: str
+    mime: str
+    data: bytes = field(repr=False)
+
+
+class SentFiles:
+    """Turns files into what a message consists of."""
+
+    def __init__(self, reader: DocumentReader) -> None:
+        self._reader = reader
+
+    async def read(self, team: str, files: Sequence[SentFile]) -> list[Image | TextFile]:
+        """Each file as an image or a text, in order. Raises InvalidInput for one that is neither."""
+        return [await self._read(TeamDocuments(self._reader, team), file) for file in files]
+
+    async def _read(self, documents: TeamDocuments, file: SentFile) -> Image | TextFile:
+        if image_type(file.data) is not None:
+            return rules.image_from_bytes(file.data, file.name)
+        try:
+            if (container := container_of(file.data, file.name, file.mime)) is not None:
+                return await documents.read(container, file.data, file.name)
+            return await _text_of(file)
+        except FileProblem as error:
+            name = rules.short_name(file.name)
+            raise InvalidInput(strings.file_problem(error.code, name)) from None
+
+
+async def _text_of(file: SentFile) -> TextFile:
+    """Raises FileProblem if the file is no text."""
+    data = file.data[: rules.MAX_TEXT_BYTES]
+    cut = len(data) < len(file.data)
+    content = await asyncio.to_thread(decode_text, data, cut=cut)
+    if content is None:
+        raise FileProblem("kind")
+    return TextFile(file.name, rules.language_of(file.name), content, truncated=cut)

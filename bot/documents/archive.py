@@ -1,0 +1,71 @@
+"""Zip archives from strangers. What is in them is counted as it unpacks, because the sizes that they state may be
+forged."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+from bot.documents.problems import DocumentError, DocumentProblem
+
+MAX_MEMBERS = 20_000
+MAX_UNPACKED = 200_000_000
+"""Bytes of all members together."""
+MAX_XML = 60_000_000
+"""Bytes of one member that is XML, which takes many times as much once it is parsed."""
+_PIECE = 64 * 1024
+_XML = re.compile(r"\.(xml|rels|xhtml|html|htm|opf|ncx)$", re.IGNORECASE)
+# A document type in UTF-8 or UTF-16: entities may refer to files and to one another.
+_DOCTYPE = re.compile(rb"<\0?!\0?(?:D\0?O\0?C\0?T\0?Y\0?P\0?E|E\0?N\0?T\0?I\0?T\0?Y)")
+
+
+def open_archive(data: bytes) -> zipfile.ZipFile:
+    """The archive. Raises DocumentError if it is broken or has too many members."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DocumentError(DocumentProblem.BROKEN) from error
+    if len(archive.filelist) > MAX_MEMBERS:
+        raise DocumentError(DocumentProblem.TOO_COMPLEX)
+    return archive
+
+
+def check_members(archive: zipfile.ZipFile, *, doctypes: bool = False) -> None:
+    """Unpacks every member once, without keeping it.
+
+    Raises DocumentError: LOCKED for encrypted members, BROKEN for damaged ones and for XML with a document type
+    (unless `doctypes`, as XHTML has), TOO_COMPLEX when they unpack to too much.
+    """
+    left = MAX_UNPACKED
+    for member in archive.filelist:
+        left = _check(archive, member, left, doctypes=doctypes)
+
+
+def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int, *, doctypes: bool) -> int:
+    """The bytes that the members after this one may unpack to."""
+    if member.flag_bits & 0x1:
+        raise DocumentError(DocumentProblem.LOCKED)
+    xml = bool(_XML.search(member.filename))
+    room = min(left, MAX_XML) if xml else left
+    seam = b""
+    try:
+        with archive.open(member) as file:
+            while piece := file.read(_PIECE):
+                room -= len(piece)
+                left -= len(piece)
+                if room < 0:
+                    raise DocumentError(DocumentProblem.TOO_COMPLEX)
+                if xml and not doctypes and _DOCTYPE.search(seam + piece):
+                    raise DocumentError(DocumentProblem.BROKEN)
+                seam = piece[-32:]
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+    ) as error:
+        raise DocumentError(DocumentProblem.BROKEN) from error
+    return left

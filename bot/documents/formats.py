@@ -1,0 +1,108 @@
+"""Which format a document has, by its content, and its text piece by piece. Each format's library is imported late:
+a worker needs just one of them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+
+from bot.documents.archive import check_members, open_archive
+from bot.documents.kinds import Container
+from bot.documents.problems import DocumentError, DocumentProblem
+
+# A workbook whose beginning (BOF) is followed by how it is encrypted (FilePass).
+_LOCKED_XLS = re.compile(rb"\x09\x08\x10\x00.{16}\x2f\x00", re.DOTALL)
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+
+
+def read_document(container: Container, data: bytes) -> Iterator[str]:
+    """The document's text in pieces. Raises DocumentError, and whatever a library raises for a broken document."""
+    match container:
+        case Container.PDF:
+            from bot.documents.pdf import read_pdf
+
+            return read_pdf(data)
+        case Container.ZIP:
+            return _read_archive(data)
+        case Container.OLE:
+            return _read_ole(data)
+        case Container.RTF:
+            from bot.documents.rtf import read_rtf
+
+            return read_rtf(data)
+        case Container.HTML:
+            from bot.documents.markdown import html_to_markdown
+
+            return iter([html_to_markdown(data)])
+        case Container.EMAIL:
+            from bot.documents.mail import read_email
+
+            return read_email(data)
+
+
+def _read_archive(data: bytes) -> Iterator[str]:
+    archive = open_archive(data)
+    stated = _stated_type(archive)
+    if stated == "application/epub+zip":
+        from bot.documents.epub import read_epub
+
+        check_members(archive, doctypes=True)
+        return read_epub(archive)
+    check_members(archive)
+    if stated.startswith(_OPEN_DOCUMENT):
+        return _read_open_document(archive, data, stated.removeprefix(_OPEN_DOCUMENT))
+    return _read_office(data, {name.partition("/")[0] for name in archive.namelist()})
+
+
+def _read_open_document(archive: zipfile.ZipFile, data: bytes, kind: str) -> Iterator[str]:
+    manifest = "META-INF/manifest.xml"
+    if manifest in archive.NameToInfo and b"encryption-data" in archive.read(manifest):
+        raise DocumentError(DocumentProblem.LOCKED)
+    if kind.startswith("text"):
+        from bot.documents.open_document import read_odt
+
+        return read_odt(archive)
+    if kind.startswith("spreadsheet"):
+        from bot.documents.sheets import read_sheets
+
+        return read_sheets(data)
+    raise DocumentError(DocumentProblem.UNKNOWN)
+
+
+def _read_office(data: bytes, folders: set[str]) -> Iterator[str]:
+    if "word" in folders:
+        from bot.documents.word import read_docx
+
+        return read_docx(data)
+    if "xl" in folders:
+        from bot.documents.sheets import read_sheets
+
+        return read_sheets(data)
+    if "ppt" in folders:
+        from bot.documents.slides import read_slides
+
+        return read_slides(data)
+    raise DocumentError(DocumentProblem.UNKNOWN)
+
+
+def _read_ole(data: bytes) -> Iterator[str]:
+    """Streams within the file have names in UTF-16."""
+    if "EncryptedPackage".encode("utf-16-le") in data or _LOCKED_XLS.search(data):
+        raise DocumentError(DocumentProblem.LOCKED)
+    if "Workbook".encode("utf-16-le") in data or "Book".encode("utf-16-le") in data:
+        from bot.documents.sheets import read_sheets
+
+        return read_sheets(data)
+    raise DocumentError(DocumentProblem.OLD_FORMAT)
+
+
+def _stated_type(archive: zipfile.ZipFile) -> str:
+    """What the member `mimetype` says, which OpenDocument and epub have."""
+    if "mimetype" not in archive.NameToInfo:
+        return ""
+    try:
+        with archive.open("mimetype") as file:
+            return file.read(100).decode("ascii", "replace").strip()
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DocumentError(DocumentProblem.BROKEN) from error

@@ -1,0 +1,69 @@
+"""What a document is: guessed from its description before the download, found out from its bytes afterwards. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Container(StrEnum):
+    """How a document is packed, which the first bytes and the name tell."""
+
+    PDF = "pdf"
+    ZIP = "zip"
+    """docx, xlsx, pptx, odt, ods, epub, or an archive."""
+    OLE = "ole"
+    """Office's format before 2007, and its later files that need a password."""
+    RTF = "rtf"
+    HTML = "html"
+    EMAIL = "eml"
+
+
+_MIME_TYPES = {
+    "application/pdf": "pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.ms-word.document.macroenabled.12": "docm",
+    "application/vnd.ms-excel.sheet.macroenabled.12": "xlsm",
+    "application/vnd.ms-powerpoint.presentation.macroenabled.12": "pptm",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/vnd.ms-excel": "xls",
+    "application/msword": "doc",
+    "application/vnd.ms-powerpoint": "ppt",
+    "application/rtf": "rtf",
+    "text/rtf": "rtf",
+    "application/epub+zip": "epub",
+    "text/html": "html",
+    "application/xhtml+xml": "xhtml",
+    "message/rfc822": "eml",
+}
+_SUFFIXES = frozenset({*_MIME_TYPES.values(), "htm"})
+_HTML_SUFFIXES = frozenset({"html", "htm", "xhtml"})
+_PDF_HEADER_WITHIN = 1024
+"""Bytes before a PDF's header that its readers tolerate."""
+
+
+def is_document(name: str, mime: str) -> bool:
+    """Whether the description speaks of a document. Browsers and Slack do not know every type, so the name counts."""
+    return mime.lower() in _MIME_TYPES or _suffix(name) in _SUFFIXES
+
+
+def container_of(data: bytes, name: str = "", mime: str = "") -> Container | None:
+    """How these bytes are packed; None if they are no document. HTML and e-mail have no signature: the name decides."""
+    if b"%PDF-" in data[:_PDF_HEADER_WITHIN]:
+        return Container.PDF
+    if data.startswith(b"PK\x03\x04"):
+        return Container.ZIP
+    if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return Container.OLE
+    if data.startswith(b"{\\rtf"):
+        return Container.RTF
+    kind = _MIME_TYPES.get(mime.lower(), _suffix(name))
+    if _suffix(name) in _HTML_SUFFIXES or kind in _HTML_SUFFIXES:
+        return Container.HTML
+    return Container.EMAIL if kind == "eml" else None
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2].lower() if "." in name else ""

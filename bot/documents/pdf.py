@@ -1,0 +1,47 @@
+"""PDF to text, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pypdfium2
+from pypdfium2 import raw
+
+from bot.documents.problems import DocumentError, DocumentProblem
+
+MAX_PAGES = 1000
+
+
+def read_pdf(data: bytes) -> Iterator[str]:
+    """Each page with its number. Raises DocumentError; SCAN when none of the pages has text."""
+    document = _opened(data)
+    found = False
+    for index in range(min(len(document), MAX_PAGES)):
+        text = _page_text(document, index)
+        if text:
+            found = True
+            yield f"### Page {index + 1}\n\n{text}"
+    if not found:
+        raise DocumentError(DocumentProblem.SCAN)
+    if len(document) > MAX_PAGES:
+        yield f"(The document has {len(document):,} pages, of which the first {MAX_PAGES:,} were read.)"
+
+
+def _opened(data: bytes) -> pypdfium2.PdfDocument:
+    try:
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        locked = raw.FPDF_GetLastError() in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
+        problem = DocumentProblem.LOCKED if locked else DocumentProblem.BROKEN
+        raise DocumentError(problem) from error
+
+
+def _page_text(document: pypdfium2.PdfDocument, index: int) -> str:
+    """Empty for a page without text, and for one that is damaged: the others may be whole."""
+    try:
+        page = document[index]
+        text = page.get_textpage().get_text_bounded()
+    except pypdfium2.PdfiumError:
+        return ""
+    # U+FFFE marks a hyphen at the end of a line.
+    return str(text).replace("\r\n", "\n").replace("\ufffe", "").strip()

@@ -1,0 +1,82 @@
+"""Reads documents in processes of their own, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from bot.documents.kinds import Container
+from bot.documents.problems import DocumentError, DocumentProblem
+from bot.tasks import KeyedLocks
+from bot.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentText:
+    """The text of a document, as Markdown."""
+
+    text: str = field(repr=False)
+    truncated: bool = False
+    """Only its beginning is here."""
+
+
+class DocumentBusy(Exception):
+    """Others' documents were being read for so long that this one's turn did not come."""
+
+
+class DocumentReader:
+    """One process a document; of each workspace one at a time, of all as many as there are processors."""
+
+    def __init__(self, timing: Timing = Timing()) -> None:
+        self._timeout = timing.document_timeout
+        self._queue_timeout = timing.document_queue_timeout
+        self._places = asyncio.Semaphore(os.cpu_count() or 1)
+        self._turns: KeyedLocks[str] = KeyedLocks()
+
+    async def read(self, team: str, container: Container, data: bytes, limit: int) -> DocumentText:
+        """The first `limit` characters. Raises DocumentError, or DocumentBusy."""
+        try:
+            async with (
+                asyncio.timeout(self._queue_timeout) as patience,
+                self._turns[team],
+                self._places,
+            ):
+                patience.reschedule(None)
+                return await self._read(container, data, limit)
+        except TimeoutError:
+            raise DocumentBusy from None
+
+    async def _read(self, container: Container, data: bytes, limit: int) -> DocumentText:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-m", "bot.documents.worker", container.value, str(limit)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+        )
+        try:
+            async with asyncio.timeout(self._timeout):
+                output, _ = await process.communicate(data)
+        except TimeoutError:
+            raise DocumentError(DocumentProblem.TOO_COMPLEX) from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        return _result(output)
+
+
+def _result(output: bytes) -> DocumentText:
+    """What the process printed. One that died has met its limits, or a fault that the document made use of."""
+    try:
+        result = json.loads(output)
+    except ValueError:
+        raise DocumentError(DocumentProblem.TOO_COMPLEX) from None
+    if "problem" in result:
+        raise DocumentError(DocumentProblem(result["problem"]))
+    return DocumentText(result["text"], result["truncated"])

@@ -1,0 +1,67 @@
+"""xlsx, xls and ods to Markdown tables, one for each sheet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+from bot.documents.markdown import MAX_COLUMNS, table
+from bot.documents.problems import DocumentError, DocumentProblem
+
+MAX_ROWS = 20_000
+"""Of one sheet. The text of that many rows is longer than a message may be."""
+MAX_SHEETS = 200
+Cell = int | float | str | bool | time | date | datetime | timedelta
+
+
+def read_sheets(data: bytes) -> Iterator[str]:
+    """Each sheet with its name. Raises DocumentError; SCAN when no sheet has a cell with text."""
+    workbook = _opened(data)
+    found = False
+    for name in workbook.sheet_names[:MAX_SHEETS]:
+        text = _sheet(workbook, name)
+        found = found or bool(text)
+        if text:
+            yield f"### Sheet: {name}\n\n{text}"
+    if not found:
+        raise DocumentError(DocumentProblem.SCAN)
+
+
+def _opened(data: bytes) -> CalamineWorkbook:
+    try:
+        return CalamineWorkbook.from_filelike(io.BytesIO(data))
+    except PasswordError as error:
+        raise DocumentError(DocumentProblem.LOCKED) from error
+    except CalamineError as error:
+        raise DocumentError(DocumentProblem.BROKEN) from error
+
+
+def _sheet(workbook: CalamineWorkbook, name: str) -> str:
+    """Empty for a chart's sheet too, which has no rows."""
+    try:
+        sheet = workbook.get_sheet_by_name(name)
+    except CalamineError:
+        return ""
+    rows = [_row(row) for row in islice(sheet.iter_rows(), MAX_ROWS)]
+    more = sheet.total_height - MAX_ROWS
+    note = f"\n\n(The sheet has {more:,} more rows.)" if more > 0 else ""
+    text = table(rows)
+    return text and text + note
+
+
+def _row(row: Iterable[Cell]) -> list[str]:
+    return [_text(cell) for cell in islice(row, MAX_COLUMNS)]
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ").removesuffix(" 00:00:00")
+    return str(cell)

@@ -1,0 +1,93 @@
+"""pptx to Markdown: each slide with its title, texts, tables and notes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pptx import Presentation
+from pptx.exc import PythonPptxError
+from pptx.shapes.group import GroupShape
+
+from bot.documents.markdown import table
+from bot.documents.problems import DocumentError, DocumentProblem
+
+MAX_SLIDES = 1000
+MAX_DEPTH = 20
+"""Groups within groups."""
+
+
+def read_slides(data: bytes) -> Iterator[str]:
+    """Raises DocumentError; SCAN when no slide has text."""
+    try:
+        slides = Presentation(io.BytesIO(data)).slides
+    except (PythonPptxError, KeyError, ValueError, AttributeError) as error:
+        raise DocumentError(DocumentProblem.BROKEN) from error
+    found = False
+    for number, slide in enumerate(slides, 1):
+        text = "\n\n".join(filter(None, _slide(slide)))
+        found = found or bool(text)
+        if text:
+            yield f"### Slide {number}\n\n{text}"
+        if number == MAX_SLIDES:
+            break
+    if not found:
+        raise DocumentError(DocumentProblem.SCAN)
+
+
+def _slide(slide: Any) -> Iterator[str]:
+    title = slide.shapes.title
+    if title is not None and title.has_text_frame:
+        yield (
+            f"**{' '.join(title.text_frame.text.split())}**"
+            if title.text_frame.text.strip()
+            else ""
+        )
+    yield from _shapes(
+        (each for each in slide.shapes if title is None or each.shape_id != title.shape_id), 0
+    )
+    if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame) is not None:
+        yield f"Notes: {_lines(frame.text)}" if frame.text.strip() else ""
+
+
+def _shapes(shapes: Iterable[Any], depth: int) -> Iterator[str]:
+    for shape in shapes:
+        if isinstance(shape, GroupShape):
+            if depth < MAX_DEPTH:
+                yield from _shapes(shape.shapes, depth + 1)
+        elif getattr(shape, "has_table", False):
+            yield table([cell.text for cell in row.cells] for row in shape.table.rows)
+        elif getattr(shape, "has_chart", False):
+            yield _chart(shape.chart)
+        elif shape.has_text_frame:
+            yield "\n".join(
+                filter(None, (_paragraph(each) for each in shape.text_frame.paragraphs))
+            )
+
+
+def _paragraph(paragraph: Any) -> str:
+    text = _lines(paragraph.text)
+    return f"{'  ' * paragraph.level}- {text}" if text and paragraph.level else text
+
+
+def _chart(chart: Any) -> str:
+    """The chart's figures: categories down, series across."""
+    try:
+        plot = chart.plots[0]
+        names = ["", *(str(series.name) for series in plot.series)]
+        values = [list(series.values) for series in plot.series]
+        rows = [
+            [str(category), *(str(column[index]) for column in values)]
+            for index, category in enumerate(plot.categories)
+        ]
+    except (
+        Exception
+    ):  # kinds of charts that the library does not know; the rest of the slide is whole
+        return ""
+    return table([names, *rows])
+
+
+def _lines(text: str) -> str:
+    """A line break within a paragraph is a vertical tab in PowerPoint."""
+    return text.replace("\v", "\n").strip()

@@ -1,0 +1,87 @@
+"""Every kind of document becomes Markdown: headings and tables, and the names of pages, sheets and slides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bot.documents.kinds import container_of, is_document
+from bot.documents.reader import DocumentReader, DocumentText
+from bot.timing import Timing
+from tests.documents import samples
+
+PATIENT = replace(Timing(), document_timeout=300.0, document_queue_timeout=300.0)
+"""A busy machine makes no difference; the processor time that a document may take stays limited."""
+TABLE = "| Thing | Price |\n| --- | --- |\n| a\\|b | 3 |"
+CONTENT: dict[str, tuple[Callable[[], bytes], list[str]]] = {
+    "pdf": (
+        lambda: samples.pdf("Bobbins cost", "three euros"),
+        ["### Page 1\n\nBobbins cost", "### Page 2\n\nthree"],
+    ),
+    "docx": (samples.docx, ["# Prices", "Bobbins cost three euros.", TABLE]),
+    "xlsx": (
+        samples.xlsx,
+        [f"### Sheet: Prices\n\n{TABLE}\n| Ünï | 4.5 |", "### Sheet: Notes", "far away"],
+    ),
+    "pptx": (
+        samples.pptx,
+        ["### Slide 1\n\n**Prices**", TABLE, "Notes: Speak slowly.", "### Slide 2\n\nThe end"],
+    ),
+    "odt": (samples.odt, ["## Prices", "Bobbins  cost three euros.", "- one\n  - two", TABLE]),
+    "ods": (samples.ods, [f"### Sheet: Prices\n\n{TABLE}"]),
+    "rtf": (samples.rtf, ["Bobbins cost three euros, über all.\nThe end"]),
+    "epub": (
+        samples.epub,
+        ["# On Bobbins\n\n", "## First\n\nBobbins cost three euros.", "## Second\n\nThe end"],
+    ),
+    "html": (samples.html, ["# Shop\n\n## Prices", "Bobbins cost **three** euros.", TABLE]),
+    "eml": (
+        samples.eml,
+        [
+            "From: Ada <ada@example.com>",
+            "Subject: Prices für Bobbins",
+            "Bobbins cost three euros.",
+            "offer.pdf",
+        ],
+    ),
+}
+
+
+async def read(data: bytes, name: str, limit: int = 200_000) -> DocumentText:
+    container = container_of(data, name)
+    assert container is not None
+    return await DocumentReader(PATIENT).read("T1", container, data, limit)
+
+
+@pytest.mark.parametrize("suffix", CONTENT)
+async def test_a_document_becomes_markdown(suffix: str) -> None:
+    make, expected = CONTENT[suffix]
+    found = (await read(make(), f"prices.{suffix}")).text
+    for piece in expected:
+        assert piece in found
+    assert "evil" not in found
+    assert "Empty" not in found
+
+
+@pytest.mark.parametrize("suffix", CONTENT)
+async def test_a_long_document_is_cut_at_the_limit(suffix: str) -> None:
+    found = await read(CONTENT[suffix][0](), f"prices.{suffix}", limit=12)
+    assert len(found.text) <= 12
+    assert found.truncated
+
+
+def test_the_name_or_the_type_tells_a_document() -> None:
+    assert is_document("Report.PDF", "")
+    assert is_document("", "application/pdf")
+    assert is_document("x", "Application/VND.oasis.opendocument.text")
+    assert not is_document("notes.txt", "text/plain")
+    assert not is_document("pdf", "application/zip")
+
+
+@pytest.mark.parametrize("suffix", CONTENT)
+def test_bytes_tell_a_document_whatever_its_name(suffix: str) -> None:
+    if suffix not in ("html", "eml"):  # these have no signature
+        assert container_of(CONTENT[suffix][0]()) is not None
+    assert container_of(b"just text", "notes.txt", "text/plain") is None
