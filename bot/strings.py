@@ -377,7 +377,7 @@ SANDBOX_READY = """
   To try: write “@Bobbin how do tides work?” in #general. For programs: {api}
   To end: Ctrl-C. The workspace and its chats are kept; `--fresh` begins anew.
 """
-SANDBOX_DEMO = "with demo models (for real ones set OPENROUTER_API_KEY or another provider's key)"
+SANDBOX_DEMO = "with demo models; for real ones set OPENROUTER_API_KEY"
 SANDBOX_MODELS = "with the models of {providers}"
 SANDBOX_TIPS = (
     "Write *@Bobbin how do tides work?* in #general, pick a model and watch the answer arrive.",
@@ -385,7 +385,7 @@ SANDBOX_TIPS = (
     ":hourglass_flowing_sand: and its turn.",
     "Switch to another person at the top right and reply in the same thread: the model sees who says what.",
     "`/chats` lists and finds your chats. The app's *Home* tab does too, and keeps your usual model.",
-    "Hover over any message and choose *Ask Bobbin about this* from its menu.",
+    "Open the ⋮ menu of any message and choose *Ask Bobbin about this*.",
     "End the process in the middle of an answer and start it again: the answer is finished in the same message.",
 )
 """What to try, as mrkdwn, on the first page of the sandbox."""
