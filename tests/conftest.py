@@ -26,6 +26,7 @@ for _helpers in (
 from storage.engine.database import Database  # noqa: E402
 from storage.tables import metadata  # noqa: E402
 from tests import redis_service, services  # noqa: E402
+from tests.deadlines import patient_timing  # noqa: E402
 from tests.event_loop import LoadTolerantLoop  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
@@ -214,7 +215,7 @@ def migrated_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -
 @pytest.fixture
 async def database(migrated_url: str) -> AsyncIterator[Database]:
     """A migrated, empty database; the test runs once for each kind."""
-    opened = Database.open(migrated_url)
+    opened = Database.open(migrated_url, timing=patient_timing())
     yield opened
     await opened.close()
 

@@ -12,6 +12,7 @@ from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.people import People
+from tests.deadlines import patient_timing
 from tests.storage.chat_builder import ChatBuilder
 
 
@@ -43,7 +44,7 @@ def builder(chats: Chats, answers: Answers) -> ChatBuilder:
 @pytest.fixture
 async def rivals(database: Database, migrated_url: str) -> AsyncIterator[list[Database]]:
     """The database as three replicas see it, each with its own connections."""
-    others = [Database.open(migrated_url) for _ in range(2)]
+    others = [Database.open(migrated_url, timing=patient_timing()) for _ in range(2)]
     yield [database, *others]
     for other in others:
         await other.close()
