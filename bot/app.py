@@ -74,7 +74,7 @@ async def build(
         resources = await open_resources(
             stack, settings=settings, demo=demo, timing=timing, rates=rates
         )
-        repositories = open_repositories(resources.database)
+        repositories = open_repositories(resources.database, settings.limits())
         parts = answer_parts(settings, resources, repositories)
         prompt_builder = prompts(settings, resources, repositories, parts)
         after_work = AfterWork(
@@ -91,6 +91,7 @@ async def build(
             models=parts.models,
             summarizer=parts.summarizer,
             turns_of=prompt_builder.turns,
+            ledger=repositories.ledger,
             timing=resources.timing,
         )
         use_cases = build_use_cases(
@@ -126,6 +127,12 @@ async def build(
             resources.timing.forget_interval,
             jitter=0.5,
             name="forgetting what is done",
+        )
+        resources.tasks.repeat(
+            repositories.ledger.forget_old_spending,
+            resources.timing.forget_interval,
+            jitter=0.5,
+            name="forgetting what was counted",
         )
         thread_recovery = ThreadRecovery(
             menus=threads.menus,
@@ -176,6 +183,7 @@ def _engine(
         on_end=parts.models.on_answer_ended,
         metrics=resources.metrics,
         worker_id=new_worker_id(),
+        ledger=repositories.ledger,
         timing=resources.timing,
     )
 
@@ -213,6 +221,7 @@ def _http_app(
     parts = ApiParts(
         service=use_cases.api,
         feed=use_cases.feed,
+        usage=use_cases.usage,
         tokens=repositories.tokens,
         coordination=resources.coordination,
         metrics=resources.metrics,

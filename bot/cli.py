@@ -20,6 +20,8 @@ import typer
 
 from bot import strings
 from bot.errors import BobbinError, SettingsError
+from bot.usage.figures import GroupBy, parse_since
+from bot.usage.report import ReportFormat, report
 
 if TYPE_CHECKING:
     from bot.config.settings import Settings
@@ -197,6 +199,28 @@ def migrate() -> None:
 
     run_to_completion(migrate_database(settings))
     typer.echo("The database is up to date.")
+
+
+@app.command()
+def usage(
+    since: Annotated[
+        str,
+        typer.Option(metavar="SINCE", help="So many days (30d) or weeks (4w), or a date; in UTC."),
+    ] = "30d",
+    by: Annotated[GroupBy, typer.Option(help="What is added up.")] = GroupBy.USER,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="How it is printed.")
+    ] = ReportFormat.TABLE,
+) -> None:
+    """Print what was used: answers, failures, tokens in and out, cached, and the cost where it is known."""
+    try:
+        first = parse_since(since)
+    except ValueError:
+        _exit_with(f"--since {since} is neither a number of days (30d) nor a date (2026-11-30)")
+    settings = _settings(log_level="ERROR")
+    from bot.commands import usage as read_usage
+
+    typer.echo(report(run_to_completion(read_usage(settings, first, by)), by, form))
 
 
 def _settings(log_level: str | None = None) -> Settings:

@@ -7,6 +7,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,10 @@ from bot.manifest import bot_scopes, manifest
 from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
 from bot.timing import Timing
+from bot.usage.figures import Figures, GroupBy
 from handlers.rate_limits.token_bucket import RATES, Rate
 from storage.engine.database import Database
+from storage.ledger import Ledger
 
 if TYPE_CHECKING:
     from bot.sandbox.limits import Limits
@@ -126,6 +129,15 @@ async def migrate(settings: Settings) -> None:
     database = Database.open(settings.database())
     try:
         await database.migrate()
+    finally:
+        await database.close()
+
+
+async def usage(settings: Settings, since: date, by: GroupBy) -> list[Figures]:
+    """`bobbin usage`: what was used from that day (UTC) on, in all workspaces."""
+    database = Database.open(settings.database())
+    try:
+        return await Ledger(database).figures(since, by)
     finally:
         await database.close()
 

@@ -352,6 +352,16 @@ WHOLE_CHAT = PromptFacts()
 
 
 @dataclass(frozen=True, slots=True)
+class NearBudget:
+    """A budget of which most is used. Stored as JSON: see `SharedFile`."""
+
+    scope: str
+    """`user`, `channel` or `workspace`."""
+    budget: str
+    """Such as `5 USD/month`."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerResult:
     """How an answer ended, and what its last Slack message must show."""
 
@@ -371,3 +381,5 @@ class AnswerResult:
     """What of the chat the model was sent."""
     stopped_by: str | None = None
     """With STOPPED: Slack id of the user who stopped it, once the result is stored."""
+    near_budgets: tuple[NearBudget, ...] = ()
+    """The budgets that this answer has nearly used up, once the result is stored."""

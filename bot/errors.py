@@ -11,6 +11,7 @@
     ├── ChatError                      the request cannot be fulfilled for this chat
     │   ├── ChatNotFound               no such chat, or somebody else's
     │   ├── LimitReached               the next pair of messages would exceed BOBBIN_MAX_MESSAGES
+    │   ├── BudgetReached              (bot.usage.limits) a budget or rate allows no more now
     │   ├── ChatBusy                   an answer is being written and the caller cannot wait
     │   │   └── NothingToRetry         the answer has not failed, or is being retried already
     │   ├── ModelNotAllowed            the model is not offered here, or no longer in the provider's list

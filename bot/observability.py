@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import structlog
 from prometheus_client import (
@@ -154,6 +154,19 @@ def _task_count() -> int:
         return 0
 
 
+class CallUsage(Protocol):
+    """What metrics need of `bot.domain.Usage`."""
+
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def completion_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int: ...
+    @property
+    def cost(self) -> float | None: ...
+
+
 class Metrics:
     """The metrics of one process, in a registry of its own. Times are in seconds."""
 
@@ -187,6 +200,12 @@ class Metrics:
         )
         self._model_errors = self._counter(
             "model_errors", "Failures of models.", "provider", "code"
+        )
+        self._tokens = self._counter(
+            "tokens", "Tokens of models, as far as told.", "provider", "direction"
+        )
+        self._cost = self._counter(
+            "cost_dollars", "What calls of models cost, as far as told.", "provider"
         )
         self._taken_over = self._counter(
             "leases_taken_over",
@@ -230,6 +249,17 @@ class Metrics:
     def count_model_error(self, provider: str, code: str) -> None:
         """`code`: the `code` of the `ProviderError`."""
         self._model_errors.labels(provider, code).inc()
+
+    def count_usage(self, provider: str, usage: CallUsage | None) -> None:
+        """What one call of a model used, if its provider told."""
+        if usage is None:
+            return
+        cached = min(usage.cached_tokens, usage.prompt_tokens)
+        self._tokens.labels(provider, "in").inc(usage.prompt_tokens - cached)
+        self._tokens.labels(provider, "cached").inc(cached)
+        self._tokens.labels(provider, "out").inc(usage.completion_tokens)
+        if usage.cost is not None:
+            self._cost.labels(provider).inc(usage.cost)
 
     def count_takeover(self) -> None:
         self._taken_over.inc()

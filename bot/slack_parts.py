@@ -10,6 +10,7 @@ from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.long_chats import LongChats
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
+from bot.chats.side_calls import SideCalls
 from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
 from bot.config.chats import LongChatsMode
@@ -64,9 +65,10 @@ def answer_parts(
         people=repositories.people,
         default=settings.bobbin_default_model,
     )
+    side_calls = SideCalls(resources.providers, repositories.ledger, resources.metrics)
     titles = Titles(
         chats=repositories.chats,
-        models=resources.providers,
+        side_calls=side_calls,
         publisher=resources.publisher,
         model=partial(models.configured, settings.bobbin_title_model),
         timing=resources.timing,
@@ -82,7 +84,7 @@ def answer_parts(
         summarizer=Summarizer(
             repositories.summaries,
             repositories.claims,
-            resources.providers,
+            side_calls,
             resources.tasks,
             resources.timing,
         ),
@@ -197,6 +199,7 @@ async def listener_context(
         chats=repositories.chats,
         people=repositories.people,
         models=parts.models,
+        usage=use_cases.usage,
         workspaces=resources.workspaces,
         feed=use_cases.feed,
         membership=membership,
@@ -216,6 +219,7 @@ async def listener_context(
         service=use_cases.service,
         requests=use_cases.requests,
         api_tokens=use_cases.api_tokens,
+        usage=use_cases.usage,
         models=parts.models,
         chats=repositories.chats,
         claims=repositories.claims,

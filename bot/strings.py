@@ -116,6 +116,7 @@ CHATS_HELP = (
     "• `{command} WORDS` finds chats by title and text\n"
     "• `{command} new` opens a dialog for a new chat, `{command} new TEXT` with your first message in it\n"
     "• `{command} token` gives you an API token, `{command} token revoke` ends it\n"
+    "• `{command} usage` shows what you have used, today and this month\n"
     "• `{command} help` shows this"
 )
 

@@ -14,8 +14,10 @@ from bot.chats.continuations import ContinueService
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
+from bot.chats.usage import UsageService, nobody
 from bot.config.settings import Settings
 from bot.resources import Resources
+from bot.usage.limits import Limits
 from storage.action_claims import ActionClaims
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
@@ -23,6 +25,7 @@ from storage.chats import Chats
 from storage.chores import Chores
 from storage.continuations import Continuations
 from storage.engine.database import Database
+from storage.ledger import Ledger
 from storage.people import People
 from storage.stop_buttons import StopButtons
 from storage.summaries import Summaries
@@ -43,6 +46,7 @@ class Repositories:
     summaries: Summaries
     continuations: Continuations
     stop_buttons: StopButtons
+    ledger: Ledger
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,14 @@ class UseCases:
     api_tokens: ApiTokens
     continuations: ContinueService
     feed: Feed
+    usage: UsageService
 
 
-def open_repositories(database: Database) -> Repositories:
+def open_repositories(database: Database, limits: Limits) -> Repositories:
+    """`limits`: what people may use."""
     return Repositories(
-        chats=Chats(database),
-        answers=Answers(database),
+        chats=Chats(database, limits=limits),
+        answers=Answers(database, limits),
         chores=Chores(database),
         requests=ChatRequests(database),
         people=People(database),
@@ -70,6 +76,7 @@ def open_repositories(database: Database) -> Repositories:
         summaries=Summaries(database),
         continuations=Continuations(database),
         stop_buttons=StopButtons(database),
+        ledger=Ledger(database, limits),
     )
 
 
@@ -89,6 +96,7 @@ def build_use_cases(
         people=repositories.people,
         models=models,
         publisher=resources.publisher,
+        ledger=repositories.ledger,
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
@@ -127,4 +135,5 @@ def build_use_cases(
         api_tokens=ApiTokens(repositories.tokens, resources.publisher),
         continuations=continuations,
         feed=feed,
+        usage=UsageService(repositories.ledger, nobody),
     )

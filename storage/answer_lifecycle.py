@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Chore, Status
+from bot.domain import Answer, Chore, ModelRef, NearBudget, Status
+from bot.usage.calls import Call, Payer, call_for_answer, payer_of
+from bot.usage.limits import Limits
+from storage.call_rows import add_calls, record
 from storage.chores import add_chores
-from storage.engine.types import utc_now
+from storage.engine.types import new_id, utc_now
 from storage.queries import (
     CLAIM_ANSWER,
     SELECT_ANSWER,
+    SELECT_CHAT,
     SELECT_NEXT_ANSWER,
     UPDATE_MESSAGE,
     UPDATE_OWNED,
 )
-from storage.rows import to_answer
+from storage.rows import near_budgets_to_json, to_answer, to_chat
+from storage.spending import admit, mark_warned
 from storage.tables import IS_OPEN, IS_WAITING, answers, chats
 
 
@@ -40,6 +47,8 @@ async def claim_answer(
         await _note_several(connection, chat_id, found.message_id)
     row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
     answer = to_answer(row)
+    if found.state == "running":
+        await _record_lost_call(connection, answer, ModelRef.parse(row.model))
     answer = replace(
         answer,
         resumed=found.state != "waiting",
@@ -57,6 +66,43 @@ async def _note_several(connection: AsyncConnection, chat_id: str, claimed: str)
     mark = update(answers).values(among_several=True)
     if (await connection.execute(mark.where(waiting))).rowcount > 0:
         await connection.execute(mark.where(answers.c.message_id == claimed))
+
+
+async def _record_lost_call(connection: AsyncConnection, answer: Answer, model: ModelRef) -> None:
+    """An earlier worker has asked the model and did not live to tell what that used: it stays unknown."""
+    chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": answer.chat_id})).one())
+    await add_calls(connection, [call_for_answer(new_id(), chat, answer, model)])
+
+
+async def settle_answer(
+    connection: AsyncConnection,
+    limits: Limits,
+    payer: Payer,
+    answer_id: str,
+    calls: Sequence[Call],
+    admitted_at: datetime | None,
+) -> tuple[NearBudget, ...]:
+    """Record what an ended answer has used, and what its footer is to say of budgets."""
+    near = await record(connection, limits, payer, calls, admitted_at)
+    notices = await mark_warned(connection, near, payer)
+    if limits.budgets:
+        settled: dict[str, str | None] = {"admitted_at": None}
+        if notices:
+            settled["budget_notice"] = near_budgets_to_json(notices)
+        same = answers.c.message_id == answer_id
+        await connection.execute(update(answers).where(same).values(settled))
+    return notices
+
+
+async def admit_again(connection: AsyncConnection, limits: Limits, answer_id: str) -> None:
+    """Count the retry of an answer like one more message of whoever asked. Raises BudgetReached."""
+    if not any(limits):
+        return
+    again = update(answers).where(answers.c.message_id == answer_id)
+    again = again.values(admitted_at=utc_now()).returning(answers.c.chat_id, answers.c.asker)
+    row = (await connection.execute(again)).one()
+    chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": row.chat_id})).one())
+    await admit(connection, limits, payer_of(chat, row.asker))
 
 
 def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
@@ -87,6 +133,7 @@ async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
         "completion_tokens": None,
         "cost": None,
         "cached_tokens": None,
+        "budget_notice": None,
         "model": _model_of_chat(),
     }
     await connection.execute(update(answers).where(answers.c.message_id == answer_id).values(again))

@@ -16,7 +16,8 @@ presses Retry while the failure is being shown sets `retry_requested`, and `fini
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 
 from sqlalchemy import (
@@ -31,11 +32,20 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, AnswerResult, Chore, MessageRef, ModelRef, Status, User
-from bot.errors import ChatNotFound, ProviderError
-from storage.answer_lifecycle import begin_again, claim_answer, update_message, update_owned
+from bot.domain import Answer, AnswerResult, Chore, MessageRef, ModelRef, Status
+from bot.errors import ProviderError
+from bot.usage.calls import Call, payer_of
+from bot.usage.limits import NO_LIMITS, Limits
+from storage.answer_lifecycle import (
+    admit_again,
+    begin_again,
+    claim_answer,
+    settle_answer,
+    update_message,
+    update_owned,
+)
+from storage.answer_reads import AnswerReads, first_answer
 from storage.chores import add_chores
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
@@ -43,18 +53,14 @@ from storage.queries import (
     FINISH_ANSWER,
     LEASE_LAPSED,
     OTHER_IS_RUNNING,
-    SELECT_ANSWER,
-    SELECT_NEXT_WAITING,
     STORE_RESULT,
-    UPDATE_CHAT,
+    TOUCH_CHAT,
 )
 from storage.rows import (
     parts_to_json,
     result_row,
-    select_answers,
     sources_to_json,
-    to_answer,
-    to_result,
+    to_chat,
 )
 from storage.tables import (
     IS_HELD,
@@ -66,7 +72,6 @@ from storage.tables import (
     answers,
     chats,
     messages,
-    participants,
 )
 
 
@@ -78,15 +83,17 @@ class Finished(Enum):
     """A user had asked for another attempt in the meantime."""
 
 
-class Answers:
+class Answers(AnswerReads):
     """The repository of answers.
 
     A worker is a process. A worker that has lost the lease gets False from every method that writes, and must make no
     further Slack call for that answer. Every method raises StorageError when the database fails.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
+        """`limits`: what people may use."""
+        super().__init__(database)
+        self._limits = limits
 
     async def claim(self, chat_id: str, worker_id: str, lease: float) -> Answer | None:
         """Lease the chat's next answer for `lease` seconds; None when there is none to claim.
@@ -132,17 +139,19 @@ class Answers:
         worker_id: str,
         result: AnswerResult,
         then: Mapping[Chore, float] | None = None,
-    ) -> bool:
-        """Store the whole result of the model; what remains is to show it. False when the worker no longer holds it.
+        calls: Sequence[Call] = (),
+    ) -> AnswerResult | None:
+        """Store the whole result of the model; what remains is to show it. None when the worker no longer holds it.
 
-        `then`: the chores that it leads to, with the seconds until each is due.
+        `then`: the chores that it leads to, with the seconds until each is due. `calls`: those of models that were made
+        for it and are not in the ledger yet. Returns the result with what is only known now.
         """
         async with self._database.begin() as connection:
             stored = result_row(result)
             parameters = {"answer": answer_id, "worker": worker_id, "state": "showing", **stored}
-            chat_id = await connection.scalar(STORE_RESULT, parameters)
-            if chat_id is None:
-                return False
+            row = (await connection.execute(STORE_RESULT, parameters)).one_or_none()
+            if row is None:
+                return None
             await update_message(
                 connection,
                 answer_id,
@@ -151,9 +160,14 @@ class Answers:
                 status=result.status,
                 sources=sources_to_json(result.sources),
             )
-            await connection.execute(UPDATE_CHAT, {"chat": chat_id, "updated_at": utc_now()})
+            touched = {"chat": row.chat_id, "updated_at": utc_now()}
+            chat = to_chat((await connection.execute(TOUCH_CHAT, touched)).one())
             await add_chores(connection, answer_id, then or {})
-            return True
+            payer = payer_of(chat, row.asker)
+            near = await settle_answer(
+                connection, self._limits, payer, answer_id, calls, row.admitted_at
+            )
+            return replace(result, stopped_by=row.stopped_by, near_budgets=near)
 
     async def finish(
         self,
@@ -254,19 +268,19 @@ class Answers:
         async with self._database.begin() as connection:
             if source:
                 stopped_before = and_(in_chat, answers.c.stop_source == source)
-                if known := await _first(connection, stopped_before):
+                if known := await first_answer(connection, stopped_before):
                     return known
             answer_id = await connection.scalar(query)
             if answer_id is None:
                 return None
-            return await _first(connection, answers.c.message_id == answer_id)
+            return await first_answer(connection, answers.c.message_id == answer_id)
 
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
         """Make a failed or stopped answer wait again; its partial text stays.
 
         One of several callers gets it, the others get None. If the end is still being shown, the answer waits as soon
         as that is done. With a `model`, the chat continues with that one, which only works if the answer failed for a
-        reason that another model may cure.
+        reason that another model may cure. Raises BudgetReached when whoever asked may use no more.
         """
         failed = and_(
             answers.c.message_id == answer_id,
@@ -289,116 +303,9 @@ class Answers:
                 )
             if row.state == "ended":
                 await begin_again(connection, answer_id)
-            return await _first(connection, answers.c.message_id == answer_id)
-
-    async def get(self, answer_id: str) -> Answer:
-        """Raises ChatNotFound."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(SELECT_ANSWER, {"answer": answer_id})).one_or_none()
-        if row is None:
-            raise ChatNotFound("no such answer")
-        return to_answer(row)
-
-    async def for_message(self, message_id: str) -> Answer | None:
-        """The answer to a user's message."""
-        return await self._find(answers.c.question_id == message_id)
-
-    async def result(self, answer_id: str) -> AnswerResult | None:
-        """The result of an answer whose model has finished; None before that."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(SELECT_ANSWER, {"answer": answer_id})).one_or_none()
-            return None if row is None else to_result(row)
-
-    async def results(self, chat_id: str) -> dict[str, AnswerResult]:
-        """The results of the chat's answers whose model has finished, by the ids of the answers."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                select_answers().where(answers.c.chat_id == chat_id, answers.c.complete)
-            )
-            results = {row.message_id: to_result(row) for row in rows}
-        return {id: result for id, result in results.items() if result is not None}
-
-    async def last_measure(self, chat_id: str, before_number: int) -> tuple[int, int] | None:
-        """The estimated and the counted tokens of the chat's newest prompt of which both are known."""
-        query = (
-            select(answers.c.estimated_tokens, answers.c.prompt_tokens)
-            .where(
-                answers.c.chat_id == chat_id,
-                answers.c.number < before_number,
-                answers.c.estimated_tokens > 0,
-                answers.c.prompt_tokens > 0,
-            )
-            .order_by(answers.c.number.desc())
-            .limit(1)
-        )
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else (row.estimated_tokens, row.prompt_tokens)
-
-    async def slack_timestamps(self, chat_id: str) -> frozenset[str]:
-        """Timestamps of all Slack messages that show an answer of this chat."""
-        query = select(answers.c.parts).where(
-            answers.c.chat_id == chat_id, answers.c.parts.is_not(None)
-        )
-        async with self._database.read() as connection:
-            return frozenset(
-                part["ts"] for parts in await connection.scalars(query) for part in parts
-            )
-
-    async def open_for(self, user: User) -> list[Answer]:
-        """The answers in this user's chats that are still to be written."""
-        chats_of_user = select(participants.c.chat_id).where(
-            participants.c.team == user.team, participants.c.user == user.id
-        )
-        return await self._all(and_(IS_UNWRITTEN, answers.c.chat_id.in_(chats_of_user)))
-
-    async def by_ids(self, answer_ids: Collection[str]) -> list[Answer]:
-        """The answers with these ids."""
-        return await self._all(answers.c.message_id.in_(answer_ids))
-
-    async def running(self, chat_id: str) -> Answer | None:
-        """The running answer of this chat, even if its lease has lapsed."""
-        return await self._find(and_(IS_RUNNING, answers.c.chat_id == chat_id))
-
-    async def next_waiting(self, chat_id: str) -> Answer | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(SELECT_NEXT_WAITING, {"chat": chat_id})).one_or_none()
-            return None if row is None else to_answer(row)
-
-    async def is_waiting(self, answer_id: str) -> bool:
-        return await self._exists(and_(IS_WAITING, answers.c.message_id == answer_id))
-
-    async def has_unshown_before(self, answer: Answer) -> bool:
-        """Whether an earlier answer of the same chat is not completely visible yet."""
-        earlier = and_(answers.c.chat_id == answer.chat_id, answers.c.number < answer.number)
-        return await self._exists(and_(IS_OPEN, IS_SHOWING, earlier))
-
-    async def is_busy(self, chat_id: str) -> bool:
-        """Whether an answer of this chat is being written or shown."""
-        return await self._exists(and_(IS_OPEN, IS_HELD, answers.c.chat_id == chat_id))
-
-    async def _exists(self, where: ColumnElement[bool]) -> bool:
-        async with self._database.read() as connection:
-            return bool(await connection.scalar(select(exists().where(where))))
-
-    async def _all(self, where: ColumnElement[bool]) -> list[Answer]:
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                select_answers().where(where).order_by(answers.c.message_id)
-            )
-            return [to_answer(row) for row in rows]
-
-    async def _find(self, where: ColumnElement[bool]) -> Answer | None:
-        async with self._database.read() as connection:
-            return await _first(connection, where)
+            await admit_again(connection, self._limits, answer_id)
+            return await first_answer(connection, answers.c.message_id == answer_id)
 
 
 def _failed_with(codes: Collection[str]) -> ColumnElement[bool]:
     return exists().where(messages.c.id == answers.c.message_id, messages.c.error.in_(codes))
-
-
-async def _first(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:
-    row = (
-        await connection.execute(select_answers().where(where).order_by(answers.c.number).limit(1))
-    ).one_or_none()
-    return None if row is None else to_answer(row)

@@ -9,7 +9,6 @@ from sqlalchemy import (
     and_,
     exists,
     false,
-    func,
     insert,
     not_,
     select,
@@ -29,20 +28,28 @@ from bot.domain import (
     User,
 )
 from bot.errors import ChatNotFound
+from bot.usage.limits import NO_LIMITS, Limits
 from storage.chat_list import ChatPage, list_chats, select_visible
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
 from storage.history import load_history, load_unanswered, name_authors
 from storage.images import ImageBudget, MessageImages
-from storage.messages import NewMessage, StoredMessage, add_message, find_by_request, load_chat
+from storage.messages import (
+    NewMessage,
+    StoredMessage,
+    add_message,
+    find_by_request,
+    load_chat,
+    store_loaded_files,
+)
 from storage.queries import (
     COUNT_AUTHORS,
     SELECT_CHAT_AND_OPEN_REQUEST,
     SELECT_CHAT_BY_THREAD,
 )
-from storage.rows import chat_row, files_to_json, image_rows, to_chat, to_message
+from storage.rows import chat_row, to_chat, to_message
 from storage.search import SearchLimits
-from storage.tables import attachments, chats, messages, participants, questions
+from storage.tables import chats, messages, participants, questions
 
 
 class Chats:
@@ -51,8 +58,16 @@ class Chats:
     Every method is one transaction or one read, and raises StorageError when the database fails.
     """
 
-    def __init__(self, database: Database, *, search_limits: SearchLimits = SearchLimits()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        limits: Limits = NO_LIMITS,
+        search_limits: SearchLimits = SearchLimits(),
+    ) -> None:
+        """`limits`: what people may use."""
         self._database = database
+        self._limits = limits
         self._search_limits = search_limits
 
     async def start(
@@ -71,7 +86,7 @@ class Chats:
         """Store a chat with its first message and the answer to it: all of it or nothing.
 
         If the thread has a chat already, the message is added to that chat. A message that is known by its source or
-        its request is returned as a duplicate. Raises LimitReached.
+        its request is returned as a duplicate. Raises LimitReached, BudgetReached.
         """
         chat = _new_chat(
             team=team, owner=owner, model=model, thread=thread, context=context, header_ts=header_ts
@@ -98,6 +113,7 @@ class Chats:
                 (existing or chat).id,
                 message,
                 limit=limit,
+                limits=self._limits,
                 request_id=request_id,
             )
 
@@ -121,7 +137,7 @@ class Chats:
         """Store the next message of a chat and its waiting answer.
 
         A known source returns the stored message as a duplicate, even when the chat is full by now. `reject_if_busy`:
-        raise ChatBusy and store nothing if an answer has not ended. Raises LimitReached and ChatNotFound.
+        raise ChatBusy and store nothing if an answer has not ended. Raises LimitReached, BudgetReached, ChatNotFound.
         """
         try:
             return await self._add_message(chat_id, message, limit, reject_if_busy)
@@ -133,7 +149,12 @@ class Chats:
     ) -> StoredMessage:
         async with self._database.begin() as connection:
             return await add_message(
-                connection, chat_id, message, limit=limit, reject_if_busy=reject_if_busy
+                connection,
+                chat_id,
+                message,
+                limit=limit,
+                limits=self._limits,
+                reject_if_busy=reject_if_busy,
             )
 
     async def find_by_thread(self, thread: Thread) -> Chat | None:
@@ -230,26 +251,8 @@ class Chats:
 
         False, and nothing is stored, when another caller has done so first.
         """
-        same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
-        # Not `message.text`, which may have been replaced since it was read:
-        whole_text = messages.c.text + more_text
-        changed = (
-            update(messages)
-            .where(same)
-            .values(text=whole_text, files=files_to_json(files), updated_at=utc_now())
-        )
         async with self._database.begin() as connection:
-            if (await connection.execute(changed)).rowcount == 0:
-                return False
-            if images:
-                stored = (
-                    select(func.count())
-                    .select_from(attachments)
-                    .where(attachments.c.message_id == message.id)
-                )
-                begin = await connection.scalar(stored) or 0
-                await connection.execute(insert(attachments), image_rows(images, message.id, begin))
-        return True
+            return await store_loaded_files(connection, message, more_text, images, files)
 
     async def list_for(
         self,

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
+from bot.usage.calls import payer_of
+from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.types import new_id, utc_now
 from storage.queries import (
     INSERT_ANSWER,
@@ -22,6 +24,7 @@ from storage.queries import (
     TOUCH_PARTICIPANTS,
 )
 from storage.rows import files_to_json, image_rows, select_answers, to_answer, to_chat, to_message
+from storage.spending import admit
 from storage.tables import IS_UNWRITTEN, answers, attachments, messages, questions
 
 
@@ -62,13 +65,14 @@ async def add_message(
     new: NewMessage,
     *,
     limit: int,
+    limits: Limits = NO_LIMITS,
     request_id: str | None = None,
     reject_if_busy: bool = False,
 ) -> StoredMessage:
     """Store the next message of a chat and its waiting answer; a known source returns the stored message.
 
-    Raises LimitReached, ChatNotFound, ChatBusy (with `reject_if_busy`), and Conflict when another transaction has just
-    stored the same source.
+    `limit`: messages of a chat; `limits`: what their author may use. Raises LimitReached, BudgetReached, ChatNotFound,
+    ChatBusy (with `reject_if_busy`), and Conflict when another transaction has just stored the same source.
     """
     if known := await find_by_source(connection, chat_id, new.source):
         return known
@@ -81,7 +85,10 @@ async def add_message(
         raise LimitReached(chat_id)
     if reject_if_busy and await has_open_answer(connection, chat_id):
         raise ChatBusy(chat_id)
-    return await store_message(connection, chat, new, request_id)
+    stored = await store_message(connection, chat, new, request_id)
+    # Last, because other transactions may wait for what this locks.
+    await admit(connection, limits, payer_of(chat, new.author))
+    return stored
 
 
 async def load_chat(connection: AsyncConnection, chat_id: str) -> Chat:
@@ -237,6 +244,7 @@ async def _insert_answer(connection: AsyncConnection, chat: Chat, answer: Answer
         "asker_team": answer.asker_team,
         "question_ts": answer.question_ts,
         "model": str(chat.model),
+        "admitted_at": utc_now(),
     }
     return bool(await connection.scalar(INSERT_ANSWER, row))
 
@@ -249,6 +257,35 @@ async def _update_participants(
         row = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
         await connection.execute(INSERT_PARTICIPANT[connection.dialect.name], row)
     await connection.execute(TOUCH_PARTICIPANTS, {"chat": chat.id, "author": author, "now": now})
+
+
+async def store_loaded_files(
+    connection: AsyncConnection,
+    message: Message,
+    more_text: str,
+    images: tuple[Image, ...],
+    files: tuple[SharedFile, ...],
+) -> bool:
+    """Store what the files of a message contained; False when another transaction has done so first."""
+    same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
+    # Not `message.text`, which may have been replaced since it was read:
+    whole_text = messages.c.text + more_text
+    changed = (
+        update(messages)
+        .where(same)
+        .values(text=whole_text, files=files_to_json(files), updated_at=utc_now())
+    )
+    if (await connection.execute(changed)).rowcount == 0:
+        return False
+    if images:
+        stored = (
+            select(func.count())
+            .select_from(attachments)
+            .where(attachments.c.message_id == message.id)
+        )
+        begin = await connection.scalar(stored) or 0
+        await connection.execute(insert(attachments), image_rows(images, message.id, begin))
+    return True
 
 
 async def _mark_request_used(connection: AsyncConnection, request_id: str, message_id: str) -> None:

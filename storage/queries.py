@@ -171,10 +171,13 @@ UPDATE_OWNED = update(answers).where(
     answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("worker"), IS_HELD
 )
 """Changes an answer that `worker` still holds."""
-STORE_RESULT = UPDATE_OWNED.returning(answers.c.chat_id)
+STORE_RESULT = UPDATE_OWNED.returning(
+    answers.c.chat_id, answers.c.asker, answers.c.admitted_at, answers.c.stopped_by
+)
 FINISH_ANSWER = UPDATE_OWNED.where(answers.c.complete).returning(answers.c.retry_requested)
 UPDATE_MESSAGE = update(messages).where(messages.c.id == bindparam("message"))
 UPDATE_CHAT = update(chats).where(chats.c.id == bindparam("chat"))
+TOUCH_CHAT = UPDATE_CHAT.returning(*chats.c)
 
 INSERT_MESSAGE = insert(messages)
 INSERT_PARTICIPANT = {

@@ -16,6 +16,7 @@ from bot.domain import (
     Message,
     MessageRef,
     ModelRef,
+    NearBudget,
     PromptFacts,
     Role,
     SharedFile,
@@ -142,6 +143,7 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
         prompt=PromptFacts(row.estimated_tokens or 0, row.summarised or 0, row.omitted or 0),
         sources=sources_from_json(row.sources),
         stopped_by=row.stopped_by,
+        near_budgets=near_budgets_from_json(row.budget_notice),
     )
 
 
@@ -196,6 +198,14 @@ def sources_from_json(text: str | None) -> tuple[Source, ...]:
 
 def sources_to_json(sources: tuple[Source, ...]) -> str | None:
     return json.dumps([asdict(source) for source in sources]) if sources else None
+
+
+def near_budgets_from_json(text: str | None) -> tuple[NearBudget, ...]:
+    return tuple(NearBudget(**each) for each in json.loads(text)) if text else ()
+
+
+def near_budgets_to_json(budgets: tuple[NearBudget, ...]) -> str | None:
+    return json.dumps([asdict(budget) for budget in budgets]) if budgets else None
 
 
 def files_from_json(text: str | None) -> tuple[SharedFile, ...]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from bot.domain import Usage
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.queries import dialect_insert
@@ -49,17 +48,13 @@ class Summaries:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Summary(row.since, row.through, row.text)
 
-    async def store(self, chat_id: str, summary: Summary, usage: Usage | None) -> None:
+    async def store(self, chat_id: str, summary: Summary) -> None:
         """Stores it, unless there is one of the same messages."""
         row = {
             "chat_id": chat_id,
             "since": summary.since,
             "through": summary.through,
             "text": summary.text,
-            "prompt_tokens": usage and usage.prompt_tokens,
-            "completion_tokens": usage and usage.completion_tokens,
-            "cached_tokens": usage and usage.cached_tokens,
-            "cost": usage and usage.cost,
             "created_at": utc_now(),
         }
         async with self._database.begin() as connection:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, repeat
 from typing import TypeVar
@@ -26,8 +26,10 @@ from bot.domain import Answer, AnswerResult, Chat, Chore, Status, TitleBy
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger, log_context
 from bot.timing import Timing
+from bot.usage.calls import Call
 from storage.answers import Answers, Finished
 from storage.chats import Chats
+from storage.ledger import Ledger
 
 Stored = TypeVar("Stored")
 log = get_logger(__name__)
@@ -52,13 +54,15 @@ class Engine:
         on_end: OnEnd,
         metrics: Metrics,
         worker_id: str,
+        ledger: Ledger,
         timing: Timing = Timing(),
     ) -> None:
         self._chats = chats
         self._answers = answers
         self._sinks = sinks
         self._publisher = publisher
-        self._generator = AnswerGenerator(models, build_prompt, publisher, metrics)
+        self._generator = AnswerGenerator(models, build_prompt, publisher, metrics, self._record)
+        self._ledger = ledger
         self._after_work = after_work
         self._on_end = on_end
         self._metrics = metrics
@@ -225,23 +229,36 @@ class Engine:
         if result is not None and run.answer.status.ended:
             return result
         result = result or await self._generator.generate(run, chat, sink)
-        await self._store_result(run, chat, result)
-        if result.status is Status.STOPPED:  # the database knows by whom
-            result = await self._stored(run, lambda: self._answers.result(run.answer.id)) or result
-        return result
+        return await self._store_result(run, chat, result)
 
-    async def _store_result(self, run: RunningAnswer, chat: Chat, result: AnswerResult) -> None:
-        """Stores the whole text and how the answer ended, and publishes it."""
+    async def _store_result(
+        self, run: RunningAnswer, chat: Chat, result: AnswerResult
+    ) -> AnswerResult:
+        """Stores the whole text and how the answer ended, and publishes it; the result as it is stored."""
         answer, then = run.answer, _chores_of_end(chat, result)
-        await self._held(
-            run, lambda: self._answers.save_result(answer.id, self.worker_id, result, then)
+        stored = await self._held(
+            run,
+            lambda: self._answers.save_result(answer.id, self.worker_id, result, then, run.calls),
         )
+        self._count(run.calls)
         self._metrics.count_answer(result.status)
         log.info("answer_ended", answer=answer.id, outcome=result.status, error=result.error)
         self._publisher.answer_ended(chat, answer, result)
         self._on_end(chat, result)
         if then:
             self._after_work.start(answer.id)
+        if stored is None:  # by an earlier try, whose success the database could not tell
+            stored = await self._stored(run, lambda: self._answers.result(answer.id))
+        return stored or result
+
+    async def _record(self, calls: Sequence[Call]) -> None:
+        """Stores calls that failed and are made again."""
+        await self._ledger.add(calls)
+        self._count(calls)
+
+    def _count(self, calls: Iterable[Call]) -> None:
+        for call in calls:
+            self._metrics.count_usage(call.model.provider, call.usage)
 
     async def _finish(self, run: RunningAnswer, left: Mapping[Chore, float]) -> None:
         """Stores that all is shown, and what is left to do."""

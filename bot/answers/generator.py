@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -26,9 +27,18 @@ from bot.domain import (
     TextRetracted,
     Usage,
 )
-from bot.errors import ChatNotFound, ContextTooLong, EmptyAnswer, ProviderError, StreamInterrupted
+from bot.errors import (
+    ChatNotFound,
+    ContextTooLong,
+    EmptyAnswer,
+    ProviderError,
+    StorageError,
+    StreamInterrupted,
+)
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ModelRequest
+from bot.usage.calls import Call, call_for_answer, metered
+from storage.engine.types import new_id
 
 log = get_logger(__name__)
 
@@ -55,6 +65,10 @@ The number: estimated tokens of a request for it that was too long.
 """
 
 
+RecordCalls = Callable[[Sequence[Call]], Awaitable[None]]
+"""Stores ended calls of models, if they are not stored yet. Raises StorageError."""
+
+
 class AnswerGenerator:
     """Turns a waiting answer into its result. One for all answers of the process."""
 
@@ -64,8 +78,10 @@ class AnswerGenerator:
         build_prompt: BuildPrompt,
         publisher: EventPublisher,
         metrics: Metrics,
+        record: RecordCalls,
     ) -> None:
         self._models = models
+        self._record = record
         self._build_prompt = build_prompt
         self._publisher = publisher
         self._metrics = metrics
@@ -107,7 +123,14 @@ class AnswerGenerator:
                 if pause is None or run.text or pause >= run.seconds_to_ask:
                     raise
                 log.info("model_retried", answer=run.answer.id, code=error.code)
-                await asyncio.sleep(pause)
+                await asyncio.gather(asyncio.sleep(pause), self._record_repeated(run))
+
+    async def _record_repeated(self, run: RunningAnswer) -> None:
+        """Stores what failed calls used while there is time; what can't be stored now is, with the answer's end."""
+        run.calls[:] = [call.repeated() for call in run.calls]
+        with contextlib.suppress(StorageError):
+            await self._record(list(run.calls))
+            run.calls.clear()
 
     async def _request(
         self, run: RunningAnswer, chat: Chat, limit: int | None = None
@@ -135,6 +158,8 @@ class AnswerGenerator:
                 tokens = request.facts.estimated_tokens
                 if not run.text:
                     request = await self._request(run, chat, tokens)
+                if request.facts.estimated_tokens < tokens:
+                    run.calls[:] = [call.repeated() for call in run.calls]
                 if request.facts.estimated_tokens >= tokens:
                     raise
 
@@ -147,21 +172,21 @@ class AnswerGenerator:
         started: float,
     ) -> None:
         """Reads one stream to its end. Raises ProviderError."""
-        complete = False
+        run.usage, run.finish_reason = None, ""
         request = replace(request, max_seconds=run.seconds_to_ask)
-        async with aclosing(_closable(self._models.stream(request))) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    self._add_text(run, chat, sink, event.text, started)
-                elif isinstance(event, Done):
-                    run.finish_reason = event.reason
-                    complete = True
-                else:
-                    _note(run, sink, event)
-        if not complete:
-            raise StreamInterrupted
-        if not "".join(run.text).strip():
-            raise EmptyAnswer
+        asked = call_for_answer(new_id(), chat, run.answer, request.model)
+        with metered(asked, run.calls) as meter:
+            async with aclosing(_closable(self._models.stream(request))) as events:
+                async for event in events:
+                    meter.note(event)
+                    if isinstance(event, TextDelta):
+                        self._add_text(run, chat, sink, event.text, started)
+                    else:
+                        _note(run, sink, event)
+            if not run.finish_reason:
+                raise StreamInterrupted
+            if not "".join(run.text).strip():
+                raise EmptyAnswer
 
     def _add_text(
         self, run: RunningAnswer, chat: Chat, sink: AnswerSink, text: str, started: float
@@ -179,6 +204,8 @@ def _note(run: RunningAnswer, sink: AnswerSink, event: StreamEvent) -> None:
     """What a model's stream says besides text."""
     if isinstance(event, Usage):
         run.usage = event
+    elif isinstance(event, Done):
+        run.finish_reason = event.reason
     elif isinstance(event, Sources):
         run.sources = event.sources
     elif isinstance(event, TextRetracted):
@@ -213,7 +240,12 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
         )
     if error is not None:
         return AnswerResult(
-            Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds
+            Status.FAILED,
+            text,
+            error=error.code,
+            detail=error.detail or None,
+            usage=run.usage,
+            seconds=seconds,
         )
     return AnswerResult(
         Status.DONE,

@@ -26,6 +26,7 @@ from bot.answers.retry import until_stored
 from bot.domain import WHOLE_CHAT, Answer, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
 from bot.timing import Timing
+from bot.usage.calls import Call
 from storage.answers import Answers
 
 
@@ -68,6 +69,9 @@ class RunningAnswer:
     length: int = 0
     """Characters in `text`."""
     usage: Usage | None = None
+    """What the last call of the model used."""
+    calls: list[Call] = field(default_factory=list)
+    """Ended calls of the model that the ledger does not hold yet."""
     sources: tuple[Source, ...] = ()
     retracted: bool = False
     """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""

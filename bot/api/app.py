@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bot.api import compat, errors, rest, sockets
+from bot.api import compat, errors, rest, sockets, usage
 from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
 from bot.api.context import ApiContext
 from bot.api.docs_page import docs_routes
@@ -18,6 +18,7 @@ from bot.api.health import Check, operator_routes
 from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit
 from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
+from bot.chats.usage import UsageService
 from bot.observability import Metrics
 from bot.timing import Timing
 from storage.coordination import Coordination
@@ -36,6 +37,7 @@ class ApiParts:
 
     service: ApiService
     feed: Feed
+    usage: UsageService
     tokens: Tokens
     coordination: Coordination
     metrics: Metrics
@@ -63,9 +65,9 @@ def create_app(parts: ApiParts) -> ASGIApp:
         recheck_interval=parts.timing.token_recheck_interval,
     )
     app.state.context = ApiContext(
-        parts.service, parts.feed, authenticator, parts.timing.sse_keepalive_interval
+        parts.service, parts.feed, parts.usage, authenticator, parts.timing.sse_keepalive_interval
     )
-    for routes in (rest.routes, compat.v1_routes, compat.call_routes):
+    for routes in (rest.routes, usage.routes, compat.v1_routes, compat.call_routes):
         app.include_router(routes)
     app.include_router(sockets.socket_router(parts.service, parts.feed, authenticator))
     # First: FastAPI builds its own routes while it looks for a match, and Slack's first event would wait for that.

@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from bot.api.auth import Authenticator, bearer
 from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
+from bot.chats.usage import UsageService
 from bot.domain import User
 
 
@@ -20,6 +21,7 @@ class ApiContext:
 
     service: ApiService
     feed: Feed
+    usage: UsageService
     authenticator: Authenticator
     keepalive_interval: float
     """Seconds between two comments in an idle event stream."""

@@ -22,6 +22,8 @@ from bot.errors import (
     StorageError,
 )
 from bot.observability import get_logger
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 
 log = get_logger(__name__)
 
@@ -68,6 +70,17 @@ def too_many_requests(wait: float) -> ApiError:
     )
 
 
+def _budget_reached(error: BudgetReached) -> ApiError:
+    return ApiError(
+        429,
+        "Budget reached",
+        budget_reached(error),
+        headers={"Retry-After": str(error.seconds_to_wait())},
+        budgetReached=True,
+        rateLimitReached=False,
+    )
+
+
 def invalid(message: str) -> ApiError:
     return ApiError(422, "Invalid request", message)
 
@@ -85,6 +98,8 @@ def from_use_case(error: BobbinError) -> ApiError:
         case LimitReached():
             short = strings.LIMIT_SHORT
             return ApiError(429, short, short, rateLimitReached=True, content=strings.LIMIT_REACHED)
+        case BudgetReached():
+            return _budget_reached(error)
         case NothingToRetry():
             return ApiError(409, "Nothing to retry", strings.NOTHING_TO_RETRY)
         case ChatBusy():

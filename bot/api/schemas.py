@@ -81,10 +81,11 @@ class Problem(BaseModel):
 
 @schema_name("TooMany")
 class LimitProblem(Problem, CamelModel):
-    """Either the conversation is full (`rateLimitReached` true, with `content` for the person), or the token is used
-    too often (`rateLimitReached` false, with `Retry-After`)."""
+    """The conversation is full (`rateLimitReached` true, with `content` for the person), a budget or rate is used up
+    (`budgetReached` true, with `Retry-After`), or the token is used too often (neither, with `Retry-After`)."""
 
     rate_limit_reached: bool
+    budget_reached: bool | None = None
     content: str | None = None
 
 

@@ -27,8 +27,11 @@ from bot.chats.messages import (
 from bot.chats.models import ModelChoice
 from bot.domain import ModelInfo, ModelRef, SharedFile, Thread, User
 from bot.errors import ChatNotFound, LimitReached
+from bot.usage.calls import Payer
+from bot.usage.limits import BudgetReached
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats
+from storage.ledger import Ledger
 from storage.messages import NewMessage, StoredMessage
 from storage.people import People
 
@@ -45,6 +48,7 @@ class ChatRequestService:
         people: People,
         models: ModelChoice,
         publisher: EventPublisher,
+        ledger: Ledger,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
@@ -55,15 +59,17 @@ class ChatRequestService:
         self._people = people
         self._models = models
         self._publisher = publisher
+        self._ledger = ledger
         self._wake = wake
         self.limit = limit
 
     # -- asking ------------------------------------------------------------------------------------------------
 
     async def create(self, message: IncomingMessage) -> HandleResult:
-        """A message that is addressed to Bobbin outside of any chat."""
+        """A message that is addressed to Bobbin outside of any chat. Raises BudgetReached."""
         if only_unusable_files(message.text, message.files):
             return HandleResult(Outcome.UNREADABLE)
+        await self._check_budgets(message.thread, message.user)
         request, is_new = await self._requests.create(
             thread=message.thread,
             ts=message.ts,
@@ -88,7 +94,7 @@ class ChatRequestService:
         """Stores what a user submitted in the dialog with this id; with False if it was stored already.
 
         `thread`: where the chat is to start, with an empty ts for a new thread. `key`: the model's key; None where the
-        thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.
+        thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached, BudgetReached.
         """
         chat = await self._chats.find_by_thread(thread) if thread.ts else None
         if chat is None and key is None:
@@ -96,6 +102,7 @@ class ChatRequestService:
         if chat is not None and chat.message_count + 2 > self.limit:
             raise LimitReached(chat.id)
         model = chat.model if chat is not None else self._models.by_key(key or "").ref
+        await self._check_budgets(thread, user)
         return await self._requests.create(
             thread=thread,
             ts=dialog,
@@ -137,6 +144,7 @@ class ChatRequestService:
         return await self._requests.note_said(message.thread, message.ts)
 
     async def _fill(self, request: ChatRequest, message: IncomingMessage) -> HandleResult:
+        await self._check_budgets(request.thread, request.user)
         event = TextGiven(message.ts, message.text, message.files)
         filled = await self._lifecycle.advance(request, event)
         if filled.source != message.ts or filled.model is None:
@@ -166,7 +174,7 @@ class ChatRequestService:
         """A user chooses in the menu that is in the message `menu_ts`.
 
         Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up,
-        ModelNotAllowed, LimitReached.
+        ModelNotAllowed, LimitReached, BudgetReached.
         """
         request = await self._requests.get(request_id)
         if request.thread.team != user.team or state_of(request) is RequestState.GIVEN_UP:
@@ -182,6 +190,7 @@ class ChatRequestService:
         model = self._models.by_key(key).ref
         if not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
+        await self._check_budgets(request.thread, request.user)
         chosen = await self._lifecycle.advance(request, ModelSelected(model))
         if state_of(chosen) is RequestState.WAITING_FOR_CONTEXT:
             return ModelChosen(ModelChoiceOutcome.WAITING_FOR_CONTEXT, chosen)
@@ -190,7 +199,7 @@ class ChatRequestService:
     async def start(self, request: ChatRequest, model: ModelRef) -> ModelChosen:
         """Starts the chat with this model, with or without context; keeps the choice if the text is still missing.
 
-        Raises LimitReached.
+        Raises LimitReached, BudgetReached.
         """
         if request.open and not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
@@ -225,6 +234,8 @@ class ChatRequestService:
         except LimitReached:
             await self._lifecycle.advance(request, GivenUp())
             return None
+        except BudgetReached:  # given up already
+            return None
 
     async def join(self, request: ChatRequest) -> ModelChosen | None:
         """A request that needs no menu of its own, because its user has been asked in the thread before.
@@ -250,8 +261,27 @@ class ChatRequestService:
         return None
 
     async def _start_chat(self, request: ChatRequest, model: ModelRef) -> StoredMessage:
-        """READY becomes STARTED, in one transaction: the question is stored in the thread's chat, new or not."""
-        stored = await self._chats.start(
+        """READY becomes STARTED, in one transaction: the question is stored in the thread's chat, new or not.
+
+        Raises LimitReached, and BudgetReached when the request is given up for it.
+        """
+        try:
+            stored = await self._store_question(request, model)
+        except BudgetReached:
+            await self._lifecycle.advance(request, GivenUp())
+            raise
+        if not stored.duplicate:
+            self._publisher.message_added(stored)
+            await self._people.set_last_model(User(request.thread.team, request.user), model)
+        self._wake(stored.chat.id)
+        return stored
+
+    async def _check_budgets(self, thread: Thread, user: str) -> None:
+        """Raises BudgetReached, if so, before anything is stored that leads to a message of this user."""
+        await self._ledger.check(Payer(thread.team, user, thread.channel or None, ""))
+
+    async def _store_question(self, request: ChatRequest, model: ModelRef) -> StoredMessage:
+        return await self._chats.start(
             team=request.thread.team,
             owner=request.user,
             model=model,
@@ -269,11 +299,6 @@ class ChatRequestService:
                 files=(*request.files, *request.context_files),
             ),
         )
-        if not stored.duplicate:
-            self._publisher.message_added(stored)
-            await self._people.set_last_model(User(request.thread.team, request.user), model)
-        self._wake(stored.chat.id)
-        return stored
 
 
 def refusal_of(

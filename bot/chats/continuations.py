@@ -11,8 +11,10 @@ from bot.chats.summarizer import Summarizer, transcript
 from bot.domain import Chat
 from bot.providers.base import ChatMessage
 from bot.timing import Timing
+from bot.usage.calls import payer_of
 from storage.chats import Chats
 from storage.continuations import Continuation, Continuations
+from storage.ledger import Ledger
 
 EXCERPT_TURNS = 6
 EXCERPT_LENGTH = 3_000
@@ -40,6 +42,7 @@ class ContinueService:
         models: ModelChoice,
         summarizer: Summarizer,
         turns_of: TurnsOf,
+        ledger: Ledger,
         timing: Timing = Timing(),
     ) -> None:
         self._chats = chats
@@ -47,10 +50,16 @@ class ContinueService:
         self._models = models
         self._summarizer = summarizer
         self._turns_of = turns_of
+        self._ledger = ledger
         self._timing = timing
 
     async def create(self, old: Chat, user: str, *, in_slack: bool) -> Continuation:
-        """The chat that continues `old`, however often it is asked for. `in_slack`: it is to get a thread there."""
+        """The chat that continues `old`, however often it is asked for. `in_slack`: it is to get a thread there.
+
+        Raises BudgetReached, because a summary costs.
+        """
+        if await self._continuations.of(old.id) is None:
+            await self._ledger.check(payer_of(old, user))
         channel = old.thread.channel if in_slack and old.thread is not None else None
         return await self._continuations.create(old, user, channel)
 
@@ -66,7 +75,7 @@ class ContinueService:
         info = self._models.info(old.model)
         room = room_for_prompt(info.context) if info and info.context else None
         summary = await self._summarizer.write(
-            old.id,
+            payer_of(old, chat.owner),
             old.model,
             turns,
             since=1,

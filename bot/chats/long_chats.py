@@ -21,6 +21,7 @@ from bot.chats.models import ModelChoice
 from bot.chats.summarizer import EARLIER, Summarizer
 from bot.domain import WHOLE_CHAT, Answer, Chat, Message, PromptFacts
 from bot.providers.base import ChatMessage
+from bot.usage.calls import payer_of
 from storage.answers import Answers
 from storage.summaries import Summary
 
@@ -160,7 +161,12 @@ class LongChats:
             return None
         turns = _to_summarise(history, known, through)
         written = await self._summarizer.write(
-            chat.id, chat.model, turns, since=since, through=through, room=room * 0.9
+            payer_of(chat, answer.asker),
+            chat.model,
+            turns,
+            since=since,
+            through=through,
+            room=room * 0.9,
         )
         summary = written or known
         return history.longest_within(room, summary, summary.through if summary else since - 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain import ModelRef, SharedFile, Thread
+from bot.usage.limits import BudgetReached
 from storage.chat_requests import ChatRequest
 from storage.messages import StoredMessage
 
@@ -50,6 +51,8 @@ class Outcome(StrEnum):
     """It completed a chat request; the chat starts when the rest of the thread has been read."""
     CHAT_FULL = "chat full"
     """The chat has no room for it; nothing was stored."""
+    BUDGET_REACHED = "budget reached"
+    """Its author, channel or workspace may use no more now; nothing was stored."""
     STOPPED = "stopped"
     """It was the word that stops an answer."""
     FILES_ADDED = "files added"
@@ -73,6 +76,8 @@ class HandleResult:
     """With MODEL_CANNOT_SEE: the model."""
     chat_id: str = ""
     """With CHAT_FULL: the chat."""
+    reached: BudgetReached | None = None
+    """With BUDGET_REACHED: the budget or rate."""
 
 
 class ModelChoiceOutcome(StrEnum):

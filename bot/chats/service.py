@@ -11,6 +11,7 @@ from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, Thread, TitleBy, User
 from bot.errors import ContextTooLong, LimitReached
 from bot.providers.catalogue import ModelGroup
+from bot.usage.limits import BudgetReached
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
@@ -49,6 +50,12 @@ class ChatService:
 
     async def handle_message(self, message: IncomingMessage) -> HandleResult:
         """Handles one message from Slack, however often it is delivered."""
+        try:
+            return await self._handle(message)
+        except BudgetReached as reached:
+            return HandleResult(Outcome.BUDGET_REACHED, reached=reached)
+
+    async def _handle(self, message: IncomingMessage) -> HandleResult:
         if message.edited:
             return await self._handle_edit(message)
         if message.in_thread:
@@ -148,14 +155,17 @@ class ChatService:
         return True
 
     async def retry(self, answer_id: str) -> Answer | None:
-        """Answers the same message again, in the same Slack messages; None if another user was quicker."""
+        """Answers the same message again, in the same Slack messages; None if another user was quicker.
+
+        Raises BudgetReached.
+        """
         return self._waiting(await self._answers.retry(answer_id))
 
     async def retry_with_model(self, answer_id: str, key: str) -> Answer | None:
         """Changes the chat's model, and answers the same message with it.
 
         None if the answer did not fail for a reason that another model may cure, or another user was quicker. Raises
-        ModelNotAllowed.
+        ModelNotAllowed, BudgetReached.
         """
         return self._waiting(await self._answers.retry(answer_id, self._models.by_key(key).ref))
 

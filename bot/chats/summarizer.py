@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from bot.chats.estimate import BYTES_PER_TOKEN
-from bot.domain import ModelRef, Role, StreamEvent, TextDelta, TextRetracted, Usage
+from bot.chats.side_calls import SideCalls
+from bot.domain import ModelRef, Role
 from bot.errors import ContextTooLong, ProviderError, StorageError
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.model_search import fair_shares
 from bot.tasks import Tasks
 from bot.timing import Timing
+from bot.usage.calls import CallKind, Payer
 from storage.action_claims import ActionClaims
 from storage.summaries import Summaries, Summary
 
@@ -38,24 +39,18 @@ PAUSE_AFTER_FAILURE = 60.0
 """Seconds for which no summary of the same part is tried again."""
 
 
-class Models(Protocol):
-    """What summaries need of `bot.providers.registry`."""
-
-    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
-
-
 class Summarizer:
     def __init__(
         self,
         summaries: Summaries,
         claims: ActionClaims,
-        models: Models,
+        side_calls: SideCalls,
         tasks: Tasks,
         timing: Timing = Timing(),
     ) -> None:
         self._summaries = summaries
         self._claims = claims
-        self._models = models
+        self._side_calls = side_calls
         self._tasks = tasks
         self._timing = timing
         self._writing: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -67,7 +62,7 @@ class Summarizer:
 
     async def write(
         self,
-        chat_id: str,
+        payer: Payer,
         model: ModelRef,
         turns: Sequence[ChatMessage],
         *,
@@ -76,19 +71,20 @@ class Summarizer:
         room: float | None,
         wait: float | None = None,
     ) -> Summary | None:
-        """A new summary of the messages `since` to `through`, once it is stored.
+        """A new summary of the messages `since` to `through` of the payer's chat, once it is stored.
 
         `turns`: those messages, or an earlier summary and what followed it. `room`: estimated tokens that they may
         have. None when it is not ready in time, or another process is writing one; what was begun is finished and
         stored all the same. Raises StorageError.
         """
+        chat_id = payer.chat_id
         key = (chat_id, since)
         if key not in self._writing:
             seconds = self._timing.lease
             if not await self._claims.claim(CLAIM, chat_id, str(since), seconds=seconds):
                 return None
             length = MAX_TRANSCRIPT_LENGTH if room is None else int(room * BYTES_PER_TOKEN)
-            work = self._write(chat_id, model, turns, length, since, through)
+            work = self._write(payer, model, turns, length, since, through)
             task = self._tasks.start(work, name="summary")
             self._writing[key] = task
             task.add_done_callback(lambda _: self._writing.pop(key, None))
@@ -97,7 +93,7 @@ class Summarizer:
 
     async def _write(
         self,
-        chat_id: str,
+        payer: Payer,
         model: ModelRef,
         turns: Sequence[ChatMessage],
         length: int,
@@ -105,12 +101,13 @@ class Summarizer:
         through: int,
     ) -> None:
         """Asks the model. After a failure the claim stays, so that the next answers need not wait for it again."""
+        chat_id = payer.chat_id
         claim = (CLAIM, chat_id, str(since))
         try:
             async with self._claims.renewing(*claim, seconds=self._timing.lease):
-                text, usage = await self._ask(model, turns, length)
+                text = await self._ask(payer, model, turns, length)
             if text:
-                await self._summaries.store(chat_id, Summary(since, through, text), usage)
+                await self._summaries.store(chat_id, Summary(since, through, text))
                 await self._claims.release(*claim)
                 return
         except (ProviderError, StorageError) as error:
@@ -119,13 +116,17 @@ class Summarizer:
             await self._claims.keep(*claim, seconds=PAUSE_AFTER_FAILURE)
 
     async def _ask(
-        self, model: ModelRef, turns: Sequence[ChatMessage], length: int
-    ) -> tuple[str, Usage | None]:
+        self, payer: Payer, model: ModelRef, turns: Sequence[ChatMessage], length: int
+    ) -> str:
         """The summary, of less and less of the turns' text as long as it is too long. Raises ProviderError."""
         for part in _PARTS[:-1]:
             with suppress(ContextTooLong):
-                return await self._read(self._request(model, transcript(turns, length // part)))
-        return await self._read(self._request(model, transcript(turns, length // _PARTS[-1])))
+                return await self._read(payer, model, transcript(turns, length // part))
+        return await self._read(payer, model, transcript(turns, length // _PARTS[-1]))
+
+    async def _read(self, payer: Payer, model: ModelRef, text: str) -> str:
+        request = self._request(model, text)
+        return (await self._side_calls.text(request, CallKind.SUMMARY, payer)).strip()
 
     def _request(self, model: ModelRef, text: str) -> ModelRequest:
         return ModelRequest(
@@ -135,18 +136,6 @@ class Summarizer:
             max_characters=MAX_SUMMARY_LENGTH,
             max_seconds=self._timing.longest_summary,
         )
-
-    async def _read(self, request: ModelRequest) -> tuple[str, Usage | None]:
-        texts: list[str] = []
-        usage: Usage | None = None
-        async for event in self._models.stream(request):
-            if isinstance(event, TextDelta):
-                texts.append(event.text)
-            elif isinstance(event, TextRetracted):
-                texts.clear()
-            elif isinstance(event, Usage):
-                usage = event
-        return "".join(texts).strip(), usage
 
 
 def transcript(turns: Sequence[ChatMessage], length: int) -> str:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from collections.abc import Callable
 
 from bot.answers.after_work import DONE, ChoreJob, ChoreResult, Outcome
 from bot.answers.events import EventPublisher
+from bot.chats.side_calls import SideCalls
 from bot.chats.title_text import clean_title
-from bot.domain import Chat, Chore, Message, ModelRef, Role, StreamEvent, TitleBy
+from bot.domain import Answer, Chat, Chore, Message, ModelRef, Role, TitleBy
 from bot.errors import ModelNotAllowed, ProviderError
 from bot.observability import get_logger
-from bot.providers.base import ChatMessage, ModelRequest, whole_text
+from bot.providers.base import ChatMessage, ModelRequest
 from bot.timing import Timing
+from bot.usage.calls import CallKind, Payer, payer_of
 from storage.chats import Chats
 from storage.images import ImageBudget
 
@@ -33,12 +34,6 @@ EXCERPT_LENGTH = 2_000
 """Characters of the question, and of the answer, that the model reads: enough for a title, and cheap."""
 MAX_REPLY_LENGTH = 1_000
 """Characters of the model's reply that are waited for: the title is in its first line."""
-
-
-class Models(Protocol):
-    """What titles need of `bot.providers.registry`."""
-
-    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
 UNAVAILABLE_TTL = 60.0
@@ -56,7 +51,7 @@ class Titles:
     def __init__(
         self,
         chats: Chats,
-        models: Models,
+        side_calls: SideCalls,
         publisher: EventPublisher,
         *,
         model: Callable[[], ModelRef | None],
@@ -64,7 +59,7 @@ class Titles:
     ) -> None:
         """`model`: the model that writes the titles; None: the chat's own."""
         self._chats = chats
-        self._models = models
+        self._side_calls = side_calls
         self._publisher = publisher
         self._model = model
         self._longest = timing.longest_title
@@ -81,7 +76,7 @@ class Titles:
             return DONE
         self._in_progress.add(chat.id)
         try:
-            return await self._write(chat, self._model() or chat.model, job.answer.number)
+            return await self._write(chat, self._model() or chat.model, job.answer)
         except ModelNotAllowed as error:
             log.warning("title_model_not_offered", model=str(error))
             self._publisher.title_failed(chat)
@@ -89,26 +84,27 @@ class Titles:
         finally:
             self._in_progress.discard(chat.id)
 
-    async def _write(self, chat: Chat, model: ModelRef, answer_number: int) -> ChoreResult:
+    async def _write(self, chat: Chat, model: ModelRef, answer: Answer) -> ChoreResult:
         if self._has_just_failed(model):
             self._publisher.title_failed(chat)  # nobody need wait, though it is tried
-        history = await self._chats.history(chat.id, answer_number + 1, budget=ImageBudget(0, 0))
-        title = await self._ask(chat, model, history)
+        history = await self._chats.history(chat.id, answer.number + 1, budget=ImageBudget(0, 0))
+        payer = payer_of(chat, answer.asker or chat.owner)
+        title = await self._ask(payer, model, history)
         if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
             self._publisher.title_changed(chat, title)
             return _TITLED
         self._publisher.title_failed(chat)
         return DONE
 
-    async def _ask(self, chat: Chat, model: ModelRef, history: list[Message]) -> str:
+    async def _ask(self, payer: Payer, model: ModelRef, history: list[Message]) -> str:
         """The title; empty if the model did not write a usable one."""
         slow = asyncio.get_running_loop().call_later(SLOW_AFTER, self._mark_failed, model)
         question, answer = _first(history, Role.USER), _first(history, Role.ASSISTANT)
         try:
             async with asyncio.timeout(self._longest + GRACE):
-                text = await self._ask_model(model, question, answer)
+                text = await self._ask_model(payer, model, question, answer)
         except (ProviderError, TimeoutError) as error:
-            log.info("title_failed", chat=chat.id, reason=type(error).__name__)
+            log.info("title_failed", chat=payer.chat_id, reason=type(error).__name__)
             self._mark_failed(model)
             return ""
         finally:
@@ -122,7 +118,7 @@ class Titles:
     def _has_just_failed(self, model: ModelRef) -> bool:
         return time.monotonic() - self._failed_at.get(model, -UNAVAILABLE_TTL) < UNAVAILABLE_TTL
 
-    async def _ask_model(self, model: ModelRef, question: str, answer: str) -> str:
+    async def _ask_model(self, payer: Payer, model: ModelRef, question: str, answer: str) -> str:
         messages = [
             ChatMessage(Role.USER, question[:EXCERPT_LENGTH]),
             ChatMessage(Role.ASSISTANT, answer[:EXCERPT_LENGTH]),
@@ -135,7 +131,7 @@ class Titles:
             max_characters=MAX_REPLY_LENGTH,
             max_seconds=self._longest,
         )
-        return await whole_text(self._models.stream(request))
+        return await self._side_calls.text(request, CallKind.TITLE, payer)
 
 
 def _first(history: list[Message], role: Role) -> str:

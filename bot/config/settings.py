@@ -16,14 +16,15 @@ from bot.config.chats import ChatSettings
 from bot.config.models import ModelSettings
 from bot.config.process import ProcessSettings
 from bot.config.slack import SlackSettings
+from bot.config.usage import UsageSettings
 from bot.config.values import Valid, reveal
 from bot.errors import SettingsError
 
 
-class Settings(ProcessSettings, ChatSettings, ModelSettings, SlackSettings):
+class Settings(ProcessSettings, UsageSettings, ChatSettings, ModelSettings, SlackSettings):
     """All settings, typed and frozen. Printing them does not show secrets.
 
-    Pydantic puts the fields of the last base first: Slack, models, chats, process.
+    Pydantic puts the fields of the last base first: Slack, models, chats, usage, process.
     """
 
     @model_validator(mode="before")

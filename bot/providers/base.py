@@ -102,7 +102,9 @@ class Provider(Protocol):
         ...
 
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        """Deltas as they arrive, at most one `Usage`, and `Done` at the end. Raises ProviderError.
+        """Deltas as they arrive, and `Done` at the end. Raises ProviderError.
+
+        Each `Usage` replaces the one before; it may come before an error, because the call is paid for all the same.
 
         Every call ends: it is cut (`Done("length")`) at the request's bounds, and silence is a ModelTimeout.
 

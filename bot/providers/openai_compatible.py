@@ -137,14 +137,17 @@ class OpenAICompatible:
             aclosing(_Body(response, parser, self._pause, self._usage_timeout)) as body,
         ):
             while not parser.closed and (block := await body.next()) is not None:
+                known = parser.usage
                 for event in parser.feed(block):
                     body.reset_usage_timeout()
                     yield event
+                if parser.usage is not None and parser.usage != known:
+                    yield parser.usage
                 if parser.error is not None:
                     raise parser.error
             if parser.began_with_reasoning:
                 self._begin_with_reasoning.add(model)
-            for event in parser.finish():
+            for event in _last_events(parser):
                 yield event
             await body.read_to_end()
 
@@ -264,6 +267,22 @@ class OpenAICompatible:
             raise ModelTimeout("no answer") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(redact(str(error), self._secrets)) from error
+
+
+def _last_events(parser: StreamParser) -> Iterator[StreamEvent]:
+    """What is known at the end: before an error too, what the call has used. Raises ProviderError."""
+    known = parser.usage
+    try:
+        events = parser.finish()
+    except ProviderError:
+        if parser.usage is not None and parser.usage != known:
+            yield parser.usage
+        raise
+    *events, done = events
+    yield from events
+    if parser.usage is not None and parser.usage != known:
+        yield parser.usage
+    yield done
 
 
 class _Body:

@@ -40,6 +40,9 @@ _MAX_BUFFERED_BYTES = 8_000_000
 """Bytes of one line, or of one JSON body, that are kept until its end."""
 _MIN_REPEATED_LENGTH = 20
 """Characters: a last piece that is the same as all before it is the answer once more if it is at least so long."""
+_MAX_TOKENS = 2**31 - 1
+_MAX_COST = 1e6
+"""US dollars of one call: more is a mistake."""
 _REASONING_FIELDS = ("reasoning", "reasoning_content", "reasoning_details", "thinking")
 
 
@@ -58,7 +61,8 @@ class StreamParser:
         self._joiner = CharacterJoiner()
         self._filter = ReasoningFilter(begins_inside=begins_with_reasoning)
         self._sources = SourceCollector()
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
+        """What the call has used, as the server told last. It may come before an error, and counts all the same."""
         self._ending: Ending | None = None
         self._closed = False
         self._text: list[str] = []
@@ -125,7 +129,7 @@ class StreamParser:
         self._check_end()
         sources = self._sources.sources()
         more = [Sources(sources)] if sources else []
-        return [*events, *more, *([self._usage] if self._usage else []), self._done()]
+        return [*events, *more, self._done()]
 
     def _check_end(self) -> None:
         """Raises ProviderError if the server does not say that the answer is whole, or cut."""
@@ -211,7 +215,7 @@ class StreamParser:
         """The text that a chunk adds to the answer."""
         usage = chunk.get("usage")
         if isinstance(usage, dict):
-            self._usage = _usage(usage) or self._usage
+            self.usage = _usage(usage) or self.usage
         self._sources.feed(chunk)
         text = ""
         choices = chunk.get("choices")
@@ -318,13 +322,20 @@ def _has_pictures(delta: dict[str, Any]) -> bool:
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:
-    prompt, completion, cost = (
-        usage.get(key) for key in ("prompt_tokens", "completion_tokens", "cost")
-    )
-    if not (isinstance(prompt, int) and isinstance(completion, int)):
+    prompt, completion = (_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+    if prompt is None or completion is None:
         return None
-    dollars = float(cost) if isinstance(cost, (int, float)) else None
-    return Usage(prompt, completion, dollars, cached_tokens=_cached_tokens(usage))
+    return Usage(prompt, completion, _dollars(usage.get("cost")), _cached_tokens(usage))
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens; None for what cannot be one, which must not get into sums."""
+    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
+
+
+def _dollars(value: Any) -> float | None:
+    is_cost = type(value) in (int, float) and 0 <= value <= _MAX_COST
+    return float(value) if is_cost else None
 
 
 def _cached_tokens(usage: dict[str, Any]) -> int:
@@ -336,4 +347,4 @@ def _cached_tokens(usage: dict[str, Any]) -> int:
         usage.get("num_cached_tokens"),
         usage.get("cache_read_input_tokens"),
     )
-    return next((count for count in counts if type(count) is int and count > 0), 0)
+    return next((count for count in map(_count, counts) if count), 0)

@@ -10,6 +10,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import strings
 from bot.domain import User
 from bot.errors import ModelNotAllowed
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 from handlers.listeners.context import ListenerContext
 from handlers.views import blocks, payloads
 
@@ -42,8 +44,11 @@ def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
         await ack()
-        if await ctx.service.retry(action.value) is None:
-            ctx.notify(slack, action, strings.NOTHING_TO_RETRY)
+        try:
+            if await ctx.service.retry(action.value) is None:
+                ctx.notify(slack, action, strings.NOTHING_TO_RETRY)
+        except BudgetReached as reached:
+            ctx.notify(slack, action, budget_reached(reached, action.user))
 
     @app.action(blocks.RETRY_WITH_MODEL_ACTION)
     async def on_retry_with_model(
@@ -59,6 +64,9 @@ def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
             answer = None
         except ModelNotAllowed:
             ctx.notify(slack, action, strings.MODEL_NOT_OFFERED)
+            return
+        except BudgetReached as reached:
+            ctx.notify(slack, action, budget_reached(reached, action.user))
             return
         if answer is None:
             ctx.notify(slack, action, strings.NOTHING_TO_RETRY)

@@ -20,6 +20,7 @@ from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, as_message
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import SlashCommand, Subcommand
+from handlers.views.usage import usage_message
 
 log = get_logger(__name__)
 
@@ -37,6 +38,9 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                 async with ctx.claims.attempt("command", command.trigger) as is_first:
                     said = await _act(ctx, slack, command) if is_first else {}
                 await ack(**said)
+            case Subcommand.USAGE:
+                overview = await ctx.usage.overview(User(slack.team, command.user))
+                await ack(response_type="ephemeral", text=usage_message(overview))
             case Subcommand.SEARCH:
                 await _show_list(ctx, ack, slack, command)
 

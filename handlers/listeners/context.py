@@ -12,6 +12,7 @@ from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
+from bot.chats.usage import UsageService
 from bot.domain import Thread
 from bot.errors import StorageError
 from bot.tasks import KeyedLocks, Tasks
@@ -41,6 +42,7 @@ class ListenerContext:
     service: ChatService
     requests: ChatRequestService
     api_tokens: ApiTokens
+    usage: UsageService
     models: ModelChoice
     chats: Chats
     """To be read only; every write is a use case."""

@@ -10,6 +10,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import strings
 from bot.domain import Chat
 from bot.errors import ChatNotFound
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 from handlers.listeners.context import ListenerContext
 from handlers.views import blocks, payloads
 from handlers.views.payloads import BlockAction
@@ -25,7 +27,12 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             await ack()
             ctx.notify(slack, action, strings.REQUEST_UNKNOWN)
             return
-        continuation = await ctx.continue_service.create(old, action.user, in_slack=True)
+        try:
+            continuation = await ctx.continue_service.create(old, action.user, in_slack=True)
+        except BudgetReached as reached:
+            await ack()
+            ctx.notify(slack, action, budget_reached(reached))
+            return
         await ack()
         if link := await ctx.headers.link(continuation.chat):
             ctx.notify(slack, action, strings.CONTINUED_HERE.format(link=link))

@@ -11,6 +11,8 @@ from bot import strings
 from bot.domain import Thread
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed, StorageError
 from bot.observability import get_logger
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.views import blocks, modals, payloads
@@ -86,6 +88,8 @@ async def _submit(
         return {modals.MODEL_BLOCK: strings.MODEL_NOT_OFFERED}
     except LimitReached:
         return {modals.TEXT_BLOCK: strings.CHAT_FULL.format(count=ctx.service.limit)}
+    except BudgetReached as reached:
+        return {modals.TEXT_BLOCK: budget_reached(reached)}
     except StorageError as error:
         log.warning("not_stored", kind="view_submission", reason=str(error))
         return {modals.TEXT_BLOCK: strings.SAVE_FAILED}

@@ -15,6 +15,8 @@ from bot.chats.messages import (
     Outcome,
 )
 from bot.domain import User
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.private_notices import post_ephemeral_once
@@ -46,6 +48,9 @@ def _show(
         return
     if result.outcome is Outcome.CHAT_FULL:
         _tell_chat_full(ctx, slack, message, result.chat_id)
+        return
+    if result.reached is not None:
+        _tell_budget_reached(ctx, slack, message, result.reached)
         return
     notice = _file_notice(ctx, slack, message, result)
     if result.outcome is Outcome.REQUESTED and result.request is not None:
@@ -104,6 +109,20 @@ def _tell_chat_full(
         text=strings.CHAT_FULL.format(count=ctx.service.limit),
         thread=message.thread.ts,
         content=blocks.limit_reached(chat_id, ctx.service.limit, message.text, message.ts),
+    )
+    ctx.tasks.start(notice, name="notice")
+
+
+def _tell_budget_reached(
+    ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, reached: BudgetReached
+) -> None:
+    notice = post_ephemeral_once(
+        slack,
+        message.ts,
+        channel=message.thread.channel,
+        user=message.user,
+        text=budget_reached(reached),
+        thread=message.thread.ts if message.in_thread else None,
     )
     ctx.tasks.start(notice, name="notice")
 

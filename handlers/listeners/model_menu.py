@@ -12,6 +12,8 @@ from bot import strings
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.domain import User
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.thread_messages import delete_message
@@ -56,6 +58,8 @@ async def _choose(
         ctx.notify(slack, action, strings.MODEL_NOT_OFFERED)
     except LimitReached:
         ctx.notify(slack, action, strings.CHAT_FULL.format(count=ctx.service.limit))
+    except BudgetReached as reached:
+        ctx.notify(slack, action, budget_reached(reached))
     else:
         _show(ctx, slack, action, chosen)
 

@@ -10,6 +10,7 @@ from typing import Any
 from bot import strings
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
+from bot.chats.usage import UsageService
 from bot.domain import User
 from bot.errors import SearchTooLong, StorageError
 from bot.observability import get_logger
@@ -26,6 +27,7 @@ from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
 from handlers.views.home_tab import HOME_PAGE_ACTION, home_tab
 from handlers.views.payloads import Reader
+from handlers.views.usage import usage_line
 from storage.chats import Chats
 from storage.people import People
 
@@ -59,6 +61,7 @@ class HomeTabs:
         chats: Chats,
         people: People,
         models: ModelChoice,
+        usage: UsageService,
         workspaces: WorkspaceResolver,
         feed: Feed,
         membership: ChannelMembership,
@@ -66,6 +69,7 @@ class HomeTabs:
         self._chats = chats
         self._people = people
         self._models = models
+        self._usage = usage
         self._workspaces = workspaces
         self._membership = membership
         self._teams_without_home_tab: set[str] = set()
@@ -164,4 +168,5 @@ class HomeTabs:
             shown=self._models.preselected_for(profile),
             gone=gone,
             always=profile.always,
+            usage=usage_line(await self._usage.this_month(user)),
         )

@@ -21,6 +21,8 @@ from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 from handlers.client.errors import NotInstalled, OutcomeUnknown, SlackError, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
@@ -245,6 +247,8 @@ class DialogChats:
                 response_url,
                 strings.CHAT_FULL.format(count=self._requests.limit),
             )
+        except BudgetReached as reached:
+            await _notify(slack, request, response_url, budget_reached(reached))
 
     async def _post_question(
         self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool

@@ -16,6 +16,8 @@ from bot.domain import ModelInfo, User
 from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
 from bot.timing import Timing
+from bot.usage.limits import BudgetReached
+from bot.usage.texts import budget_reached
 from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
@@ -91,6 +93,8 @@ class ModelMenus:
                     await self._start_without_menu(slack, request, own)
                 else:
                     await self._post_menu(slack, request)
+        except BudgetReached as reached:
+            await self._tell_budget_reached(request, reached)
         except (
             SlackRejected
         ) as error:  # whatever the reason, Slack would refuse the same call again
@@ -117,6 +121,9 @@ class ModelMenus:
                     str(full), self._service.limit, request.text or "", request.ts
                 ),
             )
+            return True
+        except BudgetReached as reached:
+            await self._tell_budget_reached(request, reached)
             return True
         if joined is None:
             return False
@@ -176,7 +183,7 @@ class ModelMenus:
     ) -> None:
         """Starts the chat of a request whose model is chosen, once its thread context is read.
 
-        If Slack does not let the bot read it in time, the asker is told. Raises LimitReached.
+        If Slack does not let the bot read it in time, or a budget is reached, the asker is told. Raises LimitReached.
         """
         if request.id in self._starting:
             return
@@ -188,8 +195,22 @@ class ModelMenus:
             await self._contexts.finish(slack, request)
             chosen = await self._requests.start(request, request.model)
             await self.show_choice(chosen, response_url)
+        except BudgetReached as reached:
+            await self._tell_budget_reached(request, reached)
         finally:
             self._starting.discard(request.id)
+
+    async def _tell_budget_reached(self, request: ChatRequest, reached: BudgetReached) -> None:
+        """Tells the asker of a request, which is given up for it."""
+        if (slack := await self._messages.client_for(request)) is not None:
+            await post_ephemeral_once(
+                slack,
+                request.ts,
+                channel=request.thread.channel,
+                user=request.user,
+                text=budget_reached(reached),
+                thread=request.thread.ts,
+            )
 
     async def _show_stored(
         self, slack: SlackClient, request: ChatRequest, stored: StoredMessage
@@ -252,6 +273,9 @@ class ModelMenus:
                 chosen = await self._requests.start(request, request.model)
             except LimitReached:
                 await self._lifecycle.advance(request, GivenUp())
+                continue
+            except BudgetReached as reached:
+                await self._tell_budget_reached(request, reached)
                 continue
             await self.show_choice(chosen)
 

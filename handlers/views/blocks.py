@@ -12,6 +12,7 @@ from bot.chats.models import menu_key
 from bot.domain import Answer, AnswerResult, Chat, ModelInfo, Status
 from bot.errors import ProviderError
 from bot.providers.catalogue import ModelGroup
+from bot.usage.texts import budget_near
 from handlers.markdown.mention_guard import guarded
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from storage.chat_requests import ChatRequest
@@ -252,7 +253,8 @@ def answer_footer(
     """
     answered = [strings.ANSWERS.format(link=question_link)] if question_link else []
     if result.status is Status.FAILED:
-        return [*_failure(answer, result, model), *([context(*answered)] if answered else ())]
+        lines = [*map(budget_near, result.near_budgets), *answered]
+        return [*_failure(answer, result, model), *map(context, lines)]
     line = " · ".join([*_facts(result, model, left), *answered])
     facts: list[Block] = [*_sources(result), context(line)]
     if result.status is Status.STOPPED:
@@ -339,6 +341,7 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> list[str]:
         facts.append(strings.SUMMARISED.format(count=result.prompt.summarised))
     if result.prompt.omitted:
         facts.append(strings.OMITTED.format(count=result.prompt.omitted))
+    facts += map(budget_near, result.near_budgets)
     if left is not None:
         facts.append(strings.messages_left(left))
     return facts

@@ -30,12 +30,17 @@ MAX_VIEW_BLOCKS = 100
 
 
 def home_tab(
-    listing: ChatListView, *, shown: ModelInfo | None, gone: str | None, always: bool
+    listing: ChatListView,
+    *,
+    shown: ModelInfo | None,
+    gone: str | None,
+    always: bool,
+    usage: str,
 ) -> View:
     """The Home tab.
 
     `shown`: the model that is preselected for the user; None while no model is offered. `gone`: the user's own
-    model, if it is not offered any more. `always`: whether the user skips the menu.
+    model, if it is not offered any more. `always`: whether the user skips the menu. `usage`: one line.
     """
     query, rows = listing.query, listing.blocks
     many = f"{listing.total:,}{'+' if listing.at_least else ''}"
@@ -46,6 +51,7 @@ def home_tab(
         section(strings.HOME_INTRO),
         {"type": "actions", "elements": new_chat},
         *_preferences(shown, gone, always),
+        context(usage),
         {"type": "divider"},
         _search_field(query.search),
         *([{"type": "actions", "elements": show_all}] if query.search else []),

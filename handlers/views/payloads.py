@@ -208,6 +208,7 @@ class Subcommand(StrEnum):
     HELP = "help"
     ACCESS = "token"
     REVOKE = "token revoke"
+    USAGE = "usage"
     NEW = "new"
     """The only one with an argument."""
     SEARCH = ""

@@ -38,6 +38,7 @@ from storage.chores import Chores
 from storage.coordination import Coordination
 from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
+from storage.ledger import Ledger
 from storage.messages import NewMessage
 from tests.deadlines import WAIT_TIMEOUT
 
@@ -108,6 +109,7 @@ class Replica:
             on_end=do_nothing,
             metrics=self.metrics,
             worker_id=name,
+            ledger=Ledger(database),
             timing=timing,
         )
         self.recovery = Recovery(

@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.api.health import operator_routes
 from bot.config.settings import Settings
+from bot.domain import Usage
 from bot.errors import ProviderError
 from bot.observability import Metrics
 
@@ -239,6 +240,7 @@ def measured() -> dict[str, dict[str, set[str]]]:
         metrics.count_model_error("openai", code)
     for result in ("ok", "unsure", "unreached"):
         metrics.observe_slack_call("chat.update", result, 1.0)
+    metrics.count_usage("openai", Usage(10, 1, cost=0.5, cached_tokens=2))
     metrics.count_rate_limited("chat.update")
     metrics.count_request_refused("expired")
     metrics.set_ready("database", True)

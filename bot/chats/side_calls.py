@@ -1,0 +1,50 @@
+"""Calls of models for what is no answer: titles and summaries. The ledger keeps what they use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from bot.answers.retry import until_stored
+from bot.domain import StreamEvent
+from bot.observability import Metrics
+from bot.providers.base import ModelRequest, whole_text
+from bot.usage.calls import Call, CallKind, Meter, Payer, metered
+from storage.engine.types import new_id
+from storage.ledger import Ledger
+
+
+class Models(Protocol):
+    """What such calls need of `bot.providers.registry`."""
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
+
+
+class SideCalls:
+    """Asks models, and stores each call: before, so that one that a kill cuts off is not forgotten, and after."""
+
+    def __init__(self, models: Models, ledger: Ledger, metrics: Metrics) -> None:
+        self._models = models
+        self._ledger = ledger
+        self._metrics = metrics
+
+    async def text(self, request: ModelRequest, kind: CallKind, payer: Payer) -> str:
+        """What the model writes. Raises ProviderError, StorageError."""
+        asked = Call(new_id(), payer, kind, request.model)
+        await self._ledger.ask(asked)
+        ended: list[Call] = []
+        try:
+            with metered(asked, ended) as meter:
+                return await whole_text(_read(self._models.stream(request), meter))
+        finally:
+            await self._complete(ended[0])
+
+    async def _complete(self, call: Call) -> None:
+        await until_stored(lambda: self._ledger.complete(call), call.id)
+        self._metrics.count_usage(call.model.provider, call.usage)
+
+
+async def _read(events: AsyncIterator[StreamEvent], meter: Meter) -> AsyncIterator[StreamEvent]:
+    async for event in events:
+        meter.note(event)
+        yield event

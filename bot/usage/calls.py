@@ -1,0 +1,123 @@
+"""Calls of models, as the ledger keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from bot.domain import Answer, Chat, Done, ModelRef, StreamEvent, Usage
+from bot.errors import ProviderError
+
+
+class CallKind(StrEnum):
+    """What a model was called for. The names are stored."""
+
+    ANSWER = "answer"
+    TITLE = "title"
+    SUMMARY = "summary"
+
+
+class CallOutcome(StrEnum):
+    """How a call ended. The names are stored."""
+
+    ASKED = "asked"
+    """Not known: it is being made, or its process died. What it used is unknown for good then."""
+    DONE = "done"
+    CUT = "cut"
+    """A limit was reached; what came before it counts."""
+    STOPPED = "stopped"
+    """Ended by a user, or because it took too long."""
+    FAILED = "failed"
+    REPEATED = "repeated"
+    """Failed, and the model was asked again for the same answer without anybody's doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Whose usage a call is."""
+
+    team: str
+    user: str | None
+    """Slack id of the user whose message led to it."""
+    channel: str | None
+    """Slack id of the channel in which its chat is; None for a chat of the API alone."""
+    chat_id: str
+
+
+def payer_of(chat: Chat, user: str | None) -> Payer:
+    """`user`: Slack id of who wrote or pressed what the model is called for."""
+    return Payer(chat.team, user, chat.thread.channel if chat.thread else None, chat.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model: one row of the ledger."""
+
+    id: str
+    payer: Payer
+    kind: CallKind
+    model: ModelRef
+    outcome: CallOutcome = CallOutcome.ASKED
+    usage: Usage | None = None
+    """What its provider told, in mid-answer too; None: unknown, which is not zero."""
+    seconds: float | None = None
+    error: str | None = None
+    """With FAILED and REPEATED: the `code` of the `ProviderError`."""
+    answer_id: str | None = None
+
+    def repeated(self) -> Call:
+        """The same, now that the model is asked again."""
+        return replace(self, outcome=CallOutcome.REPEATED)
+
+
+@dataclass(eq=False)
+class Meter:
+    """Reads along while a call is made."""
+
+    asked: Call
+    usage: Usage | None = None
+    cut: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def note(self, event: StreamEvent) -> None:
+        """Takes notice of what a model's stream yields."""
+        if isinstance(event, Usage):
+            self.usage = event
+        elif isinstance(event, Done):
+            self.cut = event.reason == "length"
+
+    def call(self, outcome: CallOutcome, error: str | None = None) -> Call:
+        """The call as it has ended now."""
+        return replace(
+            self.asked,
+            outcome=outcome,
+            usage=self.usage,
+            seconds=time.monotonic() - self.started,
+            error=error,
+        )
+
+
+@contextmanager
+def metered(asked: Call, ended: list[Call]) -> Iterator[Meter]:
+    """Meters the call that is made inside the block, and adds it to `ended`, however it ends."""
+    meter = Meter(asked)
+    outcome, error = CallOutcome.FAILED, None
+    try:
+        yield meter
+        outcome = CallOutcome.CUT if meter.cut else CallOutcome.DONE
+    except asyncio.CancelledError:
+        outcome = CallOutcome.STOPPED
+        raise
+    except ProviderError as failure:
+        error = failure.code
+        raise
+    finally:
+        ended.append(meter.call(outcome, error))
+
+
+def call_for_answer(call_id: str, chat: Chat, answer: Answer, model: ModelRef) -> Call:
+    return Call(call_id, payer_of(chat, answer.asker), CallKind.ANSWER, model, answer_id=answer.id)

@@ -1,0 +1,166 @@
+"""Budgets and rates: how much may be used in which period. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from bot.errors import ChatError
+
+
+class Period(StrEnum):
+    """Spans of time in UTC, one after the other. The names are stored."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    """From Monday on."""
+    MONTH = "month"
+
+    def begin(self, now: datetime) -> datetime:
+        """When the period that contains `now` began."""
+        now = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if self is Period.HOUR:
+            return now
+        day = now.replace(hour=0)
+        if self is Period.WEEK:
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self is Period.MONTH else day
+
+    def end(self, now: datetime) -> datetime:
+        """When the next one begins."""
+        longest = {Period.HOUR: 1, Period.DAY: 24, Period.WEEK: 24 * 7, Period.MONTH: 24 * 31}
+        begin = self.begin(now)
+        # A month is at most 31 days long, so that many days after its first is in the next one.
+        return self.begin(begin + timedelta(hours=longest[self]))
+
+
+class Scope(StrEnum):
+    """Whose usage a limit counts. The names are stored."""
+
+    USER = "user"
+    CHANNEL = "channel"
+    WORKSPACE = "workspace"
+
+
+class Unit(StrEnum):
+    USD = "USD"
+    TOKENS = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one user, channel or workspace may use in a period."""
+
+    scope: Scope
+    amount: float
+    unit: Unit
+    period: Period
+
+    def __str__(self) -> str:
+        return f"{_short(self.amount)} {self.unit}/{self.period}"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRate:
+    """How many messages of one user are answered in a period."""
+
+    count: int
+    period: Period
+
+    scope = Scope.USER
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.period}"
+
+
+Limit = Budget | MessageRate
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All that the operator has set."""
+
+    budgets: tuple[Budget, ...] = ()
+    rate: MessageRate | None = None
+
+    def __iter__(self) -> Iterator[Limit]:
+        """Always in the same order, in which the database locks what it has counted."""
+        yield from self.budgets
+        if self.rate is not None:
+            yield self.rate
+
+
+NO_LIMITS = Limits()
+
+
+_WAIT_FOR_ANSWERS = 10
+"""Seconds in which answers usually end."""
+
+
+class BudgetReached(ChatError):
+    """A limit does not allow this user another message now."""
+
+    def __init__(
+        self, limit: Limit, again_at: datetime, *, held: bool, user: str | None = None
+    ) -> None:
+        """`again_at`: when its next period begins. `held`: what is left of it is held for answers being written.
+
+        `user`: Slack id of the one whose message it was.
+        """
+        super().__init__(str(limit))
+        self.limit = limit
+        self.again_at = again_at
+        self.held = held
+        self.user = user
+
+    def seconds_to_wait(self) -> int:
+        """After which a message may be admitted: soon, if it is only held."""
+        if self.held:
+            return _WAIT_FOR_ANSWERS
+        left = self.again_at - datetime.now(UTC)
+        return max(1, math.ceil(left.total_seconds()))
+
+
+_FACTORS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_PERIODS = "|".join(Period)
+_BUDGET = re.compile(
+    rf"([0-9]+(?:\.[0-9]+)?)([kMG]?) ?(USD|tokens) ?/ ?({_PERIODS})", re.IGNORECASE
+)
+_RATE = re.compile(rf"([0-9]+) ?/ ?({_PERIODS})", re.IGNORECASE)
+
+
+def parse_budget(scope: Scope, text: str) -> Budget:
+    """A budget such as `5 USD/month` or `2M tokens/day`. Raises ValueError."""
+    match = _BUDGET.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("not a budget")
+    number, suffix, unit, period = match.groups()
+    amount = float(number) * _FACTORS[suffix.lower()]
+    if amount <= 0:
+        raise ValueError("nothing may be used")
+    return Budget(
+        scope,
+        amount,
+        Unit.USD if unit.upper() == "USD" else Unit.TOKENS,
+        Period(period.lower()),
+    )
+
+
+def parse_rate(text: str) -> MessageRate:
+    """A rate such as `30/hour`. Raises ValueError."""
+    match = _RATE.fullmatch(text.strip())
+    if match is None or int(match[1]) < 1:
+        raise ValueError("not a rate")
+    return MessageRate(int(match[1]), Period(match[2].lower()))
+
+
+def _short(amount: float) -> str:
+    for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if amount >= factor:
+            return f"{amount / factor:g}{suffix}"
+    return f"{amount:g}"

@@ -1,0 +1,38 @@
+"""What people read about usage and budgets."""
+
+from __future__ import annotations
+
+BUDGET_OF = {
+    "user": "your budget",
+    "channel": "this channel's budget",
+    "workspace": "this workspace's budget",
+}
+BUDGET_OF_ASKER = "the budget of whoever asked"
+"""In place of "your budget", for somebody else who presses Retry."""
+BUDGET_REACHED = "{whose} of {budget} is used up. It begins anew on {when}."
+COSTS_AS_TOLD = " (It counts what providers tell of their costs.)"
+BUDGET_HELD = (
+    "What is left of {whose} of {budget} is held for answers that are still being written. "
+    "Please try again when they have ended."
+)
+BUDGET_NEAR = "80 % of {whose} of {budget} is used"
+RATE_REACHED_BY_ASKER = (
+    "Whoever asked may have {count} messages answered per {period}, and these have been. "
+    "The next {period} begins on {when}."
+)
+RATE_REACHED = (
+    "You may have {count} messages answered per {period}, and these have been. "
+    "The next {period} begins on {when}."
+)
+USAGE_TODAY = "*Today*"
+USAGE_MONTH = "*This month*"
+USAGE_PEOPLE = "*Everybody, this month*"
+USAGE_CHANNELS = "*By channel, this month*"
+USAGE_HOME = "Your usage this month: {figures}"
+USAGE_NONE = "nothing yet"
+USAGE_NOBODY = "Nobody any more"
+USAGE_ANSWERS = "{count:,} answers"
+USAGE_ANSWERS_ONE = "1 answer"
+USAGE_FAILURES = "{count:,} failed"
+USAGE_COST_UNKNOWN = "cost unknown"
+USAGE_COST_PARTLY = "{cost} as far as known"

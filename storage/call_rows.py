@@ -1,0 +1,143 @@
+"""Writes calls of models to the ledger and its sums by day, inside a transaction of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.usage.calls import Call, CallKind, CallOutcome, Payer
+from bot.usage.limits import Budget, Limits
+from storage.engine.types import utc_now
+from storage.queries import dialect_insert
+from storage.spending import ANSWERED, settle, spent_in
+from storage.tables import ledger, usage_days
+
+SUMS = (
+    "answers",
+    "failures",
+    "calls",
+    "untold",
+    "unpriced",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "cost",
+)
+"""The columns of `usage_days` that add up."""
+
+
+async def record(
+    connection: AsyncConnection,
+    limits: Limits,
+    payer: Payer,
+    calls: Sequence[Call],
+    admitted_at: datetime | None = None,
+) -> list[Budget]:
+    """Add calls that have ended, leaving out those that are there already; the budgets that are nearly used up by now.
+
+    `admitted_at`: see `storage.spending.settle`.
+    """
+    now, new = utc_now(), await _unknown(connection, calls)
+    spent = spent_in(new)
+    near = await settle(connection, limits, payer, spent, now, admitted_at=admitted_at)
+    await add_calls(connection, new, now)
+    return near
+
+
+async def _unknown(connection: AsyncConnection, calls: Sequence[Call]) -> list[Call]:
+    """Those that an earlier transaction, whose success nobody heard of, has not added."""
+    ids = select(ledger.c.id).where(ledger.c.id.in_([call.id for call in calls]))
+    known = set(await connection.scalars(ids)) if calls else set()
+    return [call for call in calls if call.id not in known]
+
+
+async def add_calls(
+    connection: AsyncConnection, calls: Sequence[Call], now: datetime | None = None
+) -> None:
+    """Add calls that the ledger does not hold yet."""
+    now = now or utc_now()
+    for call in calls:
+        await connection.execute(insert(ledger), ledger_row(call, now))
+        await _add_to_day(connection, call, now, _sums(call))
+
+
+_IS_ASKED = and_(ledger.c.id == bindparam("call"), ledger.c.outcome == CallOutcome.ASKED)
+
+
+async def is_asked(connection: AsyncConnection, call_id: str) -> bool:
+    """Whether the ledger does not say yet how this call ended."""
+    return (
+        await connection.scalar(select(ledger.c.at).where(_IS_ASKED), {"call": call_id}) is not None
+    )
+
+
+async def complete_call(connection: AsyncConnection, call: Call) -> None:
+    """Write how a call ended that was added as asked."""
+    row = ledger_row(call, utc_now())
+    del row["at"]
+    done = update(ledger).where(_IS_ASKED).values(row).returning(ledger.c.at)
+    at = (await connection.execute(done, {"call": call.id})).scalar_one()
+    before = _sums(replace(call, outcome=CallOutcome.ASKED, usage=None))
+    more = {name: value - before[name] for name, value in _sums(call).items()}
+    await _add_to_day(connection, call, at, more)
+
+
+def ledger_row(call: Call, at: datetime) -> dict[str, Any]:
+    usage = call.usage
+    return {
+        "id": call.id,
+        "at": at,
+        "team": call.payer.team,
+        "user": call.payer.user,
+        "channel": call.payer.channel,
+        "chat_id": call.payer.chat_id,
+        "answer_id": call.answer_id,
+        "kind": call.kind,
+        "provider": call.model.provider,
+        "model": call.model.name,
+        "outcome": call.outcome,
+        "error": call.error,
+        "prompt_tokens": usage and usage.prompt_tokens,
+        "completion_tokens": usage and usage.completion_tokens,
+        "cached_tokens": usage and usage.cached_tokens,
+        "cost": usage and usage.cost,
+        "seconds": call.seconds,
+    }
+
+
+def _sums(call: Call) -> dict[str, Any]:
+    """What a call adds to its day."""
+    usage, is_answer = call.usage, call.kind is CallKind.ANSWER
+    return {
+        "answers": int(is_answer and call.outcome in ANSWERED),
+        "failures": int(is_answer and call.outcome is CallOutcome.FAILED),
+        "calls": 1,
+        "untold": int(usage is None),
+        "unpriced": int(usage is None or usage.cost is None),
+        "prompt_tokens": usage.prompt_tokens if usage else 0,
+        "completion_tokens": usage.completion_tokens if usage else 0,
+        "cached_tokens": usage.cached_tokens if usage else 0,
+        "cost": (usage.cost if usage else None) or 0.0,
+    }
+
+
+async def _add_to_day(
+    connection: AsyncConnection, call: Call, at: datetime, sums: dict[str, Any]
+) -> None:
+    key = {
+        "team": call.payer.team,
+        "user": call.payer.user or "",
+        "day": at.date().isoformat(),
+        "channel": call.payer.channel or "",
+        "model": str(call.model),
+    }
+    new = dialect_insert(connection, usage_days).values(key | sums)
+    added = {name: usage_days.c[name] + new.excluded[name] for name in SUMS}
+    await connection.execute(
+        new.on_conflict_do_update(index_elements=[usage_days.c[name] for name in key], set_=added)
+    )

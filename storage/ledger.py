@@ -1,0 +1,125 @@
+"""The ledger: what every call of a model used, and the sums of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Select, delete, func, literal, null, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import User
+from bot.usage.calls import Call, Payer
+from bot.usage.figures import Figures, GroupBy
+from bot.usage.limits import NO_LIMITS, Limits
+from storage.call_rows import SUMS, add_calls, complete_call, is_asked, record
+from storage.engine.database import Database
+from storage.engine.types import utc_now
+from storage.queries import dialect_insert
+from storage.spending import check, forget_old, settle, spent_in
+from storage.tables import ledger, usage_days
+
+_COLUMNS = {
+    GroupBy.USER: usage_days.c.user,
+    GroupBy.CHANNEL: usage_days.c.channel,
+    GroupBy.MODEL: usage_days.c.model,
+    GroupBy.DAY: usage_days.c.day,
+}
+_IN_WORKSPACE = (GroupBy.USER, GroupBy.CHANNEL)
+"""Groups whose names mean something in one workspace only."""
+
+
+class Ledger:
+    """The repository of calls. Every method raises StorageError when the database fails.
+
+    The calls of answers are stored with the answers (`storage.answers`).
+    """
+
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
+        self._database = database
+        self._limits = limits
+
+    async def ask(self, call: Call) -> None:
+        """Store that a model is about to be called."""
+        async with self._database.begin() as connection:
+            await add_calls(connection, [call])
+
+    async def complete(self, call: Call) -> None:
+        """Store how a call ended that is stored as asked."""
+        async with self._database.begin() as connection:
+            if await is_asked(connection, call.id):
+                spent, now = spent_in([call]), utc_now()
+                await settle(connection, self._limits, call.payer, spent, now)
+                await complete_call(connection, call)
+
+    async def add(self, calls: Sequence[Call]) -> None:
+        """Store calls that have ended, all of one payer."""
+        async with self._database.begin() as connection:
+            await record(connection, self._limits, calls[0].payer, calls)
+
+    async def check(self, payer: Payer) -> None:
+        """Raise BudgetReached if no message of theirs would be answered now."""
+        if any(self._limits):
+            async with self._database.read() as connection:
+                await check(connection, self._limits, payer)
+
+    async def figures(
+        self,
+        since: date,
+        by: GroupBy | None = None,
+        *,
+        team: str | None = None,
+        user: User | None = None,
+    ) -> list[Figures]:
+        """What was used from that day (UTC) on: of a user, a workspace or everybody.
+
+        The most tokens first, days in order; without `by` one for all.
+        """
+        query = _of(_select(by), since, team, user)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return [_to_figures(row) for row in rows if row.calls]
+
+    async def forget_old_spending(self) -> None:
+        """Delete what was counted for limits in periods that are long over."""
+        async with self._database.begin() as connection:
+            await forget_old(connection)
+
+
+def _select(by: GroupBy | None) -> Select[Any]:
+    sums = [func.coalesce(func.sum(usage_days.c[name]), 0).label(name) for name in SUMS]
+    tokens = func.sum(usage_days.c.prompt_tokens + usage_days.c.completion_tokens)
+    if by is None:
+        return select(literal("").label("name"), literal("").label("team"), *sums)
+    name = _COLUMNS[by]
+    team = usage_days.c.team if by in _IN_WORKSPACE else literal("").label("team")
+    groups = (name, usage_days.c.team) if by in _IN_WORKSPACE else (name,)
+    query = select(name.label("name"), team, *sums).group_by(*groups)
+    return query.order_by(name if by is GroupBy.DAY else tokens.desc(), name)
+
+
+def _of(query: Select[Any], since: date, team: str | None, user: User | None) -> Select[Any]:
+    query = query.where(usage_days.c.day >= since.isoformat())
+    if user is not None:
+        return query.where(usage_days.c.team == user.team, usage_days.c.user == user.id)
+    return query if team is None else query.where(usage_days.c.team == team)
+
+
+def _to_figures(row: Any) -> Figures:
+    whole = {name: int(getattr(row, name)) for name in SUMS if name != "cost"}
+    return Figures(group=row.name, team=row.team, cost=float(row.cost), **whole)
+
+
+async def forget_person(connection: AsyncConnection, user: User) -> None:
+    """Make what this user has used nobody's: the sums of their workspace stay as they are."""
+    mine = ledger.c.team == user.team, ledger.c.user == user.id
+    await connection.execute(update(ledger).where(*mine).values(user=null()))
+    days = usage_days.c.team == user.team, usage_days.c.user == user.id
+    rows = (await connection.execute(select(usage_days).where(*days))).mappings().all()
+    for row in rows:
+        new = dialect_insert(connection, usage_days).values({**row, "user": ""})
+        added = {name: usage_days.c[name] + new.excluded[name] for name in SUMS}
+        keys = list(usage_days.primary_key)
+        await connection.execute(new.on_conflict_do_update(index_elements=keys, set_=added))
+    await connection.execute(delete(usage_days).where(*days))

@@ -1,0 +1,159 @@
+"""What models charged is in the ledger, and budgets hold, whichever process is killed and whichever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.replicas import Replicas
+from tests.handlers.world import MODEL, elements
+from tests.providers.scripted_server import (
+    ReceivedRequest,
+    ResponseWriter,
+    ScriptedServer,
+    responding,
+)
+from tests.usage.charging import ChargingModel, Reply, Told, told_in
+
+TOLD: Told = (500, 20, 100, 0.5)
+
+
+class Day:
+    """One person's chat, in which answers end in every way."""
+
+    def __init__(self, world: Cluster, model: ChargingModel, thread: str) -> None:
+        self.world, self.model, self.thread, self.asked = world, model, thread, 1
+
+    async def say(self, *replies: Reply) -> None:
+        """Asks once more; the model's calls go as these replies say."""
+        self.model.replies.extend(replies)
+        self.asked += 1
+        await self.world.slack.conversations.say(
+            "alice", "general", f"Question {self.asked}", self.thread
+        )
+
+    async def ended(self) -> None:
+        await self.world.until(
+            lambda: len(self.world.ended(self.thread)) == self.asked, "the answer's end"
+        )
+
+    async def until_asked(self) -> None:
+        """The model has begun to answer, and will say no more."""
+        await self.world.until(lambda: not self.model.replies, "the call")
+        await self.world.until(
+            lambda: len(self.world.answers(self.thread)) == self.asked, "the first words"
+        )
+
+    async def fail_and_retry(self, failure: Reply) -> None:
+        await self.say(failure)
+        await self.ended()
+        failed = self.world.answers(self.thread)[-1]
+        assert elements(failed, "retry_answer")
+        self.model.replies.append(Reply())
+        await self.world.slack.interactions.press("alice", failed, "retry_answer")
+        await self.world.until(lambda: not self.model.replies, "the next call")
+        await self.world.until(
+            lambda: [a["ending"] for a in self.world.ended(self.thread)][-1:] == ["done"],
+            "the second end",
+        )
+
+    async def stop(self, reply: Reply) -> None:
+        await self.say(reply)
+        await self.until_asked()
+        await self.world.slack.conversations.say("alice", "general", "stop", self.thread)
+        await self.ended()
+
+    async def kill(self, *, retried: bool) -> None:
+        """All processes are killed in mid-answer, and started again."""
+        await self.say(Reply(told=None, end="hang"))
+        await self.until_asked()
+        self.model.replies.append(Reply("", told=TOLD, end="break") if retried else Reply())
+        for number in range(len(self.world.processes)):
+            await self.world.kill(number)
+        for number in range(len(self.world.processes)):
+            await self.world.launch(number)
+        await self.ended()
+
+
+async def test_a_day_adds_up_to_what_the_model_charged(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
+    model = ChargingModel()
+
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        listed = responding({"data": [{"id": MODEL}]})
+        await (listed if received.method == "GET" else model.answer)(received, out)
+
+    async with ScriptedServer(behaviour).running() as server:
+        environment = {"OPENAI_BASE_URL": server.url}
+        async with Cluster(tmp_path, fork_server, processes=2, environment=environment) as world:
+            day = Day(world, model, await world.start("Question 1"))
+            await day.ended()
+            for reply in (Reply(told=TOLD), Reply(told=None), Reply(told=TOLD, end="length")):
+                await day.say(reply)
+                await day.ended()
+            for failure in (Reply(told=TOLD, end="break"), Reply(told=TOLD, end="content_filter")):
+                await day.fail_and_retry(failure)
+            await day.say(Reply("", told=TOLD, end="break"), Reply(end="http"), Reply())
+            await day.ended()
+            for told in (TOLD, None):
+                await day.stop(Reply(told=told, end="hang"))
+            for retried in (False, True):
+                await day.kill(retried=retried)
+            await world.idle()
+            rows = world.rows("SELECT * FROM ledger")
+            assert Counter(told_in(rows)) == Counter(model.charged)
+            (days,) = world.rows(
+                "SELECT sum(prompt_tokens) a, sum(completion_tokens) b, sum(cached_tokens) c, "
+                "sum(cost) d, sum(calls) n FROM usage_days"
+            )
+            assert tuple(days.values()) == (*model.total(), len(model.charged))
+            outcomes = Counter(row["outcome"] for row in rows if row["kind"] == "answer")
+            assert outcomes["asked"] == 2
+
+
+class Budgeted(Replicas):
+    """Replicas with a budget that can be set later."""
+
+    budget = ""
+
+    def environment(self) -> dict[str, str]:
+        set_ = {"BOBBIN_BUDGET_USER": self.budget} if self.budget else {}
+        return super().environment() | set_
+
+
+@pytest.mark.postgres
+@pytest.mark.redis
+async def test_of_twenty_messages_at_the_edge_three_replicas_answer_one(
+    tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
+) -> None:
+    async with Budgeted(tmp_path, fork_server, postgresql_url, redis_url) as world:
+        threads = [await world.start(f"What about number {n}") for n in range(100, 104)]
+        for thread in threads:
+            await world.until(lambda: world.ended(thread), "the first answers")  # noqa: B023
+        await world.idle()
+        (used,) = world.rows(
+            "SELECT sum(prompt_tokens) + sum(completion_tokens) AS tokens FROM ledger"
+        )
+        world.budget = f"{used['tokens'] + 1} tokens/month"
+        for number in range(3):
+            await world.kill(number)
+        await world.start_bot()
+        await asyncio.gather(
+            *(
+                world.slack.conversations.say(
+                    "alice", "general", f"What about number {number}", threads[number % 4]
+                )
+                for number in range(200, 220)
+            )
+        )
+        await world.until(lambda: len(world.whispers("alice")) >= 19, "the refusals")
+        await world.idle()
+        assert len(world.whispers("alice")) == 19
+        assert all("tokens/month" in text for text in world.whispers("alice"))
+        (stored,) = world.rows("SELECT count(*) AS n FROM answers")
+        assert stored["n"] == len(threads) + 1

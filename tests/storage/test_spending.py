@@ -1,0 +1,173 @@
+"""Budgets and rates hold when replicas admit at the same moment, and count each call once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from bot.domain import AnswerResult, Status, Thread, Usage, User
+from bot.usage.calls import Call, CallKind, CallOutcome, Payer
+from bot.usage.figures import GroupBy
+from bot.usage.limits import Budget, BudgetReached, Limits, MessageRate, Period, Scope, Unit
+from storage.answers import Answers
+from storage.chats import Chats
+from storage.engine.database import Database
+from storage.engine.types import new_id, utc_now
+from storage.ledger import Ledger, forget_person
+from storage.messages import NewMessage, StoredMessage
+from storage.tables import messages, spending
+from tests.storage.chat_builder import MODEL
+
+USER = "U1"
+
+
+def budget(
+    scope: Scope, amount: float, unit: Unit = Unit.TOKENS, period: Period = Period.MONTH
+) -> Limits:
+    return Limits((Budget(scope, amount, unit, period),))
+
+
+def call(tokens: int, cost: float | None = None, user: str = USER) -> Call:
+    used = Usage(tokens, 0, cost)
+    payer = Payer("T1", user, "C1", "chat")
+    return Call(new_id(), payer, CallKind.ANSWER, MODEL, CallOutcome.DONE, used, 1.0)
+
+
+async def start(database: Database, limits: Limits, number: int) -> StoredMessage | BudgetReached:
+    """One person's new chat."""
+    try:
+        return await Chats(database, limits=limits).start(
+            team="T1",
+            owner=USER,
+            model=MODEL,
+            thread=Thread("T1", "C1", f"{number}.0"),
+            message=NewMessage("hello", USER, source=f"{number}.0"),
+        )
+    except BudgetReached as reached:
+        return reached
+
+
+async def start_twenty(
+    rivals: list[Database], limits: Limits, first: int = 0
+) -> list[StoredMessage]:
+    tries = (start(rivals[n % len(rivals)], limits, n) for n in range(first, first + 20))
+    return [done for done in await asyncio.gather(*tries) if isinstance(done, StoredMessage)]
+
+
+async def end(
+    database: Database, limits: Limits, stored: StoredMessage, used: Usage
+) -> AnswerResult:
+    answers = Answers(database, limits)
+    claimed = await answers.claim(stored.chat.id, "writer", 30)
+    assert claimed is not None
+    made = Call(
+        new_id(),
+        Payer("T1", USER, "C1", stored.chat.id),
+        CallKind.ANSWER,
+        MODEL,
+        CallOutcome.DONE,
+        used,
+    )
+    result = AnswerResult(Status.DONE, "well", usage=used)
+    saved = await answers.save_result(claimed.id, "writer", result, calls=[made])
+    again = await answers.save_result(claimed.id, "writer", result, calls=[made])
+    assert saved is not None
+    assert again is not None
+    assert await answers.finish(claimed.id, "writer")
+    return saved
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("unit", list(Unit))
+async def test_of_twenty_at_the_edge_one_passes(
+    rivals: list[Database], scope: Scope, unit: Unit
+) -> None:
+    limits = budget(scope, 1000, unit)
+    for _ in range(9):
+        await Ledger(rivals[0], limits).add([call(110, 110.0)])
+    admitted = await start_twenty(rivals, limits)
+    assert len(admitted) == 1
+    async with rivals[0].read() as connection:
+        assert len((await connection.execute(select(messages))).all()) == 2
+    await end(rivals[1], limits, admitted[0], Usage(5, 0, 5.0))
+    assert len(await start_twenty(rivals, limits, 20)) == 1
+
+
+async def test_many_at_once_pass_as_long_as_there_is_room_for_each(rivals: list[Database]) -> None:
+    limits = budget(Scope.USER, 1000)
+    await Ledger(rivals[0], limits).add([call(100) for _ in range(5)])
+    assert len(await start_twenty(rivals, limits)) == 5
+
+
+async def test_what_was_used_before_a_budget_was_set_counts(database: Database) -> None:
+    for user in (USER, "U2"):
+        await Ledger(database).add([call(600, user=user)])
+    assert isinstance(await start(database, budget(Scope.USER, 700), 1), StoredMessage)
+    for period in Period:
+        limits = budget(Scope.WORKSPACE, 1000, period=period)
+        refused = await start(database, limits, 2)
+        assert isinstance(refused, BudgetReached)
+        assert not refused.held
+
+
+async def test_of_twenty_messages_a_rate_of_five_lets_five_pass(rivals: list[Database]) -> None:
+    limits = Limits(rate=MessageRate(5, Period.MONTH))
+    assert len(await start_twenty(rivals, limits)) == 5
+
+
+async def test_each_call_and_each_answer_counts_once(database: Database) -> None:
+    limits = budget(Scope.USER, 1000)
+    stored = await start(database, limits, 1)
+    assert isinstance(stored, StoredMessage)
+    await end(database, limits, stored, Usage(100, 50))
+    async with database.read() as connection:
+        row = (await connection.execute(select(spending))).one()
+    assert (row.tokens, row.answers, row.held) == (150, 1, 0)
+    (figures,) = await Ledger(database).figures(row.begins.date())
+    assert (figures.calls, figures.answers, figures.prompt_tokens) == (1, 1, 100)
+
+
+async def test_one_footer_says_that_a_budget_is_nearly_used_up(database: Database) -> None:
+    limits = budget(Scope.USER, 1000)
+    said = []
+    for number, tokens in enumerate((700, 100, 100)):
+        stored = await start(database, limits, number)
+        assert isinstance(stored, StoredMessage)
+        result = await end(database, limits, stored, Usage(tokens, 0))
+        said.append([each.budget for each in result.near_budgets])
+    assert said == [[], ["1k tokens/month"], []]
+
+
+async def test_an_asked_call_is_completed_once(database: Database) -> None:
+    ledger = Ledger(database, budget(Scope.USER, 1000))
+    ended = call(100, 0.5)
+    asked = Call(ended.id, ended.payer, ended.kind, ended.model)
+    await ledger.ask(asked)
+    begin = Period.MONTH.begin(utc_now()).date()
+    (open_,) = await ledger.figures(begin)
+    assert (open_.calls, open_.untold, open_.known_cost) == (1, 1, None)
+    for _ in range(2):
+        await ledger.complete(ended)
+    (figures,) = await ledger.figures(begin)
+    assert (figures.calls, figures.untold, figures.prompt_tokens, figures.known_cost) == (
+        1,
+        0,
+        100,
+        0.5,
+    )
+    async with database.read() as connection:
+        assert [row.tokens for row in await connection.execute(select(spending))] == [100]
+
+
+async def test_a_forgotten_persons_usage_is_nobodys(database: Database) -> None:
+    ledger = Ledger(database)
+    for user in (USER, "U2", "U3"):
+        await ledger.add([call(100, user=user), call(10, user=user)])
+    for user in (USER, "U2"):
+        async with database.begin() as connection:
+            await forget_person(connection, User("T1", user))
+    begin = Period.MONTH.begin(utc_now()).date()
+    by_user = await ledger.figures(begin, GroupBy.USER)
+    assert [(each.group, each.prompt_tokens) for each in by_user] == [("", 220), ("U3", 110)]

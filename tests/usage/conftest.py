@@ -1,0 +1,7 @@
+"""Fixtures for tests of what calls of models use: the whole product."""
+
+from __future__ import annotations
+
+from tests.handlers.conftest import WorldFactory, log, make_workspaces, worlds
+
+__all__ = ["WorldFactory", "log", "make_workspaces", "worlds"]

@@ -1,0 +1,123 @@
+"""The ledger holds every call of a model, however it ended, with what its provider told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.scripted_models import scripted_world
+from tests.handlers.world import Row, World, elements
+from tests.usage.charging import ChargingModel, Reply, Told, told_in
+
+TOLD: Told = (500, 20, 0, 0.5)
+UNPRICED: Told = (500, 20, 0, None)
+
+
+async def settled(world: World, model: ChargingModel) -> None:
+    """Everything has ended, and the ledger holds as many calls as were made."""
+    await world.idle()
+    await world.until(
+        lambda: (
+            world.rows("SELECT count(*) AS n FROM ledger WHERE outcome != 'asked'")[0]["n"]
+            >= len(model.charged)
+        ),
+        "all calls are in the ledger",
+    )
+
+
+def rows(world: World) -> list[Row]:
+    return world.rows("SELECT * FROM ledger ORDER BY id")
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcomes"),
+    [
+        ([Reply(told=TOLD)], ["done"]),
+        ([Reply(told=None)], ["done"]),
+        ([Reply(told=UNPRICED)], ["done"]),
+        ([Reply(told=TOLD, end="length")], ["cut"]),
+        ([Reply(told=TOLD, end="break")], ["failed"]),
+        ([Reply(told=None, end="break")], ["failed"]),
+        ([Reply(told=TOLD, end="content_filter")], ["failed"]),
+        ([Reply("", told=TOLD, end="break"), Reply(told=TOLD)], ["repeated", "done"]),
+        ([Reply("", told=TOLD)] * 3, ["repeated", "repeated", "failed"]),
+        ([Reply(end="http"), Reply(end="http"), Reply()], ["repeated", "repeated", "done"]),
+    ],
+)
+async def test_each_call_is_a_row(
+    worlds: WorldFactory, replies: list[Reply], outcomes: list[str]
+) -> None:
+    model = ChargingModel(list(replies))
+    async with scripted_world(worlds, model.answer, title=model.answer) as (world, _):
+        thread = await world.start("What does it cost?")
+        await world.answered(thread)
+        await settled(world, model)
+        answers = [row for row in rows(world) if row["kind"] == "answer"]
+        titles = [row for row in rows(world) if row["kind"] == "title"]
+        (chat,) = world.chats()
+        team, alice = world.slack.workspace.team_id, world.slack.workspace.user("alice").id
+        place = (team, alice, chat["channel"], chat["id"], "openai", "demo/quick")
+        assert [row["outcome"] for row in answers] == outcomes
+        assert sorted(told_in(rows(world)), key=str) == sorted(model.charged, key=str)
+        for row in answers + titles:
+            names = ("team", "user", "channel", "chat_id", "provider", "model")
+            assert tuple(row[name] for name in names) == place
+        assert len(titles) == (outcomes[-1] != "failed")
+        assert_days_add_up(world)
+
+
+def assert_days_add_up(world: World) -> None:
+    """The sums by day are those of the ledger."""
+    sums = "sum(prompt_tokens) p, sum(completion_tokens) c, sum(cached_tokens) h, sum(cost) d"
+    (days,) = world.rows(f"SELECT {sums}, sum(calls) n, sum(untold) u FROM usage_days")
+    (calls,) = world.rows(f"SELECT {sums}, count(*) n, sum(prompt_tokens IS NULL) u FROM ledger")
+    assert days == {name: value or 0 for name, value in calls.items()}
+
+
+@pytest.mark.parametrize("told", [TOLD, None])
+async def test_a_stopped_answer_counts_with_what_was_told(
+    worlds: WorldFactory, told: Told | None
+) -> None:
+    model = ChargingModel([Reply(told=told, end="hang")])
+    async with scripted_world(worlds, model.answer, title=model.answer) as (world, _):
+        thread = await world.start("Too long, this")
+        await world.until(lambda: world.answers(thread), "the first words")
+        await world.slack.conversations.say("alice", "general", "stop", thread)
+        await world.answered(thread)
+        await settled(world, model)
+        (answer,) = (row for row in rows(world) if row["kind"] == "answer")
+        assert (answer["outcome"], told_in([answer])) == ("stopped", [told])
+
+
+async def test_a_retry_keeps_what_the_failure_used(worlds: WorldFactory) -> None:
+    model = ChargingModel([Reply(told=TOLD, end="break"), Reply(told=UNPRICED)])
+    async with scripted_world(worlds, model.answer, title=model.answer) as (world, _):
+        thread = await world.start("Fails first")
+        await world.answered(thread)
+        (failed,) = world.answers(thread)
+        assert elements(failed, "retry_answer")
+        await world.slack.interactions.press("alice", failed, "retry_answer")
+        await world.until(lambda: world.ended(thread)[0]["ending"] == "done", "the second end")
+        await settled(world, model)
+        answers = [row for row in rows(world) if row["kind"] == "answer"]
+        assert [row["outcome"] for row in answers] == ["failed", "done"]
+        assert told_in(answers) == [TOLD, UNPRICED]
+
+
+async def test_a_call_that_a_stop_of_the_process_cut_off_is_unknown_not_zero(
+    worlds: WorldFactory,
+) -> None:
+    model = ChargingModel([Reply(told=None, end="hang")])
+    async with scripted_world(worlds, model.answer, title=model.answer, bobbin_grace=0) as (
+        world,
+        _,
+    ):
+        thread = await world.start("Cut off")
+        await world.until(lambda: world.answers(thread), "the first words")
+        await world.restart()
+        await world.answered(thread)
+        await settled(world, model)
+        answers = [row for row in rows(world) if row["kind"] == "answer"]
+        assert sorted(row["outcome"] for row in answers) == ["asked", "done"]
+        assert told_in(answers).count(None) == 1
+        assert_days_add_up(world)
