@@ -18,7 +18,7 @@ from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.queries import dialect_insert
 from storage.spending import check, forget_old, settle, spent_in
-from storage.tables import ledger, usage_days
+from storage.tables import ledger, spending, usage_days
 
 _COLUMNS = {
     GroupBy.USER: usage_days.c.user,
@@ -123,3 +123,5 @@ async def forget_person(connection: AsyncConnection, user: User) -> None:
         keys = list(usage_days.primary_key)
         await connection.execute(new.on_conflict_do_update(index_elements=keys, set_=added))
     await connection.execute(delete(usage_days).where(*days))
+    counted = spending.c.team == user.team, spending.c.subject == user.id
+    await connection.execute(delete(spending).where(*counted))
