@@ -87,7 +87,7 @@ async def build(
         engine = _engine(settings, resources, repositories, parts, prompt_builder, after_work)
         continuations = ContinueService(
             chats=repositories.chats,
-            continuations=repositories.continuations,
+            successors=repositories.successors,
             models=parts.models,
             summarizer=parts.summarizer,
             turns_of=prompt_builder.turns,
@@ -138,7 +138,7 @@ async def build(
             menus=threads.menus,
             headers=threads.headers,
             dialog_chats=threads.dialog_chats,
-            continuations=threads.continuations,
+            successors=threads.successors,
             timing=resources.timing,
         )
         await stack.enter_async_context(thread_recovery.running())

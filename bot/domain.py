@@ -186,13 +186,15 @@ class Chat:
     continues another one, a summary of that."""
     continues: str | None = None
     """Id of the chat that this one continues."""
+    branch_of: str | None = None
+    """Id of the question in another chat that this one asks another model."""
     stop_shown: bool = True
     """The header may have a Stop button. A new one has, since the first answer begins with it."""
 
     @property
     def joined_a_thread(self) -> bool:
         """It began in a thread where people had written before."""
-        return bool(self.thread_context) and self.continues is None
+        return bool(self.thread_context) and self.continues is None and self.branch_of is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,11 @@ from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.chat_header import ChatHeaders
-from handlers.threads.continuations import ContinuationThreads
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.queued_reaction import QueuedReactions
+from handlers.threads.successors import SuccessorThreads
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages
 
@@ -54,7 +54,7 @@ class ThreadParts:
     menus: ModelMenus
     headers: ChatHeaders
     dialog_chats: DialogChats
-    continuations: ContinuationThreads
+    successors: SuccessorThreads
 
 
 def answer_parts(
@@ -139,7 +139,7 @@ def thread_parts(
         service=use_cases.service,
         requests=repositories.requests,
         chats=repositories.chats,
-        continuations=use_cases.continuations,
+        successors=use_cases.successors,
         stop_buttons=repositories.stop_buttons,
         models=parts.models,
         workspaces=resources.workspaces,
@@ -172,8 +172,8 @@ def thread_parts(
         tasks=resources.tasks,
         timing=resources.timing,
     )
-    continuations = ContinuationThreads(
-        service=use_cases.continuations,
+    successors = SuccessorThreads(
+        service=use_cases.successors,
         headers=headers,
         chats=repositories.chats,
         workspaces=resources.workspaces,
@@ -182,7 +182,7 @@ def thread_parts(
         timing=resources.timing,
     )
     return ThreadParts(
-        menus=menus, headers=headers, dialog_chats=dialog_chats, continuations=continuations
+        menus=menus, headers=headers, dialog_chats=dialog_chats, successors=successors
     )
 
 
@@ -229,7 +229,8 @@ async def listener_context(
         headers=threads.headers,
         dialog_chats=threads.dialog_chats,
         continue_service=use_cases.continuations,
-        continuations=threads.continuations,
+        branch_service=use_cases.branches,
+        successors=threads.successors,
         queued_reactions=parts.queued_reactions,
         file_notices=parts.file_notices,
         home_tabs=home_tabs,

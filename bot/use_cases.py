@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.attachments.sent_files import SentFiles
+from bot.chats.branches import BranchService
 from bot.chats.chat_request_lifecycle import RequestLifecycle
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.continuations import ContinueService
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
+from bot.chats.successors import SuccessorService
 from bot.chats.usage import UsageService, nobody
 from bot.config.settings import Settings
 from bot.resources import Resources
@@ -23,11 +25,11 @@ from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.chores import Chores
-from storage.continuations import Continuations
 from storage.engine.database import Database
 from storage.ledger import Ledger
 from storage.people import People
 from storage.stop_buttons import StopButtons
+from storage.successors import Successors
 from storage.summaries import Summaries
 from storage.tokens import Tokens
 
@@ -44,7 +46,7 @@ class Repositories:
     tokens: Tokens
     claims: ActionClaims
     summaries: Summaries
-    continuations: Continuations
+    successors: Successors
     stop_buttons: StopButtons
     ledger: Ledger
 
@@ -59,6 +61,8 @@ class UseCases:
     api: ApiService
     api_tokens: ApiTokens
     continuations: ContinueService
+    branches: BranchService
+    successors: SuccessorService
     feed: Feed
     usage: UsageService
 
@@ -74,7 +78,7 @@ def open_repositories(database: Database, limits: Limits) -> Repositories:
         tokens=Tokens(database),
         claims=ActionClaims(database),
         summaries=Summaries(database),
-        continuations=Continuations(database),
+        successors=Successors(database, limits),
         stop_buttons=StopButtons(database),
         ledger=Ledger(database, limits),
     )
@@ -111,12 +115,20 @@ def build_use_cases(
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
+    branches = BranchService(
+        chats=repositories.chats,
+        answers=repositories.answers,
+        successors=repositories.successors,
+        models=models,
+        wake=wake,
+    )
     api = ApiService(
         chats=repositories.chats,
         answers=repositories.answers,
         models=models,
         people=repositories.people,
         continuations=continuations,
+        branches=branches,
         files=SentFiles(resources.documents),
         publisher=resources.publisher,
         wake=wake,
@@ -134,6 +146,13 @@ def build_use_cases(
         api=api,
         api_tokens=ApiTokens(repositories.tokens, resources.publisher),
         continuations=continuations,
+        branches=branches,
+        successors=SuccessorService(
+            chats=repositories.chats,
+            successors=repositories.successors,
+            continuations=continuations,
+            branches=branches,
+        ),
         feed=feed,
         usage=UsageService(repositories.ledger, nobody),
     )

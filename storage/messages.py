@@ -183,15 +183,20 @@ async def store_message(
     )
     # One statement per row: a statement with many rows is compiled again each time, and a message that is delivered
     # twice must fail without being logged.
-    for row in (_user_row(message, now), _assistant_row(answer, now)):
-        await connection.execute(INSERT_MESSAGE, row)
+    await connection.execute(INSERT_MESSAGE, _user_row(message, now))
     if new.images:
         await connection.execute(insert(attachments), image_rows(new.images, message.id))
-    answer = replace(answer, was_queued=await _insert_answer(connection, chat, answer))
-    await _update_participants(connection, chat, new.author, now)
+    answer = await store_answer(connection, chat, answer)
+    await add_participants(connection, chat, new.author)
     if request_id is not None:
         await _mark_request_used(connection, request_id, message.id)
     return StoredMessage(chat, message, answer, queued=answer.was_queued)
+
+
+async def store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> Answer:
+    """Store an answer that waits, as its chat's last message; the answer with whether it has to wait for others."""
+    await connection.execute(INSERT_MESSAGE, _assistant_row(answer, utc_now()))
+    return replace(answer, was_queued=await _insert_answer(connection, chat, answer))
 
 
 def _user_row(message: Message, now: datetime) -> dict[str, Any]:
@@ -249,10 +254,9 @@ async def _insert_answer(connection: AsyncConnection, chat: Chat, answer: Answer
     return bool(await connection.scalar(INSERT_ANSWER, row))
 
 
-async def _update_participants(
-    connection: AsyncConnection, chat: Chat, author: str, now: datetime
-) -> None:
+async def add_participants(connection: AsyncConnection, chat: Chat, author: str) -> None:
     """Move the chat to the top of the lists of its owner, its author and all earlier participants."""
+    now = utc_now()
     for user in sorted({chat.owner, author}):
         row = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
         await connection.execute(INSERT_PARTICIPANT[connection.dialect.name], row)

@@ -45,6 +45,7 @@ def to_chat(row: Row[Any]) -> Chat:
         header_ts=row.header_ts,
         thread_context=row.context,
         continues=row.continues,
+        branch_of=row.branch_of,
         stop_shown=row.stop_shown
         is not False,  # None: from a version whose headers always had the button
     )
@@ -66,6 +67,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
         "header_ts": chat.header_ts,
         "context": chat.thread_context,
         "continues": chat.continues,
+        "branch_of": chat.branch_of,
         "stop_shown": chat.stop_shown,
         "created_at": chat.created_at,
         "updated_at": chat.updated_at,

@@ -62,11 +62,13 @@ chats = Table(
     Column("header_ts", String(64)),
     Column("context", SafeText),
     Column("continues", ID),
+    Column("branch_of", ID),
     Column("stop_shown", Boolean),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     UniqueConstraint("team", "channel", "thread"),
     Index("uq_chats_continues", "continues", unique=True),
+    Index("uq_chats_branch", "branch_of", "provider", "model", unique=True),
 )
 
 messages = Table(

@@ -66,9 +66,12 @@ async def create(
     given = given or NewConversation()
     if given.continues is not None:
         chat = await api.continue_chat(user, given.continues)
+    elif given.from_ is not None:
+        chat = await api.branch(user, given.from_, given.model)
     else:
         chat = await api.create(user, given.title, given.model)
-    return CreatedConversation(conversation=Conversation.of(chat, None))
+    newest = await api.newest_message_ids(chat)
+    return CreatedConversation(conversation=Conversation.of(chat, newest.get(chat.id)))
 
 
 @_conversations.get("/conversations")

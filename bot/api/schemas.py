@@ -98,6 +98,13 @@ class NewConversation(CamelModel):
         description="The id of a conversation that this one continues with a summary of it, with the same model. There "
         "is at most one; `title` and `model` are ignored.",
     )
+    from_: Text | None = Field(
+        None,
+        alias="from",
+        max_length=100,
+        description="The id of a question, or of its answer: the conversation is repeated up to there, and `model` "
+        "is asked. There is at most one for each model; `title` is ignored.",
+    )
 
 
 class ChatFields(BaseModel):
@@ -159,11 +166,13 @@ class Conversation(ChatFields, CamelModel):
     @classmethod
     def of(cls, chat: Chat, newest: str | None) -> Conversation:
         fields = chat_fields(chat) | {"last_message_id": newest}
-        if chat.continues is None:
-            return cls(**fields)
-        return ContinuedConversation(
-            **fields, continues=chat.continues, summary=chat.thread_context
-        )
+        if chat.continues is not None:
+            return ContinuedConversation(
+                **fields, continues=chat.continues, summary=chat.thread_context
+            )
+        if chat.branch_of is not None:
+            return BranchedConversation(**fields, **{"from": chat.branch_of})
+        return cls(**fields)
 
 
 class ContinuedConversation(Conversation):
@@ -171,6 +180,12 @@ class ContinuedConversation(Conversation):
 
     continues: Identifier
     summary: str | None = Field(description="Of the other one; the model reads it too.")
+
+
+class BranchedConversation(Conversation):
+    """A conversation that asks another model a question of another conversation."""
+
+    from_: Identifier = Field(alias="from", description="The id of the question.")
 
 
 @schema_name("OneMessage")
@@ -208,16 +223,16 @@ class WrittenAnswer(ConversationMessage):
 
 
 class CreatedConversation(CamelModel):
-    conversation: ContinuedConversation | Conversation
+    conversation: ContinuedConversation | BranchedConversation | Conversation
 
 
 class Conversations(CamelModel):
-    conversations: list[ContinuedConversation | Conversation]
+    conversations: list[ContinuedConversation | BranchedConversation | Conversation]
     next_cursor: str | None
 
 
 class History(CamelModel):
-    conversation: ContinuedConversation | Conversation
+    conversation: ContinuedConversation | BranchedConversation | Conversation
     messages: list[WrittenAnswer | ConversationMessage]
 
     @classmethod

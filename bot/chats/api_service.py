@@ -12,6 +12,7 @@ from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import SentFile, SentFiles
+from bot.chats.branches import BranchService
 from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
 from bot.domain import (
@@ -84,12 +85,14 @@ class ApiService:
         people: People,
         models: ModelChoice,
         continuations: ContinueService,
+        branches: BranchService,
         files: SentFiles,
         publisher: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
         self._chats = chats
+        self._branches = branches
         self._files = files
         self._continuations = continuations
         self._answers = answers
@@ -112,6 +115,19 @@ class ApiService:
             await self.chat(user, chat_id), user.id, in_slack=False
         )
         return await self._continuations.summarised(continuation.chat)
+
+    async def branch(self, user: User, message_id: str, model: str | None) -> Chat:
+        """The chat that repeats a conversation up to this question, or this answer's, and asks another model.
+
+        Raises ChatNotFound, ModelNotAllowed, and InvalidInput without a model.
+        """
+        if not model:
+            raise InvalidInput(strings.BRANCH_WITHOUT_MODEL)
+        question = await self._branches.question(checked_id(message_id))
+        old = await self.chat(user, question.chat_id)
+        ref = self.models.by_name(model).ref
+        branch = await self._branches.create(old, question, user.id, ref, in_slack=False)
+        return await self.chat(user, branch.chat.id)
 
     async def start(
         self, user: User, message: ApiMessage, model: str | None = None

@@ -6,6 +6,7 @@ from slack_bolt.app.async_app import AsyncApp
 
 from handlers.listeners import (
     answer_buttons,
+    ask_another,
     chats_command,
     continue_button,
     dialogs,
@@ -26,6 +27,7 @@ def register_all(app: AsyncApp, ctx: ListenerContext) -> None:
         thread_reply,
         model_menu,
         answer_buttons,
+        ask_another,
         continue_button,
         chats_command,
         home,

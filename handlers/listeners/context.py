@@ -8,6 +8,7 @@ from typing import Any
 
 from bot import strings
 from bot.chats.api_tokens import ApiTokens
+from bot.chats.branches import BranchService
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
@@ -25,12 +26,12 @@ from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.chat_header import ChatHeaders
-from handlers.threads.continuations import ContinuationThreads
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.private_notices import tell
 from handlers.threads.queued_reaction import QueuedReactions
+from handlers.threads.successors import SuccessorThreads
 from handlers.views import payloads
 from handlers.views.payloads import BlockAction, Reader
 from storage.action_claims import ActionClaims
@@ -54,7 +55,8 @@ class ListenerContext:
     headers: ChatHeaders
     dialog_chats: DialogChats
     continue_service: ContinueService
-    continuations: ContinuationThreads
+    branch_service: BranchService
+    successors: SuccessorThreads
     queued_reactions: QueuedReactions
     file_notices: FileNotices
     home_tabs: HomeTabs

@@ -38,7 +38,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             ctx.notify(slack, action, strings.CONTINUED_HERE.format(link=link))
             return
         ctx.notify(slack, action, strings.CONTINUING)
-        ctx.continuations.open(continuation)
+        ctx.successors.open(continuation)
 
 
 async def _pressed_chat(ctx: ListenerContext, team: str, action: BlockAction) -> Chat | None:

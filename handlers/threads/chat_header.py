@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from bot import strings
-from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
+from bot.chats.successors import Neighbours, SuccessorService
 from bot.domain import Chat
 from bot.observability import get_logger
 from bot.timing import Timing
@@ -41,6 +41,8 @@ RECOVERY_PERIOD = 900.0
 RECOVERY_PERIOD_AT_START = 86_400.0
 """The same for a process that starts: before it, none may have been running."""
 RECOVERY_BATCH = 50
+MAX_QUESTION_LENGTH = 500
+"""Characters of a question that another model is asked."""
 FEW_ANSWERS = 3
 """While so few answers are written in a workspace, they can spare the edits that show and hide a Stop button."""
 
@@ -52,7 +54,7 @@ class ChatHeaders:
         service: ChatService,
         requests: ChatRequests,
         chats: Chats,
-        continuations: ContinueService,
+        successors: SuccessorService,
         stop_buttons: StopButtons,
         models: ModelChoice,
         workspaces: WorkspaceResolver,
@@ -62,7 +64,7 @@ class ChatHeaders:
         self._service = service
         self._requests = requests
         self._chats = chats
-        self._continuations = continuations
+        self._successors = successors
         self._stop_buttons = stop_buttons
         self._models = models
         self._workspaces = workspaces
@@ -218,7 +220,7 @@ class ChatHeaders:
 
     async def content(self, chat: Chat) -> list[Block]:
         """The header's blocks, from what is stored now. Raises NotInstalled."""
-        skipped = chat.continues is None and await self._service.skipped_menu(chat)
+        skipped = _began_with_a_question(chat) and await self._service.skipped_menu(chat)
         return blocks.header(
             chat,
             self._models.label(chat.model),
@@ -229,17 +231,32 @@ class ChatHeaders:
         )
 
     async def _links(self, chat: Chat) -> list[str]:
-        """Links to the chats that this one continues, and is continued by."""
-        neighbours = await self._continuations.neighbours(chat)
-        links = []
-        if (before := neighbours.before) is not None:
-            title = mrkdwn_escape(plain(before.title, 150))
-            link = await self.link(before)
-            template = strings.CONTINUED_FROM if link else strings.CONTINUED_FROM_API
-            links.append(template.format(link=link, title=title))
+        """Links to the chats that this one comes from and leads on to."""
+        neighbours = await self._successors.neighbours(chat)
+        links = [await self._origin(chat, before) for before in (neighbours.before,) if before]
+        if neighbours.question is not None:
+            links.append(f"> {mrkdwn_escape(plain(neighbours.question.text, MAX_QUESTION_LENGTH))}")
         if neighbours.after is not None and (link := await self.link(neighbours.after)):
             links.append(strings.CONTINUED_IN.format(link=link))
-        return links
+        return [*links, *await self._branches(neighbours)]
+
+    async def _origin(self, chat: Chat, before: Chat) -> str:
+        link = await self.link(before)
+        if chat.branch_of is None:
+            template = strings.CONTINUED_FROM if link else strings.CONTINUED_FROM_API
+        else:
+            template = strings.BRANCH_OF if link else strings.BRANCH_OF_API
+        names = {"title": before.title, "model": self._models.label(chat.model)}
+        shown = {key: mrkdwn_escape(plain(name, 150)) for key, name in names.items()}
+        return template.format(link=link, **shown)
+
+    async def _branches(self, neighbours: Neighbours) -> list[str]:
+        links = []
+        for branch in neighbours.branches:
+            if link := await self.link(branch):
+                model = mrkdwn_escape(plain(self._models.label(branch.model), 150))
+                links.append(strings.BRANCH_LINK.format(link=link, model=model))
+        return [strings.BRANCHED_TO.format(links=", ".join(links))] if links else []
 
     async def link(self, chat: Chat) -> str:
         """The address of the chat's thread, ready for mrkdwn; empty for a chat without one. Raises NotInstalled."""
@@ -248,3 +265,7 @@ class ChatHeaders:
         slack = await self._workspaces.client_for(chat.team)
         thread = chat.thread
         return mrkdwn_escape(slack.permalink(thread.channel, thread.ts, thread.ts))
+
+
+def _began_with_a_question(chat: Chat) -> bool:
+    return chat.continues is None and chat.branch_of is None

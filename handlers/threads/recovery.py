@@ -11,9 +11,9 @@ from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.threads.chat_header import ChatHeaders
-from handlers.threads.continuations import ContinuationThreads
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.model_menu import ModelMenus
+from handlers.threads.successors import SuccessorThreads
 
 log = get_logger(__name__)
 
@@ -24,13 +24,13 @@ class ThreadRecovery:
         menus: ModelMenus,
         headers: ChatHeaders,
         dialog_chats: DialogChats,
-        continuations: ContinuationThreads,
+        successors: SuccessorThreads,
         timing: Timing,
     ) -> None:
         self._menus = menus
         self._headers = headers
         self._dialog_chats = dialog_chats
-        self._continuations = continuations
+        self._successors = successors
         self._timing = timing
         self._started_at = 0.0
         self._has_swept = False
@@ -51,7 +51,7 @@ class ThreadRecovery:
             await self._menus.start_ready(min_age)
             await self._menus.delete_duplicates()
             await self._dialog_chats.start_missing(min_age)
-            await self._continuations.open_missing(min_age)
+            await self._successors.open_missing(min_age)
             await self._headers.post_missing(min_age)
             await self._headers.draw_missing(min_age)
         except BobbinError as error:

@@ -27,6 +27,7 @@ RETRY_ANSWER_ACTION = "retry_answer"
 RETRY_WITH_MODEL_ACTION = "retry_with_model"
 FEEDBACK_ACTION = "feedback"
 CONTINUE_CHAT_ACTION = "continue_chat"
+ASK_ANOTHER_ACTION = "ask_another"
 NEW_CHAT_ACTION = "new_chat"
 """Also the callback id of the dialog and of the global shortcut."""
 BLOCK_ID_PREFIX = "bobbin."
@@ -92,13 +93,15 @@ def plain_text(text: str, limit: int = 75, *, emoji: bool = False) -> Block:
     return {**block, "emoji": True} if emoji else block
 
 
-def model_select(action: str, preselected: ModelInfo | None = None) -> Block:
+def model_select(
+    action: str, preselected: ModelInfo | None = None, placeholder: str = strings.MENU_PLACEHOLDER
+) -> Block:
     """A searchable menu of models, whose options Slack asks the bot for."""
     select: Block = {
         "type": "external_select",
         "action_id": action,
         "min_query_length": 0,
-        "placeholder": plain_text(strings.MENU_PLACEHOLDER, 150),
+        "placeholder": plain_text(placeholder, 150),
     }
     return select if preselected is None else {**select, "initial_option": option(preselected)}
 
@@ -258,8 +261,9 @@ def answer_footer(
     line = " · ".join([*_facts(result, model, left), *answered])
     facts: list[Block] = [*_sources(result), context(line)]
     if result.status is Status.STOPPED:
-        return [*facts, _answer_actions(answer, _retry(answer))]
-    return [*facts, _feedback(answer.id)] if rich else facts
+        return [*facts, _answer_actions(answer, _retry(answer), _ask_another())]
+    feedback = [_feedback(answer.id)] if rich else []
+    return [*facts, *feedback, _answer_actions(answer, _ask_another())]
 
 
 def _sources(result: AnswerResult) -> list[Block]:
@@ -289,14 +293,20 @@ def _link_text(title: str) -> str:
 
 def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
     sentence = strings.failure(result.error, plain(model, 150), plain(result.detail or "", 200))
-    ways_on = [_retry(answer, "primary")]
+    ways_on = [_retry(answer, "primary"), _ask_another()]
     if ProviderError.class_of(result.error).needs_other_model:
-        ways_on = [model_select(RETRY_WITH_MODEL_ACTION), *ways_on, _continue(answer.chat_id)]
+        select = model_select(RETRY_WITH_MODEL_ACTION)
+        ways_on = [select, *ways_on, _continue(answer.chat_id)]
     return [section(f":warning: {mrkdwn_escape(sentence)}"), _answer_actions(answer, *ways_on)]
 
 
 def _continue(chat_id: str) -> Block:
     return button(strings.CONTINUE_BUTTON, CONTINUE_CHAT_ACTION, chat_id)
+
+
+def _ask_another() -> Block:
+    """A menu whose choice asks that model the same question, in a chat of its own."""
+    return model_select(ASK_ANOTHER_ACTION, placeholder=strings.ASK_ANOTHER)
 
 
 def _answer_actions(answer: Answer, *elements: Block) -> Block:

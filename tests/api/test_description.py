@@ -66,6 +66,7 @@ FIELDS = {
 SCHEMAS = [
     "Answered",
     "ArtifactIn",
+    "BranchedConversation",
     "ChatId",
     "ChatList",
     "ChatMessage",
@@ -74,6 +75,7 @@ SCHEMAS = [
     "Conversation",
     "Conversations",
     "CreatedConversation",
+    "FileIn",
     "GroupBy",
     "History",
     "ImageIn",

@@ -1,4 +1,4 @@
-"""Continuations: one for each chat, however many ask for it at once, and what is stored first in it stays."""
+"""Successors: one for each chat, however many ask for it at once, and what is stored first in it stays."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from bot.domain import Chat, Thread
 from storage.chats import Chats
-from storage.continuations import Continuation, Continuations
 from storage.engine.database import Database
+from storage.successors import Successor, Successors
 from tests.storage.chat_builder import ChatBuilder
 
 
 @pytest.fixture
-def continuations(database: Database) -> Continuations:
-    return Continuations(database)
+def continuations(database: Database) -> Successors:
+    return Successors(database)
 
 
 @pytest.fixture
@@ -27,40 +27,42 @@ async def test_a_chat_is_continued_once_however_many_ask(rivals: list[Database],
     """Some ask in a thread and some through the API; the first channel stays."""
     places = [None, "C1", "C2", None]
 
-    async def ask(number: int) -> Continuation:
-        repository = Continuations(rivals[number % len(rivals)])
-        return await repository.create(old, f"U{number}", places[number % len(places)])
+    async def ask(number: int) -> Successor:
+        repository = Successors(rivals[number % len(rivals)])
+        return await repository.create_continuation(old, f"U{number}", places[number % len(places)])
 
     got = await asyncio.gather(*(ask(number) for number in range(20)))
-    stored = await Continuations(rivals[0]).of(old.id)
+    stored = await Successors(rivals[0]).continuation_of(old.id)
     assert stored is not None
     assert {one.chat for one in got} == {stored}
     channels = {one.channel for one in got} - {None}
     assert len(channels) == 1
-    (waiting,) = await Continuations(rivals[1]).without_thread(0, 10)
+    (waiting,) = await Successors(rivals[1]).without_thread(0, 10)
     assert waiting.chat.id == stored.id
     assert {waiting.channel} == channels
     assert (stored.team, stored.model, stored.continues) == (old.team, old.model, old.id)
 
 
 async def test_chats_are_continued_each_by_its_own(
-    continuations: Continuations, builder: ChatBuilder
+    continuations: Successors, builder: ChatBuilder
 ) -> None:
     first, second = [await builder.filled(2, f"{number}.0") for number in range(2)]
-    made = [(await continuations.create(chat, "U1", "C1")).chat for chat in (first, second)]
-    third = (await continuations.create(made[0], "U1", "C1")).chat
+    made = [
+        (await continuations.create_continuation(chat, "U1", "C1")).chat for chat in (first, second)
+    ]
+    third = (await continuations.create_continuation(made[0], "U1", "C1")).chat
     assert [chat.continues for chat in (*made, third)] == [first.id, second.id, made[0].id]
-    assert await continuations.of(third.id) is None
+    assert await continuations.continuation_of(third.id) is None
 
 
 @pytest.mark.parametrize("what", ["summary", "thread"])
 async def test_the_first_of_many_values_stays(
     rivals: list[Database], chats: Chats, old: Chat, what: str
 ) -> None:
-    new = (await Continuations(rivals[0]).create(old, "U1", "C1")).chat
+    new = (await Successors(rivals[0]).create_continuation(old, "U1", "C1")).chat
 
     async def store(number: int) -> Chat:
-        repository = Continuations(rivals[number % len(rivals)])
+        repository = Successors(rivals[number % len(rivals)])
         if what == "summary":
             return await repository.set_summary(new.id, f"summary {number}")
         return await repository.set_thread(new.id, f"200.{number}")
@@ -79,12 +81,14 @@ async def test_the_first_of_many_values_stays(
 
 
 async def test_those_without_a_thread_are_found_oldest_first_until_they_have_one(
-    continuations: Continuations, builder: ChatBuilder
+    continuations: Successors, builder: ChatBuilder
 ) -> None:
     new = []
     for number in range(4):
         chat = await builder.filled(2, f"{number}.0")
-        new.append((await continuations.create(chat, "U1", "C1" if number else None)).chat.id)
+        new.append(
+            (await continuations.create_continuation(chat, "U1", "C1" if number else None)).chat.id
+        )
 
     async def found(age: float = 0.0, limit: int = 10) -> list[str]:
         return [each.chat.id for each in await continuations.without_thread(age, limit)]

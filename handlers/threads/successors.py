@@ -1,11 +1,11 @@
-"""Posts the chat that continues another one: a new thread in the same channel that begins with a summary."""
+"""Posts the chats that others lead on to, each as a new thread in the same channel: see `bot.chats.successors`."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from bot import strings
-from bot.chats.continuations import ContinueService
+from bot.chats.successors import SuccessorService
 from bot.domain import Chat
 from bot.errors import ChatError, StorageError
 from bot.observability import get_logger
@@ -20,11 +20,11 @@ from handlers.threads.thread_messages import delete_message
 from handlers.views import blocks
 from storage.action_claims import ActionClaims
 from storage.chats import Chats
-from storage.continuations import Continuation
+from storage.successors import Successor
 
 log = get_logger(__name__)
 
-CLAIM = "continuation"
+CLAIM = "successor"
 CLAIM_LEASES = 1.5
 """How many leases a claim lasts: after a kill it outlasts that to write the summary, which is needed first."""
 MAX_CLOCK_SKEW = 60.0
@@ -32,11 +32,11 @@ MAX_CLOCK_SKEW = 60.0
 RECOVERY_BATCH = 20
 
 
-class ContinuationThreads:
+class SuccessorThreads:
     def __init__(
         self,
         *,
-        service: ContinueService,
+        service: SuccessorService,
         headers: ChatHeaders,
         chats: Chats,
         workspaces: WorkspaceResolver,
@@ -52,57 +52,56 @@ class ContinuationThreads:
         self._tasks = tasks
         self._timing = timing
 
-    def open(self, continuation: Continuation) -> None:
-        """Writes the summary and posts the thread, unless another process is doing it. Returns at once."""
-        self._tasks.start(self._open(continuation), name="continuation")
+    def open(self, successor: Successor) -> None:
+        """Prepares and posts the thread, unless another process is doing it. Returns at once."""
+        self._tasks.start(self._open(successor), name="successor")
 
     async def open_missing(self, min_age: float) -> None:
-        """Posts what a process left undone that ended. `min_age`: of the continuations, in seconds."""
+        """Posts what a process left undone that ended. `min_age`: of the successors, in seconds."""
         # Sooner than elsewhere: whoever is at it holds a claim.
         age = min(min_age, self._timing.lease)
         missing = await self._service.without_thread(age, RECOVERY_BATCH)
-        for continuation in missing:
-            self._tasks.start(self._open(continuation, look_first=True), name="continuation")
+        for successor in missing:
+            self._tasks.start(self._open(successor, look_first=True), name="successor")
 
-    async def _open(self, continuation: Continuation, *, look_first: bool = False) -> None:
-        chat = continuation.chat
+    async def _open(self, successor: Successor, *, look_first: bool = False) -> None:
+        chat = successor.chat
         seconds = self._timing.lease * CLAIM_LEASES
         if not await self._claims.claim(CLAIM, chat.id, seconds=seconds):
             return
         try:
             async with self._claims.renewing(CLAIM, chat.id, seconds=seconds):
                 slack = await self._workspaces.client_for(chat.team)
-                await self._post(slack, continuation, look_first)
+                await self._post(slack, successor, look_first)
         except (SlackRejected, NotInstalled) as error:
-            log.warning("continuation_refused", chat=chat.id, reason=str(error))
+            log.warning("successor_refused", chat=chat.id, reason=str(error))
             await self._service.give_up_thread(chat)
         except (SlackError, ChatError, StorageError) as error:  # recovery tries it again
-            log.warning("continuation_delayed", chat=chat.id, reason=type(error).__name__)
+            log.warning("successor_delayed", chat=chat.id, reason=type(error).__name__)
         finally:
             with suppress(StorageError):  # then the claim expires by itself
                 await self._claims.release(CLAIM, chat.id)
 
-    async def _post(self, slack: SlackClient, continuation: Continuation, look_first: bool) -> None:
-        chat = await self._service.summarised(await self._chats.get(continuation.chat.id))
+    async def _post(self, slack: SlackClient, successor: Successor, look_first: bool) -> None:
+        chat = await self._service.prepared(await self._chats.get(successor.chat.id))
         if chat.thread is not None:  # another process was faster
             return
-        assert continuation.channel is not None
-        channel = continuation.channel
+        assert successor.channel is not None
+        channel = successor.channel
         ts = await post_message_once(
             slack,
             lambda: _find(slack, chat, channel),
             look_first=look_first,
             channel=channel,
             blocks=await self._headers.content(chat),
-            text=strings.CONTINUED_FALLBACK,
+            text=strings.SUCCESSOR_FALLBACK,
             unfurl_links=False,
             unfurl_media=False,
         )
         stored = await self._service.set_thread(chat, ts)
         if stored.thread is not None and stored.thread.ts != ts:  # this process had been suspended
             await delete_message(slack, channel, ts)
-        assert chat.continues is not None
-        await self._headers.show(await self._chats.get(chat.continues))
+        await self._headers.show(await self._service.predecessor(chat))
 
 
 async def _find(slack: SlackClient, chat: Chat, channel: str) -> str | None:

@@ -1,0 +1,64 @@
+"""Asks another model a question of a chat again: the same conversation up to there, in a chat of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.chats.models import ModelChoice
+from bot.domain import Chat, Message, ModelRef, Role
+from bot.errors import ChatNotFound
+from storage.answers import Answers
+from storage.chats import Chats
+from storage.successors import Successor, Successors
+
+
+class BranchService:
+    """The use cases of branches. All raise StorageError when the database fails."""
+
+    def __init__(
+        self,
+        chats: Chats,
+        answers: Answers,
+        successors: Successors,
+        models: ModelChoice,
+        wake: Callable[[str], None],
+    ) -> None:
+        self._chats = chats
+        self._answers = answers
+        self._successors = successors
+        self._models = models
+        self._wake = wake
+
+    async def question(self, message_id: str) -> Message:
+        """The question with this id, or that the answer with this id answers. Raises ChatNotFound."""
+        message = await self._chats.message(message_id)
+        if message.role is Role.USER:
+            return message
+        return await self._chats.message((await self._answers.get(message.id)).question_id)
+
+    async def create(
+        self, old: Chat, question: Message, user: str, model: ModelRef, *, in_slack: bool
+    ) -> Successor:
+        """The chat that asks `model` this question of `old`, however often it is asked for.
+
+        `in_slack`: it is to get a thread there, and is answered then; otherwise it is answered at once. Raises
+        BudgetReached.
+        """
+        if question.chat_id != old.id:
+            raise ChatNotFound("no such message")
+        channel = old.thread.channel if in_slack and old.thread is not None else None
+        successor = await self._successors.create_branch(old, question, user, model, channel)
+        if successor.channel is None:
+            await self._successors.fill_branch(successor.chat.id)
+            self._wake(successor.chat.id)
+        return successor
+
+    async def set_thread(self, chat: Chat, ts: str) -> Chat:
+        """Stores the message that begins its thread in Slack, and has the question answered."""
+        opened = await self._successors.set_branch_thread(chat.id, ts)
+        self._wake(chat.id)
+        return opened
+
+    def model(self, key: str) -> ModelRef:
+        """The model of a menu's option value. Raises ModelNotAllowed."""
+        return self._models.by_key(key).ref

@@ -1,0 +1,79 @@
+"""Chats that others lead on to: how they become ready for Slack, and how they are linked. See `storage.successors`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.chats.branches import BranchService
+from bot.chats.continuations import ContinueService
+from bot.domain import Chat, Message
+from storage.chats import Chats
+from storage.successors import Successor, Successors
+
+MAX_LINKED_BRANCHES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The chats that a chat comes from and leads on to."""
+
+    before: Chat | None = None
+    """The one that it continues, or whose question it asks another model."""
+    question: Message | None = None
+    """The question that it asks another model."""
+    after: Chat | None = None
+    """The one that continues it."""
+    branches: tuple[Chat, ...] = ()
+    """Those that ask other models its questions, the newest few."""
+
+
+class SuccessorService:
+    """What continuations and branches have in common until they stand in Slack."""
+
+    def __init__(
+        self,
+        chats: Chats,
+        successors: Successors,
+        continuations: ContinueService,
+        branches: BranchService,
+    ) -> None:
+        self._chats = chats
+        self._successors = successors
+        self._continuations = continuations
+        self._branches = branches
+
+    async def prepared(self, chat: Chat) -> Chat:
+        """The chat with all that its first message in Slack shows. Takes as long as a summary may take."""
+        return await self._continuations.summarised(chat)
+
+    async def set_thread(self, chat: Chat, ts: str) -> Chat:
+        """Stores the message that begins its thread, unless another process has done so; the chat as it is then."""
+        if chat.branch_of is not None:
+            return await self._branches.set_thread(chat, ts)
+        return await self._successors.set_thread(chat.id, ts)
+
+    async def give_up_thread(self, chat: Chat) -> None:
+        """Records that the chat cannot be posted in Slack."""
+        await self._successors.give_up_thread(chat.id)
+
+    async def without_thread(self, min_age: float, limit: int) -> list[Successor]:
+        """Successors that are to be in Slack and are not yet. `min_age`: in seconds."""
+        return await self._successors.without_thread(min_age, limit)
+
+    async def predecessor(self, chat: Chat) -> Chat:
+        """Raises ChatNotFound."""
+        return await self._chats.get(await self._predecessor_id(chat) or "")
+
+    async def neighbours(self, chat: Chat) -> Neighbours:
+        before = await self._predecessor_id(chat)
+        return Neighbours(
+            before=None if before is None else await self._chats.get(before),
+            question=None if chat.branch_of is None else await self._chats.message(chat.branch_of),
+            after=await self._successors.continuation_of(chat.id),
+            branches=tuple(await self._successors.branches_of(chat.id, MAX_LINKED_BRANCHES)),
+        )
+
+    async def _predecessor_id(self, chat: Chat) -> str | None:
+        if chat.branch_of is None:
+            return chat.continues
+        return (await self._chats.message(chat.branch_of)).chat_id

@@ -1,0 +1,108 @@
+"""Copies a conversation up to one of its questions into the chat that asks another model, inside a transaction of the
+caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Answer, Chat, Status
+from storage.engine.types import new_id, utc_now
+from storage.messages import add_participants, load_chat, store_answer
+from storage.queries import INSERT_MESSAGE
+from storage.tables import answers, attachments, chats, messages
+
+_NOT_COPIED = (
+    "admitted_at",
+    "budget_notice",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "cost",
+    "seconds",
+    "owner",
+    "lease_until",
+)
+"""What an answer cost was paid once."""
+
+
+async def copy_conversation(connection: AsyncConnection, chat_id: str) -> Answer | None:
+    """Stores the messages up to the chat's `branch_of`, and the answer to it, which waits.
+
+    None if that was done before.
+    """
+    chat = await load_chat(connection, chat_id)
+    question = (
+        await connection.execute(select(messages).where(messages.c.id == chat.branch_of))
+    ).one_or_none()
+    if question is None or not await _reserve(connection, chat.id, question.number + 1):
+        return None
+    new_ids = await _copy_messages(connection, question, chat)
+    await _copy_answers(connection, question, chat, new_ids)
+    answer = Answer(
+        id=new_id(),
+        chat_id=chat.id,
+        number=question.number + 1,
+        question_id=new_ids[question.id],
+        status=Status.WAITING,
+        attempt=0,
+        asker=chat.owner,
+        asker_team=chat.team,
+    )
+    await store_answer(connection, chat, answer)
+    await add_participants(connection, chat, question.author)
+    return answer
+
+
+async def _reserve(connection: AsyncConnection, chat_id: str, count: int) -> bool:
+    """Counts the messages, unless the chat has some already."""
+    empty = update(chats).where(chats.c.id == chat_id, chats.c.message_count == 0)
+    return (await connection.execute(empty.values(message_count=count))).rowcount > 0
+
+
+async def _copy_messages(
+    connection: AsyncConnection, question: Row[Any], chat: Chat
+) -> dict[str, str]:
+    """The new ids of the messages up to the question, by their old ones."""
+    query = (
+        select(messages)
+        .where(messages.c.chat_id == question.chat_id, messages.c.number <= question.number)
+        .order_by(messages.c.number)
+    )
+    new_ids: dict[str, str] = {}
+    now = utc_now()
+    for row in (await connection.execute(query)).all():
+        new_ids[row.id] = new_id()
+        changed = {"id": new_ids[row.id], "chat_id": chat.id, "source": None, "updated_at": now}
+        await connection.execute(INSERT_MESSAGE, {**row._mapping, **changed})
+    for old, new in new_ids.items():
+        await connection.execute(_copied_attachments(old, new))
+    return new_ids
+
+
+def _copied_attachments(old: str, new: str) -> Any:
+    rest = [column for column in attachments.c if column.name != "message_id"]
+    rows = select(literal(new), *rest).where(attachments.c.message_id == old)
+    return insert(attachments).from_select(["message_id", *(column.name for column in rest)], rows)
+
+
+async def _copy_answers(
+    connection: AsyncConnection, question: Row[Any], chat: Chat, new_ids: dict[str, str]
+) -> None:
+    """How the earlier answers ended. Their messages in Slack stay the old chat's."""
+    query = select(answers).where(
+        answers.c.chat_id == question.chat_id, answers.c.number < question.number
+    )
+    for row in (await connection.execute(query)).all():
+        changed: dict[str, Any] = {
+            "message_id": new_ids[row.message_id],
+            "question_id": new_ids[row.question_id],
+            "chat_id": chat.id,
+            "state": "ended",
+            "parts": [],
+            "question_ts": None,
+            **dict.fromkeys(_NOT_COPIED),
+        }
+        await connection.execute(insert(answers), {**row._mapping, **changed})

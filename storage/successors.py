@@ -1,0 +1,178 @@
+"""Chats that another chat leads on to: one that continues it, and those that ask other models one of its questions.
+
+Each is stored when it is asked for, and gets its thread in Slack afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import DEFAULT_TITLE, Answer, Chat, Message, ModelRef, TitleBy
+from bot.usage.calls import payer_of
+from bot.usage.limits import NO_LIMITS, Limits
+from storage.branch_copy import copy_conversation
+from storage.engine.database import Database
+from storage.engine.types import database_time, new_id, utc_now
+from storage.queries import dialect_insert
+from storage.rows import chat_row, to_chat
+from storage.spending import admit
+from storage.tables import chats, messages
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A chat that another one leads on to, and where it is to be in Slack."""
+
+    chat: Chat
+    channel: str | None
+    """None for a chat of the API alone."""
+
+
+class Successors:
+    """The repository of successors. Every method raises StorageError when the database fails."""
+
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
+        """`limits`: what people may use."""
+        self._database = database
+        self._limits = limits
+
+    async def create_continuation(self, old: Chat, owner: str, channel: str | None) -> Successor:
+        """The chat that continues `old`, new or not. `channel`: where it is to get a thread, unless it has a place."""
+        async with self._database.begin() as connection:
+            new = _new_chat(old, owner, old.model, continues=old.id)
+            successor, _ = await _create(connection, new, channel, chats.c.continues == old.id)
+            return successor
+
+    async def create_branch(
+        self, old: Chat, question: Message, owner: str, model: ModelRef, channel: str | None
+    ) -> Successor:
+        """The chat that asks `model` the question, new or not; see `create_continuation`. Raises BudgetReached."""
+        same = and_(
+            chats.c.branch_of == question.id,
+            chats.c.provider == model.provider,
+            chats.c.model == model.name,
+        )
+        async with self._database.begin() as connection:
+            new = _new_chat(old, owner, model, branch_of=question.id)
+            successor, created = await _create(connection, new, channel, same)
+            if created:
+                await admit(connection, self._limits, payer_of(old, owner))
+            return successor
+
+    async def fill_branch(self, chat_id: str) -> Answer | None:
+        """Stores the conversation up to the question, and the answer to it that waits. None if that was done before."""
+        async with self._database.begin() as connection:
+            return await copy_conversation(connection, chat_id)
+
+    async def set_branch_thread(self, chat_id: str, ts: str) -> Chat:
+        """As `set_thread` and `fill_branch`, in one transaction."""
+        async with self._database.begin() as connection:
+            chat = await _fill(
+                connection, chat_id, chats.c.thread.is_(None), thread=ts, header_ts=ts
+            )
+            await copy_conversation(connection, chat_id)
+            return chat
+
+    async def continuation_of(self, chat_id: str) -> Chat | None:
+        """The chat that continues this one."""
+        async with self._database.read() as connection:
+            query = select(chats).where(chats.c.continues == chat_id)
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else to_chat(row)
+
+    async def branches_of(self, chat_id: str, limit: int) -> list[Chat]:
+        """The newest chats that ask other models one of this chat's questions, the oldest first."""
+        query = (
+            select(chats)
+            .join(messages, messages.c.id == chats.c.branch_of)
+            .where(messages.c.chat_id == chat_id)
+            .order_by(chats.c.created_at.desc())
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [to_chat(row) for row in reversed((await connection.execute(query)).all())]
+
+    async def set_summary(self, chat_id: str, text: str) -> Chat:
+        """Stores what is known of the earlier chat, unless something is stored already."""
+        async with self._database.begin() as connection:
+            return await _fill(connection, chat_id, chats.c.context.is_(None), context=text)
+
+    async def set_thread(self, chat_id: str, ts: str) -> Chat:
+        """Stores the message that begins its thread, unless one is stored already: it is the header too."""
+        async with self._database.begin() as connection:
+            homeless = chats.c.thread.is_(None)
+            return await _fill(connection, chat_id, homeless, thread=ts, header_ts=ts)
+
+    async def without_thread(self, older_than_seconds: float, limit: int) -> list[Successor]:
+        """Successors older than this that are to be in Slack and have no thread there, the oldest first."""
+        query = (
+            select(chats)
+            .where(
+                or_(chats.c.continues.is_not(None), chats.c.branch_of.is_not(None)),
+                chats.c.channel.is_not(None),
+                chats.c.thread.is_(None),
+                chats.c.created_at <= database_time(-older_than_seconds),
+            )
+            .order_by(chats.c.created_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return [Successor(to_chat(row), row.channel) for row in rows]
+
+    async def give_up_thread(self, chat_id: str) -> None:
+        """It cannot be posted in Slack, so it is to be there no more."""
+        async with self._database.begin() as connection:
+            await _fill(connection, chat_id, chats.c.thread.is_(None), channel=None)
+
+
+def _new_chat(
+    old: Chat,
+    owner: str,
+    model: ModelRef,
+    *,
+    continues: str | None = None,
+    branch_of: str | None = None,
+) -> Chat:
+    now = utc_now()
+    titled = branch_of is not None
+    return Chat(
+        id=new_id(),
+        team=old.team,
+        owner=owner,
+        title=old.title if titled else DEFAULT_TITLE,
+        title_by=old.title_by if titled else TitleBy.DEFAULT,
+        model=model,
+        message_count=0,
+        created_at=now,
+        updated_at=now,
+        thread_context=old.thread_context if titled else None,
+        continues=continues,
+        branch_of=branch_of,
+        stop_shown=False,
+    )
+
+
+async def _create(
+    connection: AsyncConnection, new: Chat, channel: str | None, same: ColumnElement[bool]
+) -> tuple[Successor, bool]:
+    """Stores the chat, unless there is the same one, which gets the channel if it has none; and whether it is new."""
+    insert = dialect_insert(connection, chats)
+    row = chat_row(new) | {"channel": channel}
+    created = (await connection.execute(insert.values(row).on_conflict_do_nothing())).rowcount > 0
+    if channel is not None:
+        homeless = and_(same, chats.c.channel.is_(None))
+        await connection.execute(update(chats).where(homeless).values(channel=channel))
+    found = (await connection.execute(select(chats).where(same))).one()
+    return Successor(to_chat(found), found.channel), created
+
+
+async def _fill(
+    connection: AsyncConnection, chat_id: str, where: ColumnElement[bool], **values: str | None
+) -> Chat:
+    same = chats.c.id == chat_id
+    await connection.execute(update(chats).where(same, where).values(**values))
+    return to_chat((await connection.execute(select(chats).where(same))).one())
