@@ -115,34 +115,103 @@ def sandbox(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew: forget the workspace and its chats first.")
     ] = False,
+    without_bot: Annotated[
+        bool,
+        typer.Option(
+            "--without-bot",
+            help="The workspace alone, for any Slack app: prints the settings to run the app with.",
+        ),
+    ] = False,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --without-bot: the app's manifest (YAML or JSON), for its commands, shortcuts, events "
+            "and scopes. Unset: everything.",
+            show_default=False,
+        ),
+    ] = None,
+    request_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="With --without-bot: where the app takes requests over HTTP. Unset: Socket Mode.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Try the bot in a Slack-like workspace on this machine.
 
     Needs no account, key or network. Uses demo models unless a model key is set.
+    With --without-bot it is a Slack for the developers of other apps (docs/sandbox-for-apps.md).
     """
     if not _is_loopback(host):
         _exit_with(
             f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost"
         )
+    opens = sys.stdout.isatty() if open_page is None else open_page
+    port = _free_port(host) if port is None else port
+    if without_bot:
+        _sandbox_without_bot(
+            manifest, request_url, host=host, port=port, data=data, fresh=fresh, opens=opens
+        )
+        return
+    if manifest is not None or request_url is not None:
+        _exit_with("--manifest and --request-url are for other apps: add --without-bot")
     from bot.config.settings import SandboxSettings
 
     settings = _loaded(SandboxSettings)
     from bot.commands import sandbox as run_sandbox
 
-    on_ready = _announcer(
-        [each.label for each in settings.providers()],
-        sys.stdout.isatty() if open_page is None else open_page,
-    )
+    on_ready = _announcer([each.label for each in settings.providers()], opens)
     run_to_completion(
         run_sandbox(
             settings,
             host=host,
-            port=_free_port(host) if port is None else port,
+            port=port,
             data=data.expanduser().resolve() if data else settings.data_file("sandbox.sqlite3"),
             fresh=fresh,
             on_ready=on_ready,
         )
     )
+
+
+def _sandbox_without_bot(
+    manifest: Path | None,
+    request_url: str | None,
+    *,
+    host: str,
+    port: int,
+    data: Path | None,
+    fresh: bool,
+    opens: bool,
+) -> None:
+    from bot.app_workspace import app_workspace, load_app
+    from bot.config.settings import Settings
+
+    developed, urls = _exit_on_error(lambda: load_app(manifest, request_url))
+    run_to_completion(
+        app_workspace(
+            developed,
+            urls,
+            host=host,
+            port=port,
+            data=data.expanduser().resolve() if data else Settings.data_file("app.sqlite3"),
+            fresh=fresh,
+            show=_print_line,
+            on_ready=lambda address: _open(address, opens),
+        )
+    )
+
+
+def _open(address: str, wanted: bool) -> None:
+    if wanted:
+        webbrowser.open(address)
+
+
+def _print_line(line: str) -> None:
+    typer.echo(line)
+    sys.stdout.flush()
 
 
 @app.command()
@@ -247,8 +316,7 @@ def _announcer(providers: Sequence[str], open_page: bool) -> Callable[[str, str]
         )
         typer.echo(lines)
         sys.stdout.flush()
-        if open_page:
-            webbrowser.open(address)
+        _open(address, open_page)
 
     return announce
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +12,14 @@ from starlette.routing import Mount
 
 from bot import strings
 from bot.app import build
+from bot.app_workspace import workspace_file
 from bot.config.settings import Settings
 from bot.config.unknown import unknown_settings
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest
 from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
+from bot.shutdown import shutdown_on_signal
 from bot.timing import Timing
 from bot.usage.figures import Figures, GroupBy
 from handlers.rate_limits.token_bucket import RATES, Rate
@@ -42,7 +40,7 @@ async def run(
     for problem in unknown_settings():
         log.warning("unknown_setting", problem=problem)
     async with (
-        _shutdown_on_signal() as shutdown,
+        shutdown_on_signal() as shutdown,
         build(settings, timing=timing, rates=rates) as bot,
     ):
         if await bot.transport.until_connected():
@@ -77,13 +75,13 @@ async def sandbox(
     app = manifest()
     features = app["features"]
     try:
-        file = WorkspaceFile.open(data.with_name(f"{data.stem}.workspace.sqlite3"), fresh=fresh)
+        file = WorkspaceFile.open(workspace_file(data), fresh=fresh)
     except WorkspaceFileError as error:
         raise SettingsError(str(error)) from None
     if fresh:
         _delete_database(data)
     async with (
-        _shutdown_on_signal() as shutdown,
+        shutdown_on_signal() as shutdown,
         Sandbox(
             limits=limits,
             host=host,
@@ -140,45 +138,3 @@ async def usage(settings: Settings, since: date, by: GroupBy) -> list[Figures]:
         return await Ledger(database).figures(since, by)
     finally:
         await database.close()
-
-
-class _Shutdown:
-    """Is requested by SIGTERM or Ctrl-C: cancels a start that is under way, or lets what runs close gracefully."""
-
-    def __init__(self) -> None:
-        self._requested = asyncio.Event()
-        self._starting = asyncio.current_task()
-
-    def request(self) -> None:
-        self._requested.set()
-        if self._starting is not None:
-            self._starting.cancel()
-
-    async def wait(self) -> None:
-        """The start is complete: waits until the end is requested."""
-        self._starting = None
-        # What is loaded by now is never freed. A garbage collection of all of it stops every answer for 0.1 to 0.3 s,
-        # and many answers at once cause several: a third of their processor time. So it is excluded from collections,
-        # and collections of what comes later are rarer.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000, 20, 20)
-        await self._requested.wait()
-
-    @property
-    def is_requested(self) -> bool:
-        return self._requested.is_set()
-
-
-@asynccontextmanager
-async def _shutdown_on_signal() -> AsyncIterator[_Shutdown]:
-    shutdown = _Shutdown()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(number, shutdown.request)
-    try:
-        yield shutdown
-    except asyncio.CancelledError:
-        if not shutdown.is_requested:
-            raise

@@ -59,6 +59,7 @@ class ProcessSettings(SettingsGroup):
         """The URL of the database: DATABASE_URL, else that of an SQLite file in the user's data folder."""
         return reveal(self.database_url) or f"sqlite:///{self.data_file('bobbin.sqlite3')}"
 
-    def data_file(self, name: str) -> Path:
+    @staticmethod
+    def data_file(name: str) -> Path:
         """A file in the user's data folder."""
         return platformdirs.user_data_path("bobbin", appauthor=False) / name

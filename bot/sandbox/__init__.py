@@ -2,6 +2,7 @@
 
 from bot.sandbox.errors import (
     InvalidAnswer,
+    ManifestError,
     NotAcknowledged,
     SlackRefusal,
     WorkspaceFileError,
@@ -20,6 +21,7 @@ __all__ = [
     "Fault",
     "InvalidAnswer",
     "Limits",
+    "ManifestError",
     "Message",
     "NotAcknowledged",
     "Sandbox",

@@ -28,11 +28,13 @@ class RateLimited(SlackRefusal):
 
 
 class NotAcknowledged(Exception):
-    """The app did not acknowledge a command, an interaction or a menu's request in time."""
+    """The app did not acknowledge a command, an interaction or a menu's request in time, or refused it over HTTP."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"operation_timeout: the app did not acknowledge {name} in time")
+    def __init__(self, name: str, error: str = "operation_timeout") -> None:
+        why = "did not acknowledge {} in time" if error == "operation_timeout" else "failed at {}"
+        super().__init__(f"{error}: the app {why.format(name)}")
         self.name = name
+        self.error = error
 
 
 class InvalidAnswer(Exception):
@@ -46,3 +48,7 @@ class InvalidAnswer(Exception):
 
 class WorkspaceFileError(Exception):
     """The file that keeps the workspace can't be used. The text says why, and what to do."""
+
+
+class ManifestError(Exception):
+    """An app's manifest, or the address of its app, can't be used. The text names the place and the fault."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -17,7 +16,7 @@ from bot.asgi_server import AsgiServer
 from bot.sandbox.control_api import ControlApi
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.events.delivery import EnvelopeDispatcher
-from bot.sandbox.events.http_delivery import HttpDelivery
+from bot.sandbox.events.http_delivery import HttpDelivery, RequestUrls
 from bot.sandbox.events.interactions import InteractionSender
 from bot.sandbox.events.response_urls import ResponseUrls
 from bot.sandbox.events.socket_mode import SocketMode
@@ -28,7 +27,9 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.loopback_only import LoopbackOnly
 from bot.sandbox.page.http_api import PageApi
 from bot.sandbox.state.expiry import Expiry
-from bot.sandbox.state.records import User
+from bot.sandbox.state.identity import new_identity
+from bot.sandbox.state.records import AppFeatures, User
+from bot.sandbox.state.scheduled_messages import ScheduledMessages
 from bot.sandbox.state.seed import add_default_users_and_channels
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.state.workspace_file import WorkspaceFile
@@ -40,11 +41,17 @@ from bot.sandbox.user_actions.views import ViewActions
 from bot.sandbox.variants import SlackVariants
 from bot.sandbox.web_api.agents import agent_methods
 from bot.sandbox.web_api.calls import Method
+from bot.sandbox.web_api.channel_methods import CHANNEL_METHODS
+from bot.sandbox.web_api.conversations import CONVERSATION_METHODS
 from bot.sandbox.web_api.endpoint import Tokens, WebApi
 from bot.sandbox.web_api.files import Uploads, file_methods
+from bot.sandbox.web_api.incoming_webhook import IncomingWebhook
+from bot.sandbox.web_api.items import ITEM_METHODS
 from bot.sandbox.web_api.messages import CHAT_METHODS
+from bot.sandbox.web_api.other_methods import OTHER_METHODS
+from bot.sandbox.web_api.scheduled import scheduled_methods
 from bot.sandbox.web_api.streams import STREAM_METHODS
-from bot.sandbox.web_api.users_and_conversations import WORKSPACE_METHODS, connection_methods
+from bot.sandbox.web_api.users import USER_METHODS, connection_methods
 from bot.sandbox.web_api.views import Modals, Triggers, view_methods
 
 Found = TypeVar("Found")
@@ -84,13 +91,14 @@ DEFAULT_SCOPES = frozenset(
 class Sandbox:
     """A local Slack: `async with Sandbox() as slack: …`.
 
-    `scopes` and `events` are what the app was installed with; `commands` and `shortcuts` are as in an app manifest.
-    `tips`, in mrkdwn, are what the page suggests to try.
-    `mounts` are further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes
-    to the app by signed HTTP requests, else by Socket Mode. A sandbox that is given another one as `beside` sends
-    through that one's transport, as Slack does for an app that is installed in several workspaces. With an
-    `enterprise` it is one workspace of that organisation, and the app is installed in all of it. With a `file` the
-    workspace is as it was when that file was open last.
+    `scopes` and `events` are what the app was installed with; `commands` (None: any) and `shortcuts` are as in an app
+    manifest, and `features` what that switches on. `tips`, in mrkdwn, are what the page suggests to try. `mounts` are
+    further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes to the app by
+    signed HTTP requests, else by Socket Mode. With `on_challenge` the app must answer a challenge there first; each new
+    outcome is reported, None for success. A sandbox that is given another one as `beside` sends through that one's
+    transport, as Slack does for an app that is installed in several workspaces. With an `enterprise` it is one
+    workspace of that organisation, and the app is installed in all of it. With a `file` the workspace is as it was when
+    that file was open last.
 
     People act through `conversations`, `interactions`, `views` and `agent_sessions`; what they see is in `workspace`;
     what went between Slack and the app is in `journal`; `faults` makes calls fail.
@@ -105,28 +113,34 @@ class Sandbox:
         port: int = 0,
         scopes: Sequence[str] | frozenset[str] = DEFAULT_SCOPES,
         events: Sequence[str] | frozenset[str] = DEFAULT_EVENTS,
-        commands: Sequence[Mapping[str, Any]] = (),
+        commands: Sequence[Mapping[str, Any]] | None = None,
         shortcuts: Sequence[Mapping[str, Any]] = (),
         tips: Sequence[str] = (),
+        features: AppFeatures = AppFeatures(),
         mounts: Sequence[BaseRoute] = (),
         bot_name: str = "bobbin",
-        request_url: str | None = None,
+        request_url: str | RequestUrls | None = None,
+        on_challenge: Callable[[str | None], None] | None = None,
         team_id: str = "T0SANDBOX",
         enterprise: str | None = None,
         beside: Sandbox | None = None,
         file: WorkspaceFile | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.workspace = Workspace(clock, self.limits, bot_name, team_id, enterprise)
+        identity = file.identity(bot_name) if file else new_identity(bot_name)
+        self.workspace = Workspace(
+            clock, self.limits, bot_name, team_id, enterprise, bot_id=identity.user_id
+        )
+        self.workspace.features = features
         self.commands = commands
         self.shortcuts = shortcuts
         self.tips = tips
         self.faults = Faults()
         self.journal = Journal()
         self.variants = SlackVariants()
-        self.bot_token = f"xoxb-{secrets.token_hex(12)}"
-        self.app_token = f"xapp-1-{self.workspace.app_id}-{secrets.token_hex(12)}"
-        self.signing_secret: str = beside.signing_secret if beside else secrets.token_hex(16)
+        self.bot_token = identity.bot_token
+        self.app_token = identity.app_token
+        self.signing_secret: str = beside.signing_secret if beside else identity.signing_secret
         self._address = (host, port)
         self._server = AsgiServer(
             header_timeout=HEADER_TIMEOUT,
@@ -134,7 +148,13 @@ class Sandbox:
             max_message_bytes=MAX_MESSAGE_BYTES,
         )
         self._expiry = Expiry(self.workspace)
+        self._scheduled = ScheduledMessages(self.workspace)
         self._changed = asyncio.Event()
+        self.webhook = IncomingWebhook(
+            self.workspace, frozenset(scopes), identity.webhook_secret, self.journal
+        )
+        self._on_challenge = on_challenge
+        self._challenging: asyncio.Task[None] | None = None
         self._build_transport(request_url, clock, beside)
         self._build_events(frozenset(events))
         self._build_user_actions()
@@ -143,15 +163,19 @@ class Sandbox:
         add_default_users_and_channels(self.workspace)
         self._file = file
         if file is not None:
-            file.restore(self.workspace)
+            file.restore(self.workspace, identity)
 
     # -- parts
 
     def _build_transport(
-        self, request_url: str | None, clock: Clock, beside: Sandbox | None
+        self, request_url: str | RequestUrls | None, clock: Clock, beside: Sandbox | None
     ) -> None:
         self.sockets = SocketMode(self.workspace, self.faults)
-        self._http = HttpDelivery(request_url, self.signing_secret, clock) if request_url else None
+        urls = RequestUrls(request_url) if isinstance(request_url, str) else request_url
+        verified = self._on_challenge is None
+        self._http = (
+            HttpDelivery(urls, self.signing_secret, clock, verified=verified) if urls else None
+        )
         transport = beside.dispatcher.transport if beside else self._http or self.sockets
         self.dispatcher: EnvelopeDispatcher = EnvelopeDispatcher(
             transport,
@@ -196,13 +220,18 @@ class Sandbox:
     def _build_web_api(self, scopes: frozenset[str], event_types: frozenset[str]) -> None:
         self.uploads = Uploads(self.workspace, self.bot_token, scopes)
         methods: dict[str, Method] = {
-            **WORKSPACE_METHODS,
+            **OTHER_METHODS,
+            **USER_METHODS,
+            **CONVERSATION_METHODS,
+            **CHANNEL_METHODS,
+            **ITEM_METHODS,
             **CHAT_METHODS,
             **STREAM_METHODS,
             **connection_methods(self.sockets.issue_ticket),
             **view_methods(self.modals),
             **agent_methods(event_types),
             **file_methods(self.uploads),
+            **scheduled_methods(self._scheduled),
         }
         self.web_api = WebApi(
             self.workspace,
@@ -239,6 +268,7 @@ class Sandbox:
             WebSocketRoute("/link/", self.sockets.serve),
             Route("/response/{key:path}", self.response_urls.receive, methods=["POST"]),
             Route("/files/{file}/{name:path}", self.uploads.send),
+            Route("/services/{place:path}/{secret}", self.webhook.receive, methods=["POST"]),
             Route("/upload/{key}", self.uploads.receive, methods=["POST"]),
             *control.routes(),
             *page.routes(),
@@ -270,13 +300,21 @@ class Sandbox:
         if self._file is not None:
             self._expiry.resume()
             self._file.follow(self.workspace, self.journal)
+        self._scheduled.start()
+        if self._file is not None:
             for name, envelope in self._file.undelivered():
                 self.dispatcher.redeliver_event(name, envelope)
+        if self._http is not None and self._on_challenge is not None:
+            self._challenging = asyncio.create_task(self._challenge(self._http, self._on_challenge))
 
     async def stop(self) -> None:
         """Close every connection and drop what has not been delivered yet."""
         self.faults.release()
+        if self._challenging is not None:
+            self._challenging.cancel()
+            await asyncio.gather(self._challenging, return_exceptions=True)
         self._expiry.cancel()
+        self._scheduled.cancel()
         await self.dispatcher.close()
         await self.sockets.drop()
         if self._http is not None:
@@ -284,6 +322,18 @@ class Sandbox:
         await self._server.stop()
         if self._file is not None:
             self._file.close()
+
+    async def _challenge(self, http: HttpDelivery, report: Callable[[str | None], None]) -> None:
+        """Challenge the request URL until it answers, as the developer of an app presses Slack's Retry."""
+        reported: str | None = ""
+        while reported is not None:
+            outcome = await http.challenge(self.limits.ack_timeout)
+            if outcome != reported:
+                report(outcome)
+            reported = outcome
+            if outcome is not None:
+                await asyncio.sleep(self.limits.challenge_interval)
+        self.workspace.emit("bot", connected=True)
 
     # -- addresses
 

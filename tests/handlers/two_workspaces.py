@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from bot.sandbox.events.http_delivery import HttpDelivery
+from bot.sandbox.events.http_delivery import HttpDelivery, RequestUrls
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
@@ -168,7 +168,7 @@ class TwoWorkspaces(World):
         """The load balancer sends everything that Slack says over HTTP here from now on."""
         route = self.slack.dispatcher.transport
         if isinstance(route, HttpDelivery):
-            route.url = f"{url}/slack/events"
+            route.urls = RequestUrls(f"{url}/slack/events")
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:

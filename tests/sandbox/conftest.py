@@ -34,7 +34,7 @@ async def web(slack: Sandbox) -> AsyncIterator[AsyncWebClient]:
         yield client_of(slack, session)
 
 
-def client_of(slack: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
+def client_of(slack: Sandbox, session: aiohttp.ClientSession | None) -> AsyncWebClient:
     return AsyncWebClient(
         token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[]
     )

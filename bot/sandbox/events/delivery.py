@@ -144,10 +144,7 @@ class EnvelopeDispatcher:
                 self._journal.notify(delivery)
                 return
             await asyncio.sleep(delay)
-            retry, reason = (
-                retry + 1,
-                "http_error" if ack is not None else delivery.attempts[-1].outcome,
-            )
+            retry, reason = retry + 1, delivery.attempts[-1].outcome
 
     async def _attempt(
         self, delivery: Delivery, retry: int, reason: str | None, seconds: float

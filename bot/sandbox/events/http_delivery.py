@@ -1,18 +1,25 @@
-"""HTTP delivery: signed POSTs to the app's request URL."""
+"""HTTP delivery: signed POSTs to the app's request URLs, and the challenge by which Slack makes sure of one."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import json
+import secrets
+from asyncio import Event
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import aiohttp
 
 from bot.sandbox.events.delivery import Ack
 from bot.sandbox.journal import Attempt, Delivery
 from bot.sandbox.types import Clock
+
+MAX_REDIRECTS = 2
+FORM = "application/x-www-form-urlencoded"
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -21,63 +28,137 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
 
 
-class HttpDelivery:
-    """A Transport to one request URL for events, commands, interactions and menus."""
+@dataclass(frozen=True, slots=True)
+class RequestUrls:
+    """Where the app takes requests: all at one address, or some kinds at their own.
 
-    def __init__(self, url: str, signing_secret: str, clock: Clock) -> None:
-        self.url = url
+    `own` has the keys `events`, `interactivity`, `options`, and the names of commands.
+    """
+
+    url: str
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, kind: str, name: str) -> str:
+        """The address for an envelope of this kind and name."""
+        if kind == "slash_commands":
+            return self.own.get(name, self.url)
+        if name == "block_suggestion" and "options" in self.own:
+            return self.own["options"]
+        return self.own.get("events" if kind == "events_api" else "interactivity", self.url)
+
+
+class HttpDelivery:
+    """A Transport to the app's request URLs for events, commands, interactions and menus.
+
+    Unless `verified`, nothing is sent before the app has answered a `challenge`.
+    """
+
+    def __init__(
+        self, urls: RequestUrls, signing_secret: str, clock: Clock, *, verified: bool = True
+    ) -> None:
+        self.urls = urls
         self._secret = signing_secret
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
+        self._verified = Event()
+        if verified:
+            self._verified.set()
 
     def is_open(self) -> bool:
-        return True
+        return self._verified.is_set()
 
     async def wait_until_open(self) -> None:
-        return
+        await self._verified.wait()
 
     async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
         body, kind = _body(delivery)
-        timestamp = str(int(self._clock()))
-        headers = {
-            "content-type": kind,
-            "user-agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
-            "x-slack-request-timestamp": timestamp,
-            "x-slack-signature": signature(self._secret, timestamp, body),
-        }
+        retry = {}
         if attempt.retry:
-            headers |= {
-                "x-slack-retry-num": str(attempt.retry),
-                "x-slack-retry-reason": attempt.reason or "http_error",
+            retry = {
+                "X-Slack-Retry-Num": str(attempt.retry),
+                "X-Slack-Retry-Reason": attempt.reason or "http_error",
             }
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        limit = aiohttp.ClientTimeout(total=max(0.01, seconds))
         try:
-            async with self._session.post(
-                self.url, data=body, headers=headers, timeout=limit
-            ) as response:
-                content = await response.read()
-                return _ack(response, content)
+            response, content = await self._post(
+                self.urls.of(delivery.kind, delivery.name), body, kind, seconds, retry
+            )
         except TimeoutError:
             attempt.outcome = "http_timeout"
+        except aiohttp.TooManyRedirects:
+            attempt.outcome = "too_many_redirects"
         except aiohttp.ClientError:
             attempt.outcome = "connection_failed"
+        else:
+            ack = _ack(response, content)
+            if ack.refused:
+                attempt.outcome = "http_error"
+            return ack
         return None
+
+    async def challenge(self, seconds: float) -> str | None:
+        """Send `url_verification` to the events' URL. Returns what is wrong with the answer; None if nothing is."""
+        word = secrets.token_urlsafe(36)
+        asked = {
+            "type": "url_verification",
+            "token": "sandbox-verification-token",
+            "challenge": word,
+        }
+        url, body = self.urls.of("events_api", "url_verification"), json.dumps(asked).encode()
+        try:
+            response, content = await self._post(url, body, "application/json", seconds)
+        except TimeoutError:
+            return f"{url} did not answer within {seconds:g} s"
+        except aiohttp.ClientError:
+            return f"nothing answers at {url} yet"
+        if response.status != 200:
+            return f"{url} answered HTTP {response.status} to url_verification"
+        if word not in _challenges(content.decode(errors="replace")):
+            return f"{url} did not answer url_verification with the challenge"
+        self._verified.set()
+        return None
+
+    async def _post(
+        self, url: str, body: bytes, kind: str, seconds: float, headers: Mapping[str, str] = {}
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        timestamp = str(int(self._clock()))
+        signed = {
+            "Content-Type": kind,
+            "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
+            "X-Slack-Request-Timestamp": timestamp,
+            "X-Slack-Signature": signature(self._secret, timestamp, body),
+        }
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        async with self._session.post(
+            url,
+            data=body,
+            headers={**signed, **headers},
+            timeout=aiohttp.ClientTimeout(total=max(0.01, seconds)),
+            max_redirects=MAX_REDIRECTS,
+        ) as response:
+            return response, await response.read()
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
 
+def _challenges(body: str) -> set[str]:
+    """What the body may mean by the challenge: its text, a field of its JSON, or of its form."""
+    found = {body.strip(), *parse_qs(body).get("challenge", [])}
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return found
+    return found | {str(answer.get("challenge"))} if isinstance(answer, dict) else found
+
+
 def _body(delivery: Delivery) -> tuple[bytes, str]:
     if delivery.kind == "events_api":
         return json.dumps(delivery.payload).encode(), "application/json"
     if delivery.kind == "slash_commands":
-        return urlencode(delivery.payload).encode(), "application/x-www-form-urlencoded"
-    return urlencode(
-        {"payload": json.dumps(delivery.payload)}
-    ).encode(), "application/x-www-form-urlencoded"
+        return urlencode(delivery.payload).encode(), FORM
+    return urlencode({"payload": json.dumps(delivery.payload)}).encode(), FORM
 
 
 def _ack(response: aiohttp.ClientResponse, content: bytes) -> Ack:

@@ -128,17 +128,23 @@ class InteractionSender:
     async def _ask(
         self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False
     ) -> Delivery:
-        """Raises NotAcknowledged. Unless `quiet`, Slackbot also shows the user a notice."""
+        """Raises NotAcknowledged, or LookupError when the app has no interactivity.
+
+        Unless `quiet`, Slackbot also shows the user a notice.
+        """
+        if kind == "interactive" and not self._workspace.features.interactivity:
+            raise LookupError("this app takes no interactions: its manifest has interactivity off")
         delivery = await self._dispatcher.request(kind, name, payload)
         if not delivery.acked:
+            failure = NotAcknowledged(name, _failure(delivery))
             if not quiet:
                 channel = str(
                     (payload.get("channel") or {}).get("id") or payload.get("channel_id") or ""
                 )
                 self._workspace.show_notice(
-                    user, f"{name} failed with the error “operation_timeout”", channel
+                    user, f"{name} failed with the error “{failure.error}”", channel
                 )
-            raise NotAcknowledged(name)
+            raise failure
         return delivery
 
     # -- commands and shortcuts
@@ -201,7 +207,7 @@ class InteractionSender:
             "view": view_json(self._workspace, view),
             "trigger_id": self._triggers.issue(user),
         }
-        payload["response_urls"] = []
+        payload["response_urls"] = self._chosen_response_urls(user, view)
         delivery = await self._ask("interactive", "view_submission", payload, user, quiet=True)
         return self._dispatcher.apply_answer(
             "view_submission",
@@ -209,9 +215,31 @@ class InteractionSender:
             lambda: self._modals.apply_submission_answer(user, view, delivery.answer),
         )
 
+    def _chosen_response_urls(self, user: str, view: View) -> list[Json]:
+        """A response URL for each conversation that the person chose in a menu that offers one."""
+        return [
+            {
+                "response_url": self._response_urls.issue_for_command(user, channel),
+                "channel_id": channel,
+                "action_id": action_id,
+                "block_id": block["block_id"],
+            }
+            for block in view.blocks
+            if (block.get("element") or {}).get("response_url_enabled")
+            for action_id, value in view.values.get(block["block_id"], {}).items()
+            if (channel := value.get("selected_conversation") or value.get("selected_channel"))
+        ]
+
     async def closed(self, user: str, view: View, cleared: bool) -> None:
         """Tell the app that a modal was closed, if it asked to know."""
         if view.definition.get("notify_on_close"):
             payload = self._base("view_closed", user)
             payload |= {"view": view_json(self._workspace, view), "is_cleared": cleared}
             await self._ask("interactive", "view_closed", payload, user, quiet=True)
+
+
+def _failure(delivery: Delivery) -> str:
+    """How Slack's client names it that the app did not take a command or an interaction."""
+    outcomes = {attempt.outcome for attempt in delivery.attempts}
+    reached = outcomes.isdisjoint({"http_error", "connection_failed", "too_many_redirects"})
+    return "operation_timeout" if reached else "dispatch_failed"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -15,6 +17,7 @@ from bot.sandbox.state.records import Container, Ephemeral, Message
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
+from bot.sandbox.web_api.message_content import checked_attachments
 
 UNUSABLE_URL_ERRORS = ("used_url", "expired_url", "invalid_url")
 
@@ -30,6 +33,15 @@ class ResponseUrl:
     uses: int = 0
     message: Message | None = None
     ephemeral: Ephemeral | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the app posted, checked."""
+
+    text: str
+    blocks: list[Json]
+    attachments: list[Json]
 
 
 class ResponseUrls:
@@ -79,7 +91,7 @@ class ResponseUrls:
 
     async def receive(self, request: Request) -> Response:
         """Answer a POST to a response URL, and record it."""
-        body = await request.json()
+        body = await _read(request)
         record = CallRecord(self._journal.new_id(), self._workspace.clock(), "response_url", body)
         try:
             self.post(request.path_params["key"], body)
@@ -97,20 +109,21 @@ class ResponseUrls:
         self._apply(self._issued[address.partition("/response/")[2]], body)
 
     def _apply(self, url: ResponseUrl, body: Json) -> None:
-        if body.get("delete_original"):
+        if _as_flag(body.get("delete_original")):
             self._delete(url)
             return
         blocks, text = body.get("blocks") or [], str(body.get("text") or "")
-        if not blocks and not text:
+        attachments = checked_attachments(self._workspace, body.get("attachments") or [])
+        if not blocks and not text and not attachments:
             raise SlackRefusal("no_text")
         check_message_blocks(blocks)
-        named = self._workspace.with_block_ids(blocks)
-        if body.get("replace_original") and (url.message or url.ephemeral):
-            self._replace(url, text, named)
+        content = Content(text, self._workspace.with_block_ids(blocks), attachments)
+        if _as_flag(body.get("replace_original")) and (url.message or url.ephemeral):
+            self._replace(url, content)
         elif body.get("response_type") == "in_channel":
-            self._post_message(url, text, named, body.get("thread_ts"))
+            self._post_message(url, content, body.get("thread_ts"))
         else:
-            self._post_ephemeral(url, text, named, body.get("thread_ts"))
+            self._post_ephemeral(url, content, body.get("thread_ts"))
 
     def _delete(self, url: ResponseUrl) -> None:
         if url.ephemeral is not None:
@@ -118,21 +131,22 @@ class ResponseUrls:
         elif url.message is not None and url.message.deleted_at is None:
             self._workspace.delete(url.message)
 
-    def _replace(self, url: ResponseUrl, text: str, blocks: list[Json]) -> None:
+    def _replace(self, url: ResponseUrl, content: Content) -> None:
+        text, blocks = content.text, content.blocks
         revision = self._workspace.revision("mrkdwn", text, blocks)
         if url.message is not None:
+            url.message.attachments = content.attachments
             self._workspace.edit(url.message, revision, self._workspace.bot.id)
         elif url.ephemeral is not None:
             url.ephemeral.text = revision.text
             url.ephemeral.fallback = text
             url.ephemeral.blocks = blocks
+            url.ephemeral.attachments = content.attachments
             self._workspace.post_ephemeral(url.ephemeral)
 
-    def _post_message(
-        self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any
-    ) -> None:
+    def _post_message(self, url: ResponseUrl, content: Content, thread_ts: Any) -> None:
         bot = self._workspace.bot
-        revision = self._workspace.revision("mrkdwn", text, blocks)
+        revision = self._workspace.revision("mrkdwn", content.text, content.blocks)
         message = Message(
             channel=url.channel,
             ts=self._workspace.next_ts(),
@@ -141,13 +155,12 @@ class ResponseUrls:
             revisions=[revision],
             bot_id=bot.bot_id,
             app_id=bot.app_id,
+            attachments=content.attachments,
         )
         self._workspace.post(message)
 
-    def _post_ephemeral(
-        self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any
-    ) -> None:
-        revision = self._workspace.revision("mrkdwn", text, blocks)
+    def _post_ephemeral(self, url: ResponseUrl, content: Content, thread_ts: Any) -> None:
+        revision = self._workspace.revision("mrkdwn", content.text, content.blocks)
         # Only the URL of an interaction can replace a message; that of a command posts a new one each time.
         ephemeral = Ephemeral(
             id=self._workspace.new_id("E"),
@@ -158,8 +171,24 @@ class ResponseUrls:
             author=self._workspace.bot.id,
             format="mrkdwn",
             text=revision.text,
-            blocks=blocks,
-            fallback=text,
+            blocks=content.blocks,
+            fallback=content.text,
             at=self._workspace.clock(),
+            attachments=content.attachments,
         )
         self._workspace.post_ephemeral(ephemeral)
+
+
+async def _read(request: Request) -> Json:
+    """The posted message, as JSON or in the form field `payload`; empty if it is neither."""
+    raw = (await request.body()).decode(errors="replace")
+    try:
+        body = json.loads(parse_qs(raw).get("payload", [raw])[0])
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _as_flag(value: Any) -> bool:
+    """Apps send true, or the word."""
+    return value is True or str(value).lower() == "true"

@@ -7,12 +7,14 @@ import uuid
 from collections.abc import Callable
 
 from bot.sandbox.events.delivery import EnvelopeDispatcher
+from bot.sandbox.events.other_events import CHANNEL_EVENTS, no_events, posted_events
 from bot.sandbox.state.records import Channel, Message
 from bot.sandbox.state.workspace import Change, Workspace
 from bot.sandbox.text import mentioned_users
 from bot.sandbox.types import Json
 from bot.sandbox.variants import SlackVariants
 from bot.sandbox.web_api.messages import message_json
+from bot.sandbox.web_api.views import view_json
 
 DEFAULT_EVENTS = frozenset(
     {
@@ -62,9 +64,20 @@ class EventSubscriptions:
         workspace.subscribe(self._on_change)
 
     def _on_change(self, change: Change) -> None:
-        maker = self._handlers.get(change.kind)
-        if maker is not None and self._app_is_member(change):
-            maker(change)
+        if change.kind not in self._handlers and change.kind not in CHANNEL_EVENTS:
+            return
+        if not self._app_is_member(change):
+            return
+        if handle := self._handlers.get(change.kind):
+            handle(change)
+        for event in CHANNEL_EVENTS.get(change.kind, no_events)(self.workspace, change):
+            self._send_other(self.workspace.channels[change.channel], event)
+
+    def _send_other(self, channel: Channel, event: Json) -> None:
+        if event["type"] == "message":
+            self._send_message(channel, event)
+        else:
+            self.send(str(event["type"]), event)
 
     def _app_is_member(self, change: Change) -> bool:
         return self.workspace.bot.id in self.workspace.channels[change.channel].members
@@ -122,6 +135,8 @@ class EventSubscriptions:
             self._order(wants)
         for want in wants:
             want()
+        for event in posted_events(self.workspace, message):
+            self.send(str(event["type"]), event)
 
     def _order(self, wants: list[Callable[[], None]]) -> None:
         order = self._variants.mention_order
@@ -251,8 +266,20 @@ class EventSubscriptions:
         event["event_ts"] = self.workspace.next_ts()
         home = self.workspace.homes.get(user)
         if tab == "home" and home is not None:
-            event["view"] = {**home.definition, "id": home.id, "hash": home.hash}
+            event["view"] = view_json(self.workspace, home)
         self.send("app_home_opened", event)
+
+    def send_assistant_thread_started(self, user: str, channel: str, root: str) -> None:
+        """The person has begun a thread with the app."""
+        context = {"team_id": self.workspace.team_id, "enterprise_id": self.workspace.enterprise}
+        thread: Json = {
+            "user_id": user,
+            "context": context,
+            "channel_id": channel,
+            "thread_ts": root,
+        }
+        event = {"type": "assistant_thread_started", "assistant_thread": thread}
+        self.send("assistant_thread_started", {**event, "event_ts": self.workspace.next_ts()})
 
     def send_session_stopped(
         self, user: str, channel: str, root: str, stopped: list[Message]

@@ -68,7 +68,7 @@ class PageApi:
         agent_sessions: AgentSessionActions,
         transport: Transport,
         journal: Journal,
-        commands: Sequence[Mapping[str, Any]],
+        commands: Sequence[Mapping[str, Any]] | None,
         shortcuts: Sequence[Mapping[str, Any]],
         tips: Sequence[str],
     ) -> None:
@@ -113,6 +113,7 @@ class PageApi:
             Route("/sandbox/state", self._state),
             Route("/sandbox/traffic", self._traffic),
             Route("/sandbox/file/{file}", self._file),
+            Route("/sandbox/avatar/{user}.svg", self._avatar),
             WebSocketRoute("/sandbox/live", self._live_updates.serve),
             Route("/sandbox/upload", self._upload, methods=["POST"]),
             *(
@@ -181,6 +182,13 @@ class PageApi:
             return PlainTextResponse("not found", 404)
         return file_response(file)
 
+    async def _avatar(self, request: Request) -> Response:
+        user = self._workspace.users.get(request.path_params["user"])
+        if user is None:
+            return PlainTextResponse("not found", 404)
+        picture = snapshot.avatar_svg(user, self._workspace)
+        return Response(picture, media_type="image/svg+xml", headers=_HEADERS)
+
     def _viewer(self, ref: str | None) -> str:
         users = self._workspace.users
         return (
@@ -212,7 +220,7 @@ class PageApi:
         except SlackRefusal as refusal:
             return _refused(refusal.error, refusal.error.replace("_", " "))
         except NotAcknowledged as silence:
-            return _refused("operation_timeout", str(silence))
+            return _refused(silence.error, str(silence))
         except InvalidAnswer as wrong:
             return _refused(wrong.error, "; ".join(wrong.messages))
         except KeyError as missing:

@@ -50,6 +50,8 @@ class LiveUpdates:
             "stream_broken": self._message,
             "streamed": self._streamed,
             "deleted": self._deleted,
+            "file_deleted": self._message,
+            "unfurled": self._message,
             "joined": self._channel,
             "left": self._left,
             "channel": self._channel,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,17 @@ def user_json(user: User, workspace: Workspace) -> Json:
     initials = "".join(part[0] for part in user.real_name.split()[:2]).upper()
     shown = {"id": user.id, "name": user.name, "real_name": user.real_name, "is_bot": user.is_bot}
     return shown | {"app": user is workspace.bot, "color": user.color, "initials": initials}
+
+
+def avatar_svg(user: User, workspace: Workspace) -> str:
+    """A user's picture: their initials on their colour."""
+    shown = user_json(user, workspace)
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72">'
+        f'<rect width="72" height="72" rx="8" fill="{shown["color"]}"/>'
+        '<text x="36" y="46" font-family="sans-serif" font-size="28" fill="#fff" text-anchor="middle">'
+        f"{escape(shown['initials'])}</text></svg>"
+    )
 
 
 def channel_json(channel: Channel, viewer: str) -> Json:
@@ -104,6 +116,7 @@ def ephemeral_json(ephemeral: Ephemeral) -> Json:
         "format": ephemeral.format,
         "text": text,
         "blocks": ephemeral.blocks,
+        "attachments": ephemeral.attachments,
         "user": ephemeral.author,
     }
 
@@ -134,7 +147,7 @@ def state_json(
     workspace: Workspace,
     viewer: str,
     *,
-    commands: Sequence[Mapping[str, Any]],
+    commands: Sequence[Mapping[str, Any]] | None,
     shortcuts: Sequence[Mapping[str, Any]],
     tips: Sequence[str] = (),
     connected: bool,
@@ -168,7 +181,8 @@ def state_json(
         "statuses": [status_json(thread) for thread in threads if thread.status],
         "sessions": [session_json(thread) for thread in threads if thread.title or thread.session],
         "prompts": prompts_json(workspace, seen),
-        "commands": [dict(each) for each in commands],
+        "commands": [dict(each) for each in commands or ()],
+        "any_command": commands is None,
         "shortcuts": [dict(each) for each in shortcuts],
         "tips": list(tips),
         "views": [view_json(view) for view in workspace.open_modals(viewer)],

@@ -16,6 +16,22 @@ TextFormat = Literal["mrkdwn", "markdown"]
 StreamPhase = Literal["open", "done", "expired", "stopped"]
 
 
+@dataclass(frozen=True, slots=True)
+class AppFeatures:
+    """What the app's configuration switches on. The default is everything."""
+
+    home_tab: bool = True
+    messages_tab: bool = True
+    messages_read_only: bool = False
+    """People may not write in the app's messages tab."""
+    interactivity: bool = True
+    """Buttons, menus, dialogs and shortcuts reach the app."""
+    assistant_view: bool = False
+    """Direct messages with the app are threads that it is told of when they begin (Slack's older view of agents)."""
+    unfurl_domains: tuple[str, ...] | None = None
+    """The domains whose links the app previews; None: all."""
+
+
 @dataclass(slots=True)
 class User:
     """A person or a bot. `app_id` is set for bots; `is_restricted`: a guest; `is_stranger`: from another team."""
@@ -193,6 +209,24 @@ class Message:
         return self.text[:first]
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelText:
+    """A channel's topic or purpose: who set it, and when (whole seconds)."""
+
+    value: str = ""
+    creator: str = ""
+    last_set: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A message that is pinned to its channel: by whom, and when (whole seconds)."""
+
+    ts: str
+    user: str
+    created: int
+
+
 @dataclass(slots=True)
 class Channel:
     """A public or private channel, a DM (`im`) or a group DM (`mpim`)."""
@@ -208,6 +242,23 @@ class Channel:
     messages: dict[str, Message] = field(default_factory=dict)
     deleted: list[Message] = field(default_factory=list)
     last_read: dict[str, str] = field(default_factory=dict)
+    creator: str = ""
+    topic_set: ChannelText = ChannelText()
+    purpose: ChannelText = ChannelText()
+    previous_names: list[str] = field(default_factory=list)
+    pins: list[Pin] = field(default_factory=list)
+    """The newest first."""
+    bookmarks: list[Json] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ScheduledMessage:
+    """A message of the app that is posted at `post_at`; until then its ts is empty."""
+
+    id: str
+    message: Message
+    post_at: int
+    created: int
 
 
 @dataclass(slots=True)
@@ -225,6 +276,7 @@ class Ephemeral:
     blocks: list[Json]
     fallback: str = ""
     at: float = 0.0
+    attachments: list[Json] = field(default_factory=list)
 
 
 @dataclass(slots=True)

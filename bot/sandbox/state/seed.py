@@ -9,10 +9,16 @@ PEOPLE = {"alice": "Alice Archer", "bob": "Bob Brown", "carol": "Carol Chen", "d
 
 def add_default_users_and_channels(workspace: Workspace) -> None:
     """Add four people, another bot, three public channels and a private one."""
-    people = [workspace.add_user(name, real_name).id for name, real_name in PEOPLE.items()]
-    other_bot = workspace.add_user("weatherbot", "Weather Bot", bot=True).id
+    people = [_add(workspace, name, real_name) for name, real_name in PEOPLE.items()]
+    other_bot = _add(workspace, "weatherbot", "Weather Bot", bot=True)
     everyone = [*people, workspace.bot.id, other_bot]
     workspace.add_channel("general", everyone)
     workspace.add_channel("random", everyone)
     workspace.add_channel("watercooler", people)
     workspace.add_channel("leads", [people[0], people[1], workspace.bot.id], "group")
+
+
+def _add(workspace: Workspace, name: str, real_name: str, *, bot: bool = False) -> str:
+    """Add a user under an id that the app, which may have any name, has not taken."""
+    free = "" if workspace.user_named(name) is None else f"U0{name.upper()}2"
+    return workspace.add_user(name, real_name, bot=bot, user_id=free).id

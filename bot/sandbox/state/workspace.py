@@ -6,19 +6,24 @@ Listeners registered with `subscribe` (the app's events, the page, waiting tests
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.limits import Limits
+from bot.sandbox.state.block_ids import with_ids
+from bot.sandbox.state.identity import APP_ID, handle_of, user_id_of
 from bot.sandbox.state.records import (
+    AppFeatures,
     Channel,
     ChannelType,
     Ephemeral,
     File,
     Message,
     Revision,
+    ScheduledMessage,
     Thread,
     User,
     View,
@@ -50,6 +55,7 @@ class Workspace:
         bot_name: str = "bobbin",
         team_id: str = "T0SANDBOX",
         enterprise: str | None = None,
+        bot_id: str | None = None,
     ) -> None:
         self.clock = clock
         self.limits = limits
@@ -58,7 +64,8 @@ class Workspace:
         """The id of the organisation that the workspace belongs to, in all of which the app is installed."""
         self.team_name = "Sandbox"
         self.domain = "sandbox"
-        self.app_id = "A0SANDBOX"
+        self.app_id = APP_ID
+        self.features = AppFeatures()
         self.base_url = ""
         self.users: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
@@ -69,10 +76,15 @@ class Workspace:
         self.ephemeral_messages: dict[str, Ephemeral] = {}
         self.threads: dict[tuple[str, str], Thread] = {}
         self.prompts: dict[tuple[str, str | None], Json] = {}
+        self.scheduled: dict[str, ScheduledMessage] = {}
         self._listeners: list[Callable[[Change], None]] = []
         self._numbers = itertools.count(1)
         self._last_ts = 0
-        self.bot = self.add_user(bot_name, bot_name.capitalize(), bot=True, app_id=self.app_id)
+        handle = handle_of(bot_name)
+        real_name = bot_name.capitalize() if bot_name == handle else bot_name
+        self.bot = self.add_user(
+            handle, real_name, bot=True, app_id=self.app_id, user_id=bot_id or user_id_of(handle)
+        )
 
     # -- names and numbers
 
@@ -85,11 +97,8 @@ class Workspace:
         self._numbers = itertools.count(number)
 
     def with_block_ids(self, blocks: Iterable[Json]) -> list[Json]:
-        """Blocks as Slack keeps them: each has a `block_id`."""
-        return [
-            block if "block_id" in block else {**block, "block_id": self.new_id("b")}
-            for block in blocks
-        ]
+        """Blocks as Slack keeps them: each has a `block_id`, and each element in it an `action_id`."""
+        return [with_ids(block, self.new_id) for block in blocks]
 
     def next_ts(self) -> str:
         """A message id: the time in microseconds, strictly increasing."""
@@ -112,10 +121,16 @@ class Workspace:
     # -- people and channels
 
     def add_user(
-        self, name: str, real_name: str = "", *, bot: bool = False, app_id: str | None = None
+        self,
+        name: str,
+        real_name: str = "",
+        *,
+        bot: bool = False,
+        app_id: str | None = None,
+        user_id: str = "",
     ) -> User:
-        """Add a person or a bot. The id is readable: `U0ALICE`."""
-        user_id = "U0" + "".join(filter(str.isalnum, name)).upper()
+        """Add a person or a bot. Unless given, the id is readable: `U0ALICE`."""
+        user_id = user_id or user_id_of(name)
         user = User(
             id=user_id,
             name=name,
@@ -130,8 +145,10 @@ class Workspace:
         return user
 
     def add_channel(self, name: str, members: list[str], kind: ChannelType = "channel") -> Channel:
-        """Add a channel (for DMs see `open_dm`). The id is readable: `C0GENERAL`."""
-        channel_id = "C0" + "".join(filter(str.isalnum, name)).upper()
+        """Add a channel (for DMs see `open_dm`). While it is free, the id is readable: `C0GENERAL`."""
+        channel_id = "C0" + re.sub(r"[^A-Z0-9]", "", name.upper())
+        if channel_id in self.channels or channel_id == "C0":
+            channel_id = self.new_id("C0")
         channel = Channel(channel_id, name, kind, list(members), self.clock())
         self.channels[channel_id] = channel
         self.emit("channel", channel_id)

@@ -1,9 +1,9 @@
 """Keeps a workspace in an SQLite file, so that a sandbox goes on where it was, even after a kill.
 
 Each record is one row, written as soon as the event loop has made the change that it belongs to. Kept are channels,
-messages as they look now, shared files, threads, Home tabs, suggested prompts, and the events that the app has not
-acknowledged yet, which are delivered again as Slack would. What lives only in an open page is not: modals, and messages
-that only one person sees.
+messages as they look now, scheduled messages, shared files, threads, Home tabs, suggested prompts, the app's
+credentials, and the events that the app has not acknowledged yet, which are delivered again as Slack would. What lives
+only in an open page is not: modals, and messages that only one person sees.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from pydantic import TypeAdapter
 
 from bot.sandbox.errors import WorkspaceFileError
 from bot.sandbox.journal import CallRecord, Delivery, Journal
-from bot.sandbox.state.records import Channel, File, Message, Revision, Thread, View
+from bot.sandbox.state.identity import AppIdentity, new_identity
+from bot.sandbox.state.records import (
+    Channel,
+    File,
+    Message,
+    Revision,
+    ScheduledMessage,
+    Thread,
+    View,
+)
 from bot.sandbox.state.workspace import Change, Workspace
 from bot.sandbox.types import Json
 
@@ -47,7 +56,7 @@ class WorkspaceFile:
 
     @classmethod
     def open(cls, path: Path, *, fresh: bool = False) -> Self:
-        """Opens or creates it; `fresh` empties it.
+        """Opens or creates it; `fresh` empties it, but for the app's credentials.
 
         Raises WorkspaceFileError when another sandbox has it open, or when it is no such file.
         """
@@ -76,8 +85,19 @@ class WorkspaceFile:
 
     # -- reading
 
-    def restore(self, workspace: Workspace) -> None:
-        """Puts everything that was kept into a workspace that has its users and default channels."""
+    def identity(self, bot_name: str) -> AppIdentity:
+        """The app's credentials and, unless nobody knows it there yet, its id; those of a new app if none are kept."""
+        new = new_identity(bot_name)
+        kept = next(self._read("identity", AppIdentity), new)
+        known = any(True for _ in self._read("channel", Channel))
+        return kept if known else replace(kept, user_id=new.user_id)
+
+    def restore(self, workspace: Workspace, identity: AppIdentity) -> None:
+        """Puts everything that was kept into a workspace that has its users and default channels.
+
+        Keeps `identity`, by which the app in that workspace is known.
+        """
+        self._write([(("identity", ""), self._adapter(AppIdentity).dump_json(identity))])
         for channel in self._read("channel", Channel):
             workspace.channels[channel.id] = channel
             self.is_new = False
@@ -89,6 +109,8 @@ class WorkspaceFile:
         }
         for home in self._read("home", View):
             workspace.homes[home.user] = workspace.views[home.id] = home
+        for scheduled in self._read("scheduled", ScheduledMessage):
+            workspace.scheduled[scheduled.id] = scheduled
         for shown in self._read("prompts", dict):
             workspace.prompts[shown["channel"], shown["thread_ts"]] = shown["prompts"]
         workspace.begin_ids_at(self._count_opening() * _IDS_PER_OPENING + 1)
@@ -135,6 +157,8 @@ class WorkspaceFile:
         elif change.kind == "home" and change.user is not None:
             home = workspace.homes[change.user]
             self._mark("home", change.user, lambda: self._adapter(View).dump_json(home))
+        elif isinstance(scheduled := change.data.get("scheduled"), ScheduledMessage):
+            self._mark_scheduled(workspace, scheduled)
         elif change.kind == "prompts":
             self._mark_prompts(workspace, change.channel, change.data["thread_ts"])
         if change.channel in workspace.channels:
@@ -171,6 +195,14 @@ class WorkspaceFile:
             "channel",
             channel.id,
             lambda: self._adapter(Channel).dump_json(replace(channel, messages={}, deleted=[])),
+        )
+
+    def _mark_scheduled(self, workspace: Workspace, scheduled: ScheduledMessage) -> None:
+        dump = partial(self._adapter(ScheduledMessage).dump_json, scheduled)
+        self._mark(
+            "scheduled",
+            scheduled.id,
+            lambda: dump() if scheduled.id in workspace.scheduled else None,
         )
 
     def _mark_prompts(self, workspace: Workspace, channel: str, root: str | None) -> None:
@@ -210,7 +242,7 @@ def _create(connection: sqlite3.Connection, fresh: bool) -> None:
         " (kind TEXT, key TEXT, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID"
     )
     if fresh:
-        connection.execute("DELETE FROM records")
+        connection.execute("DELETE FROM records WHERE kind <> 'identity'")
     connection.execute(f"PRAGMA user_version = {_FORMAT}")
     connection.execute("COMMIT")
 

@@ -16,6 +16,15 @@ def require_access(person: User, channel: Channel) -> Channel:
     return channel
 
 
+def require_open_messages_tab(workspace: Workspace, person: User, channel: Channel) -> None:
+    """LookupError when this person would write to an app that takes no messages."""
+    features = workspace.features
+    if channel.type != "im" or workspace.bot.id not in channel.members or person.is_bot:
+        return
+    if not features.messages_tab or features.messages_read_only:
+        raise LookupError("sending messages to this app has been turned off in its manifest")
+
+
 def require_visible(workspace: Workspace, person: User, container: Container) -> Container:
     """The container, if this person can see it."""
     if container.view is not None and container.view.user != person.id:

@@ -10,7 +10,7 @@ from bot.sandbox.state.records import Channel, File, Message, User
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import mentioned_users, raw_text
 from bot.sandbox.types import Json
-from bot.sandbox.user_actions.access import require_access
+from bot.sandbox.user_actions.access import require_access, require_open_messages_tab
 from bot.sandbox.web_api.messages import forward_json
 
 
@@ -47,6 +47,7 @@ class ConversationActions:
         """
         person = self._workspace.user(user)
         conversation = require_access(person, self._workspace.channel_for(person.id, channel))
+        require_open_messages_tab(self._workspace, person, conversation)
         raw = raw_text(text, self._workspace.reference)
         message = Message(
             channel=conversation.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bot.sandbox.state.records import Container, Ephemeral, Message, View
@@ -17,10 +17,16 @@ def find_container(workspace: Workspace, target: Target) -> Container:
     """The container of the elements of `target`; LookupError when there is no such message or view."""
     found = _find_target(workspace, target) if isinstance(target, str) else target
     if isinstance(found, Message):
-        return Container(found.blocks, message=found)
+        return Container(_all_blocks(found), message=found)
     if isinstance(found, Ephemeral):
-        return Container(found.blocks, ephemeral=found)
+        return Container(_all_blocks(found), ephemeral=found)
     return Container(found.blocks, view=found)
+
+
+def _all_blocks(holder: Message | Ephemeral) -> list[Json]:
+    """The blocks of a message and of its attachments."""
+    inner = (block for each in holder.attachments for block in each.get("blocks") or ())
+    return [*holder.blocks, *inner]
 
 
 def _find_target(workspace: Workspace, ref: str) -> Message | Ephemeral | View:
@@ -105,26 +111,51 @@ def find_option(answer: Json, value: str) -> Json:
 def state_values(view: View, values: Json) -> Json:
     """Slack's `state.values` for what a person entered; plain strings become their element's object."""
     state: Json = {}
-    for block in view.blocks:
-        element = block.get("element") or block.get("accessory") or {}
-        given = values.get(str(block.get("block_id")), {})
-        if "action_id" not in element:
+    for block, element in elements(view.blocks):
+        if element["type"] in _STATELESS:
             continue
+        block_id = str(block.get("block_id"))
+        given = values.get(block_id, {})
         entered = given.get(element["action_id"]) if isinstance(given, dict) else given
-        state[str(block.get("block_id"))] = {element["action_id"]: _entered(element, entered)}
+        state.setdefault(block_id, {})[element["action_id"]] = _entered(element, entered)
     return state
+
+
+_STATELESS = frozenset({"button", "overflow", "workflow_button", "feedback_buttons", "icon_button"})
+"""Elements that a person presses, and that keep nothing."""
 
 
 def _entered(element: Json, entered: Any) -> Json:
     kind = element["type"]
     if isinstance(entered, dict):
         return entered if "type" in entered else {"type": kind, **entered}
-    if kind == "plain_text_input":
-        return {
-            "type": kind,
-            "value": entered if entered is not None else element.get("initial_value"),
-        }
+    name, initial, nothing = _VALUES.get(kind, ("selected_option", "initial_option", None))
     if entered is None:
-        return {"type": kind, "selected_option": element.get("initial_option")}
-    option = {"text": {"type": "plain_text", "text": entered}, "value": entered}
-    return {"type": kind, "selected_option": option}
+        return {"type": kind, name: element.get(initial, nothing)}
+    if name == "selected_option":
+        entered = {"text": {"type": "plain_text", "text": entered}, "value": entered}
+    return {"type": kind, name: entered}
+
+
+_TEXT: tuple[str, str, Any] = ("value", "initial_value", None)
+_VALUES: Mapping[str, tuple[str, str, Any]] = {
+    "plain_text_input": _TEXT,
+    "email_text_input": _TEXT,
+    "url_text_input": _TEXT,
+    "number_input": _TEXT,
+    "rich_text_input": ("rich_text_value", "initial_value", None),
+    "file_input": ("files", "", []),
+    "checkboxes": ("selected_options", "initial_options", []),
+    "datepicker": ("selected_date", "initial_date", None),
+    "timepicker": ("selected_time", "initial_time", None),
+    "datetimepicker": ("selected_date_time", "initial_date_time", None),
+    "users_select": ("selected_user", "initial_user", None),
+    "conversations_select": ("selected_conversation", "initial_conversation", None),
+    "channels_select": ("selected_channel", "initial_channel", None),
+    "multi_static_select": ("selected_options", "initial_options", []),
+    "multi_external_select": ("selected_options", "initial_options", []),
+    "multi_users_select": ("selected_users", "initial_users", []),
+    "multi_conversations_select": ("selected_conversations", "initial_conversations", []),
+    "multi_channels_select": ("selected_channels", "initial_channels", []),
+}
+"""By type of element: the field of its value, the field of its initial value, and its value when there is none."""

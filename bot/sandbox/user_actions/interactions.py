@@ -28,7 +28,7 @@ class InteractionActions:
         self,
         workspace: Workspace,
         sender: InteractionSender,
-        commands: Sequence[Mapping[str, Any]],
+        commands: Sequence[Mapping[str, Any]] | None,
     ) -> None:
         self._workspace = workspace
         self._sender = sender
@@ -117,8 +117,8 @@ class InteractionActions:
         """Type a slash command. Returns the ephemeral messages shown until the acknowledgement."""
         person = self._workspace.user(user)
         conversation = require_access(person, self._workspace.channel_for(person.id, channel))
-        known = next((each for each in self._commands if each["command"] == command), None)
-        if known is None and self._commands:
+        known = next((each for each in self._commands or () if each["command"] == command), None)
+        if known is None and self._commands is not None:
             raise LookupError(f"{command} is not a command here")
         raw = (
             raw_text(text, self._workspace.labelled_reference)

@@ -13,6 +13,9 @@ MAX_OPTION_VALUE_LENGTH = 75
 
 _COMMON = frozenset({"type", "action_id", "focus_on_load", "confirm"})
 _SELECT = _COMMON | {"placeholder"}
+_TEXT = frozenset(
+    {"type", "action_id", "initial_value", "dispatch_action_config", "focus_on_load", "placeholder"}
+)
 _KEYS: Mapping[str, frozenset[str]] = {
     "button": _COMMON
     | {
@@ -32,6 +35,10 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "multi_external_select": _SELECT
     | {"min_query_length", "initial_options", "max_selected_items"},
     "users_select": _SELECT | {"initial_user"},
+    "multi_users_select": _SELECT | {"initial_users", "max_selected_items"},
+    "multi_conversations_select": _SELECT
+    | {"initial_conversations", "default_to_current_conversation", "filter", "max_selected_items"},
+    "multi_channels_select": _SELECT | {"initial_channels", "max_selected_items"},
     "conversations_select": _SELECT
     | {"initial_conversation", "default_to_current_conversation", "response_url_enabled", "filter"},
     "channels_select": _SELECT | {"initial_channel", "response_url_enabled"},
@@ -40,10 +47,15 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "radio_buttons": _COMMON | {"options", "initial_option"},
     "datepicker": _SELECT | {"initial_date"},
     "timepicker": _SELECT | {"initial_time", "timezone"},
-    "plain_text_input": frozenset(
-        {"type", "action_id", "initial_value", "multiline", "min_length", "max_length"}
-    )
-    | {"dispatch_action_config", "focus_on_load", "placeholder"},
+    "datetimepicker": _COMMON | {"initial_date_time"},
+    "plain_text_input": _TEXT | {"multiline", "min_length", "max_length"},
+    "email_text_input": _TEXT,
+    "url_text_input": _TEXT,
+    "number_input": _TEXT | {"is_decimal_allowed", "min_value", "max_value"},
+    "rich_text_input": _TEXT,
+    "file_input": frozenset({"type", "action_id", "filetypes", "max_files"}),
+    "workflow_button": frozenset({"type", "text", "workflow", "action_id", "style"})
+    | {"accessibility_label"},
     "feedback_buttons": frozenset({"type", "action_id", "positive_button", "negative_button"}),
     "icon_button": frozenset(
         {"type", "icon", "text", "action_id", "value", "confirm", "accessibility_label"}
@@ -183,6 +195,29 @@ def _plain_text_input(findings: Findings, element: Mapping[str, Any], path: str)
     )
 
 
+def _number_input(findings: Findings, element: Mapping[str, Any], path: str) -> None:
+    if not isinstance(element.get("is_decimal_allowed"), bool):
+        findings.report(f"{path}/is_decimal_allowed", "must be a boolean")
+
+
+def _datetimepicker(findings: Findings, element: Mapping[str, Any], path: str) -> None:
+    initial = element.get("initial_date_time")
+    if initial is not None and (not isinstance(initial, int) or len(str(initial)) != 10):
+        findings.report(f"{path}/initial_date_time", "must be a time in seconds of ten digits")
+
+
+def _file_input(findings: Findings, element: Mapping[str, Any], path: str) -> None:
+    most = element.get("max_files", 10)
+    if not isinstance(most, int) or not 1 <= most <= 10:
+        findings.report(f"{path}/max_files", "must be between 1 and 10")
+
+
+def _workflow_button(findings: Findings, element: Mapping[str, Any], path: str) -> None:
+    findings.check_text(element.get("text"), f"{path}/text", 75, plain=True)
+    if not isinstance(element.get("workflow"), Mapping):
+        findings.report(f"{path}/workflow", "must be an object")
+
+
 def _feedback_buttons(findings: Findings, element: Mapping[str, Any], path: str) -> None:
     for name in ("positive_button", "negative_button"):
         button, where = element.get(name), f"{path}/{name}"
@@ -222,6 +257,10 @@ _CHECKS: Mapping[str, Callable[[Findings, Mapping[str, Any], str], None]] = {
     "checkboxes": _choices(10, rich=True),
     "radio_buttons": _choices(10, rich=True),
     "plain_text_input": _plain_text_input,
+    "number_input": _number_input,
+    "datetimepicker": _datetimepicker,
+    "file_input": _file_input,
+    "workflow_button": _workflow_button,
     "feedback_buttons": _feedback_buttons,
     "icon_button": _icon_button,
     "image": check_image,
@@ -230,9 +269,10 @@ _CHECKS: Mapping[str, Callable[[Findings, Mapping[str, Any], str], None]] = {
 SELECTS = frozenset(
     {"static_select", "external_select", "users_select", "conversations_select", "channels_select"}
 )
-MULTI_SELECTS = frozenset({"multi_static_select", "multi_external_select"})
-PICKERS = frozenset({"datepicker", "timepicker", "checkboxes", "radio_buttons"})
-IN_ACTIONS = SELECTS | MULTI_SELECTS | PICKERS | {"button", "overflow"}
-IN_SECTION = IN_ACTIONS | {"image"}
-IN_INPUT = SELECTS | MULTI_SELECTS | PICKERS | {"plain_text_input"}
+MULTI_SELECTS = frozenset({f"multi_{kind}" for kind in SELECTS})
+PICKERS = frozenset({"datepicker", "timepicker", "datetimepicker", "checkboxes", "radio_buttons"})
+TEXT_INPUTS = frozenset({"plain_text_input", "email_text_input", "url_text_input", "number_input"})
+IN_ACTIONS = SELECTS | MULTI_SELECTS | PICKERS | {"button", "overflow", "workflow_button"}
+IN_SECTION = (IN_ACTIONS - {"datetimepicker"}) | {"image"}
+IN_INPUT = SELECTS | MULTI_SELECTS | PICKERS | TEXT_INPUTS | {"rich_text_input", "file_input"}
 IN_CONTEXT_ACTIONS = frozenset({"feedback_buttons", "icon_button"})

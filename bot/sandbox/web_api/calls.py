@@ -99,12 +99,17 @@ class Call:
     workspace: Workspace
     scopes: frozenset[str]
 
-    def channel(self, name: str = "channel") -> Channel:
-        """The channel whose id is in an argument; `channel_not_found` if the app cannot see it."""
+    def channel(self, name: str = "channel", *, named: bool = False) -> Channel:
+        """The channel that an argument names by id (or, if `named`, by `#name`).
+
+        SlackRefusal `channel_not_found` if there is none, or the app cannot see it.
+        """
         channel_id = self.args.required(
             name, "channel_not_found" if name == "channel" else "invalid_arguments"
         )
         channel = self.workspace.channels.get(channel_id)
+        if channel is None and named:
+            channel = self.workspace.channel_named(channel_id)
         if channel is None and channel_id in self.workspace.users:
             channel = self.workspace.open_dm([channel_id, self.workspace.bot.id])
         if channel is None or not self.workspace.can_see(channel, self.workspace.bot.id):
@@ -112,19 +117,33 @@ class Call:
         return channel
 
     def writable(self, name: str = "channel") -> Channel:
-        """The channel, if the app may post there."""
-        channel = self.channel(name)
-        if channel.is_archived:
-            raise SlackRefusal("is_archived")
+        """The channel, if the app may post there as a member."""
+        channel = self._open_channel(name)
         if self.workspace.bot.id not in channel.members:
             raise SlackRefusal("not_in_channel")
         return channel
 
-    def needs(self, scope: str) -> None:
-        """Refuse with `missing_scope` unless the app was given `scope`."""
-        if scope not in self.scopes:
+    def postable(self) -> Channel:
+        """The channel, given by id or name, if the app may post there: as a member, or publicly with its scope."""
+        channel = self._open_channel("channel", named=True)
+        public = channel.type == "channel" and "chat:write.public" in self.scopes
+        if self.workspace.bot.id not in channel.members and not public:
+            raise SlackRefusal("not_in_channel")
+        return channel
+
+    def _open_channel(self, name: str, *, named: bool = False) -> Channel:
+        channel = self.channel(name, named=named)
+        if channel.type == "im" and not self.workspace.features.messages_tab:
+            raise SlackRefusal("messages_tab_disabled")
+        if channel.is_archived:
+            raise SlackRefusal("is_archived")
+        return channel
+
+    def needs(self, *scopes: str) -> None:
+        """Refuse with `missing_scope` unless the app was given one of these scopes."""
+        if self.scopes.isdisjoint(scopes):
             raise SlackRefusal(
-                "missing_scope", needed=scope, provided=",".join(sorted(self.scopes))
+                "missing_scope", needed=",".join(scopes), provided=",".join(sorted(self.scopes))
             )
 
 

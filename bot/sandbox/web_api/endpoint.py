@@ -140,8 +140,8 @@ class WebApi:
         self._authenticate(method, token)
         self.rate_limiter.count_call(name, str(values.get(_CHANNEL_ARGUMENTS.get(name, ""), "")))
         call = Call(name, Arguments(values), self.workspace, self.scopes)
-        if method.scopes and not self.scopes.intersection(method.scopes):
-            call.needs(method.scopes[0])
+        if method.scopes:
+            call.needs(*method.scopes)
         return {"ok": True, **method.run(call)}
 
     def _authenticate(self, method: Method, token: str) -> None:

@@ -11,12 +11,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.state.file_changes import delete_file_everywhere
 from bot.sandbox.state.records import Channel, File, Message
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
 from bot.sandbox.web_api.message_content import author_fields, reply_target
 from bot.sandbox.web_api.messages import file_json
+from bot.sandbox.web_api.pages import next_page, numbered_page
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in to Sandbox</body></html>"
 
@@ -26,7 +28,51 @@ def file_info(call: Call) -> Json:
     file = call.workspace.files.get(call.args.required("file", "file_not_found"))
     if file is None or not _sees(call.workspace, file):
         raise SlackRefusal("file_not_found")
-    return {"file": file_json(call.workspace, file.id)}
+    if file.mode == "tombstone":
+        raise SlackRefusal("file_deleted")
+    page = {"comments": [], **next_page("")}
+    return {"file": file_json(call.workspace, file.id), **page}
+
+
+def list_files(call: Call) -> Json:
+    """`files.list`: those that the app may read, the newest first, in numbered pages."""
+    channel, user = call.args.text("channel"), call.args.text("user")
+    wanted = set(call.args.strings("types")) - {"all"}
+    since, until = call.args.number("ts_from", 0), call.args.number("ts_to", 0) or float("inf")
+    found = [
+        file
+        for file in call.workspace.files.values()
+        if file.channels
+        and file.mode != "tombstone"
+        and _sees(call.workspace, file)
+        and (not channel or channel in file.channels)
+        and user in ("", file.user)
+        and (not wanted or not wanted.isdisjoint(_kinds(file)))
+        and since <= file.created <= until
+    ]
+    page, paging = numbered_page(call, sorted(found, key=lambda each: each.created, reverse=True))
+    return {"files": [file_json(call.workspace, file.id) for file in page], **paging}
+
+
+def _kinds(file: File) -> set[str]:
+    """The words by which `files.list` can be asked for such a file."""
+    kind, _, subtype = file.mimetype.partition("/")
+    kinds = {"image": {"images"}, "application": {"zips"} if subtype == "zip" else set()}
+    found = kinds.get(kind, set()) | ({"snippets"} if file.mode == "snippet" else set())
+    return found | ({"pdfs"} if subtype == "pdf" else set())
+
+
+def delete_file(call: Call) -> Json:
+    """`files.delete`: of the app's own files; messages keep a tombstone of it."""
+    file = call.workspace.files.get(call.args.required("file", "file_not_found"))
+    if file is None or not _sees(call.workspace, file):
+        raise SlackRefusal("file_not_found")
+    if file.mode == "tombstone":
+        raise SlackRefusal("file_deleted")
+    if file.user != call.workspace.bot.id:
+        raise SlackRefusal("cant_delete_file")
+    delete_file_everywhere(call.workspace, file)
+    return {}
 
 
 def _sees(workspace: Workspace, file: File) -> bool:
@@ -167,6 +213,8 @@ def file_methods(uploads: Uploads) -> dict[str, Method]:
     """The methods of this module."""
     return {
         "files.info": Method(file_info, ("files:read",)),
+        "files.list": Method(list_files, ("files:read",)),
+        "files.delete": Method(delete_file, ("files:write",)),
         "files.getUploadURLExternal": Method(partial(get_upload_url, uploads), ("files:write",)),
         "files.completeUploadExternal": Method(partial(complete_upload, uploads), ("files:write",)),
     }

@@ -6,12 +6,14 @@ from typing import Any
 
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.state.records import Channel, Revision
+from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
 from bot.sandbox.web_api.calls import Call
 
 MAX_MARKDOWN_LENGTH = 12_000
 MAX_TEXT_LENGTH = 40_000
+MAX_ATTACHMENTS = 100
 
 
 def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]:
@@ -31,8 +33,6 @@ def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision,
             raise SlackRefusal("msg_too_long")
         return call.workspace.revision("markdown", markdown, []), {}
     attachments = args.items("attachments", "invalid_attachments") or []
-    if len(attachments) > 100:
-        raise SlackRefusal("too_many_attachments")
     if not text and not blocks and not attachments:
         raise SlackRefusal("no_text")
     if text_max is not None and len(text) > text_max:
@@ -51,6 +51,29 @@ def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision,
     return call.workspace.revision("mrkdwn", text, named), warnings
 
 
+_COLORS = {"good": "2eb886", "warning": "daa038", "danger": "a30200"}
+
+
+def checked_attachments(workspace: Workspace, given: list[Json]) -> list[Json]:
+    """Attachments as Slack keeps them: numbered, with plain colours and ids on their blocks.
+
+    SlackRefusal for more than a hundred, and for blocks that Slack refuses.
+    """
+    if len(given) > MAX_ATTACHMENTS:
+        raise SlackRefusal("too_many_attachments")
+    return [_attachment(workspace, number, each) for number, each in enumerate(given, 1)]
+
+
+def _attachment(workspace: Workspace, number: int, given: Json) -> Json:
+    kept = {"id": number, "fallback": "[no preview available]", **given}
+    if isinstance(color := given.get("color"), str):
+        kept["color"] = _COLORS.get(color, color.lstrip("#"))
+    if blocks := given.get("blocks"):
+        check_message_blocks(blocks)
+        kept["blocks"] = workspace.with_block_ids(blocks)
+    return kept
+
+
 def author_fields(call: Call) -> dict[str, Any]:
     """The author fields of the app's message; another name or icon needs chat:write.customize."""
     bot = call.workspace.bot
@@ -65,6 +88,12 @@ def author_fields(call: Call) -> dict[str, Any]:
         "username": username,
         "icon": icon,
     }
+
+
+def parse_attachments(call: Call) -> list[Json] | None:
+    """The call's attachments; None if it names none."""
+    given = call.args.items("attachments", "invalid_attachments")
+    return None if given is None else checked_attachments(call.workspace, given)
 
 
 def reply_target(call: Call, channel: Channel) -> str | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Ephemeral, Message
+from bot.sandbox.state.records import Channel, Ephemeral, Message
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import rich_text
 from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
 from bot.sandbox.web_api.message_content import (
     author_fields,
+    checked_attachments,
+    parse_attachments,
     parse_content,
     parse_metadata,
     reply_target,
@@ -46,6 +48,8 @@ def message_json(workspace: Workspace, message: Message) -> Json:
             shown[name] = getattr(message, name)
     if message.edited:
         shown["edited"] = {"user": message.edited[0], "ts": message.edited[1]}
+    if any(each.ts == message.ts for each in workspace.channels[message.channel].pins):
+        shown["pinned_to"] = [message.channel]
     return shown | _attached(workspace, message)
 
 
@@ -125,6 +129,8 @@ def bot_profile(workspace: Workspace, message: Message) -> Json:
 def file_json(workspace: Workspace, file_id: str) -> Json:
     """A file as Slack's JSON. The private URLs need the app's token."""
     file = workspace.files[file_id]
+    if file.mode == "tombstone" and not file.json_overrides:
+        return {"id": file.id, "mode": "tombstone"}
     url = f"{workspace.base_url}/files/{workspace.team_id}-{file.id}/{file.name}"
     extension = file.name.rpartition(".")[2].lower() if "." in file.name else "binary"
     usual = {
@@ -151,25 +157,47 @@ def file_json(workspace: Workspace, file_id: str) -> Json:
 
 def post_message(call: Call) -> Json:
     """`chat.postMessage`."""
-    channel = call.writable()
+    message, warnings = new_message(call, call.postable())
+    message.ts = call.workspace.next_ts()
+    call.workspace.post(message)
+    if message.thread_ts:
+        call.workspace.set_status(message.channel, message.thread_ts, "", [])
+    shown = message_json(call.workspace, message)
+    return {"channel": message.channel, "ts": message.ts, "message": shown, **warnings}
+
+
+def new_message(call: Call, channel: Channel) -> tuple[Message, Json]:
+    """The message that a call describes, not posted yet and without a ts, and the warnings about it."""
     thread_ts = reply_target(call, channel)
     revision, warnings = parse_content(call)
     broadcast = call.args.flag("reply_broadcast") and thread_ts is not None
     message = Message(
         channel.id,
-        call.workspace.next_ts(),
+        "",
         thread_ts=thread_ts,
         revisions=[revision],
         metadata=parse_metadata(call),
         subtype="thread_broadcast" if broadcast else None,
-        attachments=call.args.items("attachments", "invalid_attachments") or [],
+        attachments=parse_attachments(call) or [],
+        **author_fields(call),
+    )
+    return message, warnings
+
+
+def me_message(call: Call) -> Json:
+    """`chat.meMessage`."""
+    channel = call.postable()
+    text = call.args.required("text", "no_text")
+    message = Message(
+        channel.id,
+        call.workspace.next_ts(),
+        thread_ts=None,
+        revisions=[call.workspace.revision("mrkdwn", text, [])],
+        subtype="me_message",
         **author_fields(call),
     )
     call.workspace.post(message)
-    if thread_ts:
-        call.workspace.set_status(channel.id, thread_ts, "", [])
-    shown = message_json(call.workspace, message)
-    return {"channel": channel.id, "ts": message.ts, "message": shown, **warnings}
+    return {"channel": channel.id, "ts": message.ts}
 
 
 def post_ephemeral(call: Call) -> Json:
@@ -194,6 +222,7 @@ def post_ephemeral(call: Call) -> Json:
         blocks=revision.blocks,
         fallback=revision.fallback,
         at=call.workspace.clock(),
+        attachments=parse_attachments(call) or [],
     )
     call.workspace.post_ephemeral(ephemeral)
     return {"message_ts": ephemeral.ts, **warnings}
@@ -207,9 +236,11 @@ def update(call: Call) -> Json:
             raise SlackRefusal("streaming_state_conflict")
         call.workspace.expire_stream(message)
     revision, warnings = parse_content(call, text_max=MAX_UPDATE_TEXT_LENGTH)
-    metadata = parse_metadata(call)
+    metadata, attachments = parse_metadata(call), parse_attachments(call)
     if metadata is not None:
         message.metadata = metadata
+    if attachments is not None:
+        message.attachments = attachments
     call.workspace.edit(message, revision, message.user)
     shown = message_json(call.workspace, message)
     return {
@@ -219,6 +250,27 @@ def update(call: Call) -> Json:
         "message": shown,
         **warnings,
     }
+
+
+def unfurl(call: Call) -> Json:
+    """`chat.unfurl`: previews, by URL, below a message in a channel of the app."""
+    channel = call.channel()
+    if call.workspace.bot.id not in channel.members:
+        raise SlackRefusal("not_in_channel")
+    message = channel.messages.get(call.args.required("ts", "cannot_find_message"))
+    if message is None:
+        raise SlackRefusal("cannot_find_message")
+    previews = call.args.structure("unfurls", "cannot_parse_attachment")
+    if not isinstance(previews, dict) or not all(isinstance(e, dict) for e in previews.values()):
+        raise SlackRefusal("missing_unfurls" if previews is None else "cannot_parse_attachment")
+    made = checked_attachments(call.workspace, list(previews.values()))
+    kept = [each for each in message.attachments if each.get("app_unfurl_url") not in previews]
+    message.attachments = kept + [
+        {**each, "app_unfurl_url": url, "is_app_unfurl": True}
+        for each, url in zip(made, previews, strict=True)
+    ]
+    call.workspace.emit("unfurled", channel.id, message)
+    return {}
 
 
 def delete(call: Call) -> Json:
@@ -262,4 +314,6 @@ CHAT_METHODS = {
     "chat.update": Method(update, ("chat:write",)),
     "chat.delete": Method(delete, ("chat:write",)),
     "chat.getPermalink": Method(permalink),
+    "chat.meMessage": Method(me_message, ("chat:write",)),
+    "chat.unfurl": Method(unfurl, ("links:write",)),
 }

@@ -227,6 +227,8 @@ def update_view(modals: Modals, call: Call) -> Json:
 
 def publish_view(modals: Modals, call: Call) -> Json:
     """`views.publish`."""
+    if not call.workspace.features.home_tab:
+        raise SlackRefusal("not_enabled")
     user = call.workspace.users.get(call.args.required("user_id"))
     if user is None:
         raise SlackRefusal("user_not_found")

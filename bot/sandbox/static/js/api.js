@@ -8,6 +8,7 @@ export class ApiError extends Error {
 }
 
 const SENTENCES = {
+  dispatch_failed: "The app could not be reached, or answered with an error (dispatch_failed).",
   operation_timeout: "The app did not answer in time (operation_timeout).",
   invalid_options: "The app answered with options that Slack would refuse (invalid_options).",
   app_not_connected: "The app is not connected.",

@@ -190,7 +190,7 @@ function runCommand(text, channel, thread) {
     return false;
   }
   if (OWN_COMMANDS.some((each) => each.command === command)) return runOwn(command, text, channel);
-  if (!store.state.commands.some((each) => each.command === command)) {
+  if (!store.state.any_command && !store.state.commands.some((each) => each.command === command)) {
     store.notice(`${command} is not a valid command.`, channel);
     return true;
   }

@@ -1,5 +1,6 @@
 // Block Kit's interactive elements (select menus are in select.js).
 import { html, h, Icon, useContext, useRef, useState, classes } from "./ui.js";
+import { upload } from "./api.js";
 import { Menu, Confirm } from "./overlay.js";
 import { Mrkdwn, plain, TextObject } from "./mrkdwn.js";
 import { Select } from "./select.js";
@@ -128,6 +129,55 @@ function Picker({ element, label, silent }) {
     value=${value?.[key] ?? ""} onChange=${change} />`;
 }
 
+const two = (number) => String(number).padStart(2, "0");
+
+/** Seconds since the epoch as the local time that a `datetime-local` field takes. */
+function localTime(seconds) {
+  if (!seconds) return "";
+  const at = new Date(seconds * 1000);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+function DateTime({ element, label, silent }) {
+  const { value, set, act } = useElement(element);
+  const change = (event) => {
+    const seconds = Math.floor(new Date(event.target.value).getTime() / 1000);
+    const next = { selected_date_time: Number.isNaN(seconds) ? null : seconds };
+    set(next);
+    if (!silent) act(next);
+  };
+  return html`<input class="text-input picker" type="datetime-local" aria-label=${label ?? "Date and time"}
+    value=${localTime(value?.selected_date_time)} onChange=${change} />`;
+}
+
+const richOf = (text) => text && {
+  type: "rich_text",
+  elements: [{ type: "rich_text_section", elements: [{ type: "text", text }] }],
+};
+const plainOf = (node) => node?.text ?? (node?.elements ?? []).map(plainOf).join("");
+
+/** Takes text without formatting, and gives the app the rich text that Slack makes of it. */
+function RichInput({ element, label }) {
+  const { value, set } = useElement(element);
+  return html`<textarea class="text-input" rows="4" aria-label=${label ?? "Text"} placeholder=${element.placeholder?.text}
+    value=${plainOf(value?.rich_text_value)} onInput=${(event) => set({ rich_text_value: richOf(event.target.value) || null })} />`;
+}
+
+function FileInput({ element, label }) {
+  const { value, set } = useElement(element);
+  const { me } = useContext(Directory);
+  const [problem, setProblem] = useState("");
+  const choose = (event) => {
+    const chosen = [...event.target.files].slice(0, element.max_files ?? 10);
+    upload(me, chosen).then((answer) => set({ files: answer.files }), () => setProblem("The file could not be uploaded."));
+  };
+  const accept = element.filetypes?.map((type) => `.${type}`).join() || undefined;
+  return html`<input class="text-input" type="file" aria-label=${label ?? "Files"} accept=${accept}
+      multiple=${(element.max_files ?? 10) > 1} onChange=${choose} />
+    ${(value?.files ?? []).map((file) => html`<div key=${file.id}>📎 ${file.name}</div>`)}
+    ${problem && html`<div class="b-error" role="alert">${problem}</div>`}`;
+}
+
 export function Picture({ element, size = "inline" }) {
   const source = element.image_url ?? element.slack_file?.url;
   return html`<img class=${`picture ${size}`} src=${source} alt=${element.alt_text ?? ""} loading="lazy" />`;
@@ -171,6 +221,11 @@ const ELEMENTS = {
   number_input: TextInput,
   datepicker: Picker,
   timepicker: Picker,
+  datetimepicker: DateTime,
+  rich_text_input: RichInput,
+  file_input: FileInput,
+  workflow_button: ({ element }) => html`<button type="button" class="button" disabled
+    title="Workflows do not run in the sandbox">${plain(element.text?.text ?? "")}</button>`,
   feedback_buttons: Feedback,
   icon_button: ActionIcon,
   image: Picture,

@@ -2,6 +2,7 @@
 import { html, memo, Avatar, Emoji, emojiText, Icon, IconButton, useContext, useMemo, useRef, useState, classes } from "./ui.js";
 import { Blocks, TaskCard } from "./blocks.js";
 import { Directory } from "./directory.js";
+import { Picture } from "./elements.js";
 import { Markdown } from "./markdown.js";
 import { Mrkdwn } from "./mrkdwn.js";
 import { Confirm, MenuButton, Popover } from "./overlay.js";
@@ -61,14 +62,16 @@ export function FileCard({ file, me }) {
 
 /** A forwarded message, or what an app reports in Slack's older form. */
 function Attachment({ attachment }) {
-  const { pretext, author_name: author, title, text, fields, footer, blocks, fallback } = attachment;
+  const { pretext, author_name: author, title, text, fields, footer, blocks, fallback, color } = attachment;
+  const bar = /^[0-9a-f]{3,8}$/i.test(color ?? "") && { borderColor: `#${color}` };
   const said = [title && `*${title}*`, text, ...(fields ?? []).map((field) => `*${field.title}*\n${field.value}`)];
   const words = said.filter(Boolean).join("\n");
   return html`<div class="attachment">
     ${pretext && html`<${Mrkdwn} text=${pretext} />`}
-    <blockquote>
+    <blockquote style=${bar || undefined}>
       ${author && html`<b>${author}</b>`}
       ${blocks?.length ? html`<${Blocks} blocks=${blocks} />` : html`<${Mrkdwn} text=${words || fallback || ""} />`}
+      ${attachment.image_url && html`<${Picture} element=${{ image_url: attachment.image_url, alt_text: fallback }} size="large" />`}
       ${(attachment.files ?? []).map((file) => html`<div key=${file.id}>📎 ${file.name}</div>`)}
       ${(attachment.attachments ?? []).map((inner, number) => html`<${Attachment} key=${number} attachment=${inner} />`)}
       ${footer && html`<span class="time">${footer}</span>`}
@@ -209,6 +212,7 @@ export const Ephemeral = memo(({ ephemeral }) => {
         <div class="byline"><${Author} message=${ephemeral} who=${who} />
           <time class="time" title=${exactOf(ephemeral.ts)}>${clockOf(ephemeral.ts)}</time></div>
         <${Content} message=${{ format: "mrkdwn", ...ephemeral }} />
+        ${(ephemeral.attachments ?? []).map((attachment, number) => html`<${Attachment} key=${number} attachment=${attachment} />`)}
       </div>
     </article>
   <//>`;

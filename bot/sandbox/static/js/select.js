@@ -72,16 +72,20 @@ function useExternal(element, query, open, surface, block) {
   return { groups: found.groups, problem: found.problem, busy: remote && found.query !== query };
 }
 
-const KEY_BY_TYPE = { users_select: "selected_user", channels_select: "selected_channel", conversations_select: "selected_conversation" };
+const KEY_BY_TYPE = {
+  users_select: "selected_user", channels_select: "selected_channel", conversations_select: "selected_conversation",
+  multi_users_select: "selected_users", multi_channels_select: "selected_channels", multi_conversations_select: "selected_conversations",
+};
 
 /** Converts between the element's value in Slack's shape and a list of options. */
 function useChoice(element, value, groups) {
   const multiple = element.type.startsWith("multi_");
   const key = KEY_BY_TYPE[element.type];
   if (key) {
-    const id = value?.[key];
-    const option = groups.flatMap((group) => group.options).find((each) => each.value === id);
-    return { multiple, chosen: option ? [option] : [], pack: (options) => ({ [key]: options[0]?.value ?? null }) };
+    const ids = [value?.[key] ?? []].flat();
+    const chosen = groups.flatMap((group) => group.options).filter((each) => ids.includes(each.value));
+    const pack = (options) => ({ [key]: multiple ? options.map((each) => each.value) : options[0]?.value ?? null });
+    return { multiple, chosen, pack };
   }
   if (multiple) {
     return { multiple, chosen: value?.selected_options ?? [], pack: (options) => ({ selected_options: options }) };

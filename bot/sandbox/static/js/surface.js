@@ -63,6 +63,12 @@ const INITIAL = {
   users_select: ({ initial_user: user }) => ({ selected_user: user ?? null }),
   conversations_select: ({ initial_conversation: id }) => ({ selected_conversation: id ?? null }),
   channels_select: ({ initial_channel: channel }) => ({ selected_channel: channel ?? null }),
+  multi_users_select: ({ initial_users: users }) => ({ selected_users: users ?? [] }),
+  multi_conversations_select: ({ initial_conversations: ids }) => ({ selected_conversations: ids ?? [] }),
+  multi_channels_select: ({ initial_channels: channels }) => ({ selected_channels: channels ?? [] }),
+  datetimepicker: ({ initial_date_time: time }) => ({ selected_date_time: time ?? null }),
+  rich_text_input: ({ initial_value: value }) => ({ rich_text_value: value ?? null }),
+  file_input: () => ({ files: [] }),
 };
 
 /** The value of one element and how to set it: [value, set, act]. */
