@@ -146,7 +146,8 @@ def test_mentioned_variables_exist(page: Path) -> None:
     prefixes = r"(?:SLACK|BOBBIN|OPENROUTER|VENICE|OPENAI|OLLAMA|LOG|REDIS|DATABASE)"
     mentioned = set(re.findall(rf"\b{prefixes}_[A-Z_]+\b", page.read_text()))
 
-    assert mentioned <= {name.upper() for name in Settings.model_fields}
+    printed = {"SLACK_WEBHOOK_URL"}  # by the sandbox, for other apps
+    assert mentioned - printed <= {name.upper() for name in Settings.model_fields}
 
 
 def test_every_metric_is_documented() -> None:
