@@ -222,7 +222,8 @@ def _http_app(
         service=use_cases.api,
         feed=use_cases.feed,
         usage=use_cases.usage,
-        tokens=repositories.tokens,
+        tokens=use_cases.api_tokens,
+        gate=resources.gate,
         coordination=resources.coordination,
         metrics=resources.metrics,
         checks=readiness_checks(

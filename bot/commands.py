@@ -103,6 +103,7 @@ async def sandbox(
         }
         if "port" not in settings.model_fields_set:
             changes["port"] = 0  # another bot on this machine may use the default port
+        slack.workspace.user("alice").is_admin = True  # so that somebody can try what admins may
         demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1")
         async with build(settings.changed(**changes), demo) as bot:
             if not await bot.transport.until_connected():

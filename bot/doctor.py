@@ -35,6 +35,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """One finding for each thing that the bot needs or that is set. A failed check is a finding, not an exception."""
     checks = {
         "Slack": _slack(settings),
+        "access": _access(settings),
         "database": _database(settings),
         "Redis": _redis(settings),
         "models": _providers(settings),
@@ -73,6 +74,11 @@ async def _slack(settings: Settings) -> list[Finding]:
     if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:
         findings.append(_SIGNING_SECRET)
     return findings
+
+
+async def _access(settings: Settings) -> list[Finding]:
+    """The rule that results from the settings, so that operators see what they have set."""
+    return [Finding("access", True, settings.access_rules().describe())]
 
 
 _SIGNING_SECRET = Finding(

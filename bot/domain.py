@@ -188,6 +188,8 @@ class Chat:
     """Id of the chat that this one continues."""
     branch_of: str | None = None
     """Id of the question in another chat that this one asks another model."""
+    instructions: str = field(default="", repr=False)
+    """Those of its channel when it started; sent after the fixed system prompt."""
     stop_shown: bool = True
     """The header may have a Stop button. A new one has, since the first answer begins with it."""
 

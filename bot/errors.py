@@ -10,6 +10,7 @@
     │   └── WrongKey                   (storage.encryption) no key that is set decrypts what is stored
     ├── ChatError                      the request cannot be fulfilled for this chat
     │   ├── ChatNotFound               no such chat, or somebody else's
+    │   ├── PlaceNotAllowed            the operator's rules do not allow the chat's channel
     │   ├── LimitReached               the next pair of messages would exceed BOBBIN_MAX_MESSAGES
     │   ├── BudgetReached              (bot.usage.limits) a budget or rate allows no more now
     │   ├── ChatBusy                   an answer is being written and the caller cannot wait
@@ -50,7 +51,7 @@
         ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
         └── RequestRefused             any other 4xx
             └── SystemRoleRefused      the model has no system role; the same is asked without one
-    AccessRevoked                      (bot.chats.feed_events) an API client's token ended while it was listening
+    AccessRevoked                      (bot.chats.feed_events) an API client may no longer listen
     ApiError                           (bot.api.errors) an HTTP response other than success
     BodyTooLarge                       (bot.api.middleware) a request's body exceeds the limit
     DocumentBusy                       (bot.documents.reader) a document's turn to be read did not come
@@ -85,6 +86,10 @@ class ChatError(BobbinError):
 
 class ChatNotFound(ChatError):
     """No such chat, or somebody else's."""
+
+
+class PlaceNotAllowed(ChatError):
+    """The operator's rules do not allow the chat's channel."""
 
 
 class LimitReached(ChatError):

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from bot.access.gate import Gate
 from bot.answers.events import EventPublisher
 from bot.api.middleware import StartupApp
 from bot.api.server import serving
+from bot.chats.api_tokens import ApiTokens
 from bot.config.models import no_models
 from bot.config.settings import Settings
 from bot.config.slack import Delivery
@@ -21,6 +23,7 @@ from bot.providers.registry import Providers, is_available
 from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.http_session import new_session, new_web_client
+from handlers.client.people import SlackPeople
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import Rate
@@ -31,6 +34,7 @@ from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installations
 from storage.models_without_system_role import ModelsWithoutSystemRole
+from storage.tokens import Tokens
 
 log = get_logger(__name__)
 
@@ -59,6 +63,10 @@ class Resources:
     """The pages on which workspaces install the app; None if the settings name the only one."""
     documents: DocumentReader
     publisher: EventPublisher
+    api_tokens: ApiTokens
+    people: SlackPeople
+    gate: Gate
+    """The operator's rules about who may what."""
     tasks: Tasks
 
 
@@ -102,9 +110,15 @@ async def open_resources(
     )
     publisher = EventPublisher(coordination)
     await stack.enter_async_context(publisher.running())
-    workspaces, install_pages = await _workspaces(settings, slack_clients, database, publisher)
+    api_tokens = ApiTokens(Tokens(database), publisher, settings.bobbin_token_life)
+    workspaces, install_pages = await _workspaces(
+        settings, slack_clients, database, publisher, api_tokens
+    )
     if isinstance(workspaces, InstalledWorkspaces):
         await stack.enter_async_context(workspaces.following_changes(coordination))
+    tasks = await stack.enter_async_context(Tasks())
+    people = SlackPeople(workspaces, tasks, timing)
+    await stack.enter_async_context(people.following_changes(coordination))
     return Resources(
         timing=timing,
         metrics=metrics,
@@ -119,7 +133,10 @@ async def open_resources(
         install_pages=install_pages,
         documents=DocumentReader(timing),
         publisher=publisher,
-        tasks=await stack.enter_async_context(Tasks()),
+        api_tokens=api_tokens,
+        people=people,
+        gate=Gate(settings.access_rules(), people),
+        tasks=tasks,
     )
 
 
@@ -159,14 +176,18 @@ async def _serve(
 
 
 async def _workspaces(
-    settings: Settings, slack_clients: SlackClients, database: Database, publisher: EventPublisher
+    settings: Settings,
+    slack_clients: SlackClients,
+    database: Database,
+    publisher: EventPublisher,
+    api_tokens: ApiTokens,
 ) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
     """The workspace of the token in the settings; or all that have installed the app, and the pages for that."""
     if not settings.many_workspaces:
         assert settings.slack_bot_token is not None
-        return await SingleWorkspace.open(
-            slack_clients, settings.slack_bot_token.get_secret_value()
-        ), None
+        token = settings.slack_bot_token.get_secret_value()
+        only = await SingleWorkspace.open(slack_clients, token, api_tokens.end_for_workspace)
+        return only, None
     assert settings.slack_client_id is not None
     assert settings.slack_client_secret is not None
     assert settings.bobbin_secret_key is not None

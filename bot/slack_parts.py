@@ -21,7 +21,6 @@ from handlers.answers.after_work import SlackAfterWork
 from handlers.client.files import SlackFiles
 from handlers.client.user_names import UserNames
 from handlers.listeners.context import ListenerContext
-from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.api_echo import ApiEcho
@@ -152,6 +151,7 @@ def thread_parts(
         lifecycle=use_cases.lifecycle,
         chat_requests=repositories.requests,
         models=parts.models,
+        channels=use_cases.channels,
         names=parts.names,
         messages=messages,
         headers=headers,
@@ -165,10 +165,12 @@ def thread_parts(
         chat_requests=repositories.requests,
         chats=repositories.chats,
         models=parts.models,
+        channels=use_cases.channels,
         workspaces=resources.workspaces,
         menus=menus,
         contexts=contexts,
         names=parts.names,
+        rules=resources.gate.rules,
         tasks=resources.tasks,
         timing=resources.timing,
     )
@@ -194,7 +196,6 @@ async def listener_context(
     use_cases: UseCases,
     threads: ThreadParts,
 ) -> ListenerContext:
-    membership = ChannelMembership(use_cases.service, resources.tasks)
     home_tabs = HomeTabs(
         chats=repositories.chats,
         people=repositories.people,
@@ -202,28 +203,32 @@ async def listener_context(
         usage=use_cases.usage,
         workspaces=resources.workspaces,
         feed=use_cases.feed,
-        membership=membership,
+        membership=use_cases.membership,
     )
     chat_lists = ChatLists(
         chats=repositories.chats,
         models=parts.models,
         workspaces=resources.workspaces,
         feed=use_cases.feed,
-        membership=membership,
+        membership=use_cases.membership,
         coordination=resources.coordination,
         timing=resources.timing,
     )
     await stack.enter_async_context(home_tabs.running())
     await stack.enter_async_context(chat_lists.running())
     return ListenerContext(
+        gate=resources.gate,
         service=use_cases.service,
         requests=use_cases.requests,
         api_tokens=use_cases.api_tokens,
         usage=use_cases.usage,
         models=parts.models,
+        channels=use_cases.channels,
         chats=repositories.chats,
         claims=repositories.claims,
         workspaces=resources.workspaces,
+        people=resources.people,
+        publisher=resources.publisher,
         names=parts.names,
         menus=threads.menus,
         headers=threads.headers,
@@ -235,7 +240,7 @@ async def listener_context(
         file_notices=parts.file_notices,
         home_tabs=home_tabs,
         chat_lists=chat_lists,
-        membership=membership,
+        membership=use_cases.membership,
         tasks=resources.tasks,
         timing=resources.timing,
     )

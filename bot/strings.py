@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.access.rules import Verdict
 from bot.domain import DEFAULT_TITLE
 
 THINKING = "is thinking…"
@@ -51,6 +52,7 @@ FEEDBACK_THANKS = "Thanks for the feedback."
 GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 
+HEADER_INSTRUCTIONS = "with this channel's instructions"
 HEADER_STARTED_BY = "started by <@{user}>"
 HEADER_ALWAYS = (
     "You always use this model. To use another one once, start with *New chat* "
@@ -123,7 +125,9 @@ CHATS_HELP = (
     "• `{command}` lists your chats, newest first\n"
     "• `{command} WORDS` finds chats by title and text\n"
     "• `{command} new` opens a dialog for a new chat, `{command} new TEXT` with your first message in it\n"
-    "• `{command} token` gives you an API token, `{command} token revoke` ends it\n"
+    "• `{command} token` gives you an API token and lists those you have, `{command} token 30d` one that ends by "
+    "itself; `{command} token revoke` ends them all\n"
+    "• `{command} here` opens this channel's settings, if you are an admin\n"
     "• `{command} usage` shows what you have used, today and this month\n"
     "• `{command} help` shows this"
 )
@@ -270,6 +274,36 @@ CANNOT_WRITE_HERE = (
 )
 """The same for a conversation that is a direct message itself."""
 
+ADMINS_ONLY = "Only admins and owners of this workspace can do that{more}. Please ask one of them."
+ADMINS_TOO = ", and {names}"
+CHANNEL_ONLY = "Only channels have settings of their own. Use this command in a channel."
+CHANNEL_TITLE = "This channel's settings"
+CHANNEL_SAVE = "Save"
+CHANNEL_INSTRUCTIONS = "Instructions"
+CHANNEL_INSTRUCTIONS_HINT = "What every model is told in chats that start here from now on."
+CHANNEL_MODEL = "Default model"
+CHANNEL_MODEL_HINT = "Preselected for people who have set no model of their own."
+CHANNEL_NO_DEFAULT = "No default model"
+CHANNEL_MENU = "Menu of models"
+CHANNEL_SKIP_MENU = "Skip the menu here"
+CHANNEL_HINT = "For new chats in <#{channel}>. Chats that have started keep what they started with."
+CHANNEL_SAVED = "Saved. Chats that start in <#{channel}> from now on use these settings."
+
+NOT_ALLOWED: dict[Verdict, str] = {
+    Verdict.USER_NOT_ALLOWED: "Only some people may use me here, and you aren't among them yet. "
+    "Please ask the person who runs Bobbin.",
+    Verdict.CHANNEL_NOT_ALLOWED: "I may not answer in this channel. Please ask me in another one, "
+    "or ask the person who runs Bobbin to allow this one.",
+    Verdict.OUTSIDER: "I only answer people of the organisation that added me. "
+    "Please ask somebody there, or the person who runs Bobbin.",
+    Verdict.GUEST: "I don't answer guests of this workspace. "
+    "Please ask one of its members, or the person who runs Bobbin.",
+    Verdict.DEACTIVATED: "This account is deactivated.",
+    Verdict.UNKNOWN: "Slack couldn't tell me which organisation you belong to, so I can't answer you. "
+    "Please try again in a moment.",
+}
+"""What somebody who may not reads, in Slack and from the API."""
+
 SENT_THROUGH_API = "{name} (via API): {text}"
 SENT_WITH_IMAGES = "with {count} images"
 SENT_WITH_ONE_IMAGE = "with an image"
@@ -279,6 +313,17 @@ API_ACCESS_ISSUED = (
     "Anyone with this token can read and write your chats in this workspace. "
     "`{command} token revoke` ends it. How to use it: docs/api.md, or /docs at Bobbin's address."
 )
+API_ACCESS_LIFE = (
+    "I don't understand how long the token should be valid. "
+    "Use a number of hours, days or weeks, for example `{command} token 30d`."
+)
+API_ACCESS_HEADING = "*Your API tokens* ({count})"
+API_ACCESS_MORE = "…and {count} older ones"
+API_ACCESS_LINE = "• made {date}, {ends}, {used}"
+API_ACCESS_ENDS = "ends {date}"
+API_ACCESS_ENDLESS = "valid until revoked"
+API_ACCESS_USED = "last used {date}"
+API_ACCESS_UNUSED = "never used"
 API_ACCESS_REVOKED = "Done: all your API tokens are revoked."
 API_ACCESS_NONE = "You have no API token."
 

@@ -66,6 +66,16 @@ class Timing:
     """How long a document may wait for others to be read."""
     file_read_timeout: float = 15.0
     """Between two pieces of a download."""
+    person_timeout: float = 1.0
+    """How long somebody who uses Bobbin waits for Slack to tell how their account belongs to the workspace."""
+    person_renewal_age: float = 600.0
+    """What Slack told about an account is asked for again, in the background, once it is this old."""
+    person_max_age: float = 3600.0
+    """The same, and whoever needs it waits for it."""
+    membership_timeout: float = 2.0
+    """How long an API client waits for Slack to tell whether its user is still in a private channel."""
+    membership_max_age: float = 600.0
+    """For so long a member of a private channel is not looked for there again, in case Slack's event was lost."""
     installation_cache_ttl: float = 60.0
     """How long an installation that was read from the database is cached."""
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot.access.chat_access import ChatAccess
+from bot.access.membership import Membership
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.attachments.sent_files import SentFiles
 from bot.chats.branches import BranchService
+from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import RequestLifecycle
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.continuations import ContinueService
@@ -16,12 +19,14 @@ from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.chats.successors import SuccessorService
-from bot.chats.usage import UsageService, nobody
+from bot.chats.usage import UsageService
 from bot.config.settings import Settings
 from bot.resources import Resources
 from bot.usage.limits import Limits
+from handlers.client.channels import SlackChannels
 from storage.action_claims import ActionClaims
 from storage.answers import Answers
+from storage.channel_settings import ChannelSettingsStore
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.chores import Chores
@@ -31,7 +36,6 @@ from storage.people import People
 from storage.stop_buttons import StopButtons
 from storage.successors import Successors
 from storage.summaries import Summaries
-from storage.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,10 @@ class Repositories:
     chores: Chores
     requests: ChatRequests
     people: People
-    tokens: Tokens
     claims: ActionClaims
     summaries: Summaries
     successors: Successors
+    channel_settings: ChannelSettingsStore
     stop_buttons: StopButtons
     ledger: Ledger
 
@@ -63,6 +67,8 @@ class UseCases:
     continuations: ContinueService
     branches: BranchService
     successors: SuccessorService
+    membership: Membership
+    channels: ChannelService
     feed: Feed
     usage: UsageService
 
@@ -75,10 +81,10 @@ def open_repositories(database: Database, limits: Limits) -> Repositories:
         chores=Chores(database),
         requests=ChatRequests(database),
         people=People(database),
-        tokens=Tokens(database),
         claims=ActionClaims(database),
         summaries=Summaries(database),
         successors=Successors(database, limits),
+        channel_settings=ChannelSettingsStore(database),
         stop_buttons=StopButtons(database),
         ledger=Ledger(database, limits),
     )
@@ -93,11 +99,13 @@ def build_use_cases(
     wake: Callable[[str], None],
 ) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
+    channels = ChannelService(repositories.channel_settings, models)
     requests = ChatRequestService(
         requests=repositories.requests,
         lifecycle=lifecycle,
         chats=repositories.chats,
         people=repositories.people,
+        channels=channels,
         models=models,
         publisher=resources.publisher,
         ledger=repositories.ledger,
@@ -122,6 +130,13 @@ def build_use_cases(
         models=models,
         wake=wake,
     )
+    membership = Membership(
+        repositories.chats,
+        SlackChannels(resources.workspaces),
+        resources.publisher,
+        resources.tasks,
+        resources.timing,
+    )
     api = ApiService(
         chats=repositories.chats,
         answers=repositories.answers,
@@ -130,6 +145,7 @@ def build_use_cases(
         continuations=continuations,
         branches=branches,
         files=SentFiles(resources.documents),
+        access=ChatAccess(repositories.chats, resources.gate.rules, membership),
         publisher=resources.publisher,
         wake=wake,
         limit=settings.bobbin_max_messages,
@@ -138,13 +154,14 @@ def build_use_cases(
         coordination=resources.coordination,
         chats=repositories.chats,
         answers=repositories.answers,
+        on_heard=membership.heard,
     )
     return UseCases(
         service=service,
         requests=requests,
         lifecycle=lifecycle,
         api=api,
-        api_tokens=ApiTokens(repositories.tokens, resources.publisher),
+        api_tokens=resources.api_tokens,
         continuations=continuations,
         branches=branches,
         successors=SuccessorService(
@@ -153,6 +170,8 @@ def build_use_cases(
             continuations=continuations,
             branches=branches,
         ),
+        membership=membership,
+        channels=channels,
         feed=feed,
-        usage=UsageService(repositories.ledger, nobody),
+        usage=UsageService(repositories.ledger, resources.gate.is_admin),
     )

@@ -10,7 +10,6 @@ from sqlalchemy import (
     exists,
     false,
     insert,
-    not_,
     select,
     update,
 )
@@ -29,6 +28,7 @@ from bot.domain import (
 )
 from bot.errors import ChatNotFound
 from bot.usage.limits import NO_LIMITS, Limits
+from storage.channel_moves import move_channel
 from storage.chat_list import ChatPage, list_chats, select_visible
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
@@ -80,6 +80,7 @@ class Chats:
         thread: Thread | None = None,
         context: str | None = None,
         header_ts: str | None = None,
+        instructions: str = "",
         request_id: str | None = None,
         limit: int = 100,
     ) -> StoredMessage:
@@ -89,7 +90,13 @@ class Chats:
         its request is returned as a duplicate. Raises LimitReached, BudgetReached.
         """
         chat = _new_chat(
-            team=team, owner=owner, model=model, thread=thread, context=context, header_ts=header_ts
+            team=team,
+            owner=owner,
+            model=model,
+            thread=thread,
+            context=context,
+            header_ts=header_ts,
+            instructions=instructions,
         )
         try:
             return await self._start(chat, message, request_id, limit)
@@ -301,13 +308,7 @@ class Chats:
     async def move_channel(self, team: str, old: str, new: str) -> None:
         """Slack gave a channel another id: its chats and requests get it too, unless the same thread exists there."""
         async with self._database.begin() as connection:
-            for table, within in ((chats, chats.c.thread), (questions, questions.c.ts)):
-                target = table.alias("target")
-                taken = exists().where(
-                    target.c.team == team, target.c.channel == new, target.c[within.name] == within
-                )
-                moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
-                await connection.execute(update(table).where(moved).values(channel=new))
+            await move_channel(connection, team, old, new)
 
     async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:
         """Replace the text of a Slack message, whose mentions are names by now, in its request and in its chat."""
@@ -371,6 +372,7 @@ def _new_chat(
     thread: Thread | None = None,
     context: str | None = None,
     header_ts: str | None = None,
+    instructions: str = "",
 ) -> Chat:
     now = utc_now()
     return Chat(
@@ -386,6 +388,7 @@ def _new_chat(
         thread=thread,
         header_ts=header_ts,
         thread_context=context,
+        instructions=instructions,
     )
 
 

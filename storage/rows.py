@@ -46,6 +46,7 @@ def to_chat(row: Row[Any]) -> Chat:
         thread_context=row.context,
         continues=row.continues,
         branch_of=row.branch_of,
+        instructions=row.instructions or "",
         stop_shown=row.stop_shown
         is not False,  # None: from a version whose headers always had the button
     )
@@ -68,6 +69,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
         "context": chat.thread_context,
         "continues": chat.continues,
         "branch_of": chat.branch_of,
+        "instructions": chat.instructions or None,
         "stop_shown": chat.stop_shown,
         "created_at": chat.created_at,
         "updated_at": chat.updated_at,

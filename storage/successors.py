@@ -152,6 +152,7 @@ def _new_chat(
         thread_context=old.thread_context if titled else None,
         continues=continues,
         branch_of=branch_of,
+        instructions=old.instructions,
         stop_shown=False,
     )
 

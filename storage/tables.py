@@ -63,6 +63,7 @@ chats = Table(
     Column("context", SafeText),
     Column("continues", ID),
     Column("branch_of", ID),
+    Column("instructions", SafeText),
     Column("stop_shown", Boolean),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
@@ -372,6 +373,18 @@ workspaces = Table(
     metadata,
     Column("team", String(64), primary_key=True),
     Column("enterprise", String(64), nullable=False),
+)
+
+channel_settings = Table(
+    "channel_settings",
+    metadata,
+    Column("team", String(64), primary_key=True),
+    Column("channel", String(64), primary_key=True),
+    Column("instructions", SafeText, nullable=False),
+    Column("default_model", SafeText),
+    Column("skip_menu", Boolean, nullable=False),
+    Column("changed_by", String(64), nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
 )
 
 done_once = Table(

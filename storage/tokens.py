@@ -5,19 +5,30 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from bot.domain import User
 from storage.engine.database import Database
 from storage.engine.types import database_time
-from storage.tables import api_tokens
+from storage.tables import api_tokens, workspaces
 
 TOKEN_PREFIX = "bob_"  # noqa: S105 - a prefix, not a password
 """Starts every token, so that secret scanners and people recognise a leaked one."""
 LAST_USE_INTERVAL = 60.0
 """Seconds between two updates of a token's last use, so that most requests write nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What is known of a token besides itself."""
+
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    """To the minute."""
 
 
 class Tokens:
@@ -45,12 +56,9 @@ class Tokens:
     async def user_of(self, token: str) -> User | None:
         """The user of a token; None for an unknown, expired or revoked one."""
         digest = _hash(token)
-        unexpired = or_(
-            api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time()
-        )
         fresh = api_tokens.c.last_used_at > database_time(-LAST_USE_INTERVAL)
         query = select(api_tokens, fresh.label("fresh")).where(
-            api_tokens.c.hash == digest, api_tokens.c.revoked_at.is_(None), unexpired
+            api_tokens.c.hash == digest, _valid()
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
@@ -60,13 +68,34 @@ class Tokens:
             await self._record_use(digest)
         return User(row.team, row.user)
 
+    async def listed(self, user: User) -> list[TokenInfo]:
+        """The user's valid tokens, the newest first."""
+        query = (
+            select(api_tokens)
+            .where(api_tokens.c.team == user.team, api_tokens.c.user == user.id, _valid())
+            .order_by(api_tokens.c.created_at.desc())
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [TokenInfo(row.created_at, row.expires_at, row.last_used_at) for row in rows]
+
     async def revoke(self, user: User) -> int:
         """Revoke all tokens of this user; how many there were."""
-        valid = and_(
-            api_tokens.c.team == user.team,
-            api_tokens.c.user == user.id,
-            api_tokens.c.revoked_at.is_(None),
-        )
+        return await self._revoke(api_tokens.c.team == user.team, api_tokens.c.user == user.id)
+
+    async def revoke_account(self, user: User) -> int:
+        """Revoke all tokens of this account, in every workspace of its organisation; how many there were."""
+        organisation = select(workspaces.c.enterprise).where(workspaces.c.team == user.team)
+        siblings = select(workspaces.c.team).where(workspaces.c.enterprise.in_(organisation))
+        here = or_(api_tokens.c.team == user.team, api_tokens.c.team.in_(siblings))
+        return await self._revoke(api_tokens.c.user == user.id, here)
+
+    async def revoke_workspace(self, team: str) -> int:
+        """Revoke all tokens of this workspace; how many there were."""
+        return await self._revoke(api_tokens.c.team == team)
+
+    async def _revoke(self, *where: ColumnElement[bool]) -> int:
+        valid = and_(api_tokens.c.revoked_at.is_(None), *where)
         async with self._database.begin() as connection:
             done = await connection.execute(
                 update(api_tokens).where(valid).values(revoked_at=database_time())
@@ -81,6 +110,12 @@ class Tokens:
         )
         async with self._database.begin() as connection:
             await connection.execute(query)
+
+
+def _valid() -> ColumnElement[bool]:
+    """Neither revoked nor expired."""
+    unexpired = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time())
+    return and_(api_tokens.c.revoked_at.is_(None), unexpired)
 
 
 def _hash(token: str) -> str:

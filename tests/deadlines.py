@@ -26,6 +26,8 @@ _GIVING_UP = (
     "session_call_timeout",
     "user_name_timeout",
     "user_lookup_timeout",
+    "person_timeout",
+    "membership_timeout",
     "files_timeout",
     "file_read_timeout",
     "thread_sweep_min_age",

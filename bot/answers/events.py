@@ -21,8 +21,8 @@ TEXT_REQUEST_TOPIC = "texts"
 """Requests to the writer of an answer for its text so far."""
 WAKE_TOPIC = "wakes"
 """Chats in which a closing process leaves work."""
-REVOCATION_TOPIC = "tokens"
-"""Workspaces in which API tokens have ended."""
+ACCESS_TOPIC = "tokens"
+"""Who may see or use something has changed."""
 INSTALLATION_TOPIC = "installations"
 """The app was installed or removed somewhere."""
 MAX_QUEUED_EVENTS = 50_000
@@ -102,9 +102,9 @@ class EventPublisher:
         """Asks the other processes to look for work in this chat."""
         self._queue_event(WAKE_TOPIC, {"chat": chat_id})
 
-    def recheck_tokens(self, team: str | None) -> None:
-        """Asks all processes to check the tokens of API clients in this workspace, or in all, again."""
-        self._queue_event(REVOCATION_TOPIC, {"team": team})
+    def access_changed(self, team: str | None, user: str | None = None) -> None:
+        """Asks all processes to look again what this user, or everybody in this workspace, or in all, may see."""
+        self._queue_event(ACCESS_TOPIC, {"team": team, "user": user})
 
     def recheck_installations(self) -> None:
         """Asks all processes to read again where the app is installed."""

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from bot.access.gate import Gate
 from bot.api import compat, errors, rest, sockets, usage
 from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
 from bot.api.context import ApiContext
@@ -17,12 +18,12 @@ from bot.api.docs_page import docs_routes
 from bot.api.health import Check, operator_routes
 from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit
 from bot.chats.api_service import ApiService
+from bot.chats.api_tokens import ApiTokens
 from bot.chats.feed import Feed
 from bot.chats.usage import UsageService
 from bot.observability import Metrics
 from bot.timing import Timing
 from storage.coordination import Coordination
-from storage.tokens import Tokens
 
 DESCRIPTION = """\
 The conversations that people have in Slack, for programs. `/chats token` in Slack gives a token; it names one person in
@@ -38,7 +39,9 @@ class ApiParts:
     service: ApiService
     feed: Feed
     usage: UsageService
-    tokens: Tokens
+    tokens: ApiTokens
+    gate: Gate
+    """The operator's rules about who may."""
     coordination: Coordination
     metrics: Metrics
     checks: Mapping[str, Check]
@@ -60,6 +63,8 @@ def create_app(parts: ApiParts) -> ASGIApp:
     )
     authenticator = Authenticator(
         tokens=parts.tokens,
+        gate=parts.gate,
+        service=parts.service,
         coordination=parts.coordination,
         requests_per_minute=parts.requests_per_minute,
         recheck_interval=parts.timing.token_recheck_interval,

@@ -1,27 +1,29 @@
-"""Authenticates API clients by their tokens, and limits how often each token may be used."""
+"""Authenticates API clients by their tokens, applies the access rules, and limits how often each person may ask."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 
-from bot.api.errors import too_many_requests, unauthorized
-from bot.chats.feed_events import FeedSubscription
+from bot.access.gate import Gate, Visitor
+from bot.access.rules import Verdict
+from bot.api.errors import not_allowed, too_many_requests, unauthorized
+from bot.chats.api_service import ApiService
+from bot.chats.api_tokens import ApiTokens
+from bot.chats.feed_events import Denial, FeedSubscription
 from bot.domain import User
-from bot.errors import StorageError
+from bot.errors import ChatError, StorageError
 from bot.observability import get_logger
 from storage.coordination import Coordination
-from storage.tokens import Tokens
 
 log = get_logger(__name__)
 
 MAX_REQUESTS_PER_MINUTE = 120
-"""Per token. After a quiet minute, all of them may come at once."""
+"""Per person, over all their tokens. After a quiet minute, all of them may come at once."""
 MAX_TOKEN_LENGTH = 500
 
 bearer = HTTPBearer(auto_error=False, description="A token from `/chats token` in Slack.")
@@ -39,23 +41,32 @@ class Authenticator:
     def __init__(
         self,
         *,
-        tokens: Tokens,
+        tokens: ApiTokens,
+        gate: Gate,
+        service: ApiService,
         coordination: Coordination,
         requests_per_minute: int,
         recheck_interval: float,
     ) -> None:
-        """`recheck_interval`: seconds between two checks of the token of an open subscription."""
+        """`recheck_interval`: seconds between two checks whether an open subscription may stay open."""
         self._tokens = tokens
+        self._gate = gate
+        self._service = service
         self._coordination = coordination
         self._requests_per_minute = requests_per_minute
         self._recheck_interval = recheck_interval
 
     async def authenticate(self, token: str | None) -> User:
-        """Raises ApiError: 401 without a valid token, 429 when it is used too often."""
+        """Raises ApiError: 401 without a valid token, 403 if its user may not, 429 when they ask too often."""
         user = await self._user_of(token)
         if user is None:
             raise unauthorized()
-        await self._count_request(token or "")
+        await self._count_request(user)
+        verdict = await self._verdict(user)
+        if verdict is Verdict.DEACTIVATED:
+            raise unauthorized()
+        if verdict is not Verdict.ALLOWED:
+            raise not_allowed(verdict)
         return user
 
     async def _user_of(self, token: str | None) -> User | None:
@@ -63,17 +74,31 @@ class Authenticator:
             return None
         return await self._tokens.user_of(token)
 
+    async def _verdict(self, user: User) -> Verdict:
+        """What the rules say. The tokens of somebody who turns out to be deactivated end."""
+        verdict = await self._gate.verdict(Visitor(user, in_slack=False))
+        if verdict is Verdict.DEACTIVATED:
+            await self._tokens.end_for_deactivated(user)
+        return verdict
+
     @asynccontextmanager
-    async def enforcing(self, subscription: FeedSubscription, token: str) -> AsyncIterator[None]:
-        """While this is open, the subscription is revoked as soon as its token is no longer valid."""
-        task = asyncio.create_task(self._recheck(subscription, token), name="token recheck")
+    async def enforcing(
+        self, subscription: FeedSubscription, token: str, chat_id: str | None = None
+    ) -> AsyncIterator[None]:
+        """While this is open, the subscription is revoked as soon as the client may no longer listen.
+
+        `chat_id`: the only chat that the client listens to.
+        """
+        task = asyncio.create_task(self._recheck(subscription, token, chat_id), name="recheck")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _recheck(self, subscription: FeedSubscription, token: str) -> None:
+    async def _recheck(
+        self, subscription: FeedSubscription, token: str, chat_id: str | None
+    ) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._recheck_interval):
@@ -83,17 +108,36 @@ class Authenticator:
             subscription.recheck_due.clear()
             try:
                 # Shielded: cancelling a query would leave its connection behind.
-                if await asyncio.shield(self._user_of(token)) != subscription.user:
-                    subscription.revoke()
-                    return
+                denial = await asyncio.shield(self._denial(subscription.user, token, chat_id))
             except StorageError as error:
-                log.info("token_not_checked", reason=str(error))
+                log.info("access_not_checked", reason=str(error))
+                continue
+            if denial is not None:
+                subscription.revoke(denial)
+                return
 
-    async def _count_request(self, token: str) -> None:
-        key = f"api:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"
+    async def _denial(self, user: User, token: str, chat_id: str | None) -> Denial | None:
+        """Why the client may no longer listen; None if it may. Raises StorageError."""
+        if await self._user_of(token) != user:
+            return Denial.TOKEN
+        verdict = await self._verdict(user)
+        if verdict is Verdict.DEACTIVATED:
+            return Denial.TOKEN
+        if verdict not in (Verdict.ALLOWED, Verdict.UNKNOWN):  # Slack may be away for a while
+            return Denial.PERSON
+        try:
+            if chat_id is not None:
+                await self._service.chat(user, chat_id)
+        except ChatError:
+            return Denial.CHAT
+        return None
+
+    async def _count_request(self, user: User) -> None:
         try:
             grant = await self._coordination.acquire(
-                key, self._requests_per_minute / 60, self._requests_per_minute
+                f"api:{user.team}:{user.id}",
+                self._requests_per_minute / 60,
+                self._requests_per_minute,
             )
         except StorageError:
             return  # the limit only protects against floods: without Redis, requests are served unlimited

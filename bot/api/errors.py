@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from bot import strings
+from bot.access.rules import Verdict
+from bot.chats.feed_events import Denial
 from bot.errors import (
     BobbinError,
     ChatBusy,
@@ -18,6 +20,7 @@ from bot.errors import (
     LimitReached,
     ModelNotAllowed,
     NothingToRetry,
+    PlaceNotAllowed,
     SearchTooLong,
     StorageError,
 )
@@ -58,9 +61,24 @@ def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
 
 
+def not_allowed(verdict: Verdict) -> ApiError:
+    """The token is valid, but its user may not use Bobbin."""
+    text = strings.NOT_ALLOWED[verdict]
+    if verdict is Verdict.UNKNOWN:
+        return ApiError(503, "Unavailable", text, headers={"Retry-After": "5"})
+    return ApiError(403, "Not allowed", text)
+
+
+def denied(denial: Denial) -> ApiError:
+    """What a client is told that may no longer listen."""
+    if denial is Denial.CHAT:
+        return from_use_case(ChatNotFound())
+    return unauthorized() if denial is Denial.TOKEN else not_allowed(Verdict.USER_NOT_ALLOWED)
+
+
 def too_many_requests(wait: float) -> ApiError:
     seconds = max(1, int(wait) + 1)
-    message = f"Too many requests with this token. Try again in {seconds} s."
+    message = f"Too many requests. Try again in {seconds} s."
     return ApiError(
         429,
         "Too many requests",
@@ -95,6 +113,8 @@ def from_use_case(error: BobbinError) -> ApiError:
     match error:
         case ChatNotFound():
             return ApiError(404, "Not found", "There is no such thing here.")
+        case PlaceNotAllowed():
+            return not_allowed(Verdict.CHANNEL_NOT_ALLOWED)
         case LimitReached():
             short = strings.LIMIT_SHORT
             return ApiError(429, short, short, rateLimitReached=True, content=strings.LIMIT_REACHED)
@@ -108,14 +128,18 @@ def from_use_case(error: BobbinError) -> ApiError:
             return invalid("That model is not offered. GET /chat/models lists those that are.")
         case InvalidInput():
             return invalid(str(error))
-        case SearchTooLong():
-            log.warning("search_too_long", reason=str(error))
-            return ApiError(422, "Search too long", strings.SEARCH_TOO_LONG)
         case StorageError():
-            log.warning("storage_unreachable", reason=str(error))
-            return ApiError(503, "Unavailable", strings.SAVE_FAILED, headers={"Retry-After": "2"})
+            return _of_storage(error)
     log.error("request_failed", exc_info=error)
     return ApiError(500, "Internal error", "Something went wrong inside.")
+
+
+def _of_storage(error: StorageError) -> ApiError:
+    if isinstance(error, SearchTooLong):
+        log.warning("search_too_long", reason=str(error))
+        return ApiError(422, "Search too long", strings.SEARCH_TOO_LONG)
+    log.warning("storage_unreachable", reason=str(error))
+    return ApiError(503, "Unavailable", strings.SAVE_FAILED, headers={"Retry-After": "2"})
 
 
 def install_error_handlers(app: FastAPI) -> None:

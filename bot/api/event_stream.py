@@ -11,7 +11,7 @@ from typing import Any
 
 from bot import strings
 from bot.api.auth import Authenticator
-from bot.api.errors import ApiError, error_body, unauthorized
+from bot.api.errors import ApiError, denied, error_body
 from bot.api.responses import answered_body, exchange_body
 from bot.api.waiting import AnswerWaiter
 from bot.chats.api_service import ApiService, as_waiting
@@ -28,8 +28,11 @@ async def event_stream(
     token: str,
     waiting: AbstractAsyncContextManager[AnswerWaiter],
 ) -> AsyncGenerator[str, None]:
-    """The events of one answer. They end early when the token stops being valid."""
-    async with waiting as waiter, authenticator.enforcing(waiter.subscription, token):
+    """The events of one answer. They end early when the client may no longer listen."""
+    async with (
+        waiting as waiter,
+        authenticator.enforcing(waiter.subscription, token, waiter.chat_id),
+    ):
         try:
             exchange = await waiter.current()
             yield sse_event(
@@ -45,8 +48,8 @@ async def event_stream(
             yield sse_event("done", await answered_body(api, waiter, await waiter.current()))
         except ApiError as error:
             yield sse_event("failed", error.body)
-        except AccessRevoked:
-            yield sse_event("failed", unauthorized().body)
+        except AccessRevoked as error:
+            yield sse_event("failed", denied(error.denial).body)
         except BobbinError:
             yield sse_event("failed", error_body("Unavailable", strings.SAVE_FAILED))
 

@@ -14,11 +14,15 @@ from bot.domain import Status
 Responses = dict[int | str, dict[str, Any]]
 COMMON_RESPONSES: Responses = {
     401: {"model": Problem, "description": "No valid token."},
+    403: {
+        "model": Problem,
+        "description": "The operator's rules do not allow you, or the conversation's channel.",
+    },
     422: {
         "model": Problem,
         "description": "The request is invalid; `message` says why.",
     },
-    429: {"model": LimitProblem, "description": "The token is used too often (see `Retry-After`)."},
+    429: {"model": LimitProblem, "description": "You ask too often (see `Retry-After`)."},
     503: {
         "model": Problem,
         "description": "The database cannot be reached, or Bobbin is restarting.",
@@ -37,7 +41,7 @@ ANSWER_RESPONSES: Responses = {
     409: {"model": Problem, "description": "An answer is being written in this conversation."},
     429: {
         "model": LimitProblem,
-        "description": "The conversation is full, or the token is used too often.",
+        "description": "The conversation is full, or you ask too often.",
     },
     502: {
         "model": FailedMessage,

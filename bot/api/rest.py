@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from bot.api.auth import bearer_token
 from bot.api.context import ApiContext, Context, CurrentUser, Service
-from bot.api.errors import unauthorized
+from bot.api.errors import denied
 from bot.api.event_stream import CONTENT_TYPE, event_stream, with_keepalives
 from bot.api.responses import (
     ANSWER_RESPONSES,
@@ -191,12 +191,15 @@ async def respond(
             {"Cache-Control": "no-store"},
             media_type=CONTENT_TYPE,
         )
-    async with waiting as waiter, authenticator.enforcing(waiter.subscription, token):
+    async with (
+        waiting as waiter,
+        authenticator.enforcing(waiter.subscription, token, waiter.chat_id),
+    ):
         try:
             exchange = await waiter.until_ended()
             return JSONResponse(await answered_body(api, waiter, exchange), status)
-        except AccessRevoked:
-            raise unauthorized() from None
+        except AccessRevoked as error:
+            raise denied(error.denial) from None
 
 
 def with_etag(model: CamelModel, if_none_match: str | None) -> Response:

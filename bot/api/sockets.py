@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from bot import strings
 from bot.api.auth import Authenticator, bearer_token
 from bot.api.compat import CompatMessage
-from bot.api.errors import ApiError, unauthorized
+from bot.api.errors import ApiError, denied
 from bot.chats.api_service import ApiService, as_waiting
 from bot.chats.feed import Feed
 from bot.chats.feed_events import (
@@ -47,8 +47,17 @@ class CloseCode(IntEnum):
 
     RESTARTING = 1012
     UNAUTHORIZED = 4401
+    NOT_ALLOWED = 4403
     TOO_SLOW = 4408
     TOO_MANY_REQUESTS = 4429
+
+
+_REFUSALS = {
+    401: CloseCode.UNAUTHORIZED,
+    403: CloseCode.NOT_ALLOWED,
+    429: CloseCode.TOO_MANY_REQUESTS,
+}
+"""By the status that a request would have got."""
 
 
 def socket_router(api: ApiService, feed: Feed, authenticator: Authenticator) -> APIRouter:
@@ -94,9 +103,9 @@ def _is_accepted(socket: WebSocket) -> bool:
 async def _refuse(socket: WebSocket, error: ApiError) -> None:
     try:
         if _is_accepted(socket):
-            too_many = error.status == 429
-            code = CloseCode.TOO_MANY_REQUESTS if too_many else CloseCode.UNAUTHORIZED
-            await socket.close(code, error.body["error"])
+            await socket.close(
+                _REFUSALS.get(error.status, CloseCode.RESTARTING), error.body["error"]
+            )
         else:
             response = JSONResponse(error.body, error.status, error.headers)
             await socket.send_denial_response(response)
@@ -132,7 +141,7 @@ class WebSocketConnection:
         if isinstance(error, WebSocketDisconnect):
             return
         code = _close_code(error)
-        reason = unauthorized().body["error"] if code == CloseCode.UNAUTHORIZED else None
+        reason = denied(error.denial).body["error"] if isinstance(error, AccessRevoked) else None
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._socket.close(code, reason)
@@ -201,7 +210,7 @@ def _close_code(error: BaseException | None) -> CloseCode:
         log.info("slow_client_disconnected")
         return CloseCode.TOO_SLOW
     if isinstance(error, AccessRevoked):
-        return CloseCode.UNAUTHORIZED
+        return _REFUSALS[denied(error.denial).status]
     if error is not None:
         log.warning("socket_failed", exc_info=None if isinstance(error, StorageError) else error)
     return CloseCode.RESTARTING

@@ -41,6 +41,10 @@ class AnswerWaiter:
         self._chat = chat
         self._answer = answer
 
+    @property
+    def chat_id(self) -> str:
+        return self._chat.id
+
     async def current(self) -> Exchange:
         """The message and its answer as they are now."""
         return await self._api.exchange_of(self._answer)

@@ -6,8 +6,10 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bot import strings
+from bot.access.chat_access import ChatAccess
 from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
@@ -74,7 +76,8 @@ class Exchange:
 class ApiService:
     """The use cases of the API.
 
-    A chat in which the user does not take part raises ChatNotFound. All raise StorageError when the database fails.
+    A chat that the user may not see raises ChatNotFound, one in a channel that is not allowed PlaceNotAllowed. All
+    raise StorageError when the database fails.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class ApiService:
         continuations: ContinueService,
         branches: BranchService,
         files: SentFiles,
+        access: ChatAccess,
         publisher: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
@@ -97,6 +101,7 @@ class ApiService:
         self._continuations = continuations
         self._answers = answers
         self._people = people
+        self._access = access
         self._publisher = publisher
         self._wake = wake
         self.models = models
@@ -174,7 +179,7 @@ class ApiService:
         return again
 
     async def chat(self, user: User, chat_id: str) -> Chat:
-        return await self._chats.get_visible_to(user, checked_id(chat_id))
+        return await self._access.find(user, checked_id(chat_id))
 
     async def messages(self, chat: Chat) -> list[Message]:
         """The chat's messages, in order."""
@@ -202,7 +207,8 @@ class ApiService:
         self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None
     ) -> ChatPage:
         """A page of the user's chats, most recently active first. Raises InvalidInput for a cursor that is not ours."""
-        return await self._chats.list_for(user, limit=limit, cursor=cursor, words=search)
+        load = partial(self._chats.list_for, user, limit=limit, cursor=cursor, words=search)
+        return await self._access.listed(user, load)
 
     async def newest_message_ids(self, *chats: Chat) -> dict[str, str]:
         """The id of the newest message, by chat; chats without messages are left out."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot.answers.events import EventPublisher
 from bot.chats.attachments.rules import only_unusable_files
+from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import (
     FilesAdded,
     GivenUp,
@@ -46,6 +47,7 @@ class ChatRequestService:
         lifecycle: RequestLifecycle,
         chats: Chats,
         people: People,
+        channels: ChannelService,
         models: ModelChoice,
         publisher: EventPublisher,
         ledger: Ledger,
@@ -57,6 +59,7 @@ class ChatRequestService:
         self._lifecycle = lifecycle
         self._chats = chats
         self._people = people
+        self._channels = channels
         self._models = models
         self._publisher = publisher
         self._ledger = ledger
@@ -159,9 +162,17 @@ class ChatRequestService:
     # -- choosing a model --------------------------------------------------------------------------------------
 
     async def skips_menu(self, request: ChatRequest) -> ModelInfo | None:
-        """The model of a user who always uses it without a menu; None if it does not accept the question's images."""
-        user = User(request.thread.team, request.user)
-        own = self._models.always_model(await self._people.get(user))
+        """The model that answers without a menu, as the user or the channel wants it.
+
+        None if nobody does, or if it does not accept the question's images.
+        """
+        thread = request.thread
+        profile = await self._people.get(User(thread.team, request.user))
+        own = self._models.always_model(profile)
+        if own is None:
+            settings = await self._channels.get(thread.team, thread.channel)
+            if settings.skip_menu:
+                own = self._models.preselected_for(profile, settings.default_model)
         if own is not None and only_unusable_files(
             request.text or "", request.files, sees=own.vision
         ):
@@ -281,6 +292,7 @@ class ChatRequestService:
         await self._ledger.check(Payer(thread.team, user, thread.channel or None, ""))
 
     async def _store_question(self, request: ChatRequest, model: ModelRef) -> StoredMessage:
+        settings = await self._channels.get(request.thread.team, request.thread.channel)
         return await self._chats.start(
             team=request.thread.team,
             owner=request.user,
@@ -288,6 +300,7 @@ class ChatRequestService:
             thread=request.thread,
             context=request.context,
             header_ts=request.menu_ts,
+            instructions=settings.instructions,
             request_id=request.id,
             limit=self.limit,
             message=NewMessage(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from bot.answers.events import REVOCATION_TOPIC, TEXT_REQUEST_TOPIC, team_topic
+from bot.answers.events import ACCESS_TOPIC, TEXT_REQUEST_TOPIC, team_topic
 from bot.chats.feed_events import (
     MAX_UNREAD_EVENTS,
     AnswerEnded,
@@ -72,7 +72,15 @@ class _TrackedAnswer:
 class Feed:
     """Reads each event once for all subscriptions of this process."""
 
-    def __init__(self, coordination: Coordination, chats: Chats, answers: Answers) -> None:
+    def __init__(
+        self,
+        coordination: Coordination,
+        chats: Chats,
+        answers: Answers,
+        on_heard: Callable[[User, str], None] = lambda user, chat: None,
+    ) -> None:
+        """`on_heard`: is called with the user and the chat when a message is delivered. Returns at once."""
+        self._on_heard = on_heard
         self._coordination = coordination
         self._chats = chats
         self._answers = answers
@@ -88,6 +96,8 @@ class Feed:
         """By answer, the last attempt whose end was delivered."""
         self._participants: OrderedDict[str, set[str]] = OrderedDict()
         """User ids by chat."""
+        self._access_changes = 0
+        """How often somebody's access has changed."""
         self._closed = False
         self._lock = asyncio.Lock()
         """Held for each event and each new subscription, which keeps all changes in order."""
@@ -97,7 +107,7 @@ class Feed:
         """Subscribing is possible while this is open; leaving it ends all subscriptions."""
         await self._tasks.__aenter__()
         self._receive_in_background(self._reply_topic, asyncio.Event())
-        self._tasks.repeat(self._receive_revocations, RESUBSCRIBE_DELAY, "revoked tokens")
+        self._tasks.repeat(self._receive_access_changes, RESUBSCRIBE_DELAY, "access changes")
         self._tasks.repeat(
             self._check_quiet_answers, CHECK_INTERVAL, "feed", initial_delay=CHECK_INTERVAL
         )
@@ -158,7 +168,10 @@ class Feed:
     async def _participants_of(self, chat: str) -> set[str]:
         known = self._participants.get(chat)
         if known is None:
+            changes = self._access_changes
             known = {user.id for user in await self._chats.participants(chat)}
+            if changes != self._access_changes:  # what was read may be from before
+                return await self._participants_of(chat)
             self._participants[chat] = known
             if len(self._participants) > CACHE_SIZE:
                 self._participants.popitem(last=False)
@@ -214,15 +227,25 @@ class Feed:
                 # Queued events come without a pause: let readers run, or they would count as too slow.
                 await asyncio.sleep(0)
 
-    async def _receive_revocations(self) -> None:
+    async def _receive_access_changes(self) -> None:
         """Does not take the lock, so that a revoked token ends at once."""
-        async with self._coordination.subscribe(REVOCATION_TOPIC, buffer=BUFFER_SIZE) as signals:
+        async with self._coordination.subscribe(ACCESS_TOPIC, buffer=BUFFER_SIZE) as signals:
             async for signal in signals:
-                team = signal.event["team"]
-                teams = list(self._subscriptions) if team is None else [team]
-                for each in teams:
-                    for subscription in self._subscriptions.get(each, ()):
-                        subscription.recheck_due.set()
+                self._on_access_changed(signal.event["team"], signal.event.get("user"))
+
+    def _on_access_changed(self, team: str | None, user: str | None) -> None:
+        """Forgets who may see what, as far as it concerns this user, or everybody; their clients are looked at."""
+        self._access_changes += 1
+        if user is None:
+            self._participants.clear()
+        else:
+            concerned = [chat for chat, users in self._participants.items() if user in users]
+            for chat in concerned:
+                del self._participants[chat]
+        for each in list(self._subscriptions) if team is None else [team]:
+            for subscription in self._subscriptions.get(each, ()):
+                if user in (None, subscription.user.id):
+                    subscription.recheck_due.set()
 
     async def _handle(self, team: str, event: dict[str, Any]) -> None:
         """Handles one event. One with `text` arrives on the reply topic; it is the only one without a team."""
@@ -247,7 +270,10 @@ class Feed:
         if author not in participants:
             participants.add(author)
             self._catch_up_participant(User(team, author), chat)
-        if await self._audience(team, chat):
+        audience = await self._audience(team, chat)
+        for user in {subscription.user for subscription in audience}:
+            self._on_heard(user, chat)
+        if audience:
             tracked = _TrackedAnswer(chat, team, event["message"], changed_at=_now())
             self._tracked.setdefault(event["message"], tracked)
         await self._emit(team, MessageAdded(chat, event["said"], event["message"]))

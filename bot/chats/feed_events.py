@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from bot.domain import Status, User
 from storage.coordination import SlowSubscriber
@@ -62,14 +63,28 @@ class TitleChanged:
 FeedEvent = MessageAdded | TextAppended | AnswerRestarted | AnswerEnded | TitleChanged
 
 
+class Denial(StrEnum):
+    """What a client has lost."""
+
+    TOKEN = "token"  # noqa: S105 - no password
+    PERSON = "person"
+    """The token is valid, but the operator's rules do not allow its user."""
+    CHAT = "chat"
+    """The user may no longer see the chat whose answer the client waits for."""
+
+
 class AccessRevoked(Exception):
-    """The subscriber's API token has ended."""
+    """The client may no longer listen."""
+
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(denial)
+        self.denial = denial
 
 
 class FeedSubscription(AsyncIterator[FeedEvent]):
     """An iterator of the changes for one user. Ends when the feed does.
 
-    Raises SlowSubscriber when too many are unread, AccessRevoked when the user's token has ended.
+    Raises SlowSubscriber when too many are unread, AccessRevoked when the client may no longer listen.
     """
 
     def __init__(self, user: User, most: int = MAX_UNREAD_EVENTS) -> None:
@@ -82,7 +97,7 @@ class FeedSubscription(AsyncIterator[FeedEvent]):
         self.dropped = asyncio.Event()
         """Set when the subscriber was too slow, or its access was revoked."""
         self.recheck_due = asyncio.Event()
-        """Set when the subscriber's token must be checked again."""
+        """Set when it must be checked again whether the client may still listen."""
 
     def put(self, change: FeedEvent) -> None:
         if self._ended:
@@ -99,9 +114,9 @@ class FeedSubscription(AsyncIterator[FeedEvent]):
         if not self._ended:
             self._put_last(None)
 
-    def revoke(self) -> None:
-        """The subscriber's token has ended: unread changes are discarded."""
-        self._drop(AccessRevoked())
+    def revoke(self, denial: Denial) -> None:
+        """The client may no longer listen: unread changes are discarded."""
+        self._drop(AccessRevoked(denial))
 
     def _drop(self, reason: SlowSubscriber | AccessRevoked) -> None:
         self._put_last(reason)

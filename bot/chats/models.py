@@ -30,13 +30,18 @@ class ModelChoice:
         """
         return self._catalogue.search(query, larger_than=larger_than)
 
-    async def preselected(self, user: User) -> ModelInfo | None:
-        """The user's model, else the operator's, else the provider's, else the first; None when none is offered."""
-        return self.preselected_for(await self._people.get(user))
+    async def preselected(self, user: User, of_channel: ModelRef | None = None) -> ModelInfo | None:
+        """The user's own model, else the channel's, the one they used last, the operator's, the provider's, the first.
 
-    def preselected_for(self, profile: Profile) -> ModelInfo | None:
+        None when none is offered.
+        """
+        return self.preselected_for(await self._people.get(user), of_channel)
+
+    def preselected_for(
+        self, profile: Profile, of_channel: ModelRef | None = None
+    ) -> ModelInfo | None:
         return self._catalogue.default_for(
-            [profile.default_model, profile.last_model, self._default]
+            [profile.default_model, of_channel, profile.last_model, self._default]
         )
 
     def always_model(self, profile: Profile) -> ModelInfo | None:

@@ -80,7 +80,7 @@ class PromptBuilder:
         excerpt = await self._long_chats.fit(chat, answer, history, limit)
         return ModelRequest(
             model=chat.model,
-            system=self._system_prompt,
+            system=self._system(chat),
             messages=excerpt.turns,
             facts=excerpt.facts,
         )
@@ -114,7 +114,11 @@ class PromptBuilder:
             replace(message, text=await self._names.replace_ids(chat.team, message.text))
             for message in history
         ]
-        return History(messages, turns_of, self._system_prompt)
+        return History(messages, turns_of, self._system(chat))
+
+    def _system(self, chat: Chat) -> str:
+        """The operator's prompt, then what the channel's admins had set when the chat started: always the same."""
+        return "\n\n".join(filter(None, (self._system_prompt, chat.instructions)))
 
     async def turns(self, chat: Chat) -> list[ChatMessage]:
         """Everything that was said in a chat, without images."""

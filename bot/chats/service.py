@@ -207,7 +207,3 @@ class ChatService:
     async def move_channel(self, team: str, old: str, new: str) -> None:
         """Slack gave a channel another id."""
         await self._chats.move_channel(team, old, new)
-
-    async def set_away(self, user: User, channel: str, away: bool) -> None:
-        """The user left a private channel, so that they may not see its chats; or is back."""
-        await self._chats.set_away(user, channel, away)

@@ -55,10 +55,5 @@ class UsageService:
         return await self._ledger.figures(since, by, user=user)
 
 
-async def nobody(_user: User) -> bool:
-    """An `IsAdmin` for a workspace without admins."""
-    return False
-
-
 def _begin(period: Period) -> date:
     return period.begin(datetime.now(UTC)).date()

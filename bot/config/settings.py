@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import SecretStr, ValidationError, model_validator
 from pydantic_settings import SettingsError as UnreadableSetting
 
+from bot.config.access import AccessSettings
 from bot.config.chats import ChatSettings
 from bot.config.models import ModelSettings
 from bot.config.process import ProcessSettings
@@ -21,10 +22,12 @@ from bot.config.values import Valid, reveal
 from bot.errors import SettingsError
 
 
-class Settings(ProcessSettings, UsageSettings, ChatSettings, ModelSettings, SlackSettings):
+class Settings(
+    ProcessSettings, UsageSettings, AccessSettings, ChatSettings, ModelSettings, SlackSettings
+):
     """All settings, typed and frozen. Printing them does not show secrets.
 
-    Pydantic puts the fields of the last base first: Slack, models, chats, usage, process.
+    Pydantic puts the fields of the last base first: Slack, models, chats, access, usage, process.
     """
 
     @model_validator(mode="before")

@@ -76,7 +76,9 @@ class SlackClient:
         timing: Timing = Timing(),
         bot_id: str | None = None,
         url: str = "https://slack.com/",
+        organisation: str = "",
     ) -> None:
+        """`organisation`: id of the one that the workspace belongs to (`E…`); empty for none."""
         self._client = client
         self._metrics = metrics
         self._session = session
@@ -92,6 +94,7 @@ class SlackClient:
         self.team = team
         self.bot_user = bot_user
         self.bot_id = bot_id
+        self.organisation = organisation
         self.url = url if url.endswith("/") else f"{url}/"
         self.dispatcher = dispatcher
 

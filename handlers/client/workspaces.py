@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,6 +38,8 @@ CLOCK_SKEW = 5.0
 """Seconds by which our clocks and Slack's may differ."""
 MAX_CONNECT_DELAY = 10.0
 
+OnRemoved = Callable[[str], Awaitable[None]]
+"""Is awaited with the workspace from which the app was removed."""
 NewClient = Callable[[str | None], AsyncWebClient]
 """Makes a Web API client for a token, or without one for methods that need none."""
 
@@ -78,9 +80,9 @@ class SlackClients:
         """Asks Slack whose token this is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
         who = await self.client(token).auth_test()
         url, bot_user = str(who.get("url") or ""), str(who["user_id"])
-        return self.open(
-            str(who["team_id"]), Installation("", "", bot_user, token, who.get("bot_id"), url)
-        )
+        organisation = str(who.get("enterprise_id") or "")
+        installed = Installation(organisation, "", bot_user, token, who.get("bot_id"), url)
+        return self.open(str(who["team_id"]), installed)
 
     def open(
         self, team: str, installed: Installation, dispatcher: CallDispatcher | None = None
@@ -92,6 +94,7 @@ class SlackClients:
             bot_user=installed.bot_user,
             bot_id=installed.bot_id,
             url=installed.url or "https://slack.com/",
+            organisation=installed.enterprise,
             dispatcher=dispatcher
             or CallDispatcher(
                 WriteScheduler(self.rates),
@@ -109,17 +112,20 @@ class SlackClients:
 class SingleWorkspace:
     """The one workspace whose token is in the settings."""
 
-    def __init__(self, only: SlackClient, token: str) -> None:
+    def __init__(self, only: SlackClient, token: str, on_removed: OnRemoved | None = None) -> None:
         self.only = only
         self._token = token
+        self._on_removed = on_removed
 
     @classmethod
-    async def open(cls, slack_clients: SlackClients, token: str) -> SingleWorkspace:
+    async def open(
+        cls, slack_clients: SlackClients, token: str, on_removed: OnRemoved | None = None
+    ) -> SingleWorkspace:
         """Asks Slack who the bot is, until Slack answers. Raises SettingsError for a token that Slack rejects."""
         pause = 0.5
         while True:
             try:
-                return cls(await slack_clients.from_token(token), token)
+                return cls(await slack_clients.from_token(token), token, on_removed)
             except SlackApiError as error:
                 code = error_code(error)
                 if code in INVALID_TOKEN_CODES:
@@ -144,6 +150,8 @@ class SingleWorkspace:
     async def on_uninstalled(
         self, enterprise_id: str | None, team_id: str | None, at: float | None
     ) -> None:
+        if self._on_removed is not None:
+            await self._on_removed(self.only.team)
         log.error(
             "token_revoked", advice="install the app again and set SLACK_BOT_TOKEN to its new token"
         )
@@ -205,7 +213,7 @@ class InstalledWorkspaces:
         before = None if at is None else datetime.fromtimestamp(at + CLOCK_SKEW, UTC)
         if await self._installations.remove(team_id, enterprise_id, before):
             log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
-            self._publisher.recheck_tokens(team_id)
+            self._publisher.access_changed(team_id)
         self._expire_all()
         self._publisher.recheck_installations()
 

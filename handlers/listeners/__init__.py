@@ -7,6 +7,7 @@ from slack_bolt.app.async_app import AsyncApp
 from handlers.listeners import (
     answer_buttons,
     ask_another,
+    channel_settings,
     chats_command,
     continue_button,
     dialogs,
@@ -30,6 +31,7 @@ def register_all(app: AsyncApp, ctx: ListenerContext) -> None:
         ask_another,
         continue_button,
         chats_command,
+        channel_settings,
         home,
         dialogs,
         shortcuts,

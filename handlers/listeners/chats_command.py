@@ -10,16 +10,19 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
+from bot.access.life import parse_life
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from handlers.client.web_api import SlackClient
+from handlers.listeners.channel_settings import open_settings
 from handlers.listeners.context import ListenerContext
 from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, as_message
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import SlashCommand, Subcommand
+from handlers.views.tokens import token_list
 from handlers.views.usage import usage_message
 
 log = get_logger(__name__)
@@ -34,7 +37,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             case Subcommand.HELP:
                 text = strings.CHATS_HELP.format(command=command.name)
                 await ack(response_type="ephemeral", text=text)
-            case Subcommand.ACCESS | Subcommand.REVOKE | Subcommand.NEW:
+            case Subcommand.ACCESS | Subcommand.REVOKE | Subcommand.NEW | Subcommand.HERE:
                 async with ctx.claims.attempt("command", command.trigger) as is_first:
                     said = await _act(ctx, slack, command) if is_first else {}
                 await ack(**said)
@@ -70,19 +73,31 @@ async def _act(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) 
         )
         return {}
     user = User(slack.team, command.user)
-    text = await _token(ctx, user, command.name, revoke=command.subcommand is Subcommand.REVOKE)
+    if command.subcommand is Subcommand.HERE:
+        if not (text := await open_settings(ctx, slack, command)):
+            return {}
+    elif command.subcommand is Subcommand.REVOKE:
+        text = await _revoke(ctx, user)
+    else:
+        text = await _issue(ctx, user, command)
     said = {"response_type": "ephemeral", "text": text}
     return {} if await slack.respond(command.response_url, **said) else said
 
 
-async def _token(ctx: ListenerContext, user: User, command: str, *, revoke: bool) -> str:
-    if revoke:
-        return (
-            strings.API_ACCESS_REVOKED
-            if await ctx.api_tokens.revoke(user)
-            else strings.API_ACCESS_NONE
-        )
-    return strings.API_ACCESS_ISSUED.format(token=await ctx.api_tokens.issue(user), command=command)
+async def _revoke(ctx: ListenerContext, user: User) -> str:
+    revoked = await ctx.api_tokens.revoke(user)
+    return strings.API_ACCESS_REVOKED if revoked else strings.API_ACCESS_NONE
+
+
+async def _issue(ctx: ListenerContext, user: User, command: SlashCommand) -> str:
+    """A new token, and what is known of all that the user has."""
+    try:
+        life = parse_life(command.argument) if command.argument else None
+    except ValueError:
+        return strings.API_ACCESS_LIFE.format(command=command.name)
+    token = await ctx.api_tokens.issue(user, life)
+    issued = strings.API_ACCESS_ISSUED.format(token=token, command=command.name)
+    return f"{issued}\n\n{token_list(await ctx.api_tokens.listed(user))}"
 
 
 async def _show_list(
@@ -112,7 +127,7 @@ async def _list(ctx: ListenerContext, slack: SlackClient, user: str, words: str)
     except StorageError as error:
         log.info("chat_list_not_shown", reason=type(error).__name__)
         return {"response_type": "ephemeral", "text": why_not_listed(error)}
-    ctx.membership.check(slack, user, view.chats)
+    ctx.membership.check(User(slack.team, user), view.chats)
     return {
         "response_type": "ephemeral",
         "text": strings.CHATS_FALLBACK,

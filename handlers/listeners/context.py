@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import strings
+from bot.access.gate import Gate
+from bot.access.membership import Membership
+from bot.answers.events import EventPublisher
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.branches import BranchService
+from bot.chats.channels import ChannelService
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
@@ -19,10 +23,10 @@ from bot.errors import StorageError
 from bot.tasks import KeyedLocks, Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
+from handlers.client.people import SlackPeople
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.chat_header import ChatHeaders
@@ -40,16 +44,21 @@ from storage.chats import Chats
 
 @dataclass(frozen=True, kw_only=True)
 class ListenerContext:
+    gate: Gate
+    """The operator's rules. They were applied to whatever reaches a listener."""
     service: ChatService
     requests: ChatRequestService
     api_tokens: ApiTokens
     usage: UsageService
     models: ModelChoice
+    channels: ChannelService
     chats: Chats
     """To be read only; every write is a use case."""
     claims: ActionClaims
     """What was handled, or is being handled, by any replica."""
     workspaces: WorkspaceResolver
+    people: SlackPeople
+    publisher: EventPublisher
     names: UserNames
     menus: ModelMenus
     headers: ChatHeaders
@@ -61,7 +70,7 @@ class ListenerContext:
     file_notices: FileNotices
     home_tabs: HomeTabs
     chat_lists: ChatLists
-    membership: ChannelMembership
+    membership: Membership
     tasks: Tasks
     timing: Timing
     thread_locks: KeyedLocks[Thread] = field(default_factory=KeyedLocks)

@@ -6,8 +6,10 @@ from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 
+from bot.access.rules import Standing
 from bot.domain import Thread, User
 from bot.observability import get_logger
+from handlers.client.people import person_of
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads import agent_session
@@ -19,6 +21,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     _register_sessions(app, ctx)
     _register_pane(app, ctx)
     _register_channels(app, ctx)
+    _register_accounts(app, ctx)
     _register_removal(app, ctx)
     # Slack sends an event again until it is acknowledged, so an event that needs nothing has a listener too.
     app.event("app_context_changed")(_acknowledge)
@@ -95,6 +98,24 @@ def _register_channels(app: AsyncApp, ctx: ListenerContext) -> None:
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
         await membership_changed(event, body, context, away=False)
+
+
+def _register_accounts(app: AsyncApp, ctx: ListenerContext) -> None:
+    @app.event("user_change")
+    async def on_account_changed(
+        event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
+    ) -> None:
+        """Comes for every change of a profile; most concern nobody's access."""
+        slack = await ctx.slack_of(body, context)
+        account = event.get("user")
+        if not isinstance(account, dict) or not account.get("id"):
+            return
+        user = User(slack.team, str(account["id"]))
+        person = person_of(account, slack.team, slack.organisation)
+        if person.standing is Standing.DEACTIVATED:
+            await ctx.api_tokens.end_for_deactivated(user)
+        elif ctx.people.differs(user, person):
+            ctx.publisher.access_changed(user.team, user.id)
 
 
 def _register_removal(app: AsyncApp, ctx: ListenerContext) -> None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bot import strings
+from bot.access.membership import Membership
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.domain import User
@@ -23,7 +24,6 @@ from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.threads.private_notices import tell
@@ -61,7 +61,7 @@ class ChatLists:
         models: ModelChoice,
         workspaces: WorkspaceResolver,
         feed: Feed,
-        membership: ChannelMembership,
+        membership: Membership,
         coordination: Coordination,
         timing: Timing,
     ) -> None:
@@ -125,7 +125,7 @@ class ChatLists:
             found = await load_chat_list(self._chats, self._models, slack, user.id, view.query)
             if is_update and _content(found) == view.content:
                 return
-            self._membership.check(slack, user.id, found.chats)
+            self._membership.check(user, found.chats)
             accepted = await slack.respond(
                 view.response_url,
                 replace_original=True,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot import strings
+from bot.access.membership import Membership
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.chats.usage import UsageService
@@ -18,7 +19,6 @@ from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.rate_limits.urgency import Urgency
@@ -64,7 +64,7 @@ class HomeTabs:
         usage: UsageService,
         workspaces: WorkspaceResolver,
         feed: Feed,
-        membership: ChannelMembership,
+        membership: Membership,
     ) -> None:
         self._chats = chats
         self._people = people
@@ -159,7 +159,7 @@ class HomeTabs:
             self._chats, self._models, slack, user.id, view.query, action=HOME_PAGE_ACTION
         )
         view.query = found.query
-        self._membership.check(slack, user.id, found.chats)
+        self._membership.check(user, found.chats)
         profile = await self._people.get(user)
         own = profile.default_model
         gone = self._models.label(own) if own and self._models.info(own) is None else None

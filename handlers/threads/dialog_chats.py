@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bot import strings
+from bot.access.rules import AccessRules
+from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import (
     GivenUp,
     QuestionMoved,
@@ -17,19 +19,20 @@ from bot.chats.chat_request_lifecycle import (
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.models import ModelChoice
 from bot.domain import ModelInfo, Thread, User
-from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
+from bot.errors import ChatError, ChatNotFound, LimitReached, PlaceNotAllowed, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
 from bot.usage.limits import BudgetReached
 from bot.usage.texts import budget_reached
-from handlers.client.errors import NotInstalled, OutcomeUnknown, SlackError, SlackRejected
+from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.model_menu import ModelMenus
+from handlers.threads.open_view import open_view
 from handlers.threads.private_notices import NOTICE_TTL, tell, why_elsewhere
 from handlers.threads.refused_question import RefusedQuestion, read_refused
 from handlers.threads.thread_context import ThreadContextReader
@@ -45,8 +48,6 @@ Found = TypeVar("Found")
 
 LOOKUP_TIMEOUT = 1.0
 """Seconds that the dialog waits for what it shows besides its fields: a trigger id is valid for three."""
-RATE_LIMIT_TIMEOUT = 1.5
-"""Seconds that the dialog waits for the rate limit."""
 MAX_CLOCK_SKEW = 60
 """Seconds by which this machine's clock may differ from Slack's."""
 RECOVERY_BATCH = 50
@@ -70,18 +71,22 @@ class DialogChats:
         chat_requests: ChatRequests,
         chats: Chats,
         models: ModelChoice,
+        channels: ChannelService,
         workspaces: WorkspaceResolver,
         menus: ModelMenus,
         contexts: ThreadContextReader,
         names: UserNames,
+        rules: AccessRules,
         tasks: Tasks,
         timing: Timing,
     ) -> None:
+        self._rules = rules
         self._requests = requests
         self._lifecycle = lifecycle
         self._chat_requests = chat_requests
         self._chats = chats
         self._models = models
+        self._channels = channels
         self._workspaces = workspaces
         self._menus = menus
         self._contexts = contexts
@@ -128,7 +133,7 @@ class DialogChats:
                 existing_chat=details.existing_chat,
             )
             reader = Reader(user, target.channel, response_url=target.response_url)
-            await self._open(slack, trigger, view, reader)
+            await open_view(slack, trigger, view, reader)
 
         self._tasks.start(work(), name="dialog")
 
@@ -166,7 +171,9 @@ class DialogChats:
             if chat is not None:
                 return DialogDetails(existing_chat=(chat.title, self._models.label(chat.model)))
         info = await self._model_of(user, target, like) if like else None
-        return DialogDetails(info or await self._models.preselected(user))
+        settings = await self._channels.get(user.team, target.channel)
+        preselected = await self._models.preselected(user, settings.default_model)
+        return DialogDetails(info or preselected)
 
     async def _model_of(self, user: User, target: DialogTarget, chat_id: str) -> ModelInfo | None:
         """The model of a chat that the user takes part in, or sees in the channel where the button is."""
@@ -180,19 +187,6 @@ class DialogChats:
         except ChatNotFound:
             return None
         return self._models.info(chat.model)
-
-    async def _open(
-        self, slack: SlackClient, trigger: str, view: dict[str, Any], reader: Reader
-    ) -> None:
-        try:
-            permission = slack.dispatcher.acquire("views.open", "")
-            await asyncio.wait_for(permission, RATE_LIMIT_TIMEOUT)
-            await slack.call("views.open", trigger_id=trigger, view=view)
-        except OutcomeUnknown as error:  # it may be open
-            log.info("dialog_outcome_unknown", reason=str(error))
-        except (SlackError, TimeoutError) as error:
-            log.info("dialog_not_opened", reason=str(error) or "rate limit")
-            await tell(slack, reader, strings.DIALOG_NOT_OPENED)
 
     # -- starting the chat -------------------------------------------------------------------------------------
 
@@ -239,6 +233,9 @@ class DialogChats:
             log.warning("dialog_chat_refused", request=request.id, reason=error.code)
             await self._lifecycle.advance(request, GivenUp())
             await _notify(slack, request, response_url, strings.CHAT_NOT_STARTED)
+        except PlaceNotAllowed:
+            await self._lifecycle.advance(request, GivenUp())
+            await _notify(slack, request, response_url, strings.CHAT_NOT_STARTED)
         except LimitReached:
             await self._lifecycle.advance(request, GivenUp())
             await _notify(
@@ -253,7 +250,10 @@ class DialogChats:
     async def _post_question(
         self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool
     ) -> ChatRequest:
-        """Posts the question in its channel, or in the direct messages if Slack refuses that. Raises SlackError."""
+        """Posts the question in its channel, or in the direct messages if Slack refuses that.
+
+        Raises SlackError, or PlaceNotAllowed where no chat may be in direct messages.
+        """
         reason = ""
         if request.thread.channel:
             try:
@@ -263,6 +263,8 @@ class DialogChats:
                 reason = why_elsewhere(request.thread.channel, error.code)
         response = await slack.call_with_retry("conversations.open", users=request.user)
         channel = str(response["channel"]["id"])
+        if not self._rules.allows_channel(slack.team, channel):
+            raise PlaceNotAllowed(channel)
         moved = await self._lifecycle.advance(request, QuestionMoved(channel))
         is_elsewhere = bool(reason) and channel != request.thread.channel
         note = strings.STARTED_IN_DIRECT_MESSAGES.format(reason=reason) if is_elsewhere else ""

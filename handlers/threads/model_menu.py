@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from bot import strings
+from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import GivenUp, MenuPosted, RequestLifecycle
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
@@ -46,6 +47,7 @@ class ModelMenus:
         lifecycle: RequestLifecycle,
         chat_requests: ChatRequests,
         models: ModelChoice,
+        channels: ChannelService,
         names: UserNames,
         messages: ThreadMessages,
         headers: ChatHeaders,
@@ -58,6 +60,7 @@ class ModelMenus:
         self._lifecycle = lifecycle
         self._chat_requests = chat_requests
         self._models = models
+        self._channels = channels
         self._names = names
         self._messages = messages
         self._headers = headers
@@ -137,7 +140,9 @@ class ModelMenus:
 
     async def _post_menu(self, slack: SlackClient, request: ChatRequest) -> None:
         user = User(request.thread.team, request.user)
-        menu = blocks.menu(request, await self._models.preselected(user))
+        settings = await self._channels.get(request.thread.team, request.thread.channel)
+        preselected = await self._models.preselected(user, settings.default_model)
+        menu = blocks.menu(request, preselected)
         ts = await self._messages.post(slack, request, menu, strings.MENU_FALLBACK)
         stored = await self._lifecycle.advance(request, MenuPosted(ts))
         if stored.menu_ts not in (None, ts):  # another process was quicker

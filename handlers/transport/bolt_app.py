@@ -23,6 +23,7 @@ from bot.observability import get_logger, log_context
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
 from handlers.listeners.context import ListenerContext
+from handlers.listeners.door import Doorkeeper
 from storage.action_claims import ActionClaims
 
 log = get_logger(__name__)
@@ -47,6 +48,7 @@ def build_app(
     with _environment_hidden():
         app = SharedApp(
             ctx.claims,
+            Doorkeeper(ctx),
             name="bobbin",  # without a name Bolt reads the source of each calling function to find one
             client=AsyncWebClient(
                 base_url=api_url, retry_handlers=[]
@@ -94,9 +96,10 @@ class SharedApp(AsyncApp):
     the app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
     """
 
-    def __init__(self, claims: ActionClaims, **options: Any) -> None:
+    def __init__(self, claims: ActionClaims, door: Doorkeeper, **options: Any) -> None:
         super().__init__(**options)
         self._claims = claims
+        self._door = door
         self._began_at: list[float] = []
         """When the requests began that are not acknowledged yet, by the monotonic clock, oldest first."""
 
@@ -122,7 +125,9 @@ class SharedApp(AsyncApp):
         self._began_at.append(began)
         try:
             with log_context(team=req.context.get("team_id") or req.context.get("enterprise_id")):
-                return await self._dispatch_once(req)
+                return await self._door.refusal(req.body, req.context) or await self._dispatch_once(
+                    req
+                )
         finally:
             self._began_at.remove(began)
             self.last_request_at = time.monotonic()

@@ -215,6 +215,8 @@ def header(
     about = (
         f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
     )
+    if chat.instructions:
+        about = f"{about} · {strings.HEADER_INSTRUCTIONS}"
     hints = [context(hint)] if hint else []
     stop_button = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
     return [

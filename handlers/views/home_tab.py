@@ -29,6 +29,11 @@ MAX_VIEW_BLOCKS = 100
 """Slack's limit for a Home tab."""
 
 
+def home_with_notice(text: str) -> View:
+    """The Home tab of somebody for whom there is nothing but this to read."""
+    return {"type": "home", "blocks": [section(mrkdwn_escape(text))]}
+
+
 def home_tab(
     listing: ChatListView,
     *,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bot.access.life import is_life
 from bot.chats.attachments.rules import mark_unreadable
 from bot.chats.messages import IncomingMessage
 from bot.domain import Thread
@@ -210,7 +211,7 @@ class Subcommand(StrEnum):
     REVOKE = "token revoke"
     USAGE = "usage"
     NEW = "new"
-    """The only one with an argument."""
+    HERE = "here"
     SEARCH = ""
 
 
@@ -228,17 +229,22 @@ class SlashCommand:
     """All that follows the name."""
     subcommand: Subcommand
     argument: str
-    """What follows `new`."""
+    """What follows `new` or `token`."""
+
+
+def _subcommand(text: str) -> tuple[Subcommand, str]:
+    words = " ".join(text.lower().split())
+    if words in set(Subcommand):
+        return Subcommand(words), ""
+    first, rest = (*text.split(maxsplit=1), "", "")[:2]
+    if first.lower() == Subcommand.NEW or (first.lower() == Subcommand.ACCESS and is_life(rest)):
+        return Subcommand(first.lower()), rest.strip()
+    return Subcommand.SEARCH, ""
 
 
 def slash_command(body: dict[str, Any]) -> SlashCommand:
     text = (body.get("text") or "").strip()
-    first, rest = (*text.split(maxsplit=1), "", "")[:2]
-    words = " ".join(text.lower().split())
-    subcommand = Subcommand(words) if words in set(Subcommand) else Subcommand.SEARCH
-    argument = ""
-    if first.lower() == Subcommand.NEW:
-        subcommand, argument = Subcommand.NEW, rest.strip()
+    subcommand, argument = _subcommand(text)
     return SlashCommand(
         name=body.get("command", "/chats"),
         user=body["user_id"],

@@ -140,7 +140,7 @@ async def test_openapi_describes_exactly_the_promised_routes_codes_and_fields(
         route: int(min(operation["responses"])) for route, operation in routes.items()
     } == PROMISED
     for route, operation in routes.items():
-        assert {"401", "422", "429", "503"} <= operation["responses"].keys(), route
+        assert {"401", "403", "422", "429", "503"} <= operation["responses"].keys(), route
         assert operation["security"] == [{"HTTPBearer": []}]
     talking = [
         operation
@@ -202,9 +202,16 @@ async def test_no_generated_request_breaks_the_api(world: World, api: Api) -> No
     assert world.bot is not None
     described = await openapi(world)
     chat = await api.conversation()
-    tokens = Tokens(world.bot.database)
-    user = User(world.slack.workspace.team_id, "U0ALICE")
-    several = [await tokens.issue(user) for _ in PROMISED]  # one has only so many requests a minute
+    tokens, team = Tokens(world.bot.database), world.slack.workspace.team_id
+    # One person has only so many requests a minute.
+    people = [User(team, id) for id in ("U0ALICE", "U0BOB", "U0CAROL", "U0DAN")]
+    for person in people:
+        take_part = (
+            "INSERT INTO participants (team, user, chat_id, active_at) "
+            "VALUES (?, ?, ?, '2020-01-01 00:00:00')"
+        )
+        await world.execute(take_part, team, person.id, chat)
+    several = [await tokens.issue(people[n % 4]) for n in range(len(PROMISED))]
     codes, failures = await asyncio.to_thread(explore, described, address(world), several, chat)
     assert failures == []
     assert {200, 201, 404, 422} <= codes

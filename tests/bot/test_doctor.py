@@ -167,3 +167,22 @@ def test_a_refused_app_token_ends_the_start_in_one_line(bobbin: Bobbin, error: s
     assert last.startswith("bobbin: SLACK_APP_TOKEN is refused: ")
     assert "xapp-good" not in done.stderr
     assert done.returncode == 2
+
+
+def test_the_rule_about_who_may_is_one_line(bobbin: Bobbin) -> None:
+    """It says what results from all settings together."""
+    with serving(models_called("gpt-large")) as models:
+        done = bobbin(
+            "doctor",
+            OPENAI_BASE_URL=f"{models}/v1",
+            OLLAMA_BASE_URL="",
+            BOBBIN_ALLOWED_CHANNELS="C0HELP D*",
+            BOBBIN_OUTSIDERS="Answer",
+            BOBBIN_ADMINS="U0ADA",
+        )
+
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert lines["ok    access"] == (
+        "everybody in C0HELP, D*; people of other organisations are answered, guests are answered; "
+        "admins: the workspace's admins and owners, U0ADA"
+    )

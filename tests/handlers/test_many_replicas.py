@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event
 
+from bot.access.rules import Treatment
 from bot.app import build
 from bot.sandbox.limits import Limits
 from tests import redis_service
@@ -218,43 +219,46 @@ async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opene
 
 @pytest.mark.parametrize("own", [False, True])
 async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_the_app(
-    workspaces: TwoWorkspaces, own: bool
+    make_workspaces: TwoWorkspacesFactory, own: bool
 ) -> None:
     """A button press names the workspace of the message, or (`own`, and in dialogs always) the guest's."""
-    workspaces.reply_to(
-        {"from elsewhere?": "Answer for a guest.", "once more?": "Answer from a dialog."}
-    )
-    await workspaces.install(workspaces.slack)
-    dan = workspaces.slack.workspace.user("dan")
-    dan.is_stranger, dan.team_id = True, "T0ELSEWHERE"
-    workspaces.slack.workspace.channel("general").ext_shared = True
-    workspaces.slack.variants.guests_name_their_own_team = own
+    async with make_workspaces(bobbin_outsiders=Treatment.ANSWER) as workspaces:
+        workspaces.reply_to(
+            {"from elsewhere?": "Answer for a guest.", "once more?": "Answer from a dialog."}
+        )
+        await workspaces.install(workspaces.slack)
+        dan = workspaces.slack.workspace.user("dan")
+        dan.is_stranger, dan.team_id = True, "T0ELSEWHERE"
+        workspaces.slack.workspace.channel("general").ext_shared = True
+        workspaces.slack.variants.guests_name_their_own_team = own
 
-    thread = await workspaces.ask("from elsewhere?", "dan")
-    menu = workspaces.menus(thread)[-1]
-    assert options_of(await workspaces.slack.interactions.menu("dan", menu, "model_menu"))
-    await workspaces.choose(thread, "dan")
-    assert await workspaces.answered(thread) == ["Answer for a guest."]
+        thread = await workspaces.ask("from elsewhere?", "dan")
+        menu = workspaces.menus(thread)[-1]
+        assert options_of(await workspaces.slack.interactions.menu("dan", menu, "model_menu"))
+        await workspaces.choose(thread, "dan")
+        assert await workspaces.answered(thread) == ["Answer for a guest."]
 
-    await workspaces.execute("UPDATE chats SET message_count = 100")
-    await workspaces.slack.conversations.say("dan", "general", "And one too many.", thread)
-    (full,) = await workspaces.until(
-        lambda: workspaces.slack.workspace.ephemerals("dan", "general"), "the limit"
-    )
-    own_again, workspaces.slack.variants.guests_name_their_own_team = (
-        own,
-        False,
-    )  # such a payload shows no message
-    await workspaces.slack.interactions.press("dan", full, "new_chat")
-    await workspaces.until(lambda: workspaces.slack.views.modal("dan"), "the dialog")
-    workspaces.slack.variants.guests_name_their_own_team = own_again
-    assert (
-        await workspaces.slack.views.submit("dan", {"bobbin.text": {"dialog_text": "once more?"}})
-        == {}
-    )
-    await workspaces.until(lambda: len(workspaces.rows(CHATS_OF)) == 2, "the second chat")
-    await workspaces.idle()
-    assert {row["team"] for row in workspaces.rows(CHATS_OF)} == {"T0ONE"}
+        await workspaces.execute("UPDATE chats SET message_count = 100")
+        await workspaces.slack.conversations.say("dan", "general", "And one too many.", thread)
+        (full,) = await workspaces.until(
+            lambda: workspaces.slack.workspace.ephemerals("dan", "general"), "the limit"
+        )
+        own_again, workspaces.slack.variants.guests_name_their_own_team = (
+            own,
+            False,
+        )  # such a payload shows no message
+        await workspaces.slack.interactions.press("dan", full, "new_chat")
+        await workspaces.until(lambda: workspaces.slack.views.modal("dan"), "the dialog")
+        workspaces.slack.variants.guests_name_their_own_team = own_again
+        assert (
+            await workspaces.slack.views.submit(
+                "dan", {"bobbin.text": {"dialog_text": "once more?"}}
+            )
+            == {}
+        )
+        await workspaces.until(lambda: len(workspaces.rows(CHATS_OF)) == 2, "the second chat")
+        await workspaces.idle()
+        assert {row["team"] for row in workspaces.rows(CHATS_OF)} == {"T0ONE"}
 
 
 async def test_one_socket_serves_many_workspaces(make_workspaces: TwoWorkspacesFactory) -> None:

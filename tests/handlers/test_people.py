@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot import strings
+from bot.access.rules import Treatment
 from bot.chats.prompt_turns import ATTACHED_UNSEEN
 from bot.config.chats import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
@@ -335,9 +336,14 @@ async def test_a_choice_that_waits_for_the_thread_survives_a_restart(
 
 
 async def test_a_person_of_another_organisation_is_answered_in_a_shared_channel(
-    world: World,
+    worlds: WorldFactory,
 ) -> None:
     """The stream's recipient is named with their own workspace."""
+    async with worlds(bobbin_outsiders=Treatment.ANSWER) as world:
+        await answer_somebody_from_elsewhere(world)
+
+
+async def answer_somebody_from_elsewhere(world: World) -> None:
     dan = world.slack.workspace.user("dan")
     dan.is_stranger, dan.team_id = True, "T0ELSEWHERE"
     world.slack.workspace.channel("general").ext_shared = True

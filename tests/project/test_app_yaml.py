@@ -41,6 +41,7 @@ EVENT_SCOPES = {
     "message.im": {"im:history"},
     "message.mpim": {"mpim:history"},
     "tokens_revoked": NONE,
+    "user_change": {"users:read"},
 }
 METHOD_SCOPES = {
     "agents.sessions.rename": {"chat:write"},

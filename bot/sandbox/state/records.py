@@ -45,6 +45,8 @@ class User:
     app_id: str | None = None
     is_restricted: bool = False
     is_stranger: bool = False
+    is_deactivated: bool = False
+    is_admin: bool = False
 
     @property
     def is_bot(self) -> bool:

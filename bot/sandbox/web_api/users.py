@@ -27,8 +27,9 @@ def api_test(call: Call) -> Json:
 
 def auth_test(call: Call) -> Json:
     """`auth.test`."""
-    bot = call.workspace.bot
-    return {
+    bot, organisation = call.workspace.bot, call.workspace.enterprise
+    more: Json = {} if organisation is None else {"enterprise_id": organisation}
+    return more | {
         "url": f"{call.workspace.base_url}/",
         "team": call.workspace.team_name,
         "user": bot.name,
@@ -73,19 +74,21 @@ def bots_info(call: Call) -> Json:
 def user_json(call: Call, user: User) -> Json:
     """A person or a bot as `users.info` shows it."""
     locale = {"locale": "en-US"} if call.args.flag("include_locale") else {}
-    return {
+    organisation = None if user.is_stranger else call.workspace.enterprise
+    more: Json = {"enterprise_user": {"enterprise_id": organisation}} if organisation else {}
+    return more | {
         "id": user.id,
         "team_id": user.team_id,
         "name": user.name,
-        "deleted": False,
+        "deleted": user.is_deactivated,
         "color": user.color.lstrip("#"),
         "real_name": user.real_name,
         "tz": "Etc/UTC",
         "tz_label": "Coordinated Universal Time",
         "tz_offset": 0,
         "profile": profile_json(call, user),
-        "is_admin": False,
-        "is_owner": False,
+        "is_admin": user.is_admin,
+        "is_owner": user.is_admin,
         "is_primary_owner": False,
         "is_bot": user.is_bot,
         "is_app_user": False,

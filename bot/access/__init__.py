@@ -1,0 +1,1 @@
+"""Who may use Bobbin, where, and for how long: the operator's rules, and what Slack tells of people and channels."""

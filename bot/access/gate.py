@@ -1,0 +1,70 @@
+"""The one check that every door passes before anything is stored: events, presses, commands, the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.access.rules import AccessRules, Standing, Verdict
+from bot.domain import User
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What Slack tells about an account."""
+
+    standing: Standing = Standing.UNKNOWN
+    is_admin: bool = False
+    """An admin or owner of the workspace or of its organisation."""
+
+
+class People(Protocol):
+    """What the gate needs of `handlers.client.people`."""
+
+    async def find(self, user: User) -> Person:
+        """Waits for Slack for a bounded time, and never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who is about to do something."""
+
+    user: User
+    channel: str = ""
+    """Where; empty for what happens in no channel."""
+    standing: Standing | None = None
+    """What came with the request tells it. None: Slack must be asked."""
+    in_slack: bool = True
+    """They act in Slack itself, so their account is active."""
+
+
+class Gate:
+    """Applies the operator's rules."""
+
+    def __init__(self, rules: AccessRules, people: People) -> None:
+        self.rules = rules
+        self._people = people
+
+    async def verdict(self, visitor: Visitor) -> Verdict:
+        """Whether the visitor may. Asks Slack only where the answer depends on it."""
+        by_name = self.rules.by_name(visitor.user, visitor.channel)
+        if by_name is not Verdict.ALLOWED:
+            return by_name
+        if visitor.in_slack and not self.rules.ask_for_standing:
+            return Verdict.ALLOWED
+        return self.rules.by_standing(await self._standing(visitor))
+
+    async def is_admin(self, user: User) -> bool:
+        """Whether the user may change what concerns others. Waits for Slack for a bounded time."""
+        return self.rules.names_admin(user) or (await self._people.find(user)).is_admin
+
+    async def _standing(self, visitor: Visitor) -> Standing:
+        told = visitor.standing
+        if told is Standing.OUTSIDER or (told is Standing.MEMBER and self._guests_are_answered):
+            return told
+        return (await self._people.find(visitor.user)).standing
+
+    @property
+    def _guests_are_answered(self) -> bool:
+        return self.rules.by_standing(Standing.GUEST) is Verdict.ALLOWED

@@ -1,0 +1,132 @@
+"""The access rules at the door: applied to everything that people do in Slack, before any listener runs.
+
+Who may not is told so privately, once a day in whichever replica, and nothing is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from slack_bolt.response import BoltResponse
+
+from bot import strings
+from bot.access.gate import Visitor
+from bot.access.rules import Standing, Verdict, standing_of
+from bot.domain import User
+from bot.errors import StorageError
+from bot.observability import get_logger
+from handlers.client.errors import NotInstalled
+from handlers.client.web_api import SlackClient
+from handlers.listeners.context import ListenerContext
+from handlers.threads.private_notices import tell
+from handlers.views import payloads
+from handlers.views.home_tab import home_with_notice
+from handlers.views.visits import Door, Visit, visit_of
+
+log = get_logger(__name__)
+
+REFUSAL_INTERVAL = 86_400.0
+"""Seconds in which somebody is told once that they may not."""
+UNKNOWN_INTERVAL = 60.0
+"""The same while Slack does not tell who they are, which passes."""
+
+
+class Doorkeeper:
+    """Lets a request in, or answers it. A refused request reaches no listener."""
+
+    def __init__(self, ctx: ListenerContext) -> None:
+        self._ctx = ctx
+
+    async def refusal(self, body: dict[str, Any], context: dict[str, Any]) -> BoltResponse | None:
+        """The response to somebody who may not; None lets the request in."""
+        visit = visit_of(body)
+        if visit is None:
+            return None
+        try:
+            slack = await self._ctx.slack_of(body, context)
+        except (NotInstalled, StorageError):
+            return None  # Bolt rejects what comes from there, or its listener says why it fails
+        if visit.user == slack.bot_user:
+            return None
+        verdict = await self._ctx.gate.verdict(_visitor(visit, slack))
+        if verdict is Verdict.ALLOWED:
+            return None
+        log.info("refused", door=visit.door, user=visit.user, reason=str(verdict))
+        return await self._refuse(slack, visit, verdict, body)
+
+    async def _refuse(
+        self, slack: SlackClient, visit: Visit, verdict: Verdict, body: dict[str, Any]
+    ) -> BoltResponse:
+        text = strings.NOT_ALLOWED[verdict]
+        match visit.door:
+            case Door.OPTIONS:
+                return _json(options=[])
+            case Door.DIALOG:
+                return _dialog_error(body["view"], text)
+            case Door.COMMAND:
+                said = await self._is_due(slack, visit, verdict)
+                return _json(response_type="ephemeral", text=text) if said else _empty()
+            case Door.HOME:
+                self._show_home(slack, visit.user, text)
+            case Door.MESSAGE | Door.PRESS:
+                self._ctx.tasks.start(self._tell(slack, visit, verdict, body), name="refusal")
+        return _empty()
+
+    def _show_home(self, slack: SlackClient, user: str, text: str) -> None:
+        view = home_with_notice(text)
+        published = slack.try_call("views.publish", user_id=user, view=view)
+        self._ctx.tasks.start(published, name="home tab")
+
+    async def _tell(
+        self, slack: SlackClient, visit: Visit, verdict: Verdict, body: dict[str, Any]
+    ) -> None:
+        if visit.reader is None or not await self._expects_answer(slack, visit, body):
+            return
+        if await self._is_due(slack, visit, verdict):
+            await tell(slack, visit.reader, strings.NOT_ALLOWED[verdict])
+
+    async def _expects_answer(self, slack: SlackClient, visit: Visit, body: dict[str, Any]) -> bool:
+        """Whether an answer would have come: not to what people say to each other."""
+        if visit.door is not Door.MESSAGE:
+            return True
+        message = payloads.incoming_message(body["event"], team=slack.team, bot_user=slack.bot_user)
+        if message is None or message.to_others:
+            return False
+        if message.addressed:
+            return True
+        return (
+            message.in_thread and await self._ctx.chats.find_by_thread(message.thread) is not None
+        )
+
+    async def _is_due(self, slack: SlackClient, visit: Visit, verdict: Verdict) -> bool:
+        where = visit.channel if verdict is Verdict.CHANNEL_NOT_ALLOWED else ""
+        unknown = verdict is Verdict.UNKNOWN
+        within = UNKNOWN_INTERVAL if unknown else REFUSAL_INTERVAL
+        kind = "unknown" if unknown else "refused"
+        return await slack.is_first(kind, visit.user, where, within=within)
+
+
+def _visitor(visit: Visit, slack: SlackClient) -> Visitor:
+    standing = standing_of(visit.own_team, slack.team, slack.organisation)
+    if visit.own_team is None and not visit.shared:
+        standing = Standing.MEMBER
+    return Visitor(User(slack.team, visit.user), visit.channel, standing)
+
+
+def _json(**body: Any) -> BoltResponse:
+    return BoltResponse(
+        status=200, body=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
+
+
+def _empty() -> BoltResponse:
+    return BoltResponse(status=200)
+
+
+def _dialog_error(view: dict[str, Any], text: str) -> BoltResponse:
+    """Keeps the dialog open, with what was written in it, and says why below its last field."""
+    fields = [each["block_id"] for each in view.get("blocks") or () if each["type"] == "input"]
+    if not fields:
+        return _empty()
+    return _json(response_action="errors", errors={fields[-1]: text})

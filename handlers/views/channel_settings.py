@@ -1,0 +1,115 @@
+"""The dialog with a channel's own settings, and what was submitted in it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot import strings
+from bot.chats.channels import MAX_INSTRUCTIONS
+from bot.domain import ModelInfo
+from handlers.views.blocks import Block, View, context, model_select, plain_text
+from handlers.views.modals import DialogTarget
+from storage.channel_settings import ChannelSettings
+
+CHANNEL_SETTINGS_ACTION = "channel_settings"
+CHANNEL_MODEL_ACTION = "channel_model"
+INSTRUCTIONS_ACTION = "channel_instructions"
+SKIP_MENU_ACTION = "channel_skip_menu"
+INSTRUCTIONS_BLOCK = "bobbin.instructions"
+CHANNEL_MODEL_BLOCK = "bobbin.channel_model"
+SKIP_MENU_BLOCK = "bobbin.skip_menu"
+NO_DEFAULT = "-"
+"""The value of the option that removes the default model: Slack lets nobody empty a menu."""
+
+
+def no_default_option() -> Block:
+    return {"text": plain_text(strings.CHANNEL_NO_DEFAULT, 75), "value": NO_DEFAULT}
+
+
+def settings_dialog(
+    target: DialogTarget, settings: ChannelSettings, default: ModelInfo | None
+) -> View:
+    """`default`: the settings' default model, if it is offered."""
+    return {
+        "type": "modal",
+        "callback_id": CHANNEL_SETTINGS_ACTION,
+        "title": plain_text(strings.CHANNEL_TITLE, 24),
+        "submit": plain_text(strings.CHANNEL_SAVE, 24),
+        "close": plain_text(strings.DIALOG_CANCEL, 24),
+        "private_metadata": target.dump(),
+        "blocks": [
+            _input(
+                INSTRUCTIONS_BLOCK,
+                strings.CHANNEL_INSTRUCTIONS,
+                _instructions(settings.instructions),
+                hint=strings.CHANNEL_INSTRUCTIONS_HINT,
+            ),
+            _input(
+                CHANNEL_MODEL_BLOCK,
+                strings.CHANNEL_MODEL,
+                model_select(CHANNEL_MODEL_ACTION, default),
+                hint=strings.CHANNEL_MODEL_HINT,
+            ),
+            _input(SKIP_MENU_BLOCK, strings.CHANNEL_MENU, _skip_menu(settings.skip_menu)),
+            context(strings.CHANNEL_HINT.format(channel=target.channel)),
+        ],
+    }
+
+
+def _input(block_id: str, label: str, element: Block, hint: str = "") -> Block:
+    block = {
+        "type": "input",
+        "block_id": block_id,
+        "optional": True,
+        "label": plain_text(label, 150),
+        "element": element,
+    }
+    return block | ({"hint": plain_text(hint, 150)} if hint else {})
+
+
+def _instructions(text: str) -> Block:
+    element: Block = {
+        "type": "plain_text_input",
+        "action_id": INSTRUCTIONS_ACTION,
+        "multiline": True,
+        "max_length": MAX_INSTRUCTIONS,
+    }
+    return element | ({"initial_value": text} if text else {})
+
+
+def _skip_menu(checked: bool) -> Block:
+    option = {"text": plain_text(strings.CHANNEL_SKIP_MENU, 75), "value": "skip"}
+    element: Block = {"type": "checkboxes", "action_id": SKIP_MENU_ACTION, "options": [option]}
+    return element | ({"initial_options": [option]} if checked else {})
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsSubmission:
+    """What an admin submitted."""
+
+    user: str
+    target: DialogTarget
+    instructions: str = field(repr=False)
+    model: str | None
+    """Key of the default model; None for none."""
+    skip_menu: bool
+
+
+def settings_submission(body: dict[str, Any]) -> SettingsSubmission:
+    """A view_submission of the dialog. Raises ValueError if its metadata is not the bot's."""
+    view = body["view"]
+    values = (view.get("state") or {}).get("values") or {}
+
+    def state(block: str, action: str) -> dict[str, Any]:
+        return (values.get(block) or {}).get(action) or {}
+
+    chosen = state(CHANNEL_MODEL_BLOCK, CHANNEL_MODEL_ACTION).get("selected_option") or {}
+    model = chosen.get("value")
+    return SettingsSubmission(
+        user=body["user"]["id"],
+        target=DialogTarget.load(view.get("private_metadata") or ""),
+        instructions=(state(INSTRUCTIONS_BLOCK, INSTRUCTIONS_ACTION).get("value") or "").strip(),
+        model=None if model == NO_DEFAULT else model,
+        skip_menu=bool(state(SKIP_MENU_BLOCK, SKIP_MENU_ACTION).get("selected_options")),
+    )

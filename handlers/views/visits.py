@@ -1,0 +1,109 @@
+"""Who is at which door: what the access rules need of anything that Slack sends. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bot.access.rules import DIRECT
+from handlers.views import blocks
+from handlers.views.modals import DialogTarget
+from handlers.views.payloads import MESSAGE_SUBTYPES, Reader, reader_of
+
+
+class Door(StrEnum):
+    """The ways by which people reach the bot in Slack. Each has a refusal of its own kind."""
+
+    MESSAGE = "message"
+    HOME = "home"
+    PANE = "pane"
+    """Slack's own controls of agent sessions, and the empty pane: a refusal has nothing to say."""
+    COMMAND = "command"
+    PRESS = "press"
+    """Buttons, menus and shortcuts."""
+    OPTIONS = "options"
+    """A menu asks what to show."""
+    DIALOG = "dialog"
+    """A submitted dialog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody does something in Slack."""
+
+    door: Door
+    user: str
+    channel: str = ""
+    """Empty where it happens in none."""
+    own_team: str | None = None
+    """The account's own workspace or organisation, if Slack names it."""
+    shared: bool = True
+    """The channel may have people of other organisations."""
+    reader: Reader | None = None
+    """Where they can be told something."""
+
+
+def visit_of(body: dict[str, Any]) -> Visit | None:
+    """What somebody does; None for all that no person does for themselves: joins, removals, messages of bots."""
+    if isinstance(event := body.get("event"), dict):
+        return _of_event(event, shared=body.get("is_ext_shared_channel") is not False)
+    if body.get("command"):
+        reader = reader_of(body)
+        return Visit(Door.COMMAND, body["user_id"], body.get("channel_id") or "", reader=reader)
+    if isinstance(user := body.get("user"), dict):
+        return _of_interaction(body, user)
+    return None
+
+
+_PANE_EVENTS = ("agent_session_stopped", "agent_session_title_changed")
+
+
+def _of_event(event: dict[str, Any], *, shared: bool) -> Visit | None:
+    kind, user, channel = event.get("type"), event.get("user"), str(event.get("channel") or "")
+    if not isinstance(user, str) or not user:
+        return None
+    if kind in ("message", "app_mention"):
+        return _of_message(event, user, channel, shared)
+    if kind == "app_home_opened":
+        is_home = event.get("tab") == "home"
+        return Visit(Door.HOME, user) if is_home else Visit(Door.PANE, user, channel)
+    return Visit(Door.PANE, user, channel) if kind in _PANE_EVENTS else None
+
+
+def _of_message(event: dict[str, Any], user: str, channel: str, shared: bool) -> Visit | None:
+    if event.get("bot_id") or event.get("hidden") or event.get("subtype") not in MESSAGE_SUBTYPES:
+        return None
+    own_team = event.get("user_team") or event.get("source_team")
+    thread = event.get("thread_ts") or event.get("ts")
+    reader = Reader(user, channel, event.get("thread_ts") and thread)
+    return Visit(Door.MESSAGE, user, channel, own_team, shared, reader)
+
+
+def _of_interaction(body: dict[str, Any], user: dict[str, Any]) -> Visit | None:
+    id, own_team = str(user.get("id") or ""), user.get("team_id")
+    reader = reader_of(body)
+    match body.get("type"):
+        case "block_actions" | "message_action" | "shortcut":
+            channel = reader.channel if reader is not None else ""
+            return Visit(Door.PRESS, id, channel, own_team, reader=reader)
+        case "block_suggestion":
+            return Visit(Door.OPTIONS, id, _channel_of(body), own_team)
+        case "view_submission":
+            return Visit(Door.DIALOG, id, _dialog_channel(body.get("view") or {}), own_team)
+    return None
+
+
+def _channel_of(body: dict[str, Any]) -> str:
+    container, channel = body.get("container") or {}, body.get("channel") or {}
+    return str(container.get("channel_id") or channel.get("id") or "")
+
+
+def _dialog_channel(view: dict[str, Any]) -> str:
+    """What a dialog is about. A chat without a channel would start in the user's direct messages."""
+    try:
+        channel = DialogTarget.load(view.get("private_metadata") or "").channel
+    except ValueError:  # not the bot's: its listener refuses it
+        return ""
+    starts_chat = view.get("callback_id") == blocks.NEW_CHAT_ACTION
+    return channel or (DIRECT if starts_chat else "")

@@ -1,0 +1,60 @@
+"""What admins have set for channels: instructions, default model, whether the menu is skipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from bot.domain import ModelRef
+from storage.engine.database import Database
+from storage.engine.types import utc_now
+from storage.queries import dialect_insert
+from storage.tables import channel_settings
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """The settings of one channel. A chat keeps what it started with."""
+
+    instructions: str = field(default="", repr=False)
+    """Sent after the fixed system prompt."""
+    default_model: ModelRef | None = None
+    """Preselected for people who have no model of their own."""
+    skip_menu: bool = False
+    """Mentions are answered at once by the preselected model."""
+
+
+class ChannelSettingsStore:
+    """The repository of channel settings. Every method raises StorageError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, team: str, channel: str) -> ChannelSettings:
+        """The channel's settings; the default ones where nobody has set any."""
+        same = (channel_settings.c.team == team, channel_settings.c.channel == channel)
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(channel_settings).where(*same))).one_or_none()
+        if row is None:
+            return ChannelSettings()
+        model = ModelRef.parse(row.default_model) if row.default_model else None
+        return ChannelSettings(row.instructions, model, row.skip_menu)
+
+    async def set(self, team: str, channel: str, settings: ChannelSettings, by: str) -> None:
+        """`by`: Slack id of the user who changes them."""
+        model = settings.default_model
+        values = {
+            "instructions": settings.instructions,
+            "default_model": None if model is None else str(model),
+            "skip_menu": settings.skip_menu,
+            "changed_by": by,
+            "updated_at": utc_now(),
+        }
+        row = {"team": team, "channel": channel, **values}
+        async with self._database.begin() as connection:
+            await connection.execute(
+                dialect_insert(connection, channel_settings)
+                .values(row)
+                .on_conflict_do_update(index_elements=["team", "channel"], set_=values)
+            )
