@@ -12,6 +12,7 @@ import pytest
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.conftest import WorldFactory, log, worlds
 from tests.handlers.world import World
+from tests.local_http import local_client
 
 __all__ = ["WorldFactory", "log", "worlds"]
 
@@ -56,9 +57,7 @@ class Api:
 
 def client(world: World, token: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(
-        base_url=address(world), headers=headers, timeout=WAIT_TIMEOUT, trust_env=False
-    )
+    return local_client(base_url=address(world), headers=headers, timeout=WAIT_TIMEOUT)
 
 
 @pytest.fixture

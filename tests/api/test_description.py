@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -24,6 +23,7 @@ from storage.tokens import Tokens
 from tests.api.conftest import Api, address
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import World
+from tests.local_http import local_client
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 PROMISED = {
@@ -108,7 +108,7 @@ SCHEMAS = [
 
 
 async def openapi(world: World) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+    async with local_client(base_url=address(world)) as http:
         assert "/openapi.json" in (await http.get("/docs")).text
         described: dict[str, Any] = (await http.get("/openapi.json")).json()
         return described
@@ -116,7 +116,7 @@ async def openapi(world: World) -> dict[str, Any]:
 
 async def test_the_interactive_page_loads_nothing_from_elsewhere(world: World) -> None:
     """Neither its scripts and styles nor its icon, also below a proxy's path."""
-    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+    async with local_client(base_url=address(world)) as http:
         page = (await http.get("/docs")).text
         assert "//" not in re.sub(r"<!--.*?-->|//#.*", "", page, flags=re.DOTALL)
         loaded = re.findall(r'(?:src|href)="([^"]+)"', page)

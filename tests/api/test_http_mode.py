@@ -23,6 +23,7 @@ from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from tests.api.conftest import address
 from tests.handlers.world import World
+from tests.local_http import local_client
 from tests.services import free_port
 
 
@@ -72,7 +73,7 @@ async def post(
         (name.encode(), value.encode("latin-1"))
         for name, value in (signed | (headers or {})).items()
     ]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         return await http.post(f"{address(world)}/slack/events", content=body, headers=all_of_them)
 
 
@@ -121,7 +122,7 @@ async def test_requests_without_slacks_signature_are_rejected(world: World) -> N
         await post(world, body, headers={"x-slack-request-timestamp": "soon"}),
         await post(world, b"\xff\xfe", secret="not the secret"),
     ]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         wrong.append(await http.post(f"{address(world)}/slack/events", content=body))
         wrong.append(
             await http.post(
@@ -154,7 +155,7 @@ async def test_a_request_of_more_than_a_megabyte_is_rejected(world: World) -> No
 
 
 async def test_http_mode_is_ready_without_a_socket(world: World) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         answer = await http.get(f"{address(world)}/readyz")
         assert answer.json() == {"ready": True, "checks": {"database": "ok", "slack": "ok"}}
 
@@ -181,7 +182,7 @@ async def test_a_replayed_request_has_no_effect_and_an_old_one_is_rejected(world
     stamp = str(int(time.time()))
     seen = {"content-type": "application/json", "x-slack-request-timestamp": stamp}
     seen["x-slack-signature"] = signature(world.slack.signing_secret, stamp, body)
-    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+    async with local_client(base_url=address(world)) as http:
         answers = [await http.post("/slack/events", content=body, headers=seen) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 5
     assert len(world.rows("SELECT * FROM questions")) == 1
@@ -190,7 +191,7 @@ async def test_a_replayed_request_has_no_effect_and_an_old_one_is_rejected(world
         "x-slack-request-timestamp": str(int(stamp) - 301),
     }  # the signature covers the time
     renewed = {**seen, "x-slack-request-timestamp": str(int(stamp) + 1)}
-    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+    async with local_client(base_url=address(world)) as http:
         refused = [
             await http.post("/slack/events", content=body, headers=headers)
             for headers in (later, renewed)
@@ -220,7 +221,7 @@ async def test_a_replayed_command_creates_no_token(world: World) -> None:
     }
     command |= {"team_id": world.slack.workspace.team_id, "trigger_id": "1.2.3", "api_app_id": "A1"}
     seen = signed(world, command)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         first, *again = [await http.post(**seen) for _ in range(3)]
         seen["headers"] |= {"content-type": "text/plain"}  # this is not signed
         again.append(await http.post(**seen))
@@ -241,7 +242,7 @@ async def test_a_menu_may_request_its_options_twice_within_a_second(world: World
         "team": {"id": world.slack.workspace.team_id},
     }  # and nothing that differs
     seen = signed(world, {"payload": json.dumps(asked | there)})
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         answers = [(await http.post(**seen)).json() for _ in range(3)]
     assert "quick" in str(answers[0]["option_groups"])
     assert answers[1:] == answers[:1] * 2
@@ -274,7 +275,7 @@ async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> No
         ],
     }
     seen = signed(world, {"payload": json.dumps(press)})
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         assert (await http.post(**seen)).status_code == 200
         await world.until(
             lambda: world.rows(
@@ -313,6 +314,6 @@ async def test_an_interaction_without_actions_is_rejected(world: World) -> None:
         "team": {"id": "T1"},
         "actions": [],
     }
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         assert (await http.post(**signed(world, {"payload": json.dumps(press)}))).status_code == 400
     assert "Exception in ASGI" not in str(world.lines())

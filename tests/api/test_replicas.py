@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -19,6 +18,7 @@ from tests.api.conftest import Api, token_for
 from tests.api.test_sockets import TEXT, finished, socket_of, titled
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import World
+from tests.local_http import local_client
 
 
 @asynccontextmanager
@@ -37,9 +37,7 @@ async def two(
 @asynccontextmanager
 async def api_at(bot: Bot, token: str) -> AsyncIterator[Api]:
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(
-        base_url=bot.url, headers=headers, timeout=WAIT_TIMEOUT, trust_env=False
-    ) as http:
+    async with local_client(base_url=bot.url, headers=headers, timeout=WAIT_TIMEOUT) as http:
         yield Api(http, token)
 
 

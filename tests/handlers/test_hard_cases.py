@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from contextlib import closing
 
-import httpx
 import pytest
 
 from bot.config.chats import StreamMode
@@ -15,6 +14,7 @@ from bot.sandbox.models.scripts import Fault, ModelScript, words
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay, marks
 from tests.handlers.world import MODEL, World, elements, shown
+from tests.local_http import local_client
 
 READS = ("conversations.replies", "conversations.history", "conversations.info")
 WRITES = (
@@ -227,6 +227,6 @@ async def test_lag_is_measured_from_the_oldest_waiting_text(
 
 async def metric_value(world: World, metric: str) -> float:
     assert world.bot is not None
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         text = (await http.get(f"{world.bot.url}/metrics")).text
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(metric))

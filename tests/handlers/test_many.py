@@ -19,6 +19,7 @@ from tests.handlers.two_workspaces import (
     allow_events_of_unknown_workspaces,
 )
 from tests.handlers.world import World
+from tests.local_http import local_client
 
 # -- apart -------------------------------------------------------------------------------------------------------------
 
@@ -272,7 +273,7 @@ async def token(thread: World) -> str:
 
 def api(workspaces: TwoWorkspaces, token: str) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=workspaces.url, headers=headers, trust_env=False)
+    return local_client(base_url=workspaces.url, headers=headers)
 
 
 async def chats(workspaces: TwoWorkspaces, token: str) -> list[dict[str, Any]]:

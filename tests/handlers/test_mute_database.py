@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -17,6 +16,7 @@ from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.tcp_proxy import Mute, TcpProxy
 from tests.handlers.world import Reader, Row, World
+from tests.local_http import local_client
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("dialect", ["postgresql"])]
 
@@ -63,7 +63,7 @@ class Muted:
     async def readiness(self) -> tuple[int, str]:
         """Status, and what is said of the database."""
         assert self.world.bot is not None
-        async with httpx.AsyncClient(timeout=WAIT_TIMEOUT, trust_env=False) as http:
+        async with local_client(timeout=WAIT_TIMEOUT) as http:
             answer = await http.get(f"{self.world.bot.url}/readyz")
         return answer.status_code, answer.json()["checks"]["database"]
 

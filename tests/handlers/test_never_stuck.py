@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from bot import strings
@@ -19,6 +18,7 @@ from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, below, elements, shown
+from tests.local_http import local_client
 
 STATUS = "assistant.threads.setStatus"
 LONG = essay(80)
@@ -208,7 +208,7 @@ async def test_a_choice_in_a_duplicate_menu_leaves_one_header(
             "blocks": menu.blocks,
             "text": "Choose a model.",
         }
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with local_client() as http:
             bot = {"Authorization": f"Bearer {world.slack.bot_token}"}
             assert (
                 await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)

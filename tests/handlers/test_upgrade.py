@@ -10,7 +10,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
 import pytest
 
 from bot.domain import User
@@ -24,6 +23,7 @@ from storage.tables import metadata
 from storage.tokens import Tokens
 from tests.deadlines import patient_timing
 from tests.handlers.world import DATABASE, World, below, elements, shown
+from tests.local_http import local_client
 
 DATA = Path(__file__).parents[1] / "storage" / "data"
 SLACK: dict[str, Any] = json.loads((DATA / "slack.json").read_text())
@@ -240,9 +240,7 @@ async def test_a_chat_of_the_version_before_goes_on(world: UpgradedWorld) -> Non
 async def test_api_tokens_of_the_version_before_are_valid(world: UpgradedWorld) -> None:
     assert world.bot is not None
     headers = {"Authorization": f"Bearer {SLACK['token']}"}
-    async with httpx.AsyncClient(
-        base_url=world.bot.url, headers=headers, trust_env=False
-    ) as client:
+    async with local_client(base_url=world.bot.url, headers=headers) as client:
         listed = await client.get("/chat/conversations")
     assert listed.status_code == 200
     assert {each["title"] for each in listed.json()["conversations"]} >= {

@@ -30,6 +30,7 @@ from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from bot.timing import Timing
 from tests.handlers.world import World, installation
+from tests.local_http import local_client
 
 CHATS_OF = "SELECT team, channel, thread, owner FROM chats ORDER BY team"
 CLIENT, SECRET = "1.2", "the-secret-of-the-client"
@@ -212,7 +213,7 @@ class Browser:
     """One person's browser. Its cookies are kept by hand, because they are for https only."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.AsyncClient(base_url=url, trust_env=False)
+        self.http = local_client(base_url=url)
         self.cookie = ""
         self.state = ""
         self.agree_at = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from starlette.routing import Mount
 from websockets.asyncio.client import connect
@@ -12,6 +11,7 @@ from bot.sandbox import Sandbox
 from bot.sandbox.models.server import create_models_app
 from tests.api.conftest import Api, address
 from tests.handlers.world import World
+from tests.local_http import local_client
 
 FOREIGN = (
     {"Host": "evil.example"},
@@ -52,7 +52,7 @@ async def test_the_sandbox_refuses_foreign_origins_and_rebound_names_at_every_ro
 ) -> None:
     async with (
         Sandbox(mounts=[Mount("/models/v1", create_models_app())]) as slack,
-        httpx.AsyncClient(base_url=slack.url, trust_env=False) as http,
+        local_client(base_url=slack.url) as http,
     ):
         answers = [await http.request(method, path, headers=foreign) for method, path in DOORS]
         assert {
@@ -104,5 +104,5 @@ async def test_the_api_allows_no_cross_origin_requests(world: World, api: Api) -
     assert [a.status_code for a in answers[: len(paths)] if a.status_code < 400] == []
     assert not [a for a in answers if any(name.startswith("access-control-") for name in a.headers)]
     assert not [a for a in answers if "set-cookie" in a.headers]
-    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+    async with local_client(base_url=address(world)) as http:
         assert (await http.get("/chat/conversations", headers=origin)).status_code == 401

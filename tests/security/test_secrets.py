@@ -20,6 +20,7 @@ from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import KEY, MODEL, World
+from tests.local_http import local_client
 from tests.security.text_sources import strings_in
 from tests.services import free_port
 
@@ -174,7 +175,7 @@ class InstallingWorld(HttpWorld):
 async def test_a_link_cannot_make_anyone_install_the_app(tmp_path: Path, log: io.StringIO) -> None:
     """A state that is forged, belongs to another browser or is too old leads to no exchange of codes."""
     async with InstallingWorld(tmp_path, log) as world:
-        async with httpx.AsyncClient(base_url=address(world), trust_env=False) as mine:
+        async with local_client(base_url=address(world)) as mine:
             page = await mine.get("/slack/install")
             assert page.status_code in (200, 302)
             cookie = page.headers["set-cookie"]
@@ -191,7 +192,7 @@ async def test_a_link_cannot_make_anyone_install_the_app(tmp_path: Path, log: io
             (old, {"Cookie": f"slack-app-oauth-state={old}"}),
             ("", {}),
         ]
-        async with httpx.AsyncClient(base_url=address(world), trust_env=False) as stranger:
+        async with local_client(base_url=address(world)) as stranger:
             for given, headers in strangers:
                 answer = await stranger.get(
                     "/slack/oauth_redirect", params={"code": "c", "state": given}, headers=headers
