@@ -19,44 +19,15 @@ import pytest
 import yaml
 
 import bot.cli
-from bot.config.settings import SandboxSettings, Settings
+from bot.config.settings import SandboxSettings
 from bot.manifest import bot_scopes, manifest
+from tests.bot.program import Bobbin, Program
 from tests.deadlines import WAIT_TIMEOUT
 
 
-class Bobbin:
-    """The program in an empty folder, with no settings but those given."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        names = {name.upper() for name in Settings.model_fields}
-        environment = {name: value for name, value in os.environ.items() if name not in names}
-        environment |= {
-            "XDG_DATA_HOME": str(self.folder / "data"),
-            "HOME": str(self.folder),
-            **settings,
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "bot", *arguments],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=WAIT_TIMEOUT,
-            check=False,
-        )
-
-
-@pytest.fixture
-def bobbin(tmp_path: Path) -> Bobbin:
-    return Bobbin(tmp_path)
-
-
 @pytest.fixture(scope="module")
-def help_text(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return Bobbin(tmp_path_factory.mktemp("help"))("--help").stdout
+def help_text(program: Program, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return Bobbin(program, tmp_path_factory.mktemp("help"))("--help").stdout
 
 
 @pytest.mark.parametrize("command", ["run", "sandbox", "doctor", "manifest", "migrate"])
@@ -65,9 +36,16 @@ def test_help_names_every_command(help_text: str, command: str) -> None:
     assert f"\n  {command} " in help_text
 
 
-def test_version_is_printed(bobbin: Bobbin) -> None:
-    """One line, for bug reports."""
-    done = bobbin("--version")
+def test_version_is_printed(tmp_path: Path) -> None:
+    """One line, for bug reports, by the program that a shell starts."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "--version"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_TIMEOUT,
+        check=False,
+    )
 
     assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "bobbin", "")
 

@@ -17,10 +17,11 @@ import pytest
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installation, Installations
-from tests.bot.test_cli import Bobbin, bobbin, servers
+from tests.bot.program import Bobbin
+from tests.bot.test_cli import servers
 from tests.deadlines import WAIT_TIMEOUT
 
-__all__ = ["bobbin", "servers"]
+__all__ = ["servers"]
 
 MANY = {
     "SLACK_CLIENT_ID": "1.2",

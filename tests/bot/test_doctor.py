@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from bot.manifest import bot_scopes
-from tests.bot.test_cli import Bobbin
+from tests.bot.program import Bobbin
 
 Handler = type[BaseHTTPRequestHandler]
 GOOD = {"SLACK_BOT_TOKEN": "xoxb-good", "SLACK_APP_TOKEN": "xapp-good"}
-
-
-@pytest.fixture
-def bobbin(tmp_path: Path) -> Bobbin:
-    return Bobbin(tmp_path)
 
 
 def server_that(answers: Callable[[BaseHTTPRequestHandler], None]) -> Handler:
@@ -58,9 +52,11 @@ def serving(handler: Handler) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def slack_that(refuses_app_token: str | None = None, date: str | None = None) -> Handler:
