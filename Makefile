@@ -12,7 +12,7 @@ export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run test thorough check bench bench-day bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
+.PHONY: help install run test thorough compiled check bench bench-day bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
@@ -24,11 +24,15 @@ install: .venv/.ready ## fetches what Bobbin needs into this folder and starts n
 run: .venv/.ready ## starts the sandbox: a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
 
-test: check ## runs the checks and all tests
+test: compiled check ## runs the checks and all tests
 	$(BIN)/pytest $(PARALLEL)
 
-thorough: check ## runs the checks and all tests with many more examples (much longer)
+thorough: compiled check ## runs the checks and all tests with many more examples (much longer)
 	$(BIN)/pytest $(PARALLEL) --thorough
+
+# After a change each test process would compile the same files for itself; one does it while the checks run.
+compiled: .venv/.ready-dev
+	@$(BIN)/pytest --collect-only -qq -p no:cacheprovider >/dev/null 2>&1 &
 
 check: .venv/.ready-dev ## checks style, types, import rules and dependencies
 	$(BIN)/ruff check .

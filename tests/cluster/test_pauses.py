@@ -140,12 +140,15 @@ async def test_process_paused_beyond_its_lease_writes_no_word_twice(
     ) as world:
         if not redis_there:
             own_redis.stop()
-        begun = user_chats(world, 12, 6)
+        begun = user_chats(world, 12 if thorough else 6, 6 if thorough else 3)
         conversing = asyncio.gather(
-            *(_converse(user_chat, chance.uniform(0.0, 8.0)) for user_chat in begun)
+            *(
+                _converse(user_chat, chance.uniform(0.0, 8.0 if thorough else 4.0))
+                for user_chat in begun
+            )
         )
         await asyncio.gather(
-            *(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1))
+            *(_stand_still(world, number, 20 if thorough else 2, chance) for number in (0, 1))
         )
         await asyncio.wait_for(conversing, WAIT_TIMEOUT)
         await settled(world, begun)
