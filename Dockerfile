@@ -5,12 +5,12 @@ ENV UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy
 WORKDIR /app
 # The packages first: they change less often than the code.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --no-install-project
+RUN uv sync --locked --no-dev --extra tracing --no-install-project
 COPY README.md LICENSE app.yaml ./
 COPY bot bot
 COPY handlers handlers
 COPY storage storage
-RUN uv sync --locked --no-dev --no-editable
+RUN uv sync --locked --no-dev --extra tracing --no-editable
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --create-home --skel /dev/null --home-dir /data bobbin

@@ -12,7 +12,7 @@ export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run test thorough compiled check bench bench-day bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
+.PHONY: help install run test thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-workspaces soak mutants audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
@@ -71,6 +71,15 @@ bench-replicas: .venv/.ready-dev ## measures a thousand simultaneous answers ove
 
 bench-scale: .venv/.ready-dev ## compares lists and searches among a thousand and a million chats (five minutes; CHATS=100000: two)
 	$(BIN)/python -m tests.bench.scale $(if $(CHATS),--chats $(CHATS))
+
+bench-bounds: .venv/.ready-dev ## tries each door's worst request a hundred times, with the memory watched (five minutes)
+	@$(BIN)/python -m tests.bench.bounds
+
+bench-erase: .venv/.ready-dev ## measures acknowledgements while a person with five thousand chats is erased (two minutes)
+	@$(BIN)/python -m tests.bench.erase
+
+bench-workspaces: .venv/.ready-dev ## compares ten and ten thousand installed workspaces, most of them idle (five minutes)
+	@$(BIN)/python -m tests.bench.workspaces
 
 docs: .venv/.ready-dev ## rewrites docs/commands.md and .env.example from the program
 	$(BIN)/python scripts/commands_page.py > docs/commands.part

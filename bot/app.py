@@ -17,7 +17,9 @@ from bot.api.app import ApiParts, create_app
 from bot.api.health import Check, readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.continuations import ContinueService
+from bot.chats.index_filling import IndexFilling
 from bot.chats.prompt import PromptBuilder
+from bot.chats.retention import Eraser, Keeper
 from bot.chats.service import ChatService
 from bot.config.settings import Settings
 from bot.domain import Chore
@@ -43,6 +45,7 @@ from handlers.transport.http import PATH, HttpTransport
 from handlers.transport.oauth import INSTALL, REDIRECT
 from handlers.transport.socket_mode import SocketModeTransport
 from storage.engine.database import Database
+from storage.search_index import SearchIndex
 
 
 @dataclass(frozen=True)
@@ -122,18 +125,7 @@ async def build(
         await stack.enter_async_context(recovery.running())
         # Closed before the recovery, which renews the leases of answers that are still being written.
         stack.push_async_callback(engine.drain, settings.bobbin_grace)
-        resources.tasks.repeat(
-            repositories.claims.forget_old,
-            resources.timing.forget_interval,
-            jitter=0.5,
-            name="forgetting what is done",
-        )
-        resources.tasks.repeat(
-            repositories.ledger.forget_old_spending,
-            resources.timing.forget_interval,
-            jitter=0.5,
-            name="forgetting what was counted",
-        )
+        _start_housekeeping(settings, resources, repositories)
         thread_recovery = ThreadRecovery(
             menus=threads.menus,
             headers=threads.headers,
@@ -188,6 +180,27 @@ def _engine(
     )
 
 
+def _start_housekeeping(
+    settings: Settings, resources: Resources, repositories: Repositories
+) -> None:
+    """What is done in the background for the database, by one replica at a time."""
+    tasks, timing, claims = resources.tasks, resources.timing, repositories.claims
+    tasks.repeat(
+        claims.forget_old, timing.forget_interval, jitter=0.5, name="forgetting what is done"
+    )
+    tasks.repeat(
+        repositories.ledger.forget_old_spending,
+        timing.forget_interval,
+        jitter=0.5,
+        name="forgetting what was counted",
+    )
+    filling = IndexFilling(SearchIndex(resources.database), claims)
+    tasks.repeat(filling.run, timing.index_interval, jitter=0.5, name="filling the search index")
+    if settings.bobbin_keep is not None:
+        keeper = Keeper(Eraser(repositories.erasure), claims, settings.bobbin_keep)
+        tasks.repeat(keeper.run, timing.keep_interval, jitter=0.5, name="removing old chats")
+
+
 def _transport(
     settings: Settings, resources: Resources, context: ListenerContext
 ) -> SocketModeTransport | HttpTransport:
@@ -226,6 +239,7 @@ def _http_app(
         gate=resources.gate,
         coordination=resources.coordination,
         metrics=resources.metrics,
+        memory=resources.memory,
         checks=readiness_checks(
             database=resources.database,
             work=work,

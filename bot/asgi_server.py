@@ -24,6 +24,15 @@ KEEP_ALIVE_TIMEOUT = 75
 WEBSOCKET_PING_INTERVAL = 20.0
 WEBSOCKET_CLOSE_TIMEOUT = 5.0
 """Seconds that a WebSocket's peer gets to read what was sent before the end."""
+WRITE_TIMEOUT = 30.0
+"""Seconds without room for more of a response, after which a connection whose client does not read is cut."""
+MAX_CONNECTIONS = 800
+"""Within the thousand open files that many systems allow a process. At this number an idle one is closed for a new."""
+MAX_UNREAD_MESSAGES = 1_000
+"""Messages of one WebSocket client that wait to be handled; more are no use, and would fill the memory."""
+MAX_UNSENT_BYTES = 1_000_000
+"""For a WebSocket client that has its pings answered and reads nothing."""
+_SLICE_BYTES = 4_096
 _DRAIN_POLL_INTERVAL = 0.01
 
 
@@ -33,7 +42,33 @@ class _Config(uvicorn.Config):
     header_timeout: float
 
 
-class _HttpProtocol(H11Protocol):
+class _CutsStalledWrites:
+    """Cuts a connection whose client has read nothing for `WRITE_TIMEOUT`: what waits for it takes memory."""
+
+    _write_timer: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # type: ignore[misc]
+        self._write_timer = asyncio.get_running_loop().call_later(
+            WRITE_TIMEOUT,
+            self.transport.abort,  # type: ignore[attr-defined]
+        )
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # type: ignore[misc]
+        self._stop_write_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_write_timer()
+        super().connection_lost(exc)  # type: ignore[misc]
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+
+class _HttpProtocol(_CutsStalledWrites, H11Protocol):
     """Closes a connection whose client takes too long to send a request's first line and headers."""
 
     _header_timer: asyncio.TimerHandle | None = None
@@ -41,6 +76,9 @@ class _HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._update_header_timer()
+        if len(self.connections) > MAX_CONNECTIONS:
+            idle = (one for one in self.connections if one is not self and _is_idle(one))
+            next(idle, self).transport.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -70,7 +108,22 @@ class _HttpProtocol(H11Protocol):
             self.transport.close()
 
 
-class _WebSocketProtocol(WebSocketsSansIOProtocol):
+def _is_idle(connection: object) -> bool:
+    """Whether nobody waits for anything on this connection: no request is under way."""
+    return isinstance(connection, _HttpProtocol) and connection.conn.their_state is h11.IDLE
+
+
+class _WebSocketProtocol(_CutsStalledWrites, WebSocketsSansIOProtocol):
+    def data_received(self, data: bytes) -> None:
+        for begin in range(0, len(data), _SLICE_BYTES):
+            super().data_received(data[begin : begin + _SLICE_BYTES])
+            if (
+                self.queue.qsize() > MAX_UNREAD_MESSAGES
+                or self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES
+            ):
+                self.transport.abort()
+                return
+
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
@@ -117,6 +170,7 @@ class AsgiServer:
             ws_max_size=self._max_message_bytes,
             ws_ping_interval=WEBSOCKET_PING_INTERVAL,
             ws_ping_timeout=WEBSOCKET_PING_INTERVAL,
+            ws_per_message_deflate=False,  # its buffers take more memory than everything else of a connection
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,15 @@ from bot import strings
 from bot.app import build
 from bot.app_workspace import workspace_file
 from bot.config.settings import Settings
+from bot.config.tracing import traces_wanted
 from bot.config.unknown import unknown_settings
 from bot.errors import SettingsError
-from bot.manifest import bot_scopes, manifest
+from bot.manifest import bot_scopes, manifest, optional_scopes
 from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
 from bot.shutdown import shutdown_on_signal
 from bot.timing import Timing
+from bot.tracing import tracing
 from bot.usage.figures import Figures, GroupBy
 from handlers.rate_limits.token_bucket import RATES, Rate
 from storage.engine.database import Database
@@ -41,8 +44,10 @@ async def run(
         log.warning("unknown_setting", problem=problem)
     async with (
         shutdown_on_signal() as shutdown,
-        build(settings, timing=timing, rates=rates) as bot,
+        AsyncExitStack() as stack,
     ):
+        stack.enter_context(tracing(traces_wanted()))
+        bot = await stack.enter_async_context(build(settings, timing=timing, rates=rates))
         if await bot.transport.until_connected():
             log.info("connected")
         else:
@@ -86,7 +91,7 @@ async def sandbox(
             limits=limits,
             host=host,
             port=port,
-            scopes=bot_scopes(),
+            scopes=bot_scopes() | optional_scopes(),
             events=app["settings"]["event_subscriptions"]["bot_events"],
             commands=features.get("slash_commands", ()),
             shortcuts=features.get("shortcuts", ()),

@@ -290,6 +290,8 @@ class Answer:
     """The chat's header has no Stop button when the answer begins."""
     stop_requested: bool = False
     """A user has asked to stop it."""
+    trace: str | None = None
+    """The trace that its question began (W3C's `traceparent`), where traces are collected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,6 @@
             └── SystemRoleRefused      the model has no system role; the same is asked without one
     AccessRevoked                      (bot.chats.feed_events) an API client may no longer listen
     ApiError                           (bot.api.errors) an HTTP response other than success
-    BodyTooLarge                       (bot.api.middleware) a request's body exceeds the limit
     DocumentBusy                       (bot.documents.reader) a document's turn to be read did not come
     DocumentError                      (bot.documents.problems) a document cannot be read; `problem` says why
 

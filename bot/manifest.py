@@ -49,6 +49,11 @@ def bot_scopes() -> frozenset[str]:
     return frozenset(manifest()["oauth_config"]["scopes"]["bot"])
 
 
+def optional_scopes() -> frozenset[str]:
+    """The scopes without which something is done in another way."""
+    return frozenset(manifest()["oauth_config"]["scopes"]["bot_optional"])
+
+
 def source() -> str:
     """The text of `app.yaml`, which is beside this module in an installed package, and at the top of a checkout."""
     here = Path(__file__).resolve().parent

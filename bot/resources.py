@@ -11,12 +11,14 @@ from bot.answers.events import EventPublisher
 from bot.api.middleware import StartupApp
 from bot.api.server import serving
 from bot.chats.api_tokens import ApiTokens
+from bot.chats.attachments.fitting import ImageFitter
 from bot.config.models import no_models
 from bot.config.settings import Settings
 from bot.config.slack import Delivery
 from bot.documents.reader import DocumentReader
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes
+from bot.memory import MAX_BYTES, MAX_OWN_BYTES, MemoryBudget
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, is_available
@@ -68,6 +70,9 @@ class Resources:
     gate: Gate
     """The operator's rules about who may what."""
     tasks: Tasks
+    memory: MemoryBudget
+    """What large things may take of the process's memory."""
+    image_fitter: ImageFitter
 
 
 async def open_resources(
@@ -137,6 +142,8 @@ async def open_resources(
         people=people,
         gate=Gate(settings.access_rules(), people),
         tasks=tasks,
+        memory=MemoryBudget(MAX_BYTES, MAX_OWN_BYTES),
+        image_fitter=ImageFitter(),
     )
 
 

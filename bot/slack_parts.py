@@ -24,6 +24,7 @@ from handlers.listeners.context import ListenerContext
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.api_echo import ApiEcho
+from handlers.threads.chat_exports import ChatExports
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
@@ -99,6 +100,8 @@ def prompts(
         source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
         documents=resources.documents,
         notify=parts.file_notices.notify,
+        fitter=resources.image_fitter,
+        memory=resources.memory,
         timing=resources.timing,
     )
     return PromptBuilder(
@@ -236,6 +239,7 @@ async def listener_context(
         continue_service=use_cases.continuations,
         branch_service=use_cases.branches,
         successors=threads.successors,
+        exports=ChatExports(use_cases.exporter, resources.memory),
         queued_reactions=parts.queued_reactions,
         file_notices=parts.file_notices,
         home_tabs=home_tabs,

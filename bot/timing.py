@@ -135,6 +135,10 @@ class Timing:
     # Database (storage)
     forget_interval: float = 600.0
     """Between two deletions of expired claims on actions (`storage.action_claims`)."""
+    index_interval: float = 30.0
+    """Between two looks whether an upgrade has left a search index to be filled, until it is full."""
+    keep_interval: float = 1800.0
+    """Between two looks whether this day's old chats have been removed."""
     redis_timeout: float = 1.0
     """For one command of Redis; tokens and events are worthless later."""
     idle_transaction_timeout: float = 4.0

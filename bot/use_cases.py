@@ -15,6 +15,7 @@ from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import RequestLifecycle
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.continuations import ContinueService
+from bot.chats.export import Exporter
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
@@ -31,11 +32,13 @@ from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.chores import Chores
 from storage.engine.database import Database
+from storage.erasure import Erasure
 from storage.ledger import Ledger
 from storage.people import People
 from storage.stop_buttons import StopButtons
 from storage.successors import Successors
 from storage.summaries import Summaries
+from storage.transcripts import Transcripts
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Repositories:
     channel_settings: ChannelSettingsStore
     stop_buttons: StopButtons
     ledger: Ledger
+    transcripts: Transcripts
+    erasure: Erasure
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class UseCases:
     successors: SuccessorService
     membership: Membership
     channels: ChannelService
+    exporter: Exporter
     feed: Feed
     usage: UsageService
 
@@ -87,6 +93,8 @@ def open_repositories(database: Database, limits: Limits) -> Repositories:
         channel_settings=ChannelSettingsStore(database),
         stop_buttons=StopButtons(database),
         ledger=Ledger(database, limits),
+        transcripts=Transcripts(database),
+        erasure=Erasure(database),
     )
 
 
@@ -137,6 +145,7 @@ def build_use_cases(
         resources.tasks,
         resources.timing,
     )
+    exporter = Exporter(repositories.transcripts, repositories.people, models.label)
     api = ApiService(
         chats=repositories.chats,
         answers=repositories.answers,
@@ -147,6 +156,8 @@ def build_use_cases(
         files=SentFiles(resources.documents),
         access=ChatAccess(repositories.chats, resources.gate.rules, membership),
         publisher=resources.publisher,
+        fitter=resources.image_fitter,
+        exporter=exporter,
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
@@ -172,6 +183,7 @@ def build_use_cases(
         ),
         membership=membership,
         channels=channels,
+        exporter=exporter,
         feed=feed,
         usage=UsageService(repositories.ledger, resources.gate.is_admin),
     )

@@ -9,6 +9,7 @@ from sqlalchemy import (
     and_,
     exists,
     false,
+    func,
     insert,
     select,
     update,
@@ -203,15 +204,22 @@ class Chats:
         async with self._database.read() as connection:
             return [to_message(row) for row in await connection.execute(query)]
 
+    async def text_length(self, chat_id: str) -> int:
+        """Characters of all messages of a chat together."""
+        total = select(func.sum(func.length(messages.c.text))).where(messages.c.chat_id == chat_id)
+        async with self._database.read() as connection:
+            return int(await connection.scalar(total) or 0)
+
     async def message(self, message_id: str) -> Message:
-        """One message, with its images. Raises ChatNotFound."""
+        """One message, with the names of its images. Raises ChatNotFound."""
         async with self._database.read() as connection:
             row = (
                 await connection.execute(select(messages).where(messages.c.id == message_id))
             ).one_or_none()
             if row is None:
                 raise ChatNotFound("no such message")
-            images = await MessageImages.load(connection, messages.c.id == message_id)
+            same = messages.c.id == message_id
+            images = await MessageImages.load(connection, same, ImageBudget(0, 0))
         return images.to_message(row)
 
     async def newest_message_ids(self, chat_ids: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
+from bot.tracing import current_trace
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.types import new_id, utc_now
@@ -180,6 +181,7 @@ async def store_message(
         asker=new.author,
         asker_team=new.author_team or chat.team,
         question_ts=new.ts,
+        trace=current_trace(),
     )
     # One statement per row: a statement with many rows is compiled again each time, and a message that is delivered
     # twice must fail without being logged.
@@ -250,6 +252,7 @@ async def _insert_answer(connection: AsyncConnection, chat: Chat, answer: Answer
         "question_ts": answer.question_ts,
         "model": str(chat.model),
         "admitted_at": utc_now(),
+        "trace": answer.trace,
     }
     return bool(await connection.scalar(INSERT_ANSWER, row))
 

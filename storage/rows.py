@@ -126,6 +126,7 @@ def to_answer(row: Row[Any]) -> Answer:
         was_queued=row.queued,
         among_several=bool(row.among_several),
         stop_requested=row.stop_requested,
+        trace=row.trace,
     )
 
 

@@ -129,6 +129,7 @@ answers = Table(
     Column("omitted", Integer),
     Column("admitted_at", UtcTime),
     Column("budget_notice", SafeText),
+    Column("trace", String(64)),
 )
 """The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`)."""
 
@@ -316,6 +317,7 @@ questions = Table(
     UniqueConstraint("team", "channel", "ts"),
     Index("ix_questions_thread", "team", "channel", "thread", "user"),
     Index("ix_questions_state", "state", "created_at"),
+    Index("ix_questions_message_id", "message_id"),
 )
 
 people = Table(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain, repeat
 from typing import TypeVar
@@ -23,9 +24,10 @@ from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
 from bot.domain import Answer, AnswerResult, Chat, Chore, Status, TitleBy
-from bot.errors import StorageError
+from bot.errors import ChatNotFound, StorageError
 from bot.observability import Metrics, get_logger, log_context
 from bot.timing import Timing
+from bot.tracing import Attribute, Span, SpanKind, span
 from bot.usage.calls import Call
 from storage.answers import Answers, Finished
 from storage.chats import Chats
@@ -200,12 +202,15 @@ class Engine:
         self._running.pop(run.answer.id, None)
         self._metrics.set_running(len(self._running))
         run.text_stored.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ChatNotFound):
+            log.info("answer_erased", answer=run.answer.id)
+        elif error is not None:
             log.error("answer_crashed", answer=run.answer.id, exc_info=error)
 
     async def _write(self, run: RunningAnswer) -> None:
         chat = await self._stored(run, lambda: self._chats.get(run.answer.chat_id))
-        with log_context(team=chat.team, answer=run.answer.id):
+        with log_context(team=chat.team, answer=run.answer.id), _span_of(run.answer, chat):
             sink = await self._stored(run, lambda: self._sinks(chat, run.answer, run))
             await sink.open()
             try:
@@ -293,9 +298,23 @@ class Engine:
         return stored or None
 
     async def _is_stored(self, run: RunningAnswer) -> bool:
-        """Whether this worker's result is stored: every claim counts up the attempts, so nobody else had this one."""
+        """Whether this worker's result is stored: every claim counts up the attempts, so nobody else had this one.
+
+        Raises ChatNotFound when the chat was erased.
+        """
         stored = await self._answers.get(run.answer.id)
         return stored.attempt == run.answer.attempt and stored.text_complete
+
+
+def _span_of(answer: Answer, chat: Chat) -> AbstractContextManager[Span]:
+    """From the claim of an answer to its end, in the trace that its question began."""
+    attributes: dict[str, Attribute] = {
+        "bobbin.answer.id": answer.id,
+        "bobbin.answer.attempt": answer.attempt,
+        "gen_ai.conversation.id": chat.id,
+        "bobbin.team": chat.team,
+    }
+    return span("write answer", SpanKind.CONSUMER, parent=answer.trace, attributes=attributes)
 
 
 def _chores_of_end(chat: Chat, result: AnswerResult) -> dict[Chore, float]:

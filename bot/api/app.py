@@ -21,6 +21,7 @@ from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.feed import Feed
 from bot.chats.usage import UsageService
+from bot.memory import MemoryBudget
 from bot.observability import Metrics
 from bot.timing import Timing
 from storage.coordination import Coordination
@@ -46,6 +47,7 @@ class ApiParts:
     metrics: Metrics
     checks: Mapping[str, Check]
     """What must work for this process to be ready."""
+    memory: MemoryBudget
     timing: Timing
     slack: Mapping[str, ASGIApp] = field(default_factory=dict)
     """Applications for Slack's requests, by path. Each checks signatures by itself."""
@@ -70,20 +72,34 @@ def create_app(parts: ApiParts) -> ASGIApp:
         recheck_interval=parts.timing.token_recheck_interval,
     )
     app.state.context = ApiContext(
-        parts.service, parts.feed, parts.usage, authenticator, parts.timing.sse_keepalive_interval
+        service=parts.service,
+        feed=parts.feed,
+        usage=parts.usage,
+        authenticator=authenticator,
+        memory=parts.memory,
+        keepalive_interval=parts.timing.sse_keepalive_interval,
+        body_gap=parts.timing.http_body_gap_timeout,
     )
     for routes in (rest.routes, usage.routes, compat.v1_routes, compat.call_routes):
         app.include_router(routes)
-    app.include_router(sockets.socket_router(parts.service, parts.feed, authenticator))
+    app.include_router(
+        sockets.socket_router(parts.service, parts.feed, authenticator, parts.memory)
+    )
     # First: FastAPI builds its own routes while it looks for a match, and Slack's first event would wait for that.
     app.router.routes[:0] = [
-        *(Route(path, slack, methods=["GET", "POST"]) for path, slack in parts.slack.items()),
+        *(_slack_route(path, slack, parts) for path, slack in parts.slack.items()),
         *operator_routes(parts.metrics, parts.checks),
         *docs_routes(),
     ]
     errors.install_error_handlers(app)
-    return BodyLimit(
+    return app
+
+
+def _slack_route(path: str, app: ASGIApp, parts: ApiParts) -> Route:
+    limited = BodyLimit(
         app,
+        memory=parts.memory,
         gap_timeout=parts.timing.http_body_gap_timeout,
-        max_bytes_by_path=dict.fromkeys(parts.slack, MAX_SLACK_BODY_BYTES),
+        most=MAX_SLACK_BODY_BYTES,
     )
+    return Route(path, limited, methods=["GET", "POST"])

@@ -6,18 +6,22 @@ text follows on the WebSocket.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
-from bot.api.context import Context, CurrentUser, Service
+from bot.api.bodies import GuardedRoute
+from bot.api.context import Context, CurrentUser, Held, Service
 from bot.api.errors import ApiError
 from bot.api.responses import (
     ANSWER_RESPONSES,
     BODY_RESPONSES,
     COMMON_RESPONSES,
     NOT_FOUND_RESPONSES,
+    LargeResponse,
+    LateResponse,
     failure_sentence,
 )
 from bot.api.schemas import (
@@ -35,7 +39,7 @@ from bot.api.schemas import (
     schema_name,
     to_storable,
 )
-from bot.api.waiting import wait_for_answer
+from bot.api.waiting import AnswerWaiter, wait_for_answer
 from bot.chats.api_service import ApiService, Exchange, as_waiting
 from bot.domain import Chat, Message, Role, Status
 from storage.messages import StoredMessage
@@ -162,10 +166,15 @@ def chat_id_of(chat: str | ChatId) -> str:
 
 
 v1_routes = APIRouter(
-    prefix="/api/v1", tags=["v1"], responses={**COMMON_RESPONSES, **BODY_RESPONSES}
+    prefix="/api/v1",
+    tags=["v1"],
+    responses={**COMMON_RESPONSES, **BODY_RESPONSES},
+    route_class=GuardedRoute,
 )
 """The routes under `/api/v1`."""
-call_routes = APIRouter(tags=["calls"], responses={**COMMON_RESPONSES, **BODY_RESPONSES})
+call_routes = APIRouter(
+    tags=["calls"], responses={**COMMON_RESPONSES, **BODY_RESPONSES}, route_class=GuardedRoute
+)
 """The routes of clients that follow the WebSocket."""
 
 
@@ -181,28 +190,37 @@ async def create(
 
 @v1_routes.post(
     "/chat",
-    response_model_exclude_none=True,
+    response_model=V1AnsweredMessage,
     responses={**ANSWER_RESPONSES, 502: {"model": V1FailedMessage}},
 )
 async def chat(
     context: Context,
     user: CurrentUser,
+    held: Held,
     given: V1Message,
     idempotency_key: IdempotencyKey = None,
-) -> V1AnsweredMessage:
+) -> Response:
     """Sends a message; responds when the answer is complete."""
     api = context.service
-    message = given.to_message(given.message, idempotency_key)
+    message = given.to_message(given.message, held, idempotency_key)
     stored = await api.send(user, given.conversation_id, message)
-    async with wait_for_answer(api, context.feed, user, stored.chat, stored.answer) as waiter:
-        exchange = await waiter.until_ended()
-        if exchange.answer.status is Status.FAILED:
-            raise _model_failed(api, exchange)
-        return V1AnsweredMessage(
-            user_message=CompatMessage.of(exchange.question),
-            assistant_message=CompatMessage.of(exchange.answer),
-            conversation_title=await waiter.title(exchange),
-        )
+
+    async def body() -> dict[str, Any]:
+        async with wait_for_answer(api, context.feed, user, stored.chat, stored.answer) as waiter:
+            return await _answered(api, waiter)
+
+    return LateResponse(body, 200)
+
+
+async def _answered(api: ApiService, waiter: AnswerWaiter) -> dict[str, Any]:
+    exchange = await waiter.until_ended()
+    if exchange.answer.status is Status.FAILED:
+        raise _model_failed(api, exchange)
+    return V1AnsweredMessage(
+        user_message=CompatMessage.of(exchange.question),
+        assistant_message=CompatMessage.of(exchange.answer),
+        conversation_title=await waiter.title(exchange),
+    ).model_dump(exclude_none=True)
 
 
 def _model_failed(api: ApiService, exchange: Exchange) -> ApiError:
@@ -216,9 +234,9 @@ def _model_failed(api: ApiService, exchange: Exchange) -> ApiError:
 
 
 @call_routes.post("/new-chat")
-async def new_chat(api: Service, user: CurrentUser, given: NewChat) -> StoredPair:
+async def new_chat(api: Service, user: CurrentUser, held: Held, given: NewChat) -> StoredPair:
     """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
-    stored = await api.start(user, given.to_message(given.initial_message), given.model)
+    stored = await api.start(user, given.to_message(given.initial_message, held), given.model)
     return await _stored_exchange(api, stored)
 
 
@@ -227,10 +245,14 @@ async def new_chat(api: Service, user: CurrentUser, given: NewChat) -> StoredPai
     responses={**NOT_FOUND_RESPONSES, 409: ANSWER_RESPONSES[409], 429: ANSWER_RESPONSES[429]},
 )
 async def chat_message(
-    api: Service, user: CurrentUser, given: ChatMessage, idempotency_key: IdempotencyKey = None
+    api: Service,
+    user: CurrentUser,
+    held: Held,
+    given: ChatMessage,
+    idempotency_key: IdempotencyKey = None,
 ) -> StoredPair:
     """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
-    message = given.to_message(given.message, idempotency_key)
+    message = given.to_message(given.message, held, idempotency_key)
     return await _stored_exchange(api, await api.send(user, chat_id_of(given.chat), message))
 
 
@@ -266,9 +288,15 @@ async def check_chat(api: Service, user: CurrentUser, given: ChatReference) -> N
     return NewestMessage(chat=chat.id, message=newest, unreceived=await api.is_unfinished(newest))
 
 
-@call_routes.post("/list-messages", responses=NOT_FOUND_RESPONSES)
-async def list_messages(api: Service, user: CurrentUser, given: ChatReference) -> MessageList:
+@call_routes.post("/list-messages", response_model=MessageList, responses=NOT_FOUND_RESPONSES)
+async def list_messages(context: Context, user: CurrentUser, given: ChatReference) -> Response:
     """All messages of a chat in order."""
+    api = context.service
     chat = await api.chat(user, chat_id_of(given.chat))
-    messages = [CompatMessage.of(message) for message in await api.messages(chat)]
-    return MessageList(chat=chat.id, messages=messages)
+
+    async def made() -> Response:
+        messages = [CompatMessage.of(message) for message in await api.messages(chat)]
+        content = MessageList(chat=chat.id, messages=messages).model_dump_json()
+        return Response(content, media_type="application/json")
+
+    return LargeResponse(context.memory, user, await api.text_length(chat), made)

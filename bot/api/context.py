@@ -13,6 +13,7 @@ from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
 from bot.chats.usage import UsageService
 from bot.domain import User
+from bot.memory import HeldBytes, MemoryBudget
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,11 @@ class ApiContext:
     feed: Feed
     usage: UsageService
     authenticator: Authenticator
+    memory: MemoryBudget
     keepalive_interval: float
     """Seconds between two comments in an idle event stream."""
+    body_gap: float
+    """Seconds between two pieces of a request's body."""
 
 
 def context_of(request: Request) -> ApiContext:
@@ -36,14 +40,19 @@ def service_of(request: Request) -> ApiService:
     return context_of(request).service
 
 
-async def user_of(
-    request: Request, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)
-) -> User:
-    """Raises ApiError: 401 without a valid token, 429 when it is used too often."""
-    token = credentials.credentials if credentials else None
-    return await context_of(request).authenticator.authenticate(token)
+def user_of(request: Request, _: HTTPAuthorizationCredentials | None = Depends(bearer)) -> User:
+    """Whose token came with the request: `bot.api.bodies.GuardedRoute` has looked at it before the body."""
+    user: User = request.state.user
+    return user
+
+
+def held_of(request: Request) -> HeldBytes:
+    """The memory that the request takes."""
+    held: HeldBytes = request.state.held
+    return held
 
 
 Context = Annotated[ApiContext, Depends(context_of)]
 Service = Annotated[ApiService, Depends(service_of)]
 CurrentUser = Annotated[User, Depends(user_of)]
+Held = Annotated[HeldBytes, Depends(held_of)]

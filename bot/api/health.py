@@ -27,7 +27,16 @@ def operator_routes(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route
     async def healthz(_: Request) -> Response:
         return JSONResponse({"alive": True})
 
+    running: asyncio.Task[dict[str, str | None]] | None = None
+
     async def run_checks() -> dict[str, str | None]:
+        """Joins a run that is under way: however many ask, the database is asked once."""
+        nonlocal running
+        if running is None or running.done():
+            running = asyncio.create_task(check_all(), name="readiness checks")
+        return await asyncio.shield(running)
+
+    async def check_all() -> dict[str, str | None]:
         faults = await asyncio.gather(*(_fault(check) for check in checks.values()))
         for name, fault in zip(checks, faults, strict=True):
             metrics.set_ready(name, fault is None)

@@ -1,21 +1,19 @@
-"""Wraps the application: what is served while it starts, and limits on the bodies of requests."""
+"""Wraps applications: what is served while the bot starts, and a limit on the bodies of requests."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.api.errors import error_body
+from bot.api.bodies import BodyReader, replay
+from bot.api.errors import ApiError, error_body, to_response
+from bot.memory import HeldBytes, MemoryBudget
 
-MAX_BODY_BYTES = 40_000_000
-"""Five images of five megabytes each in base64, and the texts beside them."""
 MAX_SLACK_BODY_BYTES = 1_000_000
 """Of the body of a request from Slack."""
-BODY_TIMEOUT = 120.0
-"""Seconds for a whole body."""
 
 
 class LazyApp:
@@ -66,73 +64,35 @@ def _unavailable() -> JSONResponse:
     )
 
 
-class BodyTooLarge(Exception):
-    """A request's body exceeds the limit."""
-
-
 class BodyLimit:
-    """Reads each body before the application sees the request, and limits its size and the time it may take."""
+    """Limits the body that an application reads, and the time that it may take. Nothing is read before it asks."""
 
     def __init__(
-        self, app: ASGIApp, *, gap_timeout: float, max_bytes_by_path: Mapping[str, int]
+        self, app: ASGIApp, *, memory: MemoryBudget, gap_timeout: float, most: int
     ) -> None:
-        """`gap_timeout`: seconds between two pieces of a body. `max_bytes_by_path`: replaces MAX_BODY_BYTES there."""
+        """`gap_timeout`: seconds between two pieces of a body."""
         self._app = app
+        self._memory = memory
         self._gap_timeout = gap_timeout
-        self._max_bytes_by_path = max_bytes_by_path
+        self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            await self._app(scope, receive, send)
-            return
-        max_bytes = self._max_bytes_by_path.get(scope["path"], MAX_BODY_BYTES)
+        with self._memory.hold(scope["path"]) as held:
+            await self._serve(scope, receive, send, held)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, held: HeldBytes) -> None:
+        body: Receive | None = None
+
+        async def limited() -> Message:
+            nonlocal body
+            if body is None:
+                reader = BodyReader(scope, receive, self._gap_timeout, self._most)
+                body = replay(await reader.read(held), receive)
+            return await body()
+
         try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                body = await self._read(scope, receive, max_bytes)
-        except BodyTooLarge:
-            message = f"A request may carry at most {max_bytes:,} bytes."
-            await _refusal(413, "Content too large", message)(scope, receive, send)
-            return
-        except TimeoutError:
-            message = "The rest of the request did not come in time."
-            await _refusal(408, "Request timeout", message)(scope, receive, send)
-            return
-        if body is not None:
-            await self._app(scope, _replay(body, receive), send)
-
-    async def _read(self, scope: Scope, receive: Receive, max_bytes: int) -> bytes | None:
-        """The whole body; None when the client has disconnected. Raises BodyTooLarge, TimeoutError."""
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > max_bytes:
-            raise BodyTooLarge
-        pieces: list[bytes] = []
-        size = 0
-        while True:
-            async with asyncio.timeout(self._gap_timeout):
-                message = await receive()
-            if message["type"] != "http.request":
-                return None
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if size > max_bytes:
-                raise BodyTooLarge
-            if not message.get("more_body"):
-                return b"".join(pieces)
-
-
-def _refusal(status: int, error: str, message: str) -> JSONResponse:
-    return JSONResponse(error_body(error, message), status, {"Connection": "close"})
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Receives the body first, as one piece, then whatever `receive` gives."""
-    replayed = False
-
-    async def replay() -> Message:
-        nonlocal replayed
-        if replayed:
-            return await receive()
-        replayed = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
+            await self._app(scope, limited, send)
+        except ClientDisconnect:
+            pass
+        except ApiError as error:
+            await to_response(error)(scope, receive, send)

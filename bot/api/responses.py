@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
 from bot import strings
+from bot.api.bodies import make_room
 from bot.api.errors import ApiError
 from bot.api.schemas import ConversationMessage, FailedMessage, LimitProblem, Problem, WrittenAnswer
 from bot.api.waiting import AnswerWaiter
 from bot.chats.api_service import ApiService, Exchange
-from bot.domain import Status
+from bot.domain import Status, User
+from bot.memory import MemoryBudget
 
+_LARGE = 100_000
+"""Characters from which a response is counted."""
+_TEXT_COST = 6
+"""Bytes for each character: as it is read, as JSON, and on its way."""
 Responses = dict[int | str, dict[str, Any]]
 COMMON_RESPONSES: Responses = {
     401: {"model": Problem, "description": "No valid token."},
@@ -48,6 +58,39 @@ ANSWER_RESPONSES: Responses = {
         "description": "The model failed. The message is stored, its answer can be retried.",
     },
 }
+
+
+class LateResponse(Response):
+    """JSON that is waited for only when the response is sent: by then the request's body is gone from memory."""
+
+    def __init__(self, body: Callable[[], Awaitable[dict[str, Any]]], status_code: int) -> None:
+        super().__init__(status_code=status_code)
+        self._make = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises what making the body raises, before anything is sent."""
+        await JSONResponse(await self._make(), self.status_code)(scope, receive, send)
+
+
+class LargeResponse(Response):
+    """A response that takes memory while it is made and sent, as soon as there is room for it."""
+
+    def __init__(
+        self, memory: MemoryBudget, user: User, size: int, make: Callable[[], Awaitable[Response]]
+    ) -> None:
+        """`size`: characters of the texts in it."""
+        super().__init__()
+        self._memory = memory
+        self._name = f"{user.team} {user.id}"
+        self._cost = _TEXT_COST * size if size > _LARGE else 0
+        self._make = make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises what making it raises, and ApiError (503) when there is no room."""
+        with self._memory.hold(self._name) as held:
+            await make_room(held, self._cost)
+            response = await self._make()
+            await response(scope, receive, send)
 
 
 async def answered_body(

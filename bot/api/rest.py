@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
+from bot import audit
 from bot.api.auth import bearer_token
-from bot.api.context import ApiContext, Context, CurrentUser, Service
+from bot.api.bodies import GuardedRoute
+from bot.api.context import ApiContext, Context, CurrentUser, Held, Service
 from bot.api.errors import denied
 from bot.api.event_stream import CONTENT_TYPE, event_stream, with_keepalives
 from bot.api.responses import (
@@ -18,6 +21,8 @@ from bot.api.responses import (
     BODY_RESPONSES,
     COMMON_RESPONSES,
     NOT_FOUND_RESPONSES,
+    LargeResponse,
+    LateResponse,
     answered_body,
 )
 from bot.api.schemas import (
@@ -35,6 +40,7 @@ from bot.api.schemas import (
     to_storable,
 )
 from bot.api.waiting import AnswerWaiter, wait_for_answer
+from bot.chats.export import ExportFormat, file_name
 from bot.chats.feed_events import AccessRevoked
 
 DEFAULT_PAGE_SIZE = 50
@@ -51,9 +57,9 @@ IdempotencyKey = Annotated[
     ),
 ]
 
-routes = APIRouter(prefix="/chat", responses=COMMON_RESPONSES)
-_conversations = APIRouter(tags=["conversations"])
-_messages = APIRouter(tags=["messages"])
+routes = APIRouter(prefix="/chat", responses=COMMON_RESPONSES, route_class=GuardedRoute)
+_conversations = APIRouter(tags=["conversations"], route_class=GuardedRoute)
+_messages = APIRouter(tags=["messages"], route_class=GuardedRoute)
 
 
 @_conversations.post(
@@ -102,16 +108,48 @@ async def listed(
     },
 )
 async def history(
-    api: Service,
+    context: Context,
     user: CurrentUser,
     conversation_id: ConversationId,
     if_none_match: str | None = Header(None),
 ) -> Response:
     """The conversation and all its messages in order."""
+    api = context.service
     chat = await api.chat(user, conversation_id)
-    messages = await api.messages(chat)
-    content = History.of(chat, messages, await api.results(chat))
-    return with_etag(content, if_none_match)
+
+    async def made() -> Response:
+        messages = await api.messages(chat)
+        content = History.of(chat, messages, await api.results(chat))
+        return with_etag(content, if_none_match)
+
+    return LargeResponse(context.memory, user, await api.text_length(chat), made)
+
+
+@_conversations.get(
+    "/conversations/{conversation_id}/export",
+    response_class=StreamingResponse,
+    responses={
+        **NOT_FOUND_RESPONSES,
+        200: {
+            "content": {"text/markdown": {}, "application/json": {}},
+            "description": "The whole conversation as a file.",
+        },
+    },
+)
+async def export(
+    api: Service,
+    user: CurrentUser,
+    conversation_id: ConversationId,
+    form: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.MARKDOWN,
+) -> StreamingResponse:
+    """The whole conversation as a file: Markdown for people, or JSON with its pictures."""
+    chat = await api.chat(user, conversation_id)
+    audit.record_by(user, audit.Action.EXPORTED, target=chat.id, format=form.value)
+    name = quote(file_name(chat, form))
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return StreamingResponse(
+        api.exporter.chat(chat, form), headers=headers, media_type=form.media_type
+    )
 
 
 @_conversations.get("/models")
@@ -136,15 +174,16 @@ async def say(
     request: Request,
     context: Context,
     user: CurrentUser,
+    held: Held,
     given: NewMessageIn,
     conversation_id: ConversationId,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Sends a message; responds when the answer is complete. Disconnecting does not stop the answer."""
-    message = given.to_message(given.content, idempotency_key)
+    message = given.to_message(given.content, held, idempotency_key)
     stored = await context.service.send(user, conversation_id, message)
     waiting = wait_for_answer(context.service, context.feed, user, stored.chat, stored.answer)
-    return await respond(request, context, waiting, 201)
+    return respond(request, context, waiting, 201)
 
 
 @_messages.post(
@@ -167,14 +206,14 @@ async def retry(
     chat = await context.service.chat(user, conversation_id)
     answer = await context.service.retry(user, conversation_id, message_id)
     waiting = wait_for_answer(context.service, context.feed, user, chat, answer)
-    return await respond(request, context, waiting, 200)
+    return respond(request, context, waiting, 200)
 
 
 routes.include_router(_conversations)
 routes.include_router(_messages)
 
 
-async def respond(
+def respond(
     request: Request,
     context: ApiContext,
     waiting: AbstractAsyncContextManager[AnswerWaiter],
@@ -191,15 +230,18 @@ async def respond(
             {"Cache-Control": "no-store"},
             media_type=CONTENT_TYPE,
         )
-    async with (
-        waiting as waiter,
-        authenticator.enforcing(waiter.subscription, token, waiter.chat_id),
-    ):
-        try:
-            exchange = await waiter.until_ended()
-            return JSONResponse(await answered_body(api, waiter, exchange), status)
-        except AccessRevoked as error:
-            raise denied(error.denial) from None
+
+    async def body() -> dict[str, Any]:
+        async with (
+            waiting as waiter,
+            authenticator.enforcing(waiter.subscription, token, waiter.chat_id),
+        ):
+            try:
+                return await answered_body(api, waiter, await waiter.until_ended())
+            except AccessRevoked as error:
+                raise denied(error.denial) from None
+
+    return LateResponse(body, status)
 
 
 def with_etag(model: CamelModel, if_none_match: str | None) -> Response:

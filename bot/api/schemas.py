@@ -23,6 +23,7 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import SentFile
 from bot.domain import AnswerResult, Chat, Image, Message, ModelInfo, Role
+from bot.memory import HeldBytes
 
 MAX_MESSAGE_LENGTH = 200_000
 """Characters of one message."""
@@ -293,14 +294,14 @@ class WithAttachments(BaseModel):
         description="pdf, docx, xlsx, pptx, odt, ods, rtf, epub, html, eml, images and texts; at most 5 of 10 MB",
     )
 
-    def to_message(self, text: str, key: str | None = None) -> ApiMessage:
-        """The message with its images and texts. Raises InvalidInput."""
+    def to_message(self, text: str, held: HeldBytes, key: str | None = None) -> ApiMessage:
+        """The message with its images and texts, which take memory from `held`. Raises InvalidInput."""
         images = rules.limit_images(
             [_image(one) for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]]
         )
         texts = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
         files = tuple(one.to_sent_file() for one in self.files or ())
-        return ApiMessage(rules.append_api_texts(text, texts), images, files, key)
+        return ApiMessage(rules.append_api_texts(text, texts), images, files, key, held)
 
 
 def _image(given: str | ImageIn) -> Image:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
@@ -13,20 +17,21 @@ from starlette.responses import JSONResponse
 from bot import strings
 from bot.api.auth import Authenticator, bearer_token
 from bot.api.compat import CompatMessage
-from bot.api.errors import ApiError, denied
+from bot.api.errors import ApiError, denied, too_many_requests
 from bot.chats.api_service import ApiService, as_waiting
 from bot.chats.feed import Feed
 from bot.chats.feed_events import (
     AccessRevoked,
     AnswerEnded,
-    FeedEvent,
+    AnswerRestarted,
     FeedSubscription,
     MessageAdded,
     TextAppended,
     TitleChanged,
 )
-from bot.domain import Status
+from bot.domain import Status, User
 from bot.errors import StorageError
+from bot.memory import MemoryBudget
 from bot.observability import get_logger
 from storage.coordination import SlowSubscriber
 
@@ -38,8 +43,23 @@ MAX_UNREAD_EVENTS = 1_000
 """Events that may wait for a slow client before it is disconnected."""
 SEND_TIMEOUT = 30.0
 """Seconds for sending one message."""
+MAX_SOCKETS_OF_ONE = 20
+"""Of one person, at the same time."""
+MAX_SOCKETS = 500
+"""Of one process."""
+PIECE_LENGTH = 16_000
+"""Characters of one message with text: a slow client must not keep much of it in the server's memory."""
+RETRY_AFTER = 30.0
+"""Seconds after which a client with too many sockets may try again."""
+_JSON_COST = 12
+"""Bytes for each character of a text, as JSON and as what is on its way to the client."""
+LARGE_TEXT = 50_000
+"""Characters from which a message takes its part of the process's memory."""
 CLOSE_TIMEOUT = 1.0
 """Seconds for sending the close frame: a client that reads nothing does not read that either."""
+
+
+Change = TextAppended | TitleChanged | AnswerEnded | AnswerRestarted
 
 
 class CloseCode(IntEnum):
@@ -60,8 +80,30 @@ _REFUSALS = {
 """By the status that a request would have got."""
 
 
-def socket_router(api: ApiService, feed: Feed, authenticator: Authenticator) -> APIRouter:
+class SocketCounter:
+    """Limits the sockets that are open at the same time."""
+
+    def __init__(self) -> None:
+        self._open: Counter[User] = Counter()
+
+    @contextmanager
+    def counted(self, user: User) -> Iterator[None]:
+        """Raises ApiError (429) when this person, or everybody, has too many."""
+        if self._open[user] >= MAX_SOCKETS_OF_ONE or self._open.total() >= MAX_SOCKETS:
+            raise too_many_requests(RETRY_AFTER)
+        self._open[user] += 1
+        try:
+            yield
+        finally:
+            self._open[user] -= 1
+            self._open += Counter()  # forgets those who have none
+
+
+def socket_router(
+    api: ApiService, feed: Feed, authenticator: Authenticator, memory: MemoryBudget
+) -> APIRouter:
     routes = APIRouter()
+    counter = SocketCounter()
 
     @routes.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
@@ -71,16 +113,19 @@ def socket_router(api: ApiService, feed: Feed, authenticator: Authenticator) -> 
             token = await _receive_token(socket)
         try:
             user = await authenticator.authenticate(token)
+            with counter.counted(user):
+                await serve(socket, user, token or "")
         except ApiError as error:
             await _refuse(socket, error)
-            return
+
+    async def serve(socket: WebSocket, user: User, token: str) -> None:
         async with (
             feed.subscribe(user, MAX_UNREAD_EVENTS) as subscription,
-            authenticator.enforcing(subscription, token or ""),
+            authenticator.enforcing(subscription, token),
         ):
             if not _is_accepted(socket):
                 await socket.accept()
-            await WebSocketConnection(api, socket).serve(subscription)
+            await WebSocketConnection(api, socket, memory).serve(subscription)
 
     return routes
 
@@ -116,9 +161,10 @@ async def _refuse(socket: WebSocket, error: ApiError) -> None:
 class WebSocketConnection:
     """One open connection: sends the client events, and answers its pings."""
 
-    def __init__(self, api: ApiService, socket: WebSocket) -> None:
+    def __init__(self, api: ApiService, socket: WebSocket, memory: MemoryBudget) -> None:
         self._api = api
         self._socket = socket
+        self._memory = memory
         self._sending = asyncio.Lock()
 
     async def serve(self, subscription: FeedSubscription) -> None:
@@ -150,8 +196,18 @@ class WebSocketConnection:
 
     async def _send_events(self, subscription: FeedSubscription) -> None:
         async for event in subscription:
-            if (message := await self._message_for(event)) is not None:
-                await self._send(message)
+            if isinstance(event, MessageAdded):
+                await self._send_pair(event, subscription.user)
+            else:
+                await self._send_change(event)
+
+    async def _send_change(self, change: Change) -> None:
+        if isinstance(change, TextAppended):
+            for begin in range(0, len(change.text), PIECE_LENGTH):
+                piece = replace(change, text=change.text[begin : begin + PIECE_LENGTH])
+                await self._send(_text_appended(piece))
+        elif (message := await self._message_for(change)) is not None:
+            await self._send(message)
 
     async def _answer_pings(self) -> None:
         """Answers `{"ping": …}` with `{"pong": …}`, for clients that cannot send ping frames (browsers)."""
@@ -167,27 +223,30 @@ class WebSocketConnection:
         async with self._sending, asyncio.timeout(SEND_TIMEOUT):
             await self._socket.send_text(json.dumps(message))
 
-    async def _message_for(self, event: FeedEvent) -> dict[str, Any] | None:
+    async def _message_for(
+        self, event: TitleChanged | AnswerEnded | AnswerRestarted
+    ) -> dict[str, Any] | None:
         """What the client is sent for an event; None for nothing."""
         if isinstance(event, TitleChanged):
             return {"chat": event.chat, "title": event.title} if event.title is not None else None
-        if isinstance(event, MessageAdded):
-            return await self._message_added(event)
         ids = {"message": event.message, "chat": event.chat}
-        if isinstance(event, TextAppended):
-            return {**ids, "content": {"Token": {"token": event.text}}}
         if isinstance(event, AnswerEnded):
             return {**ids, **await self._answer_ended(event)}
         return {**ids, "content": "Restart"}
 
-    async def _message_added(self, event: MessageAdded) -> dict[str, Any]:
+    async def _send_pair(self, event: MessageAdded, user: User) -> None:
         # Shielded: cancelling a query would leave its connection behind.
         question, answer = await asyncio.shield(self._api.pair(event.question, event.message))
-        return {
-            "chat": event.chat,
-            "user_message": CompatMessage.of(question).model_dump(),
-            "assistant_message": CompatMessage.of(as_waiting(answer)).model_dump(),
-        }
+        with self._memory.hold(f"{user.team} {user.id}") as held:
+            if len(question.text) > LARGE_TEXT:
+                await held.add(_JSON_COST * len(question.text))
+            await self._send(
+                {
+                    "chat": event.chat,
+                    "user_message": CompatMessage.of(question).model_dump(),
+                    "assistant_message": CompatMessage.of(as_waiting(answer)).model_dump(),
+                }
+            )
 
     async def _answer_ended(self, event: AnswerEnded) -> dict[str, Any]:
         if event.status is Status.FAILED:
@@ -196,6 +255,14 @@ class WebSocketConnection:
             return {"content": {"Failed": failure}}
         stopped = {"status": "stopped"} if event.status is Status.STOPPED else {}
         return {"content": "Finish", **stopped}
+
+
+def _text_appended(event: TextAppended) -> dict[str, Any]:
+    return {
+        "message": event.message,
+        "chat": event.chat,
+        "content": {"Token": {"token": event.text}},
+    }
 
 
 async def _until_dropped(subscription: FeedSubscription) -> None:

@@ -9,13 +9,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from bot.api.bodies import GuardedRoute
 from bot.api.context import Context, CurrentUser
 from bot.api.responses import COMMON_RESPONSES
 from bot.api.schemas import CamelModel
 from bot.errors import InvalidInput
 from bot.usage.figures import Figures, GroupBy, parse_since
 
-routes = APIRouter(responses=COMMON_RESPONSES, tags=["usage"])
+routes = APIRouter(responses=COMMON_RESPONSES, tags=["usage"], route_class=GuardedRoute)
 
 
 class UsageFigures(CamelModel):

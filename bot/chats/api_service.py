@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,10 +11,12 @@ from bot import strings
 from bot.access.chat_access import ChatAccess
 from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
+from bot.chats.attachments.fitting import ImageFitter
 from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import SentFile, SentFiles
 from bot.chats.branches import BranchService
 from bot.chats.continuations import ContinueService
+from bot.chats.export import Exporter
 from bot.chats.models import ModelChoice
 from bot.domain import (
     DEFAULT_TITLE,
@@ -30,7 +31,8 @@ from bot.domain import (
     Status,
     User,
 )
-from bot.errors import ChatBusy, ChatNotFound, InvalidInput, NothingToRetry
+from bot.errors import ChatBusy, ChatNotFound, FileProblem, InvalidInput, NothingToRetry
+from bot.memory import HeldBytes, MemoryBudget
 from storage.answers import Answers
 from storage.chat_list import ChatPage
 from storage.chats import Chats
@@ -50,6 +52,8 @@ class ApiMessage:
     files: tuple[SentFile, ...] = ()
     key: str | None = None
     """Idempotency key: the same key in the same chat is the same message."""
+    held: HeldBytes = field(default_factory=lambda: HeldBytes(MemoryBudget()), compare=False)
+    """The memory that it takes until it is stored."""
 
     def to_new_message(self, user: User) -> NewMessage:
         source = (
@@ -92,12 +96,15 @@ class ApiService:
         files: SentFiles,
         access: ChatAccess,
         publisher: EventPublisher,
+        fitter: ImageFitter,
+        exporter: Exporter,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
         self._chats = chats
         self._branches = branches
         self._files = files
+        self._fitter = fitter
         self._continuations = continuations
         self._answers = answers
         self._people = people
@@ -105,6 +112,7 @@ class ApiService:
         self._publisher = publisher
         self._wake = wake
         self.models = models
+        self.exporter = exporter
         self.limit = limit
 
     async def create(self, user: User, title: str | None = None, model: str | None = None) -> Chat:
@@ -185,6 +193,10 @@ class ApiService:
         """The chat's messages, in order."""
         return await self._chats.messages(chat.id)
 
+    async def text_length(self, chat: Chat) -> int:
+        """Characters of all its messages together."""
+        return await self._chats.text_length(chat.id)
+
     async def results(self, chat: Chat) -> dict[str, AnswerResult]:
         """How the chat's answers ended, by their ids."""
         return await self._answers.results(chat.id)
@@ -247,12 +259,25 @@ class ApiService:
         text, _ = rules.append_texts(message.text, texts)
         unpacked = replace(message, text=text, images=images, files=())
         self._check_images(model, unpacked)
-        return await _with_fitted_images(unpacked)
+        return await self._with_fitted_images(unpacked)
 
     def _check_images(self, model: ModelRef, message: ApiMessage) -> None:
         info = self.models.info(model)
         if message.images and not (info and info.vision):
             raise InvalidInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
+
+    async def _with_fitted_images(self, message: ApiMessage) -> ApiMessage:
+        """The message with its images as models accept them. Raises InvalidInput for others."""
+        try:
+            images = [
+                await self._fitter.fit(image.data, image.name, message.held)
+                for image in message.images
+            ]
+        except FileProblem as error:
+            raise InvalidInput(
+                strings.IMAGE_TOO_MANY_PIXELS if error.code == "too_large" else strings.IMAGE_BROKEN
+            ) from error
+        return replace(message, images=tuple(images))
 
     def _announce(self, stored: StoredMessage) -> None:
         if not stored.duplicate:
@@ -263,13 +288,6 @@ class ApiService:
 def as_waiting(answer: Message) -> Message:
     """The answer as it was first stored, without text: a streaming client gets the text as it comes."""
     return replace(answer, text="", status=Status.WAITING, error=None)
-
-
-async def _with_fitted_images(message: ApiMessage) -> ApiMessage:
-    """The message with its images as models accept them. Raises InvalidInput for broken images."""
-    if not message.images:
-        return message
-    return replace(message, images=await asyncio.to_thread(rules.fit_images, message.images))
 
 
 def checked_id(text: str) -> str:

@@ -58,7 +58,9 @@ class _TrackedAnswer:
     """When the writer was last asked for the text so far."""
 
     def text(self) -> str:
-        return "".join(self.parts)
+        """One string for all who catch up: it is kept instead of its pieces."""
+        self.parts = ["".join(self.parts)]
+        return self.parts[0]
 
     def append(self, text: str) -> None:
         self.parts.append(text)

@@ -12,7 +12,7 @@ from storage.coordination import SlowSubscriber
 
 MAX_UNREAD_EVENTS = 2_000
 """Unread changes after which a subscriber is dropped."""
-MAX_UNREAD_CHARACTERS = 2_000_000
+MAX_UNREAD_CHARACTERS = 500_000
 """Characters of unread text after which a subscriber is dropped."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from bot.config.group import SettingsGroup
-from bot.config.values import Valid, lower
+from bot.config.values import Days, Valid, lower
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Bobbin, a helpful assistant in a Slack thread. Several people may take part; when they do, each message "
@@ -57,4 +57,9 @@ class ChatSettings(SettingsGroup):
         LongChatsMode.SUMMARISE,
         description="when a chat no longer fits the model's window: `summarise` sends a stored summary in place of its "
         "middle; `whole` replaces nothing, and the person is told and offered a way on",
+    )
+    bobbin_keep: Annotated[Days | None, Valid("a number of days such as 365d")] = Field(
+        None,
+        description="`365d`: chats not used for so long are removed with all that belongs to them, every night by one "
+        "replica; unset: for ever",
     )

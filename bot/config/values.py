@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -95,3 +96,16 @@ def own_default_model(
 def reveal(secret: SecretStr | None) -> str:
     """The secret's text; empty when it is not set."""
     return secret.get_secret_value() if secret else ""
+
+
+def _days(value: object) -> object:
+    """`365d` as a timedelta."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"([1-9]\d{0,4})\s*d(?:ays?)?", value.strip().lower())
+    if found is None:
+        raise ValueError("not a number of days")
+    return timedelta(days=int(found[1]))
+
+
+Days = Annotated[timedelta, BeforeValidator(_days)]

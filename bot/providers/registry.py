@@ -18,6 +18,7 @@ from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.system_role import ModelMemory, ProcessMemory, stream_adapted
+from bot.providers.traced import traced
 from bot.providers.transport import create_client
 from bot.timing import Timing
 
@@ -101,7 +102,7 @@ class Providers:
         provider = self._providers.get(request.model.provider)
         if provider is None or not self.catalogue.allows(request.model):
             return _not_served(request)
-        return stream_adapted(provider, request, self._without_system_role)
+        return traced(request, stream_adapted(provider, request, self._without_system_role))
 
     async def ping(self) -> list[ProviderHealth]:
         """Checks the providers, one after the other."""

@@ -13,10 +13,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import aiohttp
 
 from bot.chats.attachments.loader import FetchedFile
-from bot.chats.attachments.memory import HeldBytes
 from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
+from bot.memory import HeldBytes
 from bot.observability import get_logger
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected

@@ -19,6 +19,7 @@ from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
 from bot.tasks import KeyedLocks
 from bot.timing import Timing
+from bot.tracing import SpanKind, span
 from handlers.client.errors import (
     METHOD_UNAVAILABLE_CODES,
     NO_STREAMING_CODES,
@@ -58,6 +59,10 @@ Fresh = Callable[[], Awaitable[dict[str, Any]]]
 """Makes a call's arguments when its turn has come, from what is stored then."""
 _MAX_REMEMBERED = 2_000
 """Entries of each of the client's memories."""
+
+
+UPLOAD_TIMEOUT = 60.0
+"""Seconds for the bytes of one file."""
 
 
 class SlackClient:
@@ -110,7 +115,8 @@ class SlackClient:
             await self._before_send()
         started_at, result = time.monotonic(), OutcomeUnknown.result
         try:
-            response = await self._send(method, arguments)
+            with span(f"slack.api {method}", SpanKind.CLIENT):
+                response = await self._send(method, arguments)
             result = "ok"
             return response
         except SlackError as error:
@@ -254,6 +260,16 @@ class SlackClient:
         """Requests a file with the workspace's token. The caller has checked that the URL is one of Slack's."""
         headers = {"Authorization": f"Bearer {self._client.token}"}
         return self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False)
+
+    async def upload(self, url: str, data: bytes) -> None:
+        """Sends a file's bytes to the address that Slack gave for them. Raises a subclass of SlackError."""
+        try:
+            timeout = aiohttp.ClientTimeout(total=UPLOAD_TIMEOUT)
+            async with self._session.post(url, data=data, timeout=timeout) as response:
+                if response.status != 200:
+                    raise SlackRejected("upload", f"HTTP {response.status}")
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise OutcomeUnknown(f"upload: {type(error).__name__}") from error
 
     async def respond(self, response_url: str | None, **message: Any) -> bool:
         """Answers an interaction by its response URL, which no rate limit counts. Returns whether Slack accepted it."""

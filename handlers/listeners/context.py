@@ -29,6 +29,7 @@ from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
+from handlers.threads.chat_exports import ChatExports
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
@@ -66,6 +67,7 @@ class ListenerContext:
     continue_service: ContinueService
     branch_service: BranchService
     successors: SuccessorThreads
+    exports: ChatExports
     queued_reactions: QueuedReactions
     file_notices: FileNotices
     home_tabs: HomeTabs

@@ -47,6 +47,8 @@ RATES: dict[str, Rate] = {
     "conversations.members": Rate(100 / 60, 20),
     "conversations.open": Rate(50 / 60, 10),
     "files.info": Rate(100 / 60, 20),
+    "files.getUploadURLExternal": Rate(100 / 60, 20),
+    "files.completeUploadExternal": Rate(100 / 60, 20),
     "users.info": Rate(100 / 60, 20),
     "reactions.add": Rate(50 / 60, 10),
     "reactions.remove": Rate(20 / 60, 4),

@@ -60,7 +60,7 @@ class ApiEcho:
 
 def _mrkdwn(name: str, message: Message) -> str:
     text = escape_and_cut(message.text, MAX_MESSAGE_LENGTH)
-    if count := len(message.images):
+    if count := len(message.images) + len(message.omitted_images):
         images = (
             strings.SENT_WITH_ONE_IMAGE
             if count == 1

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -20,6 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StorageError
 from bot.observability import get_logger, log_context
+from bot.tracing import Attribute, Span, SpanKind, span
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
 from handlers.listeners.context import ListenerContext
@@ -124,7 +125,8 @@ class SharedApp(AsyncApp):
         began = time.monotonic()
         self._began_at.append(began)
         try:
-            with log_context(team=req.context.get("team_id") or req.context.get("enterprise_id")):
+            team = req.context.get("team_id") or req.context.get("enterprise_id")
+            with log_context(team=team), _span_of(req.body, team):
                 return await self._door.refusal(req.body, req.context) or await self._dispatch_once(
                     req
                 )
@@ -158,6 +160,14 @@ class SharedApp(AsyncApp):
         finally:
             with suppress(StorageError):  # then the claim expires by itself
                 await (self._claims.keep if handled else self._claims.release)("envelope", envelope)
+
+
+def _span_of(body: dict[str, Any], team: str | None) -> AbstractContextManager[Span]:
+    """From the arrival of what Slack sends to its acknowledgement, when it is stored."""
+    event = body.get("event") or {}
+    kind = str(event.get("type") or body.get("type") or ("command" if body.get("command") else ""))
+    attributes: dict[str, Attribute] = {"messaging.system": "slack", "bobbin.team": team or ""}
+    return span(f"slack {kind}", SpanKind.CONSUMER, attributes=attributes)
 
 
 def _envelope_id(body: dict[str, Any]) -> str | None:

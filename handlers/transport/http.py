@@ -73,7 +73,12 @@ class HttpTransport:
         if scope["method"] != "POST":
             await _respond(send, 405)
             return
-        headers, body = dict(scope["headers"]), await _read_body(receive)
+        headers = dict(scope["headers"])
+        if (early := self._unsigned(headers)) is not None:
+            self._tell(early)  # before the body, which strangers may make as large as they like
+            await _respond(send, 401)
+            return
+        body = await _read_body(receive)
         if body is None:
             return
         try:
@@ -90,16 +95,21 @@ class HttpTransport:
             log.warning("request_malformed", exc_info=error)
             await _respond(send, 400)
 
-    def _signature(self, headers: Mapping[bytes, bytes], body: bytes) -> tuple[str, Refusal | None]:
-        """The request's signature, and why it does not count. Raises UnicodeDecodeError."""
+    def _unsigned(self, headers: Mapping[bytes, bytes]) -> Refusal | None:
+        """Why a request cannot be Slack's, whatever its body is."""
         stamp = headers.get(b"x-slack-request-timestamp", b"")
         signature = headers.get(b"x-slack-signature", b"")
         if not (stamp.isdigit() and len(stamp) < 20 and signature.isascii() and signature):
-            return "", Refusal.UNSIGNED
-        given = signature.decode()
-        if abs(time.time() - int(stamp)) > MAX_SIGNATURE_AGE:
-            return given, Refusal.EXPIRED
-        is_valid = self._verifier.is_valid(body, stamp.decode(), given)
+            return Refusal.UNSIGNED
+        expired = abs(time.time() - int(stamp)) > MAX_SIGNATURE_AGE
+        return Refusal.EXPIRED if expired else None
+
+    def _signature(self, headers: Mapping[bytes, bytes], body: bytes) -> tuple[str, Refusal | None]:
+        """The request's signature, and why it does not count. Raises UnicodeDecodeError."""
+        stamp, given = (
+            headers[name].decode() for name in (b"x-slack-request-timestamp", b"x-slack-signature")
+        )
+        is_valid = self._verifier.is_valid(body, stamp, given)
         return given, None if is_valid else Refusal.WRONG_SIGNATURE
 
     def _tell(self, refusal: Refusal) -> None:

@@ -15,6 +15,7 @@ from bot.providers.catalogue import ModelGroup
 from bot.usage.texts import budget_near
 from handlers.markdown.mention_guard import guarded
 from handlers.markdown.plain_text import mrkdwn_escape, plain
+from handlers.views.header_menu import header_menu
 from storage.chat_requests import ChatRequest
 
 Block = dict[str, Any]
@@ -211,7 +212,7 @@ def header(
     `links`: to the chats that it continues and is continued by, as mrkdwn. `summary`: of the one that it continues.
     `stop`: with the button.
     """
-    title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*")
+    title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*", accessory=header_menu(chat.id))
     about = (
         f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
     )

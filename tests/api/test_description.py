@@ -32,6 +32,7 @@ PROMISED = {
     "GET /chat/conversations/{conversation_id}": 200,
     "POST /chat/conversations/{conversation_id}/messages": 201,
     "POST /chat/conversations/{conversation_id}/messages/{message_id}/retry": 200,
+    "GET /chat/conversations/{conversation_id}/export": 200,
     "GET /chat/models": 200,
     "GET /usage": 200,
     "POST /api/v1/conversations": 201,

@@ -313,7 +313,7 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(
 ) -> None:
     host, port = address(world).removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST /new-chat HTTP/1.1\r\nHost: x\r\nContent-Length: 40000001\r\n\r\n")
+    writer.write(_head(api.token, 40_000_001) + b"{}")
     async with asyncio.timeout(WAIT_TIMEOUT):
         answer = await reader.read()
     writer.close()
@@ -338,9 +338,11 @@ async def test_a_client_that_sends_too_slowly_is_disconnected(
     timing = patient_timing(http_header_timeout=0.2, http_body_gap_timeout=0.2)
     async with worlds(timing=timing) as world:
         host, port = address(world).removeprefix("http://").split(":")
+        token = await token_for(world)
         for beginning, end in (
             (b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b""),
-            (BODY, b"HTTP/1.1 408"),
+            (_head(token, 100) + b"{", b"HTTP/1.1 408"),
+            (_head("bob_unknown", 100) + b"{", b"HTTP/1.1 401"),
         ):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(beginning)
@@ -351,7 +353,16 @@ async def test_a_client_that_sends_too_slowly_is_disconnected(
         assert (await get(world, "/healthz")).status_code == 200
 
 
-BODY = b"POST /new-chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+def _head(token: str, length: int) -> bytes:
+    """The beginning of a request with a body."""
+    lines = (
+        "POST /new-chat HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+    )
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 async def test_a_message_that_cannot_be_stored_is_not_acknowledged(

@@ -95,6 +95,15 @@ INSERT INTO answers (message_id, chat_id, number, question_id, state, attempt, c
 """
 
 
+_FILL = """
+UPDATE participants SET indexed = true FROM (
+  SELECT team, "user", chat_id, row_number() OVER (PARTITION BY team, "user" ORDER BY chat_id) AS turn FROM participants
+) AS counted
+WHERE participants.team = counted.team AND participants."user" = counted."user"
+  AND participants.chat_id = counted.chat_id AND turn > 50
+"""
+
+
 def fill(url: str, chats: int, people: list[Heavy]) -> str:
     """Fill a database whose schema is up to date; says what that took."""
     began = time.monotonic()
@@ -137,12 +146,12 @@ def _store(connection: psycopg.Connection, chats: int) -> None:
 
 
 def _index(connection: psycopg.Connection) -> None:
-    """As the migration does it."""
+    """All at once, as nobody is served meanwhile."""
     passages = import_module("storage.migrations.versions.0008_passages")
     connection.execute("SET session_replication_role = origin")
     connection.execute("SET maintenance_work_mem = '2GB'")
     connection.execute("ANALYZE")
-    for statement in (passages.FILL, passages.GRAMS_INDEX, passages.UNCOUNTED):
+    for statement in (_FILL, passages.GRAMS_INDEX, passages.UNCOUNTED):
         connection.execute(statement.encode())
     connection.execute("VACUUM (ANALYZE)")
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from slack_sdk.web.async_client import AsyncWebClient
 from yarl import URL
 
-from bot.chats.attachments.memory import HeldBytes, WorkspaceMemory
 from bot.domain import SharedFile
 from bot.errors import FileProblem
+from bot.memory import HeldBytes, MemoryBudget
 from bot.observability import Metrics
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
@@ -29,7 +29,7 @@ from handlers.rate_limits.dispatcher import CallDispatcher
 from storage.action_claims import ActionClaims
 from storage.engine.database import Database
 
-HELD = HeldBytes(WorkspaceMemory(limit=10_000_000_000))
+HELD = HeldBytes(MemoryBudget(limit=10_000_000_000))
 """Of a workspace that may hold all that the tests download."""
 TOKEN = "xoxb-secret"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -24,7 +24,7 @@ from starlette.routing import Mount
 
 from bot.app import Bot, build
 from bot.config.settings import Settings
-from bot.manifest import bot_scopes, manifest
+from bot.manifest import bot_scopes, manifest, optional_scopes
 from bot.sandbox.journal import CallRecord
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
@@ -446,7 +446,7 @@ def installation() -> dict[str, Any]:
     """What the app is installed with."""
     app = manifest()
     return {
-        "scopes": bot_scopes(),
+        "scopes": bot_scopes() | optional_scopes(),
         "events": tuple(app["settings"]["event_subscriptions"]["bot_events"]),
         "commands": tuple(app["features"]["slash_commands"]),
     }

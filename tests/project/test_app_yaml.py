@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from bot.errors import SettingsError
-from bot.manifest import bot_scopes, manifest, manifest_text, source
+from bot.manifest import bot_scopes, manifest, manifest_text, optional_scopes, source
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((Path(__file__).parent / "data" / "manifest.schema.json").read_text())
@@ -66,6 +66,8 @@ METHOD_SCOPES = {
     "conversations.open": {"im:write"},
     "conversations.replies": HISTORY,
     "files.info": {"files:read"},
+    "files.getUploadURLExternal": {"files:write"},
+    "files.completeUploadExternal": {"files:write"},
     "oauth.v2.access": NONE,
     "reactions.add": {"reactions:write"},
     "reactions.remove": {"reactions:write"},
@@ -276,4 +278,5 @@ def test_scopes_are_exactly_the_needed_ones() -> None:
         *(METHOD_SCOPES[method] for method in methods_called()),
     )
 
-    assert bot_scopes() == needed
+    assert bot_scopes() | optional_scopes() == needed
+    assert optional_scopes() == {"files:write"}

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from PIL import GifImagePlugin, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from PIL import Image as Pillow
@@ -21,7 +23,13 @@ MAX_SENT_BYTES = 4_000_000
 """Bytes of one image as it is sent to a model."""
 MAX_PIXELS = 50_000_000
 """Larger images are not decoded: a small file may decompress to fill the memory."""
+MAX_DECODED_BYTES = 220_000_000
+"""Nor those whose decoder needs more memory than this, which for some formats comes with fewer pixels."""
+_BAND_PIXELS = 1_000_000
+"""How much of a decoded image is converted and reduced at a time."""
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_ORIENTATION = 0x0112
+"""The EXIF tag that says how a picture must be turned."""
 _SIGNATURES: tuple[tuple[str, bytes], ...] = (
     ("image/png", rb"\x89PNG\r\n\x1a\n"),
     ("image/jpeg", rb"\xff\xd8\xff"),
@@ -44,26 +52,53 @@ def image_type(data: bytes) -> str | None:
     )
 
 
-def fit_image(data: bytes, name: str) -> Image:
-    """The image as it is sent: unchanged if it fits, else turned upright, reduced to its first frame, and scaled down.
+def decoding_bytes(data: bytes) -> int:
+    """How much memory `fit_image` needs at most, by the image's header.
 
     Raises FileProblem: `kind` for another format, `broken`, or `too_large`.
     """
+    with _opened(data) as (picture, mime):
+        return int(picture.width * picture.height * _bytes_per_pixel(picture, mime))
+
+
+def fit_image(data: bytes, name: str) -> Image:
+    """The image as it is sent: unchanged if it fits, else turned upright, reduced to its first frame, and scaled down.
+
+    Raises FileProblem like `decoding_bytes`.
+    """
+    with _opened(data) as (picture, mime):
+        if _fits(picture, mime, len(data)):
+            picture.load()  # fails if the image is broken
+            return Image(name, mime, data)
+        return _scaled(picture, mime, name)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[tuple[ImageFile, str]]:
+    """The image, not decoded yet, and its MIME type. Whatever goes wrong with it is a FileProblem."""
     mime = image_type(data)
     if mime is None:
         raise FileProblem("kind")
     try:
         with _DECODERS[mime](io.BytesIO(data)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
+            pixels = picture.width * picture.height
+            needed = pixels * _bytes_per_pixel(picture, mime)
+            if pixels > MAX_PIXELS or needed > MAX_DECODED_BYTES:
                 raise FileProblem("too_large")
-            if _fits(picture, mime, len(data)):
-                picture.load()  # fails if the image is broken
-                return Image(name, mime, data)
-            return _scaled(picture, mime, name)
+            yield picture, mime
     except FileProblem:
         raise
     except Exception as error:  # decoders raise many errors for broken images
         raise FileProblem("broken") from error
+
+
+def _bytes_per_pixel(picture: ImageFile, mime: str) -> float:
+    """What the decoders of Pillow 12 were measured to need, with a little to spare."""
+    if mime == "image/webp":
+        return 17.0  # its decoder keeps two canvases beside what it returns
+    if mime == "image/jpeg":  # decoded at a smaller size, but a progressive one is kept whole
+        return 2.0 * len(picture.getbands()) + 0.5 if "progressive" in picture.info else 1.0
+    return 1.4 if picture.mode in ("1", "L", "P") else 4.4
 
 
 def _fits(picture: ImageFile, mime: str, size: int) -> bool:
@@ -78,12 +113,12 @@ def _fits(picture: ImageFile, mime: str, size: int) -> bool:
 
 
 def _scaled(picture: ImageFile, mime: str, name: str) -> Image:
-    picture.draft(
-        "RGB", (MAX_EDGE, MAX_EDGE)
-    )  # decodes a JPEG at a smaller size; other formats ignore it
-    upright = ImageOps.exif_transpose(picture)
-    plain = _in_plain_mode(upright)
+    # decodes a JPEG at a smaller size; other formats ignore it
+    picture.draft("RGB", (MAX_EDGE, MAX_EDGE))
+    plain = _reduced(picture)
     plain.thumbnail((MAX_EDGE, MAX_EDGE), Pillow.Resampling.LANCZOS)
+    plain.getexif()[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
+    ImageOps.exif_transpose(plain, in_place=True)
     if (
         mime != "image/jpeg"
         and len(data := _encoded(plain, "PNG", optimize=True)) <= MAX_SENT_BYTES
@@ -97,6 +132,26 @@ def _scaled(picture: ImageFile, mime: str, name: str) -> Image:
         if len(data := _encoded(solid, "JPEG", quality=quality)) <= MAX_SENT_BYTES:
             break
     return Image(name, "image/jpeg", data)
+
+
+def _reduced(picture: ImageFile) -> Pillow.Image:
+    """The image in mode L, RGB or RGBA, at most twice as large as it will be.
+
+    Band by band, because each conversion of a whole image takes as much memory again as decoding it.
+    """
+    picture.load()
+    factor = max(1, max(picture.size) // MAX_EDGE)
+    width, height = picture.size
+    step = max(1, _BAND_PIXELS // width // factor) * factor
+    whole: Pillow.Image | None = None
+    for top in range(0, height, step):
+        band = picture.crop((0, top, width, min(height, top + step)))
+        part = _in_plain_mode(band).reduce(factor)
+        if whole is None:
+            whole = Pillow.new(part.mode, (part.width, -(-height // factor)))
+        whole.paste(part, (0, top // factor))
+    assert whole is not None
+    return whole
 
 
 def _in_plain_mode(picture: Pillow.Image) -> Pillow.Image:

@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 from bot.chats.attachments import rules
 from bot.chats.attachments.documents import TeamDocuments
-from bot.chats.attachments.images import fit_image, image_type
-from bot.chats.attachments.memory import FileMemory, HeldBytes
+from bot.chats.attachments.fitting import ImageFitter
+from bot.chats.attachments.images import image_type
 from bot.chats.attachments.rules import (
     MAX_FILE_BYTES,
     MAX_TEXT_BYTES,
@@ -28,6 +28,7 @@ from bot.documents.kinds import Container, container_of
 from bot.documents.reader import DocumentReader
 from bot.domain import Answer, Chat, Image, Message, SharedFile
 from bot.errors import AttachmentsUnreadable, FileProblem
+from bot.memory import HeldBytes, MemoryBudget
 from bot.timing import Timing
 from storage.chats import Chats
 
@@ -99,6 +100,8 @@ class AttachmentLoader:
         source: FileSource,
         documents: DocumentReader,
         notify: NotifyAuthor,
+        fitter: ImageFitter,
+        memory: MemoryBudget,
         timing: Timing = Timing(),
     ) -> None:
         self._chats = chats
@@ -107,8 +110,8 @@ class AttachmentLoader:
         self._documents = documents
         self._notify = notify
         self._timeout = timing.files_timeout
-        self._memory = FileMemory()
-        self._image_lock = asyncio.Lock()
+        self._fitter = fitter
+        self._memory = memory
 
     def can_see(self, chat: Chat) -> bool:
         """Whether the chat's model accepts images."""
@@ -140,10 +143,24 @@ class AttachmentLoader:
         pending = rules.loadable(message.files, again=answer is not None and answer.attempt > 1)
         if not pending:
             return False
+        with self._memory.hold(chat.team) as held:
+            return await self._load_files(chat, message, answer, pending, source, held)
+
+    async def _load_files(
+        self,
+        chat: Chat,
+        message: Message,
+        answer: Answer | None,
+        pending: Sequence[SharedFile],
+        source: PunctualSource,
+        held: HeldBytes,
+    ) -> bool:
         can_see = self.can_see(chat)
         skipped = [file for file in pending if not can_see and _is_image(file)]
         files = [file for file in pending if file not in skipped]
-        results = await asyncio.gather(*(self._load_file(source, file) for file in files))
+        results = await asyncio.gather(
+            *(self._load_file(source, file, held.part()) for file in files)
+        )
         images = tuple(each for each in results if isinstance(each, Image))
         failed = tuple(each for each in results if isinstance(each, SharedFile))
         text, truncated = rules.append_texts(
@@ -168,15 +185,19 @@ class AttachmentLoader:
         )
         return True
 
-    async def _load_file(self, source: PunctualSource, file: SharedFile) -> LoadResult:
+    async def _load_file(
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes
+    ) -> LoadResult:
+        result: LoadResult
         try:
             file = replace(await source.describe(file), before=file.before)
             if problem := rules.problem_of(file):
                 raise FileProblem(problem)
-            with self._memory.of(source.team).hold() as held:
-                return await self._read(source, file, held)
+            result = await self._read(source, file, held)
         except FileProblem as error:
-            return replace(file, problem=error.code)
+            result = replace(file, problem=error.code)
+        held.settle(_size(result))
+        return result
 
     async def _read(
         self, source: PunctualSource, file: SharedFile, held: HeldBytes
@@ -196,7 +217,7 @@ class AttachmentLoader:
             if text is not None:
                 return text
         try:
-            return await self._to_image(fetched, file)
+            return await self._to_image(fetched, file, held)
         except FileProblem:
             if file.thumb is None:
                 raise
@@ -205,17 +226,16 @@ class AttachmentLoader:
 
     async def _thumbnail(self, source: PunctualSource, file: SharedFile, held: HeldBytes) -> Image:
         fetched = await source.fetch(file, MAX_FILE_BYTES, held, thumb=True)
-        return await self._to_image(fetched, file)
+        return await self._to_image(fetched, file, held)
 
-    async def _to_image(self, fetched: FetchedFile, file: SharedFile) -> Image:
+    async def _to_image(self, fetched: FetchedFile, file: SharedFile, held: HeldBytes) -> Image:
         if fetched.truncated:
             raise FileProblem("too_large" if image_type(fetched.data) else "kind")
-        async with self._image_lock:  # one at a time: a decoded image takes fifty times its size
-            try:
-                return await asyncio.to_thread(fit_image, fetched.data, file.name)
-            except FileProblem as error:
-                broken = error.code == "kind" and _is_image(file)
-                raise FileProblem("broken") if broken else error from None
+        try:
+            return await self._fitter.fit(fetched.data, file.name, held)
+        except FileProblem as error:
+            broken = error.code == "kind" and _is_image(file)
+            raise FileProblem("broken") if broken else error from None
 
 
 def _container(fetched: FetchedFile, file: SharedFile, expected: FileKind) -> Container | None:
@@ -261,3 +281,10 @@ def _is_image(file: SharedFile) -> bool:
 
 def _needs_thumb(file: SharedFile) -> bool:
     return file.thumb is not None and rules.problem_of(replace(file, thumb=None)) is not None
+
+
+def _size(result: LoadResult) -> int:
+    """The bytes that what became of a file takes until it is stored."""
+    if isinstance(result, Image):
+        return len(result.data)
+    return len(result.content) if isinstance(result, TextFile) else 0

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot import strings
-from bot.chats.attachments.images import IMAGE_TYPES, fit_image, image_type
+from bot.chats.attachments.images import IMAGE_TYPES, image_type
 from bot.documents.kinds import is_document
 from bot.domain import Image, SharedFile
-from bot.errors import FileProblem, InvalidInput
+from bot.errors import InvalidInput
 
 MAX_FILES = 10
 """Files of one Slack message."""
@@ -270,16 +270,6 @@ def limit_images(found: list[Image]) -> tuple[Image, ...]:
     if len(found) > MAX_API_IMAGES:
         raise InvalidInput(strings.IMAGES_TOO_MANY.format(count=MAX_API_IMAGES))
     return tuple(found)
-
-
-def fit_images(found: Iterable[Image]) -> tuple[Image, ...]:
-    """The images as they are sent to models. Raises InvalidInput. Needs processor time: call it in a thread."""
-    try:
-        return tuple(fit_image(each.data, each.name) for each in found)
-    except FileProblem as error:
-        raise InvalidInput(
-            strings.IMAGE_TOO_MANY_PIXELS if error.code == "too_large" else strings.IMAGE_BROKEN
-        ) from error
 
 
 def append_api_texts(text: str, files: list[TextFile]) -> str:

@@ -4,6 +4,9 @@ A person's first fifty chats are read when they search. The text of further chat
 participant, and an index holds the groups of one to four characters in it, each hashed together with the reader. So a
 search touches nothing that belongs to others. Triggers maintain the copies, whoever writes. It needs no extension and
 replaces the trigram indexes of migration 0006.
+
+What was said before is copied later, in the background (`storage.search_index`): here, it would hold everybody for
+minutes.
 """
 
 from __future__ import annotations
@@ -140,14 +143,6 @@ END $$
     " FOR EACH ROW WHEN (NEW.title <> OLD.title) EXECUTE FUNCTION search_was_titled()",
 )
 
-FILL = f"""
-UPDATE participants SET indexed = true FROM (
-  SELECT team, "user", chat_id, row_number() OVER (PARTITION BY team, "user" ORDER BY chat_id) AS turn FROM participants
-) AS counted
-WHERE participants.team = counted.team AND participants."user" = counted."user"
-  AND participants.chat_id = counted.chat_id AND turn > {PLAIN}
-"""  # noqa: S608 - a constant number
-
 # Statistics on the expression would tell the planner nothing and take long to collect.
 UNCOUNTED = "ALTER INDEX ix_passages_grams ALTER COLUMN 1 SET STATISTICS 0"
 
@@ -169,11 +164,10 @@ def upgrade() -> None:
         postgresql_where=plain,
     )
     if on_postgresql:
-        for statement in (GRAMS, *KEEPING, FILL, GRAMS_INDEX, UNCOUNTED):
+        for statement in (GRAMS, *KEEPING, GRAMS_INDEX, UNCOUNTED):
             op.execute(sa.text(statement.replace(":", "\\:")))
         op.execute("DROP INDEX IF EXISTS ix_messages_trigrams, ix_chats_trigrams")
         op.execute("ALTER TABLE messages ALTER COLUMN text SET STATISTICS -1")
-        op.execute("ANALYZE participants, passages")
 
 
 def downgrade() -> None:

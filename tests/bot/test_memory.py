@@ -1,4 +1,4 @@
-"""`WorkspaceMemory`: however downloads take turns, they stay within the limit, and every one of them ends."""
+"""`MemoryBudget`: however large things take turns, they stay within the limit, and every one of them ends."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.chats.attachments.memory import FileMemory, WorkspaceMemory
+from bot.memory import MemoryBudget
 from tests.deadlines import WAIT_TIMEOUT
 
 LIMIT = 1_000
 LARGEST = 400
 
 
-async def download(memory: WorkspaceMemory, chunks: list[int], seen: list[int]) -> None:
+async def download(memory: MemoryBudget, chunks: list[int], seen: list[int]) -> None:
     with memory.hold() as held:
         for chunk in chunks:
             await held.add(chunk)
@@ -30,7 +30,7 @@ def test_downloads_stay_within_the_limit_and_all_end(
     files: list[list[int]], chance: random.Random
 ) -> None:
     async def run() -> None:
-        memory, seen = WorkspaceMemory(LIMIT), [0]
+        memory, seen = MemoryBudget(LIMIT), [0]
         chance.shuffle(files)
         async with asyncio.timeout(WAIT_TIMEOUT):
             await asyncio.gather(*(download(memory, chunks, seen) for chunks in files))
@@ -41,14 +41,14 @@ def test_downloads_stay_within_the_limit_and_all_end(
 
 
 async def test_halves_of_many_files_do_not_wait_for_one_another() -> None:
-    memory = WorkspaceMemory(LIMIT)
+    memory = MemoryBudget(LIMIT)
     async with asyncio.timeout(WAIT_TIMEOUT):
         await asyncio.gather(*(download(memory, [100] * 4, []) for _ in range(20)))
     assert memory.used == 0
 
 
 async def test_a_download_that_waits_for_its_server_delays_nobody() -> None:
-    memory = WorkspaceMemory(LIMIT)
+    memory = MemoryBudget(LIMIT)
     with memory.hold() as stalled:
         await stalled.add(300)
         async with asyncio.timeout(WAIT_TIMEOUT):
@@ -57,7 +57,7 @@ async def test_a_download_that_waits_for_its_server_delays_nobody() -> None:
 
 
 async def test_a_cancelled_wait_holds_nothing() -> None:
-    memory = WorkspaceMemory(LIMIT)
+    memory = MemoryBudget(LIMIT)
     with memory.hold() as full, memory.hold() as beyond:
         await full.add(LIMIT)
         await beyond.add(1)
@@ -71,10 +71,10 @@ async def test_a_cancelled_wait_holds_nothing() -> None:
 
 
 async def test_workspaces_do_not_wait_for_each_other() -> None:
-    memories = FileMemory()
-    one, other = memories.of("T1"), memories.of("T2")
-    assert memories.of("T1") is one
-    with one.hold() as full:
-        await full.add(100_000_000)
+    memory = MemoryBudget(LIMIT, own_limit=LIMIT // 2)
+    with memory.hold("T1") as full, memory.hold("T1") as beyond:
+        await full.add(LIMIT // 2)
+        await beyond.add(1)
         async with asyncio.timeout(WAIT_TIMEOUT):
-            await download(other, [100], [])
+            with memory.hold("T2") as other:
+                await other.add(LIMIT // 4)

@@ -1,0 +1,96 @@
+"""Erases chats and people, and keeps no chat longer than it is wanted: in batches, beside everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+from bot import audit
+from bot.observability import get_logger
+from storage.action_claims import ActionClaims
+from storage.engine.types import utc_now
+from storage.erasure import Erasure, Selection
+
+log = get_logger(__name__)
+
+BATCH = 20
+"""Chats, or rows of other tables, that are removed in one transaction."""
+PAUSE = 0.05
+"""Seconds between two transactions, in which everything else has its turn."""
+STOP_INTERVAL = 0.5
+"""Seconds between two looks whether answers that are to be removed have ended."""
+STOP_LOOKS = 12
+"""Looks after which they are removed all the same; a worker sees after two seconds that it is to stop."""
+CLAIM = "keep"
+CLAIM_SECONDS = 60.0
+"""How long the claim on a night's work outlasts a killed process."""
+
+
+class Eraser:
+    """Removes what a selection names. What stands in Slack is out of its reach."""
+
+    def __init__(self, erasure: Erasure) -> None:
+        self._erasure = erasure
+
+    async def preview(self, selection: Selection) -> dict[str, int]:
+        """How many rows of each table would be removed."""
+        return await self._erasure.count(selection)
+
+    async def erase(self, selection: Selection) -> Counter[str]:
+        """Removes everything; how much it was. May be repeated after a failure: what is gone is gone."""
+        gone: Counter[str] = Counter()
+        after = ""
+        while ids := await self._erasure.next_chats(selection, after, BATCH):
+            gone["chats"] += await self._remove(selection, ids)
+            after = ids[-1]
+        while count := await self._erasure.remove_requests(selection, BATCH):
+            gone["questions"] += count
+            await asyncio.sleep(PAUSE)
+        for anonymise in (self._erasure.anonymise_calls, self._erasure.anonymise_days):
+            while count := await anonymise(selection, BATCH):
+                gone["calls made anonymous"] += count
+                await asyncio.sleep(PAUSE)
+        if (user := selection.user) is not None:
+            while count := await self._erasure.empty_messages(user, BATCH):
+                gone["messages of others' chats"] += count
+                await asyncio.sleep(PAUSE)
+            await self._erasure.forget_person(user)
+        audit.record(
+            audit.Action.ERASED,
+            team=user.team if user else None,
+            target=user.id if user else "",
+            chats=gone["chats"],
+        )
+        return gone
+
+    async def _remove(self, selection: Selection, ids: list[str]) -> int:
+        for _ in range(
+            STOP_LOOKS
+        ):  # an answer that is being written ends in Slack as one that was stopped
+            if not await self._erasure.stop_answers(ids):
+                break
+            await asyncio.sleep(STOP_INTERVAL)
+        count = await self._erasure.remove_chats(selection, ids)
+        await asyncio.sleep(PAUSE)
+        return count
+
+
+class Keeper:
+    """Removes, once a day and by one replica, the chats that have not been used for as long as they are kept."""
+
+    def __init__(self, eraser: Eraser, claims: ActionClaims, keep: timedelta) -> None:
+        self._eraser = eraser
+        self._claims = claims
+        self._keep = keep
+
+    async def run(self) -> None:
+        """Does this day's work, unless it is done or some replica is at it."""
+        now = utc_now()
+        what = (CLAIM, f"{now:%Y-%m-%d}")
+        if not await self._claims.claim(*what, seconds=CLAIM_SECONDS):
+            return
+        async with self._claims.renewing(*what, seconds=CLAIM_SECONDS):
+            gone = await self._eraser.erase(Selection(before=now - self._keep))
+        await self._claims.keep(*what)
+        log.info("old_chats_removed", chats=gone["chats"])

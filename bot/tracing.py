@@ -1,0 +1,130 @@
+"""Traces by OpenTelemetry: from Slack's event over the stored message to the model's and Slack's calls.
+
+Off unless `tracing` is entered, as `bobbin run` does when the standard variables name an endpoint; then a span costs a
+comparison. Spans hold ids, names and numbers, and never a text: so only Bobbin's own are exported, not those of
+libraries, which quote addresses with what was searched for. Like logging, one process has one of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, TypeAlias
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, SpanKind, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from bot.errors import SettingsError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+Attribute: TypeAlias = str | int | float | bool
+SERVICE = "bobbin"
+
+__all__ = ["Span", "SpanKind", "current_trace", "fail", "span", "start_span", "tracing"]
+
+
+class _Tracing:
+    tracer: Tracer = NoOpTracer()
+    enabled = False
+
+
+@contextmanager
+def tracing(wanted: bool) -> Iterator[None]:
+    """While this is open, spans are sent where the standard variables say, if that is wanted.
+
+    Raises SettingsError when the SDK is not installed. The last spans are sent at the end.
+    """
+    if not wanted:
+        yield
+        return
+    provider = _provider()
+    _Tracing.tracer, _Tracing.enabled = provider.get_tracer(SERVICE), True
+    try:
+        yield
+    finally:
+        _Tracing.tracer, _Tracing.enabled = NoOpTracer(), False
+        provider.shutdown()
+
+
+def span(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    *,
+    parent: str | None = None,
+    attributes: dict[str, Attribute] | None = None,
+) -> AbstractContextManager[Span]:
+    """A span around the block; spans inside it are its children. An exception marks it as failed, by its class alone.
+
+    `parent`: a trace that `current_trace` gave, perhaps in another process; otherwise the span around this one.
+    """
+    if not _Tracing.enabled:
+        return nullcontext(INVALID_SPAN)
+    return _current(start_span(name, kind, parent=parent, attributes=attributes))
+
+
+def start_span(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    *,
+    parent: str | None = None,
+    attributes: dict[str, Attribute] | None = None,
+) -> Span:
+    """A span that the caller ends; spans that begin meanwhile are not its children."""
+    context = _context_of(parent) if parent else None
+    return _Tracing.tracer.start_span(name, context, kind, attributes)
+
+
+def fail(failed: Span, error: BaseException) -> None:
+    """Marks a span as failed, by the class of the error: its text might quote a message."""
+    failed.set_status(trace.StatusCode.ERROR)
+    failed.set_attribute("error.type", getattr(error, "code", None) or type(error).__name__)
+
+
+def current_trace() -> str | None:
+    """The present span in the form of W3C's `traceparent`, to be stored; None without one."""
+    if not _Tracing.enabled:
+        return None
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent")
+
+
+def _context_of(parent: str) -> Context:
+    return TraceContextTextMapPropagator().extract({"traceparent": parent})
+
+
+@contextmanager
+def _current(started: Span) -> Iterator[Span]:
+    with trace.use_span(
+        started, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        try:
+            yield started
+        except BaseException as error:
+            fail(started, error)
+            raise
+
+
+def _provider() -> TracerProvider:
+    # Imported here, because the SDK takes memory and time that nobody needs without it.
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the tracing packages are not installed: "
+            "pip install 'bobbin[tracing]', or remove the variable"
+        ) from None
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come before this default.
+    resource = Resource({"service.name": SERVICE}).merge(Resource.create())
+    if resource.attributes.get("service.name") == "unknown_service":
+        resource = resource.merge(Resource({"service.name": SERVICE}))
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider

@@ -1,0 +1,40 @@
+"""The `…` menu of a chat's header. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from bot import strings
+
+HEADER_MENU_ACTION = "chat_menu"
+
+
+class HeaderChoice(StrEnum):
+    """What the menu offers."""
+
+    CONTINUE = "continue"
+    EXPORT = "export"
+    RENAME = "rename"
+
+
+_LABELS = {
+    HeaderChoice.CONTINUE: strings.CONTINUE_BUTTON,
+    HeaderChoice.EXPORT: strings.EXPORT_BUTTON,
+    HeaderChoice.RENAME: strings.RENAME_BUTTON,
+}
+
+
+def header_menu(chat_id: str) -> dict[str, Any]:
+    """The menu, for the side of the title."""
+    options = [
+        {"text": {"type": "plain_text", "text": label}, "value": f"{choice}:{chat_id}"}
+        for choice, label in _LABELS.items()
+    ]
+    return {"type": "overflow", "action_id": HEADER_MENU_ACTION, "options": options}
+
+
+def parse_header_choice(value: str) -> tuple[HeaderChoice, str]:
+    """What was chosen, and the chat's id. Raises ValueError for any other value."""
+    choice, _, chat_id = value.partition(":")
+    return HeaderChoice(choice), chat_id

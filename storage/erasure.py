@@ -1,0 +1,259 @@
+"""Removes chats and what is stored about people, in batches, so that nobody who is served meanwhile has to wait.
+
+`COVERED` and `EXEMPT` name every table: a test compares them with the tables that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+
+from bot.domain import User
+from storage.engine.database import Database
+from storage.queries import dialect_insert
+from storage.tables import (
+    IS_OPEN,
+    IS_UNWRITTEN,
+    answers,
+    api_tokens,
+    attachments,
+    channel_settings,
+    chats,
+    chores,
+    feedback,
+    installations,
+    ledger,
+    messages,
+    participants,
+    people,
+    questions,
+    spending,
+    summaries,
+    usage_days,
+)
+
+ERASED_TEXT = "(erased)"
+"""What is left of a person's message in somebody else's chat, whose answers rest on it."""
+COVERED = {
+    "chats": "the person's own, or those not used any more",
+    "messages": "of these chats; in chats of others, the person's text, files and name are removed from them",
+    "answers": "of these chats",
+    "attachments": "of these chats, and of the person's other messages",
+    "summaries": "of these chats",
+    "chores": "of these chats",
+    "participants": "of these chats, and the person's in chats of others",
+    "questions": "of these chats, and all that the person asked",
+    "feedback": "on answers of these chats, and the person's",
+    "people": "the person's name and preferences",
+    "api_tokens": "the person's",
+    "installations": "the person's id as the one who installed the app",
+    "channel_settings": "the person's id as the one who changed them",
+    "ledger": "made anonymous: of the person, or as old as the chats",
+    "usage_days": "the same: added to what is nobody's",
+    "spending": "the person's",
+}
+"""What is removed from each table. The search index `passages` belongs to `participants`."""
+EXEMPT = {
+    "workspaces": "names workspaces and organisations, no people",
+    "done_once": "digests, which expire within two days",
+    "models_without_system_role": "names models",
+}
+"""Tables that hold nothing about people or chats, and why."""
+
+
+_DAY_KEYS = tuple(usage_days.primary_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is to be erased: everything about one person, or all chats not used since a moment."""
+
+    user: User | None = None
+    before: datetime | None = None
+
+    def chats(self) -> ColumnElement[bool]:
+        """The chats that are removed as a whole."""
+        if self.user is not None:
+            return and_(chats.c.team == self.user.team, chats.c.owner == self.user.id)
+        return chats.c.updated_at < self.before
+
+    def calls(self) -> ColumnElement[bool]:
+        """The rows of the ledger that are made anonymous."""
+        if self.user is not None:
+            return and_(ledger.c.team == self.user.team, ledger.c.user == self.user.id)
+        return ledger.c.at < self.before
+
+    def days(self) -> ColumnElement[bool]:
+        """The sums by day that are made anonymous."""
+        if self.user is not None:
+            return and_(usage_days.c.team == self.user.team, usage_days.c.user == self.user.id)
+        assert self.before is not None
+        return usage_days.c.day < f"{self.before:%Y-%m-%d}"
+
+    def requests(self) -> ColumnElement[bool]:
+        """The chat requests that are removed beside those of the chats."""
+        if self.user is not None:
+            return and_(questions.c.team == self.user.team, questions.c.user == self.user.id)
+        return questions.c.created_at < self.before
+
+
+class Erasure:
+    """The repository of what is removed. Every method raises StorageError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def count(self, selection: Selection) -> dict[str, int]:
+        """How many rows of each table `erase` would remove or empty."""
+        async with self._database.search() as connection:
+            return {
+                name: await connection.scalar(query) or 0
+                for name, query in _counts(selection).items()
+            }
+
+    async def next_chats(self, selection: Selection, after: str, limit: int) -> list[str]:
+        """Ids of the next chats to remove, in order: those beyond `after`."""
+        query = (
+            select(chats.c.id)
+            .where(selection.chats(), chats.c.id > after)
+            .order_by(chats.c.id)
+            .limit(limit)
+        )
+        async with self._database.search() as connection:
+            return list((await connection.scalars(query)).all())
+
+    async def stop_answers(self, chat_ids: Sequence[str]) -> bool:
+        """Asks for the end of the answers of these chats; whether any has not ended. Workers see it on renewal."""
+        open_ones = select(answers.c.message_id).where(answers.c.chat_id.in_(chat_ids), IS_OPEN)
+        async with self._database.read() as connection:
+            ids = list((await connection.scalars(open_ones)).all())
+        if not ids:
+            return False
+        async with self._database.begin() as connection:
+            unwritten = and_(answers.c.message_id.in_(ids), IS_UNWRITTEN)
+            await connection.execute(update(answers).where(unwritten).values(stop_requested=True))
+        return True
+
+    async def remove_chats(self, selection: Selection, chat_ids: Sequence[str]) -> int:
+        """Removes these chats with all that belongs to them, unless they have been used meanwhile."""
+        async with self._database.begin() as connection:
+            removed = await connection.execute(
+                delete(chats).where(chats.c.id.in_(chat_ids), selection.chats())
+            )
+            return removed.rowcount
+
+    async def remove_requests(self, selection: Selection, limit: int) -> int:
+        """Removes some of the chat requests that belong to no chat; 0 when there are no more."""
+        some = select(questions.c.id).where(selection.requests()).limit(limit)
+        async with self._database.begin() as connection:
+            removed = await connection.execute(delete(questions).where(questions.c.id.in_(some)))
+            return removed.rowcount
+
+    async def empty_messages(self, user: User, limit: int) -> int:
+        """Removes the person from some of their messages in chats of others; 0 when there are no more."""
+        some = select(messages.c.id).where(_own_messages(user)).limit(limit)
+        async with self._database.begin() as connection:
+            ids = list((await connection.scalars(some)).all())
+            asked = update(answers).where(answers.c.question_id.in_(ids))
+            await connection.execute(asked.values(asker=None, asker_team=None))
+            await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
+            emptied = update(messages).where(messages.c.id.in_(ids))
+            await connection.execute(
+                emptied.values(text=ERASED_TEXT, files=None, author=None, author_name=None)
+            )
+            return len(ids)
+
+    async def anonymise_calls(self, selection: Selection, limit: int) -> int:
+        """Removes people and chats from some rows of the ledger; 0 when there are no more."""
+        some = select(ledger.c.id).where(selection.calls(), ledger.c.user.is_not(None)).limit(limit)
+        async with self._database.begin() as connection:
+            changed = await connection.execute(
+                update(ledger)
+                .where(ledger.c.id.in_(some))
+                .values(user=None, chat_id=None, answer_id=None)
+            )
+            return changed.rowcount
+
+    async def anonymise_days(self, selection: Selection, limit: int) -> int:
+        """Adds some of the sums by day to those of nobody in particular; 0 when there are no more."""
+        some = select(usage_days).where(selection.days(), usage_days.c.user != "").limit(limit)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(some)).mappings().all()
+            for row in rows:
+                own = and_(*(usage_days.c[key.name] == row[key.name] for key in _DAY_KEYS))
+                await connection.execute(delete(usage_days).where(own))
+                added = dialect_insert(connection, usage_days).values({**row, "user": ""})
+                sums = {
+                    column.name: column + added.excluded[column.name]
+                    for column in usage_days.c
+                    if column not in _DAY_KEYS
+                }
+                keys = [key.name for key in _DAY_KEYS]
+                await connection.execute(
+                    added.on_conflict_do_update(index_elements=keys, set_=sums)
+                )
+            return len(rows)
+
+    async def forget_person(self, user: User) -> None:
+        """Removes what is left about the person: after their chats and messages."""
+        async with self._database.begin() as connection:
+            for table in (participants, people, api_tokens, feedback):
+                await connection.execute(
+                    delete(table).where(table.c.team == user.team, table.c.user == user.id)
+                )
+            spent = and_(
+                spending.c.team == user.team,
+                spending.c.scope.in_(("user", "messages")),
+                spending.c.subject == user.id,
+            )
+            await connection.execute(delete(spending).where(spent))
+            changed = and_(
+                channel_settings.c.team == user.team, channel_settings.c.changed_by == user.id
+            )
+            await connection.execute(update(channel_settings).where(changed).values(changed_by=""))
+            installed = and_(
+                installations.c.team == user.team, installations.c.installed_by == user.id
+            )
+            await connection.execute(
+                update(installations).where(installed).values(installed_by=None)
+            )
+
+
+def _own_messages(user: User) -> ColumnElement[bool]:
+    """The person's messages in the chats in which they took part."""
+    took_part = select(participants.c.chat_id).where(
+        participants.c.team == user.team, participants.c.user == user.id
+    )
+    return and_(messages.c.author == user.id, messages.c.chat_id.in_(took_part))
+
+
+def _counts(selection: Selection) -> dict[str, Select[int]]:
+    """For each table, a query that counts."""
+    of_chats = select(chats.c.id).where(selection.chats())
+    of_messages = select(messages.c.id).where(messages.c.chat_id.in_(of_chats))
+    wanted: dict[str, Select[int]] = {
+        "chats": _count(chats.c.id, selection.chats()),
+        "questions": _count(questions.c.id, selection.requests()),
+    }
+    for table in (messages, answers, summaries, participants):
+        wanted[table.name] = _count(table.c.chat_id, table.c.chat_id.in_(of_chats))
+    for table in (attachments, chores, feedback):
+        wanted[table.name] = _count(table.c.message_id, table.c.message_id.in_(of_messages))
+    if (user := selection.user) is not None:
+        for table in (people, api_tokens):
+            own = and_(table.c.team == user.team, table.c.user == user.id)
+            wanted[table.name] = _count(table.c.team, own)
+        wanted["messages of others' chats"] = _count(
+            messages.c.id, and_(_own_messages(user), messages.c.chat_id.not_in(of_chats))
+        )
+        installed = and_(installations.c.team == user.team, installations.c.installed_by == user.id)
+        wanted["ledger"] = _count(ledger.c.id, selection.calls())
+        wanted["installations"] = _count(installations.c.team, installed)
+    return wanted
+
+
+def _count(column: ColumnElement[str], where: ColumnElement[bool]) -> Select[int]:
+    return select(func.count(column)).where(where)

@@ -1,0 +1,80 @@
+"""Reads whole chats piece by piece, so that an export of any size takes little memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from sqlalchemy import and_, select
+
+from bot.domain import Chat, Image, Message, User
+from storage.engine.database import Database
+from storage.images import ImageBudget, MessageImages
+from storage.rows import to_chat, to_image
+from storage.tables import attachments, chats, messages, participants
+
+MESSAGES_AT_ONCE = 4
+"""A message may have 400,000 characters."""
+CHATS_AT_ONCE = 100
+
+
+class Transcripts:
+    """The repository of chats as they are exported: each page is one read, and raises StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def chats_of(self, user: User) -> AsyncIterator[Chat]:
+        """All chats that a person started or took part in, by their ids, which are in the order of their beginnings."""
+        last = ""
+        while True:
+            query = (
+                select(chats)
+                .join(participants, participants.c.chat_id == chats.c.id)
+                .where(
+                    participants.c.team == user.team,
+                    participants.c.user == user.id,
+                    chats.c.id > last,
+                )
+                .order_by(chats.c.id)
+                .limit(CHATS_AT_ONCE)
+            )
+            async with self._database.read() as connection:
+                page = [to_chat(row) for row in await connection.execute(query)]
+            for chat in page:
+                yield chat
+            if len(page) < CHATS_AT_ONCE:
+                return
+            last = page[-1].id
+
+    async def messages(self, chat_id: str) -> AsyncIterator[Message]:
+        """The chat's messages in order. `omitted_images` has the names of their images, whose bytes are not read."""
+        last = 0
+        while True:
+            where = and_(messages.c.chat_id == chat_id, messages.c.number > last)
+            query = (
+                select(messages).where(where).order_by(messages.c.number).limit(MESSAGES_AT_ONCE)
+            )
+            async with self._database.read() as connection:
+                rows = (await connection.execute(query)).all()
+                shown = messages.c.id.in_([row.id for row in rows])
+                images = await MessageImages.load(connection, shown, ImageBudget(0, 0))
+            for row in rows:
+                yield images.to_message(row)
+            if len(rows) < MESSAGES_AT_ONCE:
+                return
+            last = rows[-1].number
+
+    async def images(self, message: Message) -> AsyncIterator[Image]:
+        """The images of a message, one at a time."""
+        for position in range(len(message.omitted_images)):
+            query = (
+                select(attachments)
+                .where(attachments.c.message_id == message.id)
+                .order_by(attachments.c.position)
+                .offset(position)
+                .limit(1)
+            )
+            async with self._database.read() as connection:
+                row = (await connection.execute(query)).one_or_none()
+            if row is not None:
+                yield to_image(row)

@@ -1,0 +1,175 @@
+"""What is erased is gone from every table, and nothing else is touched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from sqlalchemy import func, insert, select, text, update
+
+from bot.chats.retention import Eraser, Keeper
+from bot.domain import Chore, Image, ModelRef, User
+from storage.action_claims import ActionClaims
+from storage.engine.database import Database
+from storage.engine.types import utc_now
+from storage.erasure import COVERED, ERASED_TEXT, EXEMPT, Erasure, Selection
+from storage.messages import NewMessage
+from storage.people import People
+from storage.tables import (
+    api_tokens,
+    chats,
+    chores,
+    feedback,
+    installations,
+    ledger,
+    metadata,
+    questions,
+    summaries,
+    usage_days,
+)
+from tests.storage.chat_builder import MODEL, ChatBuilder
+
+GONE, OTHER = User("T1", "U0GONE"), User("T1", "U0OTHER")
+SECRET = "the words of one person"
+PICTURE = Image("face.png", "image/png", b"picture")
+
+
+def test_every_table_is_covered_or_exempt_for_a_reason() -> None:
+    assert {*COVERED, *EXEMPT} == set(metadata.tables)
+    assert not COVERED.keys() & EXEMPT.keys()
+
+
+async def rows(database: Database) -> Counter[str]:
+    async with database.read() as connection:
+        return Counter(
+            {
+                name: await connection.scalar(select(func.count()).select_from(table)) or 0
+                for name, table in metadata.tables.items()
+            }
+        )
+
+
+async def everything(database: Database) -> str:
+    """All that the database holds, as text."""
+    async with database.read() as connection:
+        found = [
+            str(row)
+            for table in metadata.tables.values()
+            for row in await connection.execute(select(table))
+        ]
+        if database.dialect == "postgresql":
+            found += [str(row) for row in await connection.execute(text("SELECT * FROM passages"))]
+    return "\n".join(found)
+
+
+async def full(database: Database, builder: ChatBuilder, user: User, thread: str) -> str:
+    """A chat with a row in every table that may have one for it; gives its id."""
+    started = await builder.chats.start(
+        team=user.team,
+        owner=user.id,
+        model=MODEL,
+        message=NewMessage(SECRET, user.id, source=thread, ts=thread, images=(PICTURE,)),
+    )
+    answer = await builder.answer(started.chat, SECRET)
+    now = utc_now()
+    own = {"team": user.team, "user": user.id}
+    async with database.begin() as connection:
+        for table, row in (
+            (chores, {"message_id": answer.id, "kind": Chore.TITLE, "due_at": now, "tries": 0}),
+            (feedback, own | {"message_id": answer.id, "value": 1, "updated_at": now}),
+            (summaries, {"chat_id": started.chat.id, "since": 1, "through": 2, "text": SECRET,
+                         "created_at": now}),
+            (questions, own | {"id": thread, "channel": "C1", "thread": thread, "ts": thread,
+                               "text": SECRET, "state": "used", "message_id": started.message.id,
+                               "created_at": now}),
+            (ledger, own | {"id": thread, "at": now, "chat_id": started.chat.id, "kind": "answer",
+                            "provider": "a", "model": "b", "outcome": "done"}),
+            (api_tokens, own | {"hash": f"{user.id}{thread}", "created_at": now}),
+        ):  # fmt: skip
+            await connection.execute(insert(table).values(row))
+    return started.chat.id
+
+
+async def test_nothing_of_an_erased_person_remains(
+    database: Database, builder: ChatBuilder, people: People
+) -> None:
+    await people.set_default(GONE, ModelRef("a", "b"))
+    for thread in ("1.1", "1.2", "1.3"):
+        await full(database, builder, GONE, thread)
+    others = await builder.start("9.9", "not secret", OTHER.id)
+    await builder.answer(others.chat)
+    await builder.say(others.chat, SECRET, GONE.id)
+    await builder.answer(others.chat, "an answer to it")
+    async with database.begin() as connection:
+        installed = {"enterprise": "", "team": "T1", "bot_user": "B", "bot_token": "x", "url": "",
+                     "scopes": "", "installed_by": GONE.id, "installed_at": utc_now()}  # fmt: skip
+        await connection.execute(insert(installations).values(installed))
+
+    eraser = Eraser(Erasure(database))
+    preview = await eraser.preview(Selection(user=GONE))
+    assert (preview["chats"], preview["messages"], preview["attachments"]) == (3, 6, 3)
+    assert (preview["people"], preview["api_tokens"], preview["messages of others' chats"]) == (
+        1,
+        3,
+        1,
+    )
+    before = await rows(database)
+    assert (await rows(database)) == before
+
+    async with database.begin() as connection:
+        for user in (GONE.id, OTHER.id, ""):
+            sums = {"team": "T1", "user": user, "day": "2026-01-01", "channel": "C1", "model": "m", "answers": 2,
+                    "failures": 0, "calls": 2, "untold": 0, "unpriced": 0, "prompt_tokens": 5,
+                    "completion_tokens": 5, "cached_tokens": 0, "cost": 0.5}  # fmt: skip
+            await connection.execute(insert(usage_days).values(sums))
+
+    gone = await eraser.erase(Selection(user=GONE))
+    assert gone["chats"] == 3
+    assert (await rows(database))["ledger"] == before["ledger"]
+    async with database.read() as connection:
+        kept = (await connection.execute(select(usage_days.c.user, usage_days.c.answers))).all()
+    assert sorted(tuple(row) for row in kept) == [("", 4), (OTHER.id, 2)]
+    left = await everything(database)
+    assert GONE.id not in left
+    assert SECRET not in left
+    assert [m.text for m in await builder.chats.messages(others.chat.id)] == [
+        "not secret", "well", ERASED_TEXT, "an answer to it",
+    ]  # fmt: skip
+    assert not await eraser.erase(Selection(user=GONE))
+
+
+async def test_only_chats_not_used_since_then_are_erased(
+    database: Database, builder: ChatBuilder
+) -> None:
+    old = [await full(database, builder, GONE, f"1.{n}") for n in range(45)]
+    new = await full(database, builder, GONE, "2.1")
+    month = timedelta(days=30)
+    async with database.begin() as connection:
+        aged = update(chats).where(chats.c.id.in_(old))
+        await connection.execute(aged.values(updated_at=utc_now() - 2 * month))
+    gone = await Eraser(Erasure(database)).erase(Selection(before=utc_now() - month))
+    assert gone["chats"] == 45
+    assert (await builder.chats.get(new)).id == new
+    counted = await rows(database)
+    assert (counted["chats"], counted["messages"], counted["attachments"]) == (1, 2, 1)
+    assert (counted["questions"], counted["api_tokens"]) == (1, 46)
+
+
+async def test_one_replica_a_day_removes_old_chats(
+    database: Database, rivals: list[Database], builder: ChatBuilder
+) -> None:
+    await full(database, builder, GONE, "1.1")
+    keepers = [
+        Keeper(Eraser(Erasure(each)), ActionClaims(each), timedelta(days=365)) for each in rivals
+    ]
+    for keeper in keepers:
+        await keeper.run()
+    assert (await rows(database))["chats"] == 1
+    async with database.begin() as connection:
+        await connection.execute(update(chats).values(updated_at=utc_now() - timedelta(days=366)))
+    for keeper in keepers:
+        await keeper.run()
+    assert (await rows(database))["chats"] == 1, "this day's work was done"
+    await ActionClaims(database).release("keep", f"{utc_now():%Y-%m-%d}")
+    await keepers[0].run()
+    assert (await rows(database))["chats"] == 0
