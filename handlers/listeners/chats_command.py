@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Coroutine
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -14,6 +15,7 @@ from bot.access.life import parse_life
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
+from bot.usage.strings import USAGE_NOT_SHOWN
 from handlers.client.web_api import SlackClient
 from handlers.listeners.channel_settings import open_settings
 from handlers.listeners.context import ListenerContext
@@ -42,10 +44,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                     said = await _act(ctx, slack, command) if is_first else {}
                 await ack(**said)
             case Subcommand.USAGE:
-                overview = await ctx.usage.overview(User(slack.team, command.user))
-                await ack(response_type="ephemeral", text=usage_message(overview))
+                await _show(ctx, ack, slack, command, _usage(ctx, slack, command.user))
             case Subcommand.SEARCH:
-                await _show_list(ctx, ack, slack, command)
+                listing = _list(ctx, slack, command.user, command.text)
+                await _show(ctx, ack, slack, command, listing)
 
     @app.action(re.compile(rf"^{re.escape(CHATS_PAGE_ACTION)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -100,23 +102,37 @@ async def _issue(ctx: ListenerContext, user: User, command: SlashCommand) -> str
     return f"{issued}\n\n{token_list(await ctx.api_tokens.listed(user))}"
 
 
-async def _show_list(
-    ctx: ListenerContext, ack: AsyncAck, slack: SlackClient, command: SlashCommand
+async def _show(
+    ctx: ListenerContext,
+    ack: AsyncAck,
+    slack: SlackClient,
+    command: SlashCommand,
+    asked: Coroutine[Any, Any, dict[str, Any]],
 ) -> None:
-    """Shows the first page in the acknowledgement, or, if it takes longer than Slack waits, by the response URL."""
-    listing = ctx.tasks.start(_list(ctx, slack, command.user, command.text), name="chat list")
-    done, _ = await asyncio.wait([listing], timeout=ctx.timing.command_patience)
+    """Shows what was asked for in the acknowledgement, or, if it takes longer than Slack waits, by the response URL."""
+    asking = ctx.tasks.start(asked, name="command")
+    done, _ = await asyncio.wait([asking], timeout=ctx.timing.command_patience)
     if done:
-        await ack(**listing.result())
+        await ack(**asking.result())
         return
-    ctx.tasks.start(_respond(slack, command, listing), name="late chat list")
+    ctx.tasks.start(_respond(slack, command, asking), name="late response")
     await ack()
 
 
 async def _respond(
-    slack: SlackClient, command: SlashCommand, listing: asyncio.Task[dict[str, Any]]
+    slack: SlackClient, command: SlashCommand, asking: asyncio.Task[dict[str, Any]]
 ) -> None:
-    await slack.respond(command.response_url, **await listing)
+    await slack.respond(command.response_url, **await asking)
+
+
+async def _usage(ctx: ListenerContext, slack: SlackClient, user: str) -> dict[str, Any]:
+    """The private message with what the user has used, or why there is none."""
+    try:
+        text = usage_message(await ctx.usage.overview(User(slack.team, user)))
+    except StorageError as error:
+        log.info("usage_not_shown", reason=type(error).__name__)
+        text = USAGE_NOT_SHOWN
+    return {"response_type": "ephemeral", "text": text}
 
 
 async def _list(ctx: ListenerContext, slack: SlackClient, user: str, words: str) -> dict[str, Any]:

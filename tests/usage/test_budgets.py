@@ -228,3 +228,18 @@ async def test_usage_is_shown_to_people_and_programs(worlds: WorldFactory) -> No
             assert wrong.status_code == 422
         async with client(world, await token_for(world, "bob")) as http:
             assert (await http.get("/usage")).json()["usage"] == []
+
+
+async def test_admins_see_everybodys_usage(worlds: WorldFactory) -> None:
+    async with worlds(bobbin_admins=("U0ALICE",)) as world:
+        thread = await world.start("One?", "bob")
+        await world.answered(thread)
+        await world.idle()
+        bob = world.slack.workspace.user("bob").id
+        (said,) = await world.slack.interactions.command(WHO, PLACE, "/chats", "usage")
+        assert f"• <@{bob}>: 1 answer · " in said.text
+        async with client(world, await token_for(world)) as http:
+            (group,) = (await http.get("/usage", params={"by": "user"})).json()["usage"]
+            assert group["group"] == bob
+        (own,) = await world.slack.interactions.command("carol", PLACE, "/chats", "usage")
+        assert bob not in own.text
