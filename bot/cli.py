@@ -114,7 +114,7 @@ def sandbox(
         ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew: forget the workspace and its chats first.")
+        bool, typer.Option("--fresh", help="Start over: delete the workspace and its chats first.")
     ] = False,
     without_bot: Annotated[
         bool,

@@ -349,7 +349,7 @@ FAILURES: dict[str, str] = {
     "no_credit": "There is no credit left at {model}'s provider. Please tell the person who runs Bobbin, or choose "
     "another model.",
     "daily_limit": "{model}'s provider allows no more for now: a limit for a day or longer is reached. Choose another "
-    "model, or try again when it begins anew.",
+    "model, or try again when it resets.",
     "out_of_memory": "{model}'s server has too little memory for it. Choose a smaller model, or tell the person who "
     "runs Bobbin.",
     "pictures_only": "{model} answered with pictures, which I can't show. Ask for words, or choose another model.",
@@ -429,7 +429,7 @@ INSTALL_NOT_KEPT = "Nothing was installed: it couldn't be stored. Please try aga
 SANDBOX_READY = """
   Bobbin's sandbox is open at  {address}  {models}
   To try: write “@Bobbin how do tides work?” in #general. For programs: {api}
-  To end: Ctrl-C. The workspace and its chats are kept; `--fresh` begins anew.
+  To end: Ctrl-C. The workspace and its chats are kept; `--fresh` starts over.
 """
 SANDBOX_DEMO = "with demo models; for real ones set OPENROUTER_API_KEY"
 SANDBOX_MODELS = "with the models of {providers}"

@@ -139,7 +139,7 @@ _ADVICE = {
     "no_access": "the key may not list the models: give it the permission, or set another one",
     "region": "does not serve this region: run the bot elsewhere, or through a proxy",
     "blocked": "a proxy or a firewall in between refuses the request: allow the address there",
-    "daily_limit": "a limit for a day or longer is reached: raise it, or wait until it begins anew",
+    "daily_limit": "a limit for a day or longer is reached: raise it, or wait until it resets",
     "no_credit": "the account has no credit left: top it up",
     "unreachable": "cannot be reached: check the address and the network",
     "timeout": "does not answer: try again later",

@@ -122,8 +122,9 @@ class SlackAfterWork:
     # -- when its text is complete -----------------------------------------------------------------------------
 
     async def _hide_stop(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        hidden = await self._headers.hide_stop(job.chat, even_if_scarce=job.tries > SPARING_TRIES)
-        return DONE if hidden else FAILED
+        return _result(
+            await self._headers.hide_stop(job.chat, even_if_scarce=job.tries > SPARING_TRIES)
+        )
 
     # -- when all of it is visible -----------------------------------------------------------------------------
 
@@ -170,8 +171,7 @@ class SlackAfterWork:
     # -- when the chat has a title -----------------------------------------------------------------------------
 
     async def _show_title(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        await self._headers.show(await self._chats.get(job.chat.id))
-        return DONE
+        return _result(await self._headers.show(await self._chats.get(job.chat.id)))
 
     async def _name_session(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
         """Shows the title of now: a user may change it during the call, and theirs must win."""

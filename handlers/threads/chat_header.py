@@ -17,7 +17,7 @@ from bot.chats.successors import Neighbours, SuccessorService
 from bot.domain import Chat
 from bot.observability import get_logger
 from bot.timing import Timing
-from handlers.client.errors import NotInstalled, SlackError
+from handlers.client.errors import NotInstalled, SlackError, TooLate
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
@@ -72,13 +72,13 @@ class ChatHeaders:
         self._timing = timing
         self._posting: set[str] = set()
 
-    async def show(self, chat: Chat, urgency: Urgency = Urgency.DECORATION) -> bool:
-        """Updates the header, because something that it shows has changed. False when Slack did not accept it."""
+    async def show(self, chat: Chat, urgency: Urgency = Urgency.DECORATION) -> str | None:
+        """Updates the header, because something that it shows has changed; returns why that failed."""
         if chat.thread is not None and chat.header_ts is not None:
             with suppress(NotInstalled):
                 slack = await self._workspaces.client_for(chat.team)
                 return await self._draw(slack, chat, chat.header_ts, urgency=urgency)
-        return True
+        return None
 
     async def show_stop(self, chat: Chat, *, even_if_scarce: bool) -> bool:
         """Adds the Stop button, if an answer of the chat is being written. False when it must be tried again.
@@ -92,18 +92,18 @@ class ChatHeaders:
             await self.show(chat, Urgency.ANSWER)
         return True
 
-    async def hide_stop(self, chat: Chat, *, even_if_scarce: bool) -> bool:
-        """Removes the Stop button, unless another answer is being written. False when it must be tried again.
+    async def hide_stop(self, chat: Chat, *, even_if_scarce: bool) -> str | None:
+        """Removes the Stop button, unless another answer is being written; returns why that failed.
 
         `even_if_scarce`: also while many answers need more edits than Slack allows; the next change of the header, for
         a title, removes it too.
         """
-        if not chat.stop_shown:
-            return True
+        if not chat.stop_shown or await self._stop_buttons.is_wanted(chat.id):
+            return None
         slack = await self._workspaces.client_for(chat.team)
         if self._edits_are_scarce(slack) and not even_if_scarce:
-            return False
-        return await self._stop_buttons.is_wanted(chat.id) or await self.show(chat)
+            return TooLate.result
+        return await self.show(chat)
 
     def _edits_are_scarce(self, slack: SlackClient) -> bool:
         return self._messages.crowded(slack) and slack.dispatcher.writing > FEW_ANSWERS
@@ -116,8 +116,8 @@ class ChatHeaders:
         if ts is None:
             await self._post(slack, request, chat)
             return
-        drawn = await self._draw(slack, chat, ts, response_url, Urgency.REPLY)
-        if drawn and request.menu_ts is not None:
+        failure = await self._draw(slack, chat, ts, response_url, Urgency.REPLY)
+        if failure is None and request.menu_ts is not None:
             await self._service.mark_header_shown(request.id)
 
     # -- recovery ----------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class ChatHeaders:
             if not slack.at_most_every("drawn", chat_id, every=RECOVERY_PERIOD):
                 continue
             chat = await self._chats.get(chat_id)
-            if await self._draw(slack, chat, request.menu_ts):
+            if await self._draw(slack, chat, request.menu_ts) is None:
                 await self._service.mark_header_shown(request.id)
 
     # -- the message -------------------------------------------------------------------------------------------
@@ -160,10 +160,13 @@ class ChatHeaders:
         ts: str,
         response_url: str | None = None,
         urgency: Urgency = Urgency.DECORATION,
-    ) -> bool:
-        """Redraws a header from what is stored when its turn comes: no older title replaces a newer one."""
+    ) -> str | None:
+        """Redraws a header from what is stored when its turn comes: no older title replaces a newer one.
+
+        Returns why that failed.
+        """
         drawn: list[list[Block]] = []
-        accepted = await self._messages.replace(
+        failure = await self._messages.replace(
             slack,
             channel=chat.thread.channel if chat.thread else "",
             ts=ts,
@@ -171,9 +174,9 @@ class ChatHeaders:
             urgency=urgency,
             response_url=response_url,
         )
-        if accepted and drawn:
+        if failure is None and drawn:
             await self._note_stop(slack, chat, ts, drawn[-1])
-        return accepted
+        return failure
 
     async def _drawn(self, chat_id: str, drawn: list[list[Block]]) -> dict[str, Any]:
         """The message's arguments; their blocks are added to `drawn`."""

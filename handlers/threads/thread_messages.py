@@ -92,8 +92,8 @@ class ThreadMessages:
         draw: Draw,
         urgency: Urgency = Urgency.DECORATION,
         response_url: str | None = None,
-    ) -> bool:
-        """Replaces a message; says whether Slack accepted it, or a newer replacement that came meanwhile.
+    ) -> str | None:
+        """Replaces a message; returns why that failed, None when Slack accepted it or a newer replacement meanwhile.
 
         `draw` is called when the turn for the call has come, so that it shows what is true then. `response_url`: of an
         interaction with this message. It costs no rate limit, so it serves when edits are scarce.
@@ -103,8 +103,10 @@ class ThreadMessages:
             and self.crowded(slack)
             and await slack.respond(response_url, replace_original=True, **await draw())
         ):
-            return True
-        return await slack.try_call(UPDATE, channel=channel, ts=ts, urgency=urgency, fresh=draw)
+            return None
+        return await slack.try_call_error(
+            UPDATE, channel=channel, ts=ts, urgency=urgency, fresh=draw
+        )
 
     def crowded(self, slack: SlackClient) -> bool:
         """Whether edits are scarce, so that answers should have them."""
