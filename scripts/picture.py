@@ -140,7 +140,9 @@ async def make_last_step(page: Page, product: Product, path: Path) -> None:
 
 
 async def main() -> None:
-    expect.set_options(timeout=60_000)  # a busy machine needs longer for an answer than the default allows
+    expect.set_options(
+        timeout=60_000
+    )  # a busy machine needs longer for an answer than the default allows
     IMAGES.mkdir(parents=True, exist_ok=True)
     chromium = (
         shutil.which("chromium")

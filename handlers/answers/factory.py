@@ -8,6 +8,7 @@ from typing import Literal
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat
+from bot.errors import ChatNotFound
 from bot.observability import get_logger
 from handlers.answers.options import AnswerOptions
 from handlers.answers.writer import AnswerWriter
@@ -68,7 +69,10 @@ class SlackSinkFactory:
     async def _question_link(self, slack: SlackClient, chat: Chat, answer: Answer) -> str:
         if not answer.among_several or answer.question_ts is None or chat.thread is None:
             return ""
-        question = await self._chats.message(answer.question_id)
+        try:
+            question = await self._chats.message(answer.question_id)
+        except ChatNotFound:  # it has just been erased
+            return ""
         thread = chat.thread
         return blocks.question_link(
             question.text, slack.permalink(thread.channel, answer.question_ts, thread.ts)
