@@ -18,7 +18,7 @@ from storage.engine.database import Database
 from storage.installations import Installation, Installations
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.world import KEY, MODEL, World
 from tests.local_http import local_client
 from tests.security.text_sources import strings_in
@@ -140,7 +140,7 @@ async def test_no_error_contains_a_database_password(tmp_path: Path, command: st
 async def test_workspace_tokens_are_encrypted_and_need_the_right_key(
     migrated_url: str,
 ) -> None:
-    database = Database.open(migrated_url)
+    database = Database.open(migrated_url, timing=patient_timing())
     try:
         kept = Installations(database, TokenCipher("a long random key"))
         await kept.save(Installation("", "T1", "U1", "xoxb-of-another-company"))

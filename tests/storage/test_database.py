@@ -17,6 +17,7 @@ from bot.timing import Timing
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.tables import api_tokens, people
+from tests.deadlines import patient_timing
 
 
 def _person(name: str) -> dict[str, object]:
@@ -229,7 +230,7 @@ async def test_an_unreachable_server_is_a_storage_error() -> None:
 
 @pytest.mark.postgres
 async def test_connections_that_the_server_closed_are_replaced(postgresql_url: str) -> None:
-    database = Database.open(postgresql_url)
+    database = Database.open(postgresql_url, timing=patient_timing())
     await database.migrate()
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -18,6 +18,7 @@ from bot.errors import StorageError
 from storage.engine.database import Database
 from storage.engine.migrate import configuration, revisions
 from storage.tables import metadata
+from tests.deadlines import patient_timing
 
 MIGRATE = """
 import asyncio, sys
@@ -56,7 +57,7 @@ async def test_migrations_create_the_tables_of_the_metadata(database: Database) 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_every_older_schema_is_upgraded(database_url: str, revision: str) -> None:
-    database = Database.open(database_url)
+    database = Database.open(database_url, timing=patient_timing())
     async with database.begin() as connection:
         await connection.run_sync(lambda sync: command.upgrade(configuration(sync), revision))
     await database.migrate()
@@ -98,7 +99,7 @@ async def test_several_processes_start_at_once_on_an_empty_database(database_url
     errors = [(await process.communicate())[1].decode() for process in started]
     assert errors == [""] * 3
     assert [process.returncode for process in started] == [0] * 3
-    database = Database.open(database_url)
+    database = Database.open(database_url, timing=patient_timing())
     async with database.read() as connection:
         assert (
             await connection.scalars(text("SELECT version_num FROM alembic_version"))
@@ -107,7 +108,7 @@ async def test_several_processes_start_at_once_on_an_empty_database(database_url
 
 
 async def test_two_databases_in_one_process_migrate_at_once(database_url: str) -> None:
-    one, other = Database.open(database_url), Database.open("sqlite://")
+    one, other = Database.open(database_url, timing=patient_timing()), Database.open("sqlite://")
     await asyncio.gather(one.migrate(), other.migrate(), one.migrate())
     for database in (one, other):
         async with database.read() as connection:
