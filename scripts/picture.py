@@ -1,4 +1,4 @@
-"""`make picture`: takes the pictures of the sandbox: docs/images/sandbox.png, streaming.webp and step-5.png.
+"""`make picture`: takes the pictures of the sandbox: docs/images/sandbox.png and docs/images/streaming.webp.
 
 Needs Chromium and a font with emoji.
 """
@@ -124,21 +124,6 @@ async def make_still(page: Page, product: Product, path: Path) -> None:
     await page.screenshot(path=path)
 
 
-async def make_last_step(page: Page, product: Product, path: Path) -> None:
-    """Take a screenshot of the first mention and the menu below it: where the setup has led to."""
-    await visit(page, product, channel="C0WATERCOOLER")
-    box = page.get_by_role("textbox", name="Message #watercooler")
-    await box.fill("/invite @Bobbin")
-    await box.press("Escape")  # the suggestions
-    await box.press("Enter")
-    await expect(page.get_by_text("/invite", exact=True)).to_have_count(0)
-    await box.fill("@Bobbin how do tides work?")
-    await box.press("Enter")
-    await page.get_by_role("main").get_by_role("button", name="1 reply").click()
-    await expect(thread_messages(page).get_by_role("combobox")).to_be_visible()
-    await page.screenshot(path=path)
-
-
 async def main() -> None:
     expect.set_options(
         timeout=60_000
@@ -161,8 +146,6 @@ async def main() -> None:
             film.save(IMAGES / "streaming.webp")
             sharp = await browser.new_page(viewport=WINDOW, device_scale_factor=2)
             await make_still(sharp, product, IMAGES / "sandbox.png")
-            plain = await browser.new_page(viewport={"width": 900, "height": 420})
-            await make_last_step(plain, product, IMAGES / "step-5.png")
             await browser.close()
     for picture in sorted(IMAGES.iterdir()):
         size = picture.stat().st_size
