@@ -210,6 +210,7 @@ def _transport(
             app=build_app(settings.slack_api_url, resources.workspaces, context),
             app_token=settings.slack_app_token.get_secret_value(),
             client=resources.slack_clients.client(None),
+            network=resources.network,
         )
     assert settings.slack_signing_secret is not None
     secret = settings.slack_signing_secret.get_secret_value()

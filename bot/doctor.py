@@ -15,9 +15,10 @@ from bot.config.unknown import unknown_settings
 from bot.domain import ModelInfo
 from bot.errors import BobbinError, StorageError
 from bot.manifest import bot_scopes
+from bot.network import Network
 from bot.providers.catalogue import matches
 from bot.providers.registry import ProviderHealth, Providers
-from handlers.client.diagnostics import Finding, check_app_token, check_bot_token, check_client
+from handlers.client.diagnostics import Finding, slack_checks
 from storage.coordination import open_coordination
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
@@ -33,12 +34,13 @@ LIST_TIMEOUT = 10.0
 
 async def examine(settings: Settings) -> list[Finding]:
     """One finding for each thing that the bot needs or that is set. A failed check is a finding, not an exception."""
+    network = settings.network()
     checks = {
-        "Slack": _slack(settings),
+        "Slack": _slack(settings, network),
         "access": _access(settings),
         "database": _database(settings),
         "Redis": _redis(settings),
-        "models": _providers(settings),
+        "models": _providers(settings, network),
     }
     return [
         finding
@@ -60,17 +62,17 @@ async def _outcome(
         return [Finding(name, False, f"could not be checked ({text})")]
 
 
-async def _slack(settings: Settings) -> list[Finding]:
+async def _slack(settings: Settings, network: Network) -> list[Finding]:
     problems = (*settings.slack_problems(), *unknown_settings())
     findings = [Finding("settings", False, problem) for problem in problems]
-    url = settings.slack_api_url
-    if settings.many_workspaces:
-        secret = _reveal(settings.slack_client_secret)
-        findings.append(await check_client(settings.slack_client_id or "", secret, url))
-    elif token := _reveal(settings.slack_bot_token):
-        findings += await check_bot_token(token, url, bot_scopes())
-    if token := _reveal(settings.slack_app_token):
-        findings.append(await check_app_token(token, url))
+    async with slack_checks(settings.slack_api_url, network) as slack:
+        if settings.many_workspaces:
+            secret = _reveal(settings.slack_client_secret)
+            findings.append(await slack.client_secret(settings.slack_client_id or "", secret))
+        elif token := _reveal(settings.slack_bot_token):
+            findings += await slack.bot_token(token, bot_scopes())
+        if token := _reveal(settings.slack_app_token):
+            findings.append(await slack.app_token(token))
     if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:
         findings.append(_SIGNING_SECRET)
     return findings
@@ -174,10 +176,10 @@ async def _redis(settings: Settings) -> list[Finding]:
     return [Finding("Redis", True, "answers")]
 
 
-async def _providers(settings: Settings) -> list[Finding]:
+async def _providers(settings: Settings, network: Network) -> list[Finding]:
     ollama = settings.local_ollama()
     async with await Providers.open(
-        [*settings.providers(), *([ollama] if ollama else [])]
+        [*settings.providers(), *([ollama] if ollama else [])], network=network
     ) as providers:
         health = await providers.ping()
         await providers.catalogue.ready(LIST_TIMEOUT)

@@ -19,6 +19,7 @@ from bot.documents.reader import DocumentReader
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes
 from bot.memory import MAX_BYTES, MAX_OWN_BYTES, MemoryBudget
+from bot.network import Network
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, is_available
@@ -58,6 +59,7 @@ class Resources:
     coordination: Coordination
     shared: bool
     """Whether the coordination reaches other replicas (Redis), or only this process."""
+    network: Network
     providers: Providers
     slack_clients: SlackClients
     workspaces: SingleWorkspace | InstalledWorkspaces
@@ -95,15 +97,17 @@ async def open_resources(
     stack.push_async_callback(database.close)
     await database.migrate(DATABASE_START_TIMEOUT)
     coordination, shared_limits = await _coordination(stack, settings, timing)
+    network = settings.network()
     providers = await Providers.open(
-        await _providers(settings, demo),
+        await _providers(settings, demo, network),
         timeout=settings.bobbin_model_timeout,
         allowed=settings.bobbin_allowed_models,
         without_system_role=await ModelsWithoutSystemRole.load(database),
         timing=timing,
+        network=network,
     )
     await stack.enter_async_context(providers)
-    session = await stack.enter_async_context(new_session(timing))
+    session = await stack.enter_async_context(new_session(timing, network))
     slack_clients = SlackClients(
         client=lambda token: new_web_client(token, settings.slack_api_url, session),
         session=session,
@@ -132,6 +136,7 @@ async def open_resources(
         database=database,
         coordination=coordination,
         shared=shared_limits is not None,
+        network=network,
         providers=providers,
         slack_clients=slack_clients,
         workspaces=workspaces,
@@ -223,10 +228,12 @@ async def _workspaces(
     return many, pages
 
 
-async def _providers(settings: Settings, demo: ProviderSettings | None) -> list[ProviderSettings]:
+async def _providers(
+    settings: Settings, demo: ProviderSettings | None, network: Network
+) -> list[ProviderSettings]:
     configured = list(settings.providers() or ([demo] if demo else ()))
     local = settings.local_ollama()
-    if local is not None and await is_available(local):
+    if local is not None and await is_available(local, network):
         configured.append(local)
     if not configured:
         raise no_models()

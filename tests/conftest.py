@@ -31,6 +31,14 @@ from tests.deadlines import patient_timing  # noqa: E402
 from tests.event_loop import LoadTolerantLoop  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
+_NETWORK = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+)
 _OURS_TOO = ("DATABASE_URL", "REDIS_URL", "HOST", "PORT", "LOG_LEVEL", "LOG_FORMAT")
 _KEPT: pytest.StashKey[list[services.Service]] = pytest.StashKey()
 
@@ -55,7 +63,12 @@ def thorough(pytestconfig: pytest.Config) -> bool:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hides the settings and keys of the developer who runs the tests."""
     for name in list(os.environ):
-        if name.startswith(_OURS) or name.endswith("_API_KEY") or name in _OURS_TOO:
+        if (
+            name.startswith(_OURS)
+            or name.endswith("_API_KEY")
+            or name in _OURS_TOO
+            or name.upper() in _NETWORK
+        ):
             monkeypatch.delenv(name)
 
 

@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError as UnreadableSetting
 from bot.config.access import AccessSettings
 from bot.config.chats import ChatSettings
 from bot.config.models import ModelSettings
+from bot.config.network import NetworkSettings
 from bot.config.process import ProcessSettings
 from bot.config.slack import SlackSettings
 from bot.config.usage import UsageSettings
@@ -23,11 +24,17 @@ from bot.errors import SettingsError
 
 
 class Settings(
-    ProcessSettings, UsageSettings, AccessSettings, ChatSettings, ModelSettings, SlackSettings
+    NetworkSettings,
+    ProcessSettings,
+    UsageSettings,
+    AccessSettings,
+    ChatSettings,
+    ModelSettings,
+    SlackSettings,
 ):
     """All settings, typed and frozen. Printing them does not show secrets.
 
-    Pydantic puts the fields of the last base first: Slack, models, chats, access, usage, process.
+    Pydantic puts the fields of the last base first: Slack, models, chats, access, usage, process, network.
     """
 
     @model_validator(mode="before")
@@ -67,7 +74,8 @@ class Settings(
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret that is set, so that logs can mask them."""
-        return tuple(reveal(value) for _, value in self if isinstance(value, SecretStr))
+        whole = (reveal(value) for _, value in self if isinstance(value, SecretStr))
+        return (*whole, *self.proxy_passwords())
 
 
 class SandboxSettings(Settings):

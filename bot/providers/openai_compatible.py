@@ -13,6 +13,7 @@ import httpx
 
 from bot.domain import ModelInfo, Role, StreamEvent
 from bot.errors import (
+    Blocked,
     InvalidResponse,
     ModelGone,
     ModelTimeout,
@@ -265,6 +266,8 @@ class OpenAICompatible:
                 return await self._client.send(request, stream=True)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise ModelTimeout("no answer") from error
+        except httpx.ProxyError as error:
+            raise Blocked(redact(str(error), self._secrets)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(redact(str(error), self._secrets)) from error
 

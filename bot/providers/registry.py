@@ -13,6 +13,7 @@ import httpx
 
 from bot.domain import StreamEvent
 from bot.errors import ModelGone, ModelTimeout, ProviderError
+from bot.network import DIRECT, Network
 from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
@@ -61,6 +62,7 @@ class Providers:
         max_age: float = 300.0,
         without_system_role: ModelMemory | None = None,
         timing: Timing = Timing(),
+        network: Network = DIRECT,
     ) -> Self:
         """Opens all providers, in menu order. One that cannot be reached is no error.
 
@@ -69,7 +71,7 @@ class Providers:
         none.
         """
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(create_client())
+            client = await stack.enter_async_context(create_client(network))
             providers = [
                 create_provider(client, one, timeout=timeout, timing=timing) for one in settings
             ]
@@ -121,9 +123,9 @@ def create_provider(
     return kind(client, settings, timeout=timeout, timing=timing)
 
 
-async def is_available(settings: ProviderSettings) -> bool:
+async def is_available(settings: ProviderSettings, network: Network = DIRECT) -> bool:
     """Whether a server with at least one model answers there. Takes about a second at most."""
-    async with create_client() as client:
+    async with create_client(network) as client:
         return (await _health(create_provider(client, settings))).ok
 
 

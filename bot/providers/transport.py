@@ -1,5 +1,7 @@
 """The HTTP client for providers: httpx over aiohttp, which reads a stream of many small pieces at half the cost.
 
+A proxy's refusal is an `httpx.ProxyError`; one that cannot be reached is an `httpx.ConnectError`.
+
 Pausing a read reaches into `AiohttpResponseStream._aiohttp_response`, which httpx-aiohttp does not document:
 `tests/providers/test_transport.py` fails when a newer version no longer has it.
 """
@@ -9,19 +11,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from urllib.request import getproxies
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
+from bot.network import DIRECT, Network
+from bot.network.causes import explain
+
 _MAX_CONNECTIONS = 2_000
-_LIMITS = httpx.Limits(
-    max_connections=_MAX_CONNECTIONS, max_keepalive_connections=100, keepalive_expiry=30.0
-)
-_DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
-"""Addresses that are reached directly, even if the environment names a proxy."""
+_KEEPALIVE = 30.0
+"""Seconds that an unused connection is kept."""
 _WRITE_SIZE = 64 * 1024
 """Bytes of a large request body (one with images) that are written at once, so that other tasks get their turn."""
 _PAUSE_EXTENSION = "pause_reading"
@@ -44,7 +45,7 @@ class Transport(AiohttpTransport):
                 (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError),
             ):
                 raise httpx.RemoteProtocolError(str(error)) from error
-            raise
+            raise _with_cause(error) from error
         except (
             aiohttp.ClientError
         ) as error:  # not translated by the library: usually no HTTP at all
@@ -54,6 +55,16 @@ class Transport(AiohttpTransport):
                 _paused, response.stream._aiohttp_response
             )
         return response
+
+
+def _with_cause(error: httpx.TransportError) -> httpx.TransportError:
+    """The same error with what it means, if a proxy or a certificate is the cause."""
+    cause = error.__cause__
+    text = explain(cause)
+    if text is None:
+        return error
+    refused = isinstance(cause, aiohttp.ClientHttpProxyError) and cause.status < 500
+    return httpx.ProxyError(text) if refused else httpx.ConnectError(text)
 
 
 def reading_paused(response: httpx.Response) -> AbstractContextManager[None]:
@@ -100,8 +111,14 @@ def _with_chunked_body(request: httpx.Request) -> httpx.Request:
     )
 
 
-def create_client() -> httpx.AsyncClient:
-    """The HTTP client that all providers share. If the environment names a proxy, it is httpx's own client."""
-    if getproxies():
-        return httpx.AsyncClient(limits=_LIMITS, mounts=dict.fromkeys(_DIRECT))
-    return httpx.AsyncClient(transport=Transport(limits=_LIMITS))
+def create_client(network: Network = DIRECT) -> httpx.AsyncClient:
+    """The HTTP client that all providers share. It reads nothing of the environment."""
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=network.connector(limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE)
+        )
+
+    return httpx.AsyncClient(
+        transport=Transport(client=session, verify=network.tls, trust_env=False), trust_env=False
+    )

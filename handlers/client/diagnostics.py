@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import cast
@@ -13,6 +14,10 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.network import Network
+from bot.network.causes import explain
+from handlers.client.http_session import new_session, new_web_client
 
 _CALL_TIMEOUT = 10
 """Seconds."""
@@ -61,75 +66,81 @@ async def app_token_refusal(client: AsyncWebClient, token: str) -> str | None:
     return None
 
 
-async def check_bot_token(token: str, api_url: str, wanted: Iterable[str]) -> list[Finding]:
-    """Checks that the bot token works and has all the `wanted` scopes."""
-    client = _client(api_url, token)
-    answer = await _ask("SLACK_BOT_TOKEN", api_url, client.auth_test)
-    if isinstance(answer, Finding):
-        return [answer]
-    who = f"{answer.get('user')} in {answer.get('team')}"
-    return [Finding("SLACK_BOT_TOKEN", True, who), _scopes(answer, wanted), *_clock(answer)]
+@asynccontextmanager
+async def slack_checks(api_url: str, network: Network) -> AsyncIterator[SlackChecks]:
+    """The checks of one Slack, with what they need open."""
+    async with new_session(network=network) as session:
+        yield SlackChecks(api_url, session)
 
 
-async def check_app_token(token: str, api_url: str) -> Finding:
-    """Checks that the app-level token could open a socket; none is opened."""
-    client = _client(api_url)
-    answer = await _ask(
-        "SLACK_APP_TOKEN", api_url, lambda: client.apps_connections_open(app_token=token)
-    )
-    return (
-        answer
-        if isinstance(answer, Finding)
-        else Finding("SLACK_APP_TOKEN", True, "Socket Mode can connect")
-    )
+@dataclass(frozen=True, slots=True)
+class SlackChecks:
+    """Checks of what the settings say of Slack."""
 
+    api_url: str
+    session: aiohttp.ClientSession
 
-async def check_client(client_id: str, client_secret: str, api_url: str) -> Finding:
-    """Checks that client id and secret belong together: Slack checks them before the code, which is invalid here."""
-    client = _client(api_url)
-    answer = await _ask(
-        "SLACK_CLIENT_ID",
-        api_url,
-        lambda: client.api_call(
-            "oauth.v2.access",
-            data={"client_id": client_id, "client_secret": client_secret, "code": "none"},
-        ),
-        expected=("invalid_code",),
-    )
-    return (
-        answer
-        if isinstance(answer, Finding)
-        else Finding("SLACK_CLIENT_ID", True, "id and secret belong together")
-    )
+    async def bot_token(self, token: str, wanted: Iterable[str]) -> list[Finding]:
+        """Whether the bot token works and has all the `wanted` scopes."""
+        answer = await self._ask("SLACK_BOT_TOKEN", self._client(token).auth_test)
+        if isinstance(answer, Finding):
+            return [answer]
+        who = f"{answer.get('user')} in {answer.get('team')}"
+        return [Finding("SLACK_BOT_TOKEN", True, who), _scopes(answer, wanted), *_clock(answer)]
 
-
-def _client(api_url: str, token: str | None = None) -> AsyncWebClient:
-    return AsyncWebClient(token=token, base_url=api_url, timeout=_CALL_TIMEOUT)
-
-
-async def _ask(
-    name: str,
-    api_url: str,
-    call: Callable[[], Awaitable[AsyncSlackResponse]],
-    expected: tuple[str, ...] = (),
-) -> AsyncSlackResponse | Finding:
-    """The response, also if it is one of the `expected` errors; else the finding for the failure."""
-    try:
-        return await call()
-    except SlackApiError as error:
-        code = _code(error)
-        if code is None:
-            return Finding(name, False, _NOT_SLACK.format(url=api_url))
-        if code in expected:
-            return cast("AsyncSlackResponse", error.response)
-        return Finding(name, False, _REMEDIES.get(code, f"Slack refuses: {code}"))
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        why = str(error) or type(error).__name__
-        return Finding(
-            name,
-            False,
-            f"Slack cannot be reached at {api_url} ({why}); check the network and SLACK_API_URL",
+    async def app_token(self, token: str) -> Finding:
+        """Whether the app-level token could open a socket; none is opened."""
+        client = self._client()
+        answer = await self._ask(
+            "SLACK_APP_TOKEN", lambda: client.apps_connections_open(app_token=token)
         )
+        if isinstance(answer, Finding):
+            return answer
+        return Finding("SLACK_APP_TOKEN", True, "Socket Mode can connect")
+
+    async def client_secret(self, client_id: str, client_secret: str) -> Finding:
+        """Whether client id and secret belong together: Slack checks them before the code, which is invalid here."""
+        client = self._client()
+        answer = await self._ask(
+            "SLACK_CLIENT_ID",
+            lambda: client.api_call(
+                "oauth.v2.access",
+                data={"client_id": client_id, "client_secret": client_secret, "code": "none"},
+            ),
+            expected=("invalid_code",),
+        )
+        if isinstance(answer, Finding):
+            return answer
+        return Finding("SLACK_CLIENT_ID", True, "id and secret belong together")
+
+    def _client(self, token: str | None = None) -> AsyncWebClient:
+        return new_web_client(token, self.api_url, self.session)
+
+    async def _ask(
+        self,
+        name: str,
+        call: Callable[[], Awaitable[AsyncSlackResponse]],
+        expected: tuple[str, ...] = (),
+    ) -> AsyncSlackResponse | Finding:
+        """The response, also if it is one of the `expected` errors; else the finding for the failure."""
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT):
+                return await call()
+        except SlackApiError as error:
+            code = _code(error)
+            if code is None:
+                return Finding(name, False, _NOT_SLACK.format(url=self.api_url))
+            if code in expected:
+                return cast("AsyncSlackResponse", error.response)
+            return Finding(name, False, _REMEDIES.get(code, f"Slack refuses: {code}"))
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            return Finding(name, False, self._not_reached(error))
+
+    def _not_reached(self, error: Exception) -> str:
+        if cause := explain(error):
+            return f"Slack cannot be reached at {self.api_url}: {cause}"
+        why = str(error) or type(error).__name__
+        return f"Slack cannot be reached at {self.api_url} ({why}); check the network and SLACK_API_URL"
 
 
 def _code(error: SlackApiError) -> str | None:

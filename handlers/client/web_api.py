@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StorageError
+from bot.network.causes import explain
 from bot.observability import Metrics, get_logger
 from bot.tasks import KeyedLocks
 from bot.timing import Timing
@@ -136,8 +137,8 @@ class SlackClient:
             return dict(response.data) if isinstance(response.data, dict) else {}
         except SlackApiError as error:
             raise from_response(method, error) from error
-        except aiohttp.ClientConnectorError as error:
-            raise ConnectFailed(str(error)) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
+            raise ConnectFailed(explain(error) or str(error)) from error
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
 

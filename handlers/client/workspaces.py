@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answers.events import INSTALLATION_TOPIC, EventPublisher
 from bot.errors import SettingsError, StorageError
+from bot.network.causes import explain
 from bot.observability import Metrics, get_logger
 from bot.tasks import KeyedLocks
 from bot.timing import Timing
@@ -135,7 +136,7 @@ class SingleWorkspace:
                     ) from error
                 log.warning("slack_not_ready", reason=str(code))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.warning("slack_unreachable", reason=type(error).__name__)
+                log.warning("slack_unreachable", reason=explain(error) or type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(MAX_CONNECT_DELAY, pause * 2)
 

@@ -51,9 +51,7 @@ def build_app(
             ctx.claims,
             Doorkeeper(ctx),
             name="bobbin",  # without a name Bolt reads the source of each calling function to find one
-            client=AsyncWebClient(
-                base_url=api_url, retry_handlers=[]
-            ),  # listeners use `SlackClient` instead
+            client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # unused: see `SlackClient`
             authorize=authorize,
             process_before_response=True,
             attaching_conversation_kwargs_enabled=False,

@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SettingsError
+from bot.network import DIRECT, Network
 from bot.observability import get_logger
 from handlers.client.diagnostics import app_token_refusal
 from handlers.transport.bolt_app import SharedApp
@@ -44,10 +46,17 @@ alive and deliver nothing."""
 class SocketModeTransport:
     """Receives Slack's requests by Socket Mode."""
 
-    def __init__(self, app: SharedApp, app_token: str, client: AsyncWebClient) -> None:
+    def __init__(
+        self,
+        app: SharedApp,
+        app_token: str,
+        client: AsyncWebClient,
+        network: Network = DIRECT,
+    ) -> None:
         self._app = app
         self._app_token = app_token
         self._client = client
+        self._network = network
         self._handler: AsyncSocketModeHandler | None = None
         self._connected_at = self._created_at = 0.0
         """When a connection was last seen, and when the present client was made, by the event loop's clock."""
@@ -92,7 +101,7 @@ class SocketModeTransport:
         while True:
             try:
                 if self._handler is None:
-                    connecting = self._open()
+                    connecting = await self._open()
                 await asyncio.sleep(WATCH_INTERVAL)
                 await self._check(connecting)
             except asyncio.CancelledError:
@@ -103,16 +112,23 @@ class SocketModeTransport:
                 log.exception("socket_watchdog_failed")
                 await asyncio.sleep(WATCH_INTERVAL)
 
-    def _open(self) -> asyncio.Task[None]:
-        self._handler = AsyncSocketModeHandler(
+    async def _open(self) -> asyncio.Task[None]:
+        handler = AsyncSocketModeHandler(
             self._app,
             self._app_token,
             web_client=self._client,
             ping_interval=PING_INTERVAL,
             logger=logging.getLogger("slack_sdk.socket_mode"),
         )
+        # The client has made a session of its own, and has taken a proxy from the environment.
+        await handler.client.aiohttp_client_session.close()
+        handler.client.aiohttp_client_session = aiohttp.ClientSession(
+            connector=self._network.connector()
+        )
+        handler.client.proxy = None
+        self._handler = handler
         self._connected_at = self._created_at = _now()
-        return asyncio.create_task(self._handler.connect_async(), name="socket connecting")  # type: ignore[no-untyped-call]
+        return asyncio.create_task(handler.connect_async(), name="socket connecting")  # type: ignore[no-untyped-call]
 
     async def _check(self, connecting: asyncio.Task[None] | None) -> None:
         assert self._handler is not None

@@ -1,0 +1,51 @@
+"""The certificates by which servers are trusted.
+
+Without a setting these are the system's and certifi's: some systems have none, and others none of a company's own. What
+the settings name takes their place as in OpenSSL: a file instead of the system's file, a folder instead of its folder.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+
+import certifi
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+"""A file that OpenSSL finds in a folder by itself, when it needs it."""
+_SUFFIXES = frozenset({".pem", ".crt", ".cer"})
+
+
+def tls_context(named: Iterable[Path] = ()) -> ssl.SSLContext:
+    """For all connections by TLS. `named`: files and folders of certificates. Raises OSError if one has none."""
+    context = ssl.create_default_context()  # reads SSL_CERT_FILE and SSL_CERT_DIR itself
+    # A company's own certificates often lack what the strictest rules of X.509 ask for, and no browser insists on.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    paths = tuple(named)
+    for path in paths or (Path(certifi.where()),):
+        _load(context, path)
+    return context
+
+
+def check_certificates(path: Path) -> None:
+    """Raises OSError (as ssl.SSLError is) when there is no certificate."""
+    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
+
+
+def _load(context: ssl.SSLContext, path: Path) -> None:
+    if not path.is_dir():
+        context.load_verify_locations(cafile=path)
+        return
+    names = [each.name for each in path.iterdir()]
+    context.load_verify_locations(capath=path)
+    if not any(_HASHED.fullmatch(name) for name in names):
+        _load_each(context, [path / name for name in names])
+
+
+def _load_each(context: ssl.SSLContext, files: Iterable[Path]) -> None:
+    for file in files:
+        if file.suffix.lower() in _SUFFIXES:
+            context.load_verify_locations(cafile=file)
