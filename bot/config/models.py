@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from bot.config.group import SettingsGroup
+from bot.config.hosted import HostedSettings
 from bot.config.values import (
     NAMED_MODELS,
     Credential,
@@ -24,7 +24,7 @@ from bot.errors import SettingsError
 from bot.providers.base import ProviderSettings
 
 
-class ModelSettings(SettingsGroup):
+class ModelSettings(HostedSettings):
     """Any number of providers, and the choice among their models."""
 
     openrouter_api_key: Credential | None = Field(
@@ -52,6 +52,11 @@ class ModelSettings(SettingsGroup):
         None,
         description="a local Ollama; unset: used when one is found running at `http://localhost:11434`",
     )
+    bobbin_providers: Names = Field(
+        (),
+        description="names of further servers that speak OpenAI's chat completions, separated by commas or spaces; for "
+        "each `NAME_BASE_URL`, and optionally `NAME_API_KEY`, `NAME_LABEL` (its heading in the menu), `NAME_MODELS`",
+    )
     openrouter_models: Names = Field((), description=NAMED_MODELS)
     venice_models: Names = Field((), description=NAMED_MODELS)
     openai_models: Names = Field((), description=NAMED_MODELS)
@@ -74,14 +79,20 @@ class ModelSettings(SettingsGroup):
         )
     )
 
+    _further_providers: tuple[ProviderSettings, ...] = PrivateAttr(())
+    """Those of `bobbin_providers`, whose variables are no fields."""
+
     def providers(self) -> tuple[ProviderSettings, ...]:
         """The providers that are configured, in the order of the model menu."""
-        configured = (*self._hosted(), *self._own_servers())
-        default = own_default_model(self.bobbin_default_model, [each.name for each in configured])
-        return tuple(
-            replace(each, models=getattr(self, f"{each.name}_models") or default(each.name))
-            for each in configured
+        configured = (
+            *self._routers(),
+            *self.hosted_providers(),
+            *self._openai(),
+            *self._further_providers,
+            *self._ollama(),
         )
+        default = own_default_model(self.bobbin_default_model, [each.name for each in configured])
+        return tuple(replace(each, models=each.models or default(each.name)) for each in configured)
 
     def local_ollama(self) -> ProviderSettings | None:
         """The Ollama that may run at its usual address; None when OLLAMA_BASE_URL is set."""
@@ -91,29 +102,45 @@ class ModelSettings(SettingsGroup):
             "ollama", "Ollama", "http://localhost:11434", kind="ollama", optional=True
         )
 
-    def _hosted(self) -> Iterator[ProviderSettings]:
+    def _routers(self) -> Iterator[ProviderSettings]:
+        """Those that offer other companies' models."""
         if key := reveal(self.openrouter_api_key):
             yield ProviderSettings(
-                "openrouter", "OpenRouter", self.openrouter_base_url, key, kind="openrouter"
+                "openrouter",
+                "OpenRouter",
+                self.openrouter_base_url,
+                key,
+                models=self.openrouter_models,
+                kind="openrouter",
             )
         if key := reveal(self.venice_api_key):
-            model = self.venice_chat_model
             yield ProviderSettings(
-                "venice", "Venice", self.venice_base_url, key, model, kind="venice"
+                "venice",
+                "Venice",
+                self.venice_base_url,
+                key,
+                self.venice_chat_model,
+                self.venice_models,
+                kind="venice",
             )
 
-    def _own_servers(self) -> Iterator[ProviderSettings]:
+    def _openai(self) -> Iterator[ProviderSettings]:
         if self.openai_api_key or self.openai_base_url:
             url = self.openai_base_url or "https://api.openai.com/v1"
             label = "OpenAI" if urlsplit(url).hostname == "api.openai.com" else "OpenAI-compatible"
-            yield ProviderSettings("openai", label, url, reveal(self.openai_api_key) or None)
+            key = reveal(self.openai_api_key) or None
+            yield ProviderSettings("openai", label, url, key, models=self.openai_models)
+
+    def _ollama(self) -> Iterator[ProviderSettings]:
         if self.ollama_base_url:
-            yield ProviderSettings("ollama", "Ollama", self.ollama_base_url, kind="ollama")
+            yield ProviderSettings(
+                "ollama", "Ollama", self.ollama_base_url, models=self.ollama_models, kind="ollama"
+            )
 
 
 def no_models() -> SettingsError:
     """The error for when no provider is set and no Ollama is running."""
     return SettingsError(
-        "No model provider: set OPENROUTER_API_KEY, VENICE_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL, "
-        "or start Ollama (OLLAMA_BASE_URL)"
+        "No model provider: set a key such as OPENROUTER_API_KEY, ANTHROPIC_API_KEY or OPENAI_API_KEY "
+        "(docs/providers.md has them all), OPENAI_BASE_URL for a server of your own, or start Ollama (OLLAMA_BASE_URL)"
     )

@@ -14,12 +14,14 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from bot.config.access import AccessSettings
 from bot.config.chats import ChatSettings
+from bot.config.further_providers import FurtherProviderProblem, read_further_providers
 from bot.config.models import ModelSettings
 from bot.config.network import NetworkSettings
 from bot.config.process import ProcessSettings
 from bot.config.slack import SlackSettings
+from bot.config.sources import set_variables
 from bot.config.usage import UsageSettings
-from bot.config.values import Valid, reveal
+from bot.config.values import describe_problem, reveal
 from bot.errors import SettingsError
 
 
@@ -51,9 +53,16 @@ class Settings(
     def load(cls, env_file: str | Path | None = ".env") -> Self:
         """Reads the environment, then `env_file`, then the defaults. Raises SettingsError with one line."""
         try:
-            return cls(_env_file=env_file)
+            settings = cls(_env_file=env_file)
+            variables = set_variables(env_file)
+            settings._further_providers = read_further_providers(
+                settings.bobbin_providers, variables
+            )
+            return settings
         except ValidationError as error:
             raise SettingsError("; ".join(_problems(error))) from None
+        except FurtherProviderProblem as error:
+            raise SettingsError(str(error)) from None
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file."
@@ -75,7 +84,8 @@ class Settings(
     def secrets(self) -> tuple[str, ...]:
         """Every secret that is set, so that logs can mask them."""
         whole = (reveal(value) for _, value in self if isinstance(value, SecretStr))
-        return (*whole, *self.proxy_passwords())
+        keys = (each.api_key for each in self._further_providers if each.api_key)
+        return (*whole, *keys, *self.proxy_passwords())
 
 
 class SandboxSettings(Settings):
@@ -106,20 +116,6 @@ _PRODUCTION = frozenset(
 )
 
 
-_VALID_CREDENTIAL = (
-    "the key, token or secret as its provider shows it, without blanks, quotation marks, "
-    "an ellipsis (…) or invisible characters; copy it again, whole"
-)
-
-
 def _problems(error: ValidationError) -> Iterator[str]:
     for name in dict.fromkeys(str(problem["loc"][0]) for problem in error.errors()):
-        yield f"{name.upper()} must be {_valid(name)}"
-
-
-def _valid(name: str) -> str:
-    """What the setting must be, and what else cures it. A setting without `Valid` is a credential."""
-    for each in Settings.model_fields[name].metadata:
-        if isinstance(each, Valid):
-            return f"{each.text}; change it, or remove it for the default"
-    return _VALID_CREDENTIAL
+        yield describe_problem(name.upper(), Settings.model_fields[name])

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from dotenv import dotenv_values
-
+from bot.config.further_providers import variables_of
 from bot.config.settings import Settings
+from bot.config.sources import set_variables
+
+_SIMILAR = 0.8
+"""From here on a name is taken for a misspelt one of a provider's variables, which other programs may share."""
 
 
 def unknown_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
-    """One line for each `BOBBIN_…` variable that no setting has, with the nearest one that exists."""
+    """One line for each variable that no setting has, with the nearest one that exists.
+
+    Those are all that begin with `BOBBIN_`, and misspelt ones of the providers that BOBBIN_PROVIDERS names.
+    """
+    variables = set_variables(env_file)
     known = [name.upper() for name in Settings.model_fields]
-    set_here = {name.upper() for name in (*os.environ, *_names_in(Path(env_file)))}
-    return tuple(
-        _unknown(name, known)
-        for name in sorted(set_here)
-        if name.startswith("BOBBIN_") and name not in known
+    further = variables.get("BOBBIN_PROVIDERS", "").replace(",", " ").split()
+    known_of_further = [variable for name in further for variable in variables_of(name)]
+    begin = tuple(name.upper() for name in further)
+    hints = (
+        _misspelt(name, known_of_further) if name.startswith(begin) else _unknown(name, known)
+        for name in sorted(variables)
     )
-
-
-def _names_in(env_file: Path) -> Iterable[str]:
-    return dotenv_values(env_file, interpolate=False) if env_file.is_file() else ()
+    return tuple(hint for hint in hints if hint)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
+    if not name.startswith("BOBBIN_") or name in known:
+        return ""
     nearest = get_close_matches(name, known, n=1)
-    advice = f"did you mean {nearest[0]}?" if nearest else "README lists the settings"
+    return _hint(name, f"did you mean {nearest[0]}?" if nearest else "README lists the settings")
+
+
+def _misspelt(name: str, known: Sequence[str]) -> str:
+    nearest = get_close_matches(name, known, n=1, cutoff=_SIMILAR)
+    return _hint(name, f"did you mean {nearest[0]}?") if nearest and name not in known else ""
+
+
+def _hint(name: str, advice: str) -> str:
     return f"{name} is not a setting and has no effect; {advice}"

@@ -10,6 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 
@@ -18,6 +19,20 @@ class Valid:
     """What a setting's value must be, in words that complete "NAME must be …"."""
 
     text: str
+
+
+_VALID_CREDENTIAL = (
+    "the key, token or secret as its provider shows it, without blanks, quotation marks, "
+    "an ellipsis (…) or invisible characters; copy it again, whole"
+)
+
+
+def describe_problem(variable: str, field: FieldInfo) -> str:
+    """What the variable must be, and what else cures it. One without `Valid` is a credential."""
+    for each in field.metadata:
+        if isinstance(each, Valid):
+            return f"{variable} must be {each.text}; change it, or remove it for the default"
+    return f"{variable} must be {_VALID_CREDENTIAL}"
 
 
 def _web_address(text: str) -> str:

@@ -1,7 +1,7 @@
 """The certificates by which servers are trusted.
 
 Without a setting these are the system's and certifi's: some systems have none, and others none of a company's own. What
-the settings name takes their place as in OpenSSL: a file instead of the system's file, a folder instead of its folder.
+the settings name takes their place; only the system's folder, which OpenSSL searches when it needs to, stays.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import certifi
@@ -20,16 +21,22 @@ _SUFFIXES = frozenset({".pem", ".crt", ".cer"})
 
 def tls_context(named: Iterable[Path] = ()) -> ssl.SSLContext:
     """For all connections by TLS. `named`: files and folders of certificates. Raises OSError if one has none."""
-    context = ssl.create_default_context()  # reads SSL_CERT_FILE and SSL_CERT_DIR itself
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # A company's own certificates often lack what the strictest rules of X.509 ask for, and no browser insists on.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    paths = tuple(named)
-    for path in paths or (Path(certifi.where()),):
+    paths = tuple(dict.fromkeys(named))
+    if not paths:
+        context.load_default_certs()
+        paths = (Path(certifi.where()),)
+    elif folder := ssl.get_default_verify_paths().capath:
+        context.load_verify_locations(capath=folder)
+    for path in paths:
         _load(context, path)
     return context
 
 
+@lru_cache(maxsize=16)  # several variables usually name the same file, which takes a moment to read
 def check_certificates(path: Path) -> None:
     """Raises OSError (as ssl.SSLError is) when there is no certificate."""
     _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)

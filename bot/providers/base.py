@@ -18,8 +18,11 @@ from bot.domain import (
     TextRetracted,
 )
 
-ProviderKind = Literal["openai", "openrouter", "venice", "ollama"]
-"""Whose extensions of the common format a server understands."""
+ProviderKind = Literal[
+    "openai", "openrouter", "venice", "ollama",
+    "anthropic", "gemini", "groq", "mistral", "deepseek", "xai", "together",
+]  # fmt: skip
+"""Whose dialect of the common format a server speaks."""
 
 
 MAX_ANSWER_LENGTH = 200_000
@@ -31,7 +34,7 @@ class ProviderSettings:
     """One source of models, as the operator configured it."""
 
     name: str
-    """Short, stable, `[a-z]+`: the first half of a `ModelRef`."""
+    """Short, stable, `[a-z][a-z0-9]*`: the first half of a `ModelRef`."""
     label: str
     base_url: str
     """Up to, and without, `/chat/completions`; for Ollama the server's root. A query (`?version=1`) belongs to it."""
@@ -89,7 +92,7 @@ class Provider(Protocol):
     """One configured source of models."""
 
     name: str
-    """Short, stable, `[a-z]+`: the first half of a `ModelRef`."""
+    """Short, stable, `[a-z][a-z0-9]*`: the first half of a `ModelRef`."""
     label: str
     """The heading of its group in the menu."""
     default_model: str | None

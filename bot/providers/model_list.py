@@ -12,10 +12,22 @@ from bot.providers.base import ProviderSettings
 from bot.providers.errors import error_from_object, find_error
 
 _NOT_FOR_CHAT = re.compile(
-    r"(^|/)(text-embedding|whisper|tts-|dall-e|babbage-|davinci-|omni-moderation|text-moderation|gpt-image|sora)"
-    r"|-(realtime|transcribe|tts|embedding)\b|\bembed(ding)?\b"
+    r"(^|/)(whisper|tts-|dall-e|babbage-|davinci-|gpt-3\.5-turbo-instruct|gpt-image|chatgpt-image|gpt-audio|sora"
+    r"|imagen-|veo-|lyria-|aqa$|grok-(2-image|imagine)|flux|stable-diffusion|sdxl|bge-|e5-|gte-|nomic-|voyage-|colbert"
+    r"|all-minilm|mxbai-|jina-|playai-|orpheus|speech-|parakeet|kokoro)"
+    r"|-(realtime|transcribe|transcription|tts|embeddings?|audio-preview|native-audio|live|ocr)\b"
+    r"|\b(\w*embed(ding|dings)?|re-?rank(er)?|moderation|(prompt-|llama-)?guard(rails?)?|shieldgemma|safeguard)\b"
+    r"|\b(text-to-(speech|image|video)|speech-to-text)\b"
 )
-"""Names of models that cannot chat: OpenAI's, and others that are served beside chat models."""
+"""Names of models that only embed, rank, speak, transcribe, moderate or draw, for lists that do not say it."""
+_CHATS = frozenset({"text", "llm", "vlm", "chat"})
+_DOES_NOT_CHAT = frozenset(
+    {
+        "image", "images", "embedding", "embeddings", "tts", "asr", "stt", "upscale", "inpaint", "video", "music",
+        "audio", "speech", "transcribe", "transcription", "rerank", "reranker", "moderation", "language",
+    }
+)  # fmt: skip
+"""Kinds of models, as lists name them. Together's `language` models only continue a text."""
 
 _HAS_VISION = re.compile(
     r"(^|/)(gpt-4o|gpt-4\.1|gpt-4-turbo|gpt-5|chatgpt-4o|o1$|o1-20|o3|o4|gemini|claude-(3|opus|sonnet|haiku)|gemma-?3"
@@ -51,17 +63,12 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
     name = entry.get("id") or entry.get("name")
     if not isinstance(name, str) or not name.strip() or not _can_chat(name, entry):
         return None
+    if settings.kind == "gemini":
+        name = name.removeprefix("models/")
     spec = _mapping(entry.get("model_spec"))
-    if spec.get("offline") is True:
+    if spec.get("offline") is True or entry.get("active") is False:
         return None
-    label = next(
-        (
-            text
-            for text in (entry.get("name"), spec.get("name"))
-            if isinstance(text, str) and text.strip()
-        ),
-        name,
-    )
+    label = _label(name, entry, spec, settings)
     return ModelInfo(
         ref=ModelRef(settings.name, name),
         label=" ".join(label.split()),
@@ -71,28 +78,28 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
     )
 
 
+def _label(
+    name: str, entry: Mapping[str, Any], spec: Mapping[str, Any], settings: ProviderSettings
+) -> str:
+    texts = [entry.get("display_name"), entry.get("name"), spec.get("name")]
+    if (
+        settings.kind == "mistral"
+    ):  # lists each model under all its names, and calls all by the first
+        texts = []
+    return next((text for text in texts if isinstance(text, str) and text.strip()), name)
+
+
 def _can_chat(name: str, entry: Mapping[str, Any]) -> bool:
     outputs = _modalities(entry, "output_modalities")
     if outputs is not None:
         return "text" in outputs
+    declared = _capability(entry, "completion_chat", "chat_completion")
+    if declared is not None:
+        return declared
     kind = entry.get("type")
-    if kind in ("text", "llm", "vlm", "chat"):
+    if kind in _CHATS:
         return True
-    if kind in (
-        "image",
-        "embedding",
-        "embeddings",
-        "tts",
-        "asr",
-        "upscale",
-        "inpaint",
-        "video",
-        "music",
-        "audio",
-        "rerank",
-    ):
-        return False
-    return not _NOT_FOR_CHAT.search(name.lower())
+    return kind not in _DOES_NOT_CHAT and not _NOT_FOR_CHAT.search(name.lower())
 
 
 def _context(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> int | None:
@@ -101,6 +108,7 @@ def _context(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> int | None:
         entry.get("max_model_len"),
         entry.get("max_context_length"),
         entry.get("context_window"),
+        entry.get("max_input_tokens"),
         spec.get("availableContextTokens"),
     )
     return next((value for value in values if type(value) is int and value > 0), None)
@@ -110,12 +118,23 @@ def _vision(name: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> boo
     inputs = _modalities(entry, "input_modalities")
     if inputs is not None:
         return "image" in inputs
-    declared = _mapping(spec.get("capabilities")).get(
-        "supportsVision", _mapping(entry.get("capabilities")).get("vision")
-    )
-    if isinstance(declared, bool):
+    declared = _capability(spec, "supportsVision")
+    if declared is None:
+        declared = _capability(entry, "vision", "image_input")
+    if declared is not None:
         return declared
     return entry.get("type") == "vlm" or has_vision_by_name(name)
+
+
+def _capability(holder: Mapping[str, Any], *names: str) -> bool | None:
+    """Whether a model can do it, where its capabilities say so: `true`, or `{"supported": true}`."""
+    capabilities = _mapping(holder.get("capabilities"))
+    for name in names:
+        value = capabilities.get(name)
+        value = value.get("supported") if isinstance(value, dict) else value
+        if isinstance(value, bool):
+            return value
+    return None
 
 
 def _modalities(entry: Mapping[str, Any], which: str) -> Sequence[Any] | None:

@@ -25,6 +25,7 @@ from bot.errors import (
 )
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
+from bot.providers.dialects import first_page, next_page, request_headers
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
 from bot.providers.prompt_cache import wants_marks, with_marks
@@ -51,8 +52,7 @@ _MAX_PAUSE = 0.1
 """Seconds between two reads, at most."""
 _SMALL_PIECE = 8_000
 """Bytes: after a larger piece there is no pause, however many streams there are."""
-_APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
-"""How OpenRouter asks applications to identify themselves."""
+_MAX_LIST_PAGES = 20
 _COMPLETIONS = "/chat/completions"
 _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
 """Paths that need a valid key, for providers whose list of models does not."""
@@ -97,12 +97,26 @@ class OpenAICompatible:
     async def models(self) -> Sequence[ModelInfo]:
         """Its models, read from the server now; if it has no list, those of the settings. Raises ProviderError."""
         try:
-            listed = parse_models(await self._get(self._url("/models")), self._settings)
+            listed = await self._listed_models()
         except _NO_LIST as error:
             if not (named := self._named_models(error)):
                 raise
             return named
         return listed or self._named_models(None)
+
+    async def _listed_models(self) -> tuple[ModelInfo, ...]:
+        """Those of all pages of the server's list. Raises ProviderError."""
+        list_url = self._url("/models")
+        url: str | None = first_page(self._settings, list_url)
+        found: dict[str, ModelInfo] = {}
+        for _ in range(_MAX_LIST_PAGES):
+            if url is None:
+                break
+            page = await self._get(url)
+            for info in parse_models(page, self._settings):
+                found.setdefault(info.ref.name, info)
+            url = next_page(self._settings, list_url, page)
+        return tuple(found.values())
 
     def _named_models(self, error: ProviderError | None) -> tuple[ModelInfo, ...]:
         """What the settings name: the operator knows better than a name's look whether it can chat.
@@ -252,9 +266,7 @@ class OpenAICompatible:
     async def _send(
         self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout
     ) -> httpx.Response:
-        headers = dict(_APP_HEADERS) if self._settings.kind == "openrouter" else {}
-        if self._settings.api_key:
-            headers["Authorization"] = f"Bearer {self._settings.api_key}"
+        headers = request_headers(self._settings, listing=method == "GET")
         try:
             request = self._client.build_request(
                 method, url, json=body, headers=headers, timeout=limits

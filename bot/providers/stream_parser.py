@@ -213,7 +213,8 @@ class StreamParser:
 
     def _chunk(self, chunk: dict[str, Any]) -> str:
         """The text that a chunk adds to the answer."""
-        usage = chunk.get("usage")
+        groq = chunk.get("x_groq")
+        usage = chunk.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
         if isinstance(usage, dict):
             self.usage = _usage(usage) or self.usage
         self._sources.feed(chunk)

@@ -1,0 +1,20 @@
+"""The variables that are set, whether or not a setting has their name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+
+def set_variables(env_file: str | Path | None) -> dict[str, str]:
+    """Those of `env_file` and of the environment, which counts more; by name in capitals."""
+    return _of_file(env_file) | {name.upper(): value for name, value in os.environ.items()}
+
+
+def _of_file(env_file: str | Path | None) -> dict[str, str]:
+    if env_file is None or not Path(env_file).is_file():
+        return {}
+    values = dotenv_values(env_file)
+    return {name.upper(): value for name, value in values.items() if value is not None}

@@ -1,0 +1,88 @@
+"""The hosted providers that a key alone adds, and how their servers differ from OpenAI's. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from bot.providers.base import ProviderKind, ProviderSettings
+
+_APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
+"""How OpenRouter asks applications to identify themselves."""
+_ANTHROPIC_VERSION = {"anthropic-version": "2023-06-01"}
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_PAGE_SIZE = 1_000
+"""Models of one page of a list that is cut into pages: the most that Anthropic allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A provider that needs no address."""
+
+    kind: ProviderKind
+    """Also its name: the first half of a `ModelRef`, and in capitals the beginning of its settings' names."""
+    label: str
+    base_url: str
+
+    def address(self, given: str | None) -> str:
+        """Where it is. An address without a path, as other programs take it, gets the usual one."""
+        if given is None:
+            return self.base_url
+        base, mark, query = given.partition("?")
+        path = urlsplit(base).path.strip("/") or urlsplit(self.base_url).path.strip("/")
+        parts = urlsplit(base)
+        return f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/") + mark + query
+
+
+HOSTED = (
+    Hosted("anthropic", "Anthropic", "https://api.anthropic.com/v1"),
+    Hosted("gemini", "Gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    Hosted("groq", "Groq", "https://api.groq.com/openai/v1"),
+    Hosted("mistral", "Mistral", "https://api.mistral.ai/v1"),
+    Hosted("deepseek", "DeepSeek", "https://api.deepseek.com"),
+    Hosted("xai", "xAI", "https://api.x.ai/v1"),
+    Hosted("together", "Together", "https://api.together.xyz/v1"),
+)
+"""In the order of the model menu."""
+_KINDS_BY_HOST = {urlsplit(each.base_url).hostname: each.kind for each in HOSTED}
+
+
+def kind_of(base_url: str) -> ProviderKind:
+    """Whose server this is, by its host."""
+    return _KINDS_BY_HOST.get(urlsplit(base_url).hostname, "openai")
+
+
+def request_headers(settings: ProviderSettings, *, listing: bool) -> dict[str, str]:
+    """What identifies the caller. `listing`: for the list of models, which at Anthropic is not of OpenAI's format."""
+    headers = dict(_APP_HEADERS) if settings.kind == "openrouter" else {}
+    key = settings.api_key
+    if not key:
+        return headers
+    host = urlsplit(settings.base_url).hostname or ""
+    if listing and settings.kind == "anthropic":
+        headers |= {"x-api-key": key, **_ANTHROPIC_VERSION}
+        if host.endswith("anthropic.com"):  # which takes a bearer for a token of another kind
+            return headers
+    if host.endswith(_AZURE_HOSTS):
+        headers["api-key"] = key
+    return headers | {"Authorization": f"Bearer {key}"}
+
+
+def first_page(settings: ProviderSettings, url: str) -> str:
+    """The address of a list, or of its first page."""
+    return _with_query(url, f"limit={_PAGE_SIZE}") if settings.kind == "anthropic" else url
+
+
+def next_page(settings: ProviderSettings, url: str, page: Any) -> str | None:
+    """The address of the page after this one; None: it is the last."""
+    last = page.get("last_id") if isinstance(page, Mapping) and page.get("has_more") else None
+    if not isinstance(last, str) or not last:
+        return None
+    name = "after_id" if settings.kind == "anthropic" else "after"
+    return _with_query(first_page(settings, url), f"{name}={quote(last, safe='')}")
+
+
+def _with_query(url: str, query: str) -> str:
+    return url + ("&" if "?" in url else "?") + query
