@@ -24,7 +24,7 @@ BROKEN = {
     "HTTPS_PROXY": "http://ada:s3cretword@proxy:port",
     "https_proxy": "ftp://proxy",
     "ALL_PROXY": "socks5://ada:sécret@proxy",
-    "HTTP_PROXY": "http://",
+    "HTTP_PROXY": "http://proxy.example:0",
     "NO_PROXY": "10.0.0.0/33",
     "SSL_CERT_FILE": "/nowhere/certificates.pem",
     "ssl_cert_dir": "/nowhere",
@@ -108,6 +108,44 @@ def _open_sandbox(folder: Path, proxies: dict[str, str]) -> int:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(WAIT_TIMEOUT)
+
+
+async def test_the_bot_connects_by_socket_mode_through_the_proxy(tmp_path: Path) -> None:
+    """The program itself, with slack_sdk's client, which would take a proxy of its own from the environment."""
+    authority = Authority.create(tmp_path)
+    async with FarServer().running(authority) as far, ProxyServer(far.ports).running() as proxy:
+        environment = {
+            "HTTPS_PROXY": "http://nobody.test:1",
+            "https_proxy": f"socks5://127.0.0.1:{proxy.port}",
+            "SSL_CERT_FILE": str(authority.certificate),
+            "SLACK_API_URL": "https://slack.test/api/",
+            "SLACK_BOT_TOKEN": "xoxb-good",
+            "SLACK_APP_TOKEN": "xapp-good",
+            "OPENAI_BASE_URL": "https://models.test/v1",
+            "LOG_FORMAT": "json",
+            "PORT": "0",
+        }
+        assert await asyncio.to_thread(_run_until, "connected", tmp_path, environment)
+
+    assert "/link" in far.asked
+    assert {passed.host for passed in proxy.passed} == {"slack.test", "models.test", "socket.test"}
+
+
+def _run_until(event: str, folder: Path, more: dict[str, str]) -> bool:
+    """Whether `bobbin run` logs this event; it is then stopped."""
+    environment = {**os.environ, **more, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "bot", "run"],
+        cwd=folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            return any(f'"event": "{event}"' in line for line in process.stderr)
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("kind", ["http", "https", "socks5"])
