@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, exists, func, insert, select, update
@@ -148,6 +148,10 @@ async def reserve_pair(connection: AsyncConnection, chat_id: str, limit: int) ->
     return None if row is None else to_chat(row)
 
 
+_AFTER_THE_QUESTION = timedelta(milliseconds=1)
+"""Clients order messages by their times, which the API states to the millisecond."""
+
+
 async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
     """Whether an answer of this chat is still to be written."""
     query = select(exists().where(answers.c.chat_id == chat_id, IS_UNWRITTEN))
@@ -197,7 +201,9 @@ async def store_message(
 
 async def store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> Answer:
     """Store an answer that waits, as its chat's last message; the answer with whether it has to wait for others."""
-    await connection.execute(INSERT_MESSAGE, _assistant_row(answer, utc_now()))
+    await connection.execute(
+        INSERT_MESSAGE, _assistant_row(answer, utc_now() + _AFTER_THE_QUESTION)
+    )
     return replace(answer, was_queued=await _insert_answer(connection, chat, answer))
 
 

@@ -16,7 +16,7 @@ from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
 from bot.api.context import ApiContext
 from bot.api.docs_page import docs_routes
 from bot.api.health import Check, operator_routes
-from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit
+from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit, UsualPaths
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.feed import Feed
@@ -62,6 +62,7 @@ def create_app(parts: ApiParts) -> ASGIApp:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # see `UsualPaths`
     )
     authenticator = Authenticator(
         tokens=parts.tokens,
@@ -92,7 +93,7 @@ def create_app(parts: ApiParts) -> ASGIApp:
         *docs_routes(),
     ]
     errors.install_error_handlers(app)
-    return app
+    return UsualPaths(app)
 
 
 def _slack_route(path: str, app: ASGIApp, parts: ApiParts) -> Route:

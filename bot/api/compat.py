@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Body, Header
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -31,7 +31,8 @@ from bot.api.schemas import (
     Identifier,
     MessageFields,
     ModelName,
-    NewConversation,
+    NullIsEmpty,
+    OptionalConversation,
     Title,
     WithAttachments,
     chat_fields,
@@ -179,11 +180,8 @@ call_routes = APIRouter(
 
 
 @v1_routes.post("/conversations", status_code=201)
-async def create(
-    api: Service, user: CurrentUser, given: NewConversation | None = None
-) -> V1Conversation:
+async def create(api: Service, user: CurrentUser, given: OptionalConversation) -> V1Conversation:
     """A new conversation, ready for its first message."""
-    given = given or NewConversation()
     chat = await api.create(user, given.title, given.model)
     return V1Conversation(conversation_id=chat.id, title=chat.title)
 
@@ -268,10 +266,11 @@ async def _stored_exchange(api: ApiService, stored: StoredMessage) -> StoredPair
 
 @call_routes.post("/list-chats")
 async def list_chats(
-    api: Service, user: CurrentUser, given: ListChatsQuery | None = None
+    api: Service,
+    user: CurrentUser,
+    given: Annotated[ListChatsQuery, NullIsEmpty, Body(default_factory=ListChatsQuery)],
 ) -> ChatList:
     """Your chats, the most recently active first, without their messages."""
-    given = given or ListChatsQuery()
     page = await api.list_chats(
         user, limit=given.limit, cursor=given.cursor, search=to_storable(given.q or "")
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -14,7 +14,11 @@ VENDOR = Path(__file__).parent / "vendor"
 NO_ICON = "data:,"
 
 
-async def _page(request: Request) -> HTMLResponse:
+async def _page(request: Request) -> Response:
+    if request.scope.get("raw_path", b"").endswith(
+        b"/"
+    ):  # from where its files' addresses lead elsewhere
+        return RedirectResponse("../docs")
     # Relative addresses: a proxy may serve all of this below a path of its own.
     return get_swagger_ui_html(
         openapi_url="./openapi.json",

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from bot import strings
 from bot.access.rules import Verdict
@@ -32,6 +33,9 @@ log = get_logger(__name__)
 
 _ERROR_NAMES = {401: "Unauthorized", 404: "Not found", 405: "Method not allowed"}
 """For errors of the framework."""
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class ApiError(Exception):
@@ -153,16 +157,18 @@ def install_error_handlers(app: FastAPI) -> None:
         assert isinstance(error, BobbinError)
         return to_response(from_use_case(error))
 
-    async def on_invalid(_: Request, error: Exception) -> Response:
+    async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return to_response(invalid(_first_fault(error)))
+        return to_response(invalid(_wrong_content_type(request, error) or _first_fault(error)))
 
-    async def on_http(_: Request, error: Exception) -> Response:
+    async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 400:  # FastAPI could not parse the body
             return to_response(invalid("The body must be JSON in UTF-8."))
         name = _ERROR_NAMES.get(error.status_code, "Error")
         headers = dict(error.headers) if error.headers else None
+        if error.status_code == 405:
+            headers = {"Allow": ", ".join(_allowed_methods(request))}
         return to_response(ApiError(error.status_code, name, str(error.detail), headers=headers))
 
     async def on_anything(_: Request, error: Exception) -> Response:
@@ -177,6 +183,28 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def to_response(error: ApiError) -> JSONResponse:
     return JSONResponse(error.body, error.status, error.headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """What may be done at this address. The framework names the methods of the first route only."""
+    allowed = [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.router.routes
+        )
+    ]
+    return [*allowed, "HEAD"] if "GET" in allowed else allowed
+
+
+def _wrong_content_type(request: Request, error: RequestValidationError) -> str | None:
+    """What to say when the body was not even read, since it is not said to be JSON."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = given == "application/json" or given.endswith("+json")
+    if is_json or error.errors()[0]["loc"] != ("body",):
+        return None
+    return "Send the header Content-Type: application/json with the JSON in the body."
 
 
 def _first_fault(error: RequestValidationError) -> str:

@@ -1,4 +1,4 @@
-"""Wraps applications: what is served while the bot starts, and a limit on the bodies of requests."""
+"""Wraps applications: what is served while the bot starts, usual forms of addresses, and a limit on bodies."""
 
 from __future__ import annotations
 
@@ -62,6 +62,31 @@ def _unavailable() -> JSONResponse:
     return JSONResponse(
         error_body("Unavailable", "Bobbin is starting or ending. Try again in a moment."), 503
     )
+
+
+class UsualPaths:
+    """Serves an address that ends with a slash like the one without, and HEAD like GET.
+
+    A redirect instead would name the address by the scheme that a proxy uses, which need not be the client's.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        if scope.get("method") == "HEAD":
+            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
+        else:
+            await self._app(scope, receive, send)
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if "body" in message else message)
+
+    return send_head
 
 
 class BodyLimit:

@@ -35,8 +35,8 @@ from bot.api.schemas import (
     History,
     Model,
     Models,
-    NewConversation,
     NewMessageIn,
+    OptionalConversation,
     to_storable,
 )
 from bot.api.waiting import AnswerWaiter, wait_for_answer
@@ -47,6 +47,7 @@ DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
 STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restart`, and `done` or `failed` at the end."
 
+EVENTS = {"schema": {"type": "string", "description": "Server-sent events."}}
 ConversationId = Annotated[str, Path(description="A conversation's id.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -66,10 +67,9 @@ _messages = APIRouter(tags=["messages"], route_class=GuardedRoute)
     "/conversations", status_code=201, responses={**BODY_RESPONSES, **NOT_FOUND_RESPONSES}
 )
 async def create(
-    api: Service, user: CurrentUser, given: NewConversation | None = None
+    api: Service, user: CurrentUser, given: OptionalConversation
 ) -> CreatedConversation:
     """A conversation without messages; it is listed from its first one on."""
-    given = given or NewConversation()
     if given.continues is not None:
         chat = await api.continue_chat(user, given.continues)
     elif given.from_ is not None:
@@ -167,7 +167,7 @@ async def models(api: Service, user: CurrentUser) -> Models:
     response_model_exclude_none=True,
     responses={
         **ANSWER_RESPONSES,
-        201: {"content": {CONTENT_TYPE: {}}, "description": STREAMED},
+        201: {"content": {CONTENT_TYPE: EVENTS}, "description": STREAMED},
     },
 )
 async def say(
@@ -192,7 +192,7 @@ async def say(
     response_model_exclude_none=True,
     responses={
         **ANSWER_RESPONSES,
-        200: {"content": {CONTENT_TYPE: {}}, "description": STREAMED},
+        200: {"content": {CONTENT_TYPE: EVENTS}, "description": STREAMED},
     },
 )
 async def retry(

@@ -10,9 +10,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
+from fastapi import Body
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
 )
@@ -106,6 +108,13 @@ class NewConversation(CamelModel):
         description="The id of a question, or of its answer: the conversation is repeated up to there, and `model` "
         "is asked. There is at most one for each model; `title` is ignored.",
     )
+
+
+NullIsEmpty = BeforeValidator(lambda body: {} if body is None else body)
+"""For bodies that may be missing: not `| None`, from which generated clients would make another type."""
+OptionalConversation = Annotated[
+    NewConversation, NullIsEmpty, Body(default_factory=NewConversation)
+]
 
 
 class ChatFields(BaseModel):

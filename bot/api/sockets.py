@@ -107,10 +107,10 @@ def socket_router(
 
     @routes.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
-        token = bearer_token(socket.headers) or socket.query_params.get("token")
-        if token is None:
+        token = bearer_token(socket.headers)
+        if token is None:  # a browser, which learns of a refusal only on a connection that stands
             await socket.accept()
-            token = await _receive_token(socket)
+            token = socket.query_params.get("token") or await _receive_token(socket)
         try:
             user = await authenticator.authenticate(token)
             with counter.counted(user):

@@ -1,0 +1,172 @@
+"""What clients that nobody here wrote expect of HTTP: generated ones, browsers, and libraries' habits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.api.conftest import Api, address
+from tests.api.test_description import PROMISED, openapi
+from tests.handlers.world import World
+
+GETS = (
+    "/chat/conversations",
+    "/chat/models",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+)
+OTHERS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def paths(chat: str) -> dict[str, set[str]]:
+    """The API's addresses, and what may be done at each."""
+    found: dict[str, set[str]] = {path: {"GET"} for path in GETS}
+    for route in PROMISED:
+        method, path = route.split()
+        path = path.replace("{conversation_id}", chat).replace("{message_id}", "m")
+        found.setdefault(path, set()).add(method)
+    return found
+
+
+async def test_a_slash_at_the_end_changes_nothing(api: Api) -> None:
+    """No redirect, which behind a proxy would lead to `http://`; only the page of the documentation has one."""
+    chat = await api.conversation()
+    for path, methods in paths(chat).items():
+        for method in methods:
+            plain, slashed = [
+                await api.http.request(
+                    method, f"{path}{end}", json={} if method == "POST" else None
+                )
+                for end in ("", "/")
+            ]
+            if path == "/docs":
+                assert (slashed.status_code, slashed.headers["location"]) == (307, "../docs")
+            else:
+                assert slashed.status_code == plain.status_code, path
+                assert "location" not in slashed.headers
+
+
+async def test_a_socket_opens_with_a_slash_too(world: World, api: Api) -> None:
+    where = address(world).replace("http", "ws", 1)
+    async with connect(f"{where}/ws/?token={api.token}", proxy=None) as socket:
+        await socket.send('{"ping": 1}')
+        assert await socket.recv() == '{"pong": 1}'
+
+
+async def test_head_is_where_get_is(api: Api) -> None:
+    """The same status and headers, and no body."""
+    chat = await api.conversation()
+    for path, methods in paths(chat).items():
+        head = await api.http.head(path)
+        assert head.content == b""
+        if "GET" in methods:
+            got = await api.http.get(path)
+            assert head.status_code == got.status_code == 200, path
+            assert head.headers.get("etag") == got.headers.get("etag")
+            assert head.headers["content-type"] == got.headers["content-type"]
+        else:
+            assert head.status_code == 405
+
+
+async def test_what_is_not_allowed_says_what_is(api: Api) -> None:
+    """All of it, and HEAD where GET is."""
+    chat = await api.conversation()
+    for path, methods in paths(chat).items():
+        for method in sorted({*OTHERS, "GET"} - methods):
+            answer = await api.http.request(method, path)
+            assert answer.status_code == 405, (method, path)
+            allowed = {each.strip() for each in answer.headers["allow"].split(",")}
+            assert allowed == methods | ({"HEAD"} if "GET" in methods else set()), path
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "nonsense"],
+)
+@pytest.mark.parametrize(
+    "path", ["/chat/conversations", "/new-chat", "/list-chats", "/api/v1/chat"]
+)
+async def test_a_missing_content_type_is_said_so(
+    api: Api, path: str, content_type: str | None
+) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = await api.http.post(path, content=b'{"title": "x"}', headers=headers)
+
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "application/x+json"]
+)
+async def test_json_by_any_of_its_names_is_read(api: Api, content_type: str) -> None:
+    body = b'{"title": "Mine"}'
+    made = await api.http.post(
+        "/chat/conversations", content=body, headers={"Content-Type": content_type}
+    )
+
+    assert made.json()["conversation"]["title"] == "Mine"
+
+
+@pytest.mark.parametrize("path", ["/chat/conversations", "/api/v1/conversations", "/list-chats"])
+@pytest.mark.parametrize("body", [None, b"", b"{}", b"null"])
+async def test_an_optional_body_may_be_missing(api: Api, path: str, body: bytes | None) -> None:
+    headers = {"Content-Type": "application/json"} if body else {}
+    answer = await api.http.post(path, content=body, headers=headers)
+
+    assert answer.status_code in (200, 201), answer.text
+
+
+async def test_a_refused_browser_learns_why(world: World) -> None:
+    """Browsers are told the code of a connection that stood, and nothing of one that never did."""
+    where = address(world).replace("http", "ws", 1)
+    async with connect(f"{where}/ws?token=bob_no", proxy=None) as socket:
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+
+    assert (socket.close_code, socket.close_reason) == (4401, "Unauthorized")
+
+
+async def test_everything_in_the_description_has_a_type(world: World) -> None:
+    """Else generated code has `unknown` or `Any`; a body that may be missing is not another type."""
+    described = await openapi(world)
+    assert list(_untyped(described["paths"], "paths")) == []
+    bodies = {
+        route: operation["requestBody"]
+        for route, operations in described["paths"].items()
+        for operation in operations.values()
+        if "requestBody" in operation
+    }
+    assert all("$ref" in body["content"]["application/json"]["schema"] for body in bodies.values())
+    optional = {route for route, body in bodies.items() if not body.get("required")}
+    assert optional == {"/chat/conversations", "/api/v1/conversations", "/list-chats"}
+
+
+def _untyped(node: Any, where: str) -> Any:
+    """Where a response or a parameter has no schema, or an empty one."""
+    if isinstance(node, dict):
+        for name, content in node.get("content", {}).items():
+            if not content.get("schema"):
+                yield f"{where} {name}"
+        for name, inner in node.items():
+            yield from _untyped(inner, f"{where}/{name}")
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _untyped(inner, where)
+
+
+async def test_question_and_answer_never_share_a_time(api: Api) -> None:
+    """Clients order by it."""
+    chat = await api.conversation()
+    for word in ("one", "two"):
+        await api.say(chat, word)
+    times = [message["createdAt"] for message in (await api.history(chat))["messages"]]
+
+    assert len(times) == 4
+    assert times == sorted(set(times))
