@@ -168,7 +168,8 @@ async def _redis(settings: Settings) -> list[Finding]:
             Finding(
                 "Redis",
                 False,
-                f"{coordination.address}: {error}; check that it runs and that REDIS_URL is right",
+                f"{coordination.address}: {error}; check that it runs, that REDIS_URL is right, and whether it speaks "
+                "TLS (rediss:// is with TLS, redis:// without)",
             )
         ]
     finally:

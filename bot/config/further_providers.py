@@ -9,6 +9,7 @@ from typing import Annotated, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.config.values import Credential, Names, Valid, WebAddress, describe_problem, reveal
+from bot.errors import SettingsError
 from bot.providers.base import ProviderKind, ProviderSettings
 from bot.providers.dialects import kind_of
 
@@ -16,10 +17,6 @@ _NAME = re.compile(r"[a-z][a-z0-9]*")
 _BUILT_IN = frozenset({*get_args(ProviderKind), "demo"})
 SUFFIXES = ("BASE_URL", "API_KEY", "LABEL", "MODELS")
 """The ends of the variables' names; the beginning is the provider's name in capitals."""
-
-
-class FurtherProviderProblem(Exception):
-    """What is wrong with them, in one line."""
 
 
 class _Variables(BaseModel):
@@ -41,15 +38,15 @@ def read_further_providers(
 ) -> tuple[ProviderSettings, ...]:
     """The providers of these names. `values`: by variable, in capitals.
 
-    Raises FurtherProviderProblem with a line for each problem, which shows no value.
+    Raises SettingsError with a line for each problem, which shows no value.
     """
     problems = list(_name_problems(names))
     if problems:
-        raise FurtherProviderProblem("; ".join(problems))
+        raise SettingsError("; ".join(problems))
     read = [_read(name, values) for name in names]
     problems = [one for one in read if isinstance(one, str)]
     if problems:
-        raise FurtherProviderProblem("; ".join(problems))
+        raise SettingsError("; ".join(problems))
     return tuple(one for one in read if isinstance(one, ProviderSettings))
 
 

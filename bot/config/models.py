@@ -22,6 +22,7 @@ from bot.config.values import (
 )
 from bot.errors import SettingsError
 from bot.providers.base import ProviderSettings
+from bot.providers.dialects import HOSTED
 
 
 class ModelSettings(HostedSettings):
@@ -140,7 +141,8 @@ class ModelSettings(HostedSettings):
 
 def no_models() -> SettingsError:
     """The error for when no provider is set and no Ollama is running."""
+    keys = ", ".join(f"{each.kind.upper()}_API_KEY" for each in HOSTED)
     return SettingsError(
-        "No model provider: set a key such as OPENROUTER_API_KEY, ANTHROPIC_API_KEY or OPENAI_API_KEY "
-        "(docs/providers.md has them all), OPENAI_BASE_URL for a server of your own, or start Ollama (OLLAMA_BASE_URL)"
+        f"No model provider: set OPENROUTER_API_KEY, VENICE_API_KEY, OPENAI_API_KEY, {keys}, "
+        "or OPENAI_BASE_URL or BOBBIN_PROVIDERS for servers of your own, or start Ollama (OLLAMA_BASE_URL)"
     )

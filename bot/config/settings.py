@@ -14,7 +14,7 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from bot.config.access import AccessSettings
 from bot.config.chats import ChatSettings
-from bot.config.further_providers import FurtherProviderProblem, read_further_providers
+from bot.config.further_providers import read_further_providers
 from bot.config.models import ModelSettings
 from bot.config.network import NetworkSettings
 from bot.config.process import ProcessSettings
@@ -61,8 +61,6 @@ class Settings(
             return settings
         except ValidationError as error:
             raise SettingsError("; ".join(_problems(error))) from None
-        except FurtherProviderProblem as error:
-            raise SettingsError(str(error)) from None
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file."

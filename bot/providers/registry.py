@@ -107,8 +107,8 @@ class Providers:
         return traced(request, stream_adapted(provider, request, self._without_system_role))
 
     async def ping(self) -> list[ProviderHealth]:
-        """Checks the providers, one after the other."""
-        return [await _health(provider) for provider in self._providers.values()]
+        """Checks all providers at once. The failure of one, foreseen or not, says nothing of the others."""
+        return list(await asyncio.gather(*map(_health, self._providers.values())))
 
 
 def create_provider(
@@ -159,6 +159,9 @@ async def _health(provider: OpenAICompatible) -> ProviderHealth:
         error = raised if isinstance(raised, ProviderError) else ModelTimeout()
         advice = _ADVICE.get(error.code, "refuses to list its models")
         text = f"{advice} ({error.detail})" if error.detail else advice
+        return ProviderHealth(provider.name, provider.label, False, text, provider.optional)
+    except Exception as error:  # nobody foresaw it; its words may hold the key
+        text = f"could not be checked ({type(error).__name__})"
         return ProviderHealth(provider.name, provider.label, False, text, provider.optional)
     text = f"{count} models" if count else "offers no model: add one there"
     return ProviderHealth(provider.name, provider.label, count > 0, text, provider.optional)

@@ -35,6 +35,11 @@ class Finding:
 MAX_CLOCK_DIFFERENCE = 120.0
 """Seconds. Signatures are refused at five minutes, and clocks drift."""
 _NOT_SLACK = "what answers at {url} is not Slack (a proxy's page?); check SLACK_API_URL and the network's proxy"
+_NO_CONVERSATION = "D0000000000"
+_NO_AGENT_VIEW = (
+    "the Slack app declares none, so it has no pane and no suggested prompts: "
+    "paste the manifest again (bobbin manifest)"
+)
 _REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy it again",
     "not_authed": "Slack does not know this token; copy it again",
@@ -86,7 +91,30 @@ class SlackChecks:
         if isinstance(answer, Finding):
             return [answer]
         who = f"{answer.get('user')} in {answer.get('team')}"
-        return [Finding("SLACK_BOT_TOKEN", True, who), _scopes(answer, wanted), *_clock(answer)]
+        return [
+            Finding("SLACK_BOT_TOKEN", True, who),
+            _scopes(answer, wanted),
+            *await self._agent_view(token),
+            *_clock(answer),
+        ]
+
+    async def _agent_view(self, token: str) -> list[Finding]:
+        """A finding if the app's manifest declares no agent view, as far as Slack tells.
+
+        The call has no effect: it is about a conversation that does not exist.
+        """
+        client = self._client(token)
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT):
+                await client.assistant_threads_setSuggestedPrompts(
+                    channel_id=_NO_CONVERSATION, thread_ts="0.0", prompts=[]
+                )
+        except SlackApiError as error:
+            if _code(error) == "not_agent_app":
+                return [Finding("agent view", False, _NO_AGENT_VIEW)]
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            pass
+        return []
 
     async def app_token(self, token: str) -> Finding:
         """Whether the app-level token could open a socket; none is opened."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
@@ -40,6 +41,7 @@ from storage.action_claims import ActionClaims
 
 log = get_logger(__name__)
 
+_MISSING_SUBSCRIPTION = re.compile(r"missing_(\w+)_event_subscription")
 _UNAVAILABLE_TTL = 3600.0
 """Seconds for which a refused method, or refused streaming, is not tried again."""
 _RETRY_LIMIT = 900.0
@@ -134,13 +136,27 @@ class SlackClient:
         try:
             with fenced(self._before_send):
                 response = await getattr(self._client, method.replace(".", "_"))(**arguments)
-            return dict(response.data) if isinstance(response.data, dict) else {}
+            data = dict(response.data) if isinstance(response.data, dict) else {}
+            self._log_missing_subscription(data)
+            return data
         except SlackApiError as error:
             raise from_response(method, error) from error
         except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
             raise ConnectFailed(explain(error) or str(error)) from error
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
+
+    def _log_missing_subscription(self, data: dict[str, Any]) -> None:
+        """Logs once an hour that Slack warns of an event that it would send, but the app has not subscribed to."""
+        warnings = (data.get("response_metadata") or {}).get("warnings") or [data.get("warning")]
+        for warning in warnings:
+            event = _MISSING_SUBSCRIPTION.fullmatch(str(warning))
+            if event and self.at_most_every("subscription", event[1], every=_UNAVAILABLE_TTL):
+                log.warning(
+                    "event_not_subscribed",
+                    name=event[1],
+                    advice="paste the manifest again (bobbin manifest) and reinstall the app",
+                )
 
     async def call_with_retry(
         self,

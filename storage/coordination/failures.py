@@ -22,7 +22,11 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((exceptions.OutOfMemoryError,), "it has no memory left (maxmemory)"),
     ((exceptions.MaxConnectionsError,), "it accepts no more connections"),
     (
-        (ssl.SSLError, ssl.CertificateError),
+        (ssl.SSLCertVerificationError,),
+        "its certificate is not trusted (name its authority's file in SSL_CERT_FILE)",
+    ),
+    (
+        (ssl.SSLError,),
         "TLS failed (rediss:// is with TLS, redis:// without)",
     ),
     ((ConnectionRefusedError,), "the connection is refused, nothing listens there"),

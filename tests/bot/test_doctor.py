@@ -101,6 +101,57 @@ def test_what_is_not_slack_is_told_in_one_line(bobbin: Bobbin, page: tuple[str, 
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_an_app_without_an_agent_view_is_told(bobbin: Bobbin) -> None:
+    """As an older manifest leaves it; Slack tells it by refusing the prompts."""
+
+    def answers(handler: BaseHTTPRequestHandler) -> None:
+        prompts = handler.path.endswith("setSuggestedPrompts")
+        said = '{"ok": false, "error": "not_agent_app"}' if prompts else '{"ok": true}'
+        answer(handler, said)
+
+    with serving(server_that(answers)) as slack:
+        done = bobbin("doctor", SLACK_API_URL=f"{slack}/api/", **GOOD)
+
+    (line,) = [line for line in done.stdout.splitlines() if "agent view" in line]
+    assert line.startswith("FAIL  agent view: ")
+    assert "bobbin manifest" in line
+
+
+@pytest.mark.parametrize(
+    "answered",
+    ["[" * 5000, '{"data": [{"id": {"a": 1}}]}', '{"data": {"x": 1}}', "\x00", '{"data": [1e999]}'],
+    ids=["deep", "ids", "mapping", "nul", "infinity"],
+)  # fmt: skip
+def test_one_providers_failure_ends_no_other_check(bobbin: Bobbin, answered: str) -> None:
+    """Whatever it answers: each provider has its own line."""
+    odd = server_that(lambda handler: answer(handler, answered))
+    with serving(odd) as strange, serving(models_called("tiny")) as models:
+        done = bobbin(
+            "doctor",
+            OPENAI_BASE_URL=f"{strange}/v1",
+            BOBBIN_PROVIDERS="lab",
+            LAB_BASE_URL=f"{models}/v1",
+            GROQ_API_KEY="gsk-key-of-groq",
+            GROQ_BASE_URL="http://127.0.0.1:9/openai/v1",
+        )
+
+    lines = done.stdout.splitlines()
+    assert "ok    Lab: 1 models" in lines
+    assert [line for line in lines if line.startswith("FAIL  Groq: cannot be reached")]
+    assert [line for line in lines if line.startswith("FAIL  OpenAI-compatible: ")]
+    assert "gsk-key-of-groq" not in done.stdout + done.stderr
+
+
+def test_what_is_no_redis_is_told(bobbin: Bobbin) -> None:
+    """Perhaps only with and without TLS are mixed up."""
+    with serving(server_that(lambda handler: answer(handler, "{}"))) as other:
+        done = bobbin("doctor", REDIS_URL=other.replace("http://", "redis://"))
+
+    (line,) = [line for line in done.stdout.splitlines() if "Redis" in line]
+    assert line.startswith("FAIL  Redis: 127.0.0.1:")
+    assert "rediss:// is with TLS, redis:// without" in line
+
+
 @pytest.mark.parametrize(
     ("date", "expected"),
     [

@@ -21,7 +21,7 @@ WRITTEN = {
     "http://ada:p@ss@h:1": Proxy("http", "h", 1, "ada", "p@ss"),
     "ada:p/s:s#?@h:1": Proxy("http", "h", 1, "ada", "p/s:s#?"),
     "http://ada@h:1": Proxy("http", "h", 1, "ada", ""),
-    "http://corp%5Cada:x@h:1": Proxy("http", "h", 1, "corp\\ada", "x"),
+    "http://corp%5Cada:secret@h:1": Proxy("http", "h", 1, "corp\\ada", "secret"),
 }
 
 

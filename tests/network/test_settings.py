@@ -14,11 +14,14 @@ import httpx
 import pytest
 
 from bot.config.settings import SandboxSettings, Settings
-from tests.bot.test_cli import Bobbin
+from tests.bot.conftest import bobbin, program
+from tests.bot.program import Bobbin
 from tests.deadlines import WAIT_TIMEOUT
 from tests.network.authority import Authority
 from tests.network.far_server import FarServer
 from tests.network.proxy_server import ProxyServer
+
+__all__ = ["bobbin", "program"]
 
 BROKEN = {
     "HTTPS_PROXY": "http://ada:s3cretword@proxy:port",
@@ -31,11 +34,6 @@ BROKEN = {
     "REQUESTS_CA_BUNDLE": __file__,
     "CURL_CA_BUNDLE": "/dev/null",
 }
-
-
-@pytest.fixture
-def bobbin(tmp_path: Path) -> Bobbin:
-    return Bobbin(tmp_path)
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -149,7 +147,9 @@ def _run_until(event: str, folder: Path, more: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["http", "https", "socks5"])
-async def test_doctor_reaches_everything_through_the_proxy(tmp_path: Path, kind: str) -> None:
+async def test_doctor_reaches_everything_through_the_proxy(
+    bobbin: Bobbin, tmp_path: Path, kind: str
+) -> None:
     """The program itself, on the loop that it runs on; TLS within TLS included."""
     authority = Authority.create(tmp_path)
     tls = authority.server_context() if kind == "https" else None
@@ -158,7 +158,7 @@ async def test_doctor_reaches_everything_through_the_proxy(tmp_path: Path, kind:
         ProxyServer(far.ports, user="ada", password="secretword", tls=tls).running() as proxy,
     ):
         done = await asyncio.to_thread(
-            Bobbin(tmp_path),
+            bobbin,
             "doctor",
             HTTPS_PROXY=f"{kind}://ada:secretword@127.0.0.1:{proxy.port}",
             SSL_CERT_FILE=str(authority.certificate),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 
-import pytest
-
 from bot.domain import Done, Image, ModelRef, Role, TextDelta
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
-from tests.providers.harness import KEY, ProviderHarness, provider_harness, read, request, text_of
+from tests.providers.harness import KEY, ProviderHarness, read, request
 from tests.providers.scripted_server import (
     DONE,
     ReceivedRequest,
@@ -109,15 +107,6 @@ async def test_rejected_optional_field_is_left_out_from_then_on(
             assert await read(provider, request(max_tokens=50)) == [TextDelta("Hi"), Done()]
         assert len(server.received) == 4
         assert server.received[-1].body["max_completion_tokens"] == 50
-
-
-async def test_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with ScriptedServer(
-        streaming(delta("Hi"), delta(finish="stop"), DONE)
-    ).running() as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        async with provider_harness() as harness:
-            assert text_of(await read(harness.provider("http://models.invalid/v1"))) == "Hi"
 
 
 async def test_large_request_body_arrives_whole_with_its_length(
