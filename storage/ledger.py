@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Select, delete, func, literal, null, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, func, literal, select
 
 from bot.domain import User
 from bot.usage.calls import Call, Payer
@@ -16,9 +15,8 @@ from bot.usage.limits import NO_LIMITS, Limits
 from storage.call_rows import SUMS, add_calls, complete_call, is_asked, record
 from storage.engine.database import Database
 from storage.engine.types import utc_now
-from storage.queries import dialect_insert
 from storage.spending import check, forget_old, settle, spent_in
-from storage.tables import ledger, spending, usage_days
+from storage.tables import usage_days
 
 _COLUMNS = {
     GroupBy.USER: usage_days.c.user,
@@ -109,19 +107,3 @@ def _of(query: Select[Any], since: date, team: str | None, user: User | None) ->
 def _to_figures(row: Any) -> Figures:
     whole = {name: int(getattr(row, name)) for name in SUMS if name != "cost"}
     return Figures(group=row.name, team=row.team, cost=float(row.cost), **whole)
-
-
-async def forget_person(connection: AsyncConnection, user: User) -> None:
-    """Make what this user has used nobody's: the sums of their workspace stay as they are."""
-    mine = ledger.c.team == user.team, ledger.c.user == user.id
-    await connection.execute(update(ledger).where(*mine).values(user=null()))
-    days = usage_days.c.team == user.team, usage_days.c.user == user.id
-    rows = (await connection.execute(select(usage_days).where(*days))).mappings().all()
-    for row in rows:
-        new = dialect_insert(connection, usage_days).values({**row, "user": ""})
-        added = {name: usage_days.c[name] + new.excluded[name] for name in SUMS}
-        keys = list(usage_days.primary_key)
-        await connection.execute(new.on_conflict_do_update(index_elements=keys, set_=added))
-    await connection.execute(delete(usage_days).where(*days))
-    counted = spending.c.team == user.team, spending.c.subject == user.id
-    await connection.execute(delete(spending).where(*counted))

@@ -76,6 +76,7 @@ SCHEMAS = [
     "Conversation",
     "Conversations",
     "CreatedConversation",
+    "ExportFormat",
     "FileIn",
     "GroupBy",
     "History",

@@ -7,15 +7,14 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
-from bot.domain import AnswerResult, Status, Thread, Usage, User
+from bot.domain import AnswerResult, Status, Thread, Usage
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
-from bot.usage.figures import GroupBy
 from bot.usage.limits import Budget, BudgetReached, Limits, MessageRate, Period, Scope, Unit
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.engine.types import new_id, utc_now
-from storage.ledger import Ledger, forget_person
+from storage.ledger import Ledger
 from storage.messages import NewMessage, StoredMessage
 from storage.tables import messages, spending
 from tests.storage.chat_builder import MODEL
@@ -159,15 +158,3 @@ async def test_an_asked_call_is_completed_once(database: Database) -> None:
     )
     async with database.read() as connection:
         assert [row.tokens for row in await connection.execute(select(spending))] == [100]
-
-
-async def test_a_forgotten_persons_usage_is_nobodys(database: Database) -> None:
-    ledger = Ledger(database)
-    for user in (USER, "U2", "U3"):
-        await ledger.add([call(100, user=user), call(10, user=user)])
-    for user in (USER, "U2"):
-        async with database.begin() as connection:
-            await forget_person(connection, User("T1", user))
-    begin = Period.MONTH.begin(utc_now()).date()
-    by_user = await ledger.figures(begin, GroupBy.USER)
-    assert [(each.group, each.prompt_tokens) for each in by_user] == [("", 220), ("U3", 110)]

@@ -18,7 +18,9 @@ async def settled(world: World, model: ChargingModel) -> None:
     await world.idle()
     await world.until(
         lambda: (
-            world.rows("SELECT count(*) AS n FROM ledger WHERE outcome != 'asked'")[0]["n"]
+            world.rows(
+                "SELECT count(*) AS n FROM ledger WHERE outcome != 'asked' OR kind = 'answer'"
+            )[0]["n"]
             >= len(model.charged)
         ),
         "all calls are in the ledger",
