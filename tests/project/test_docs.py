@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from sqlalchemy import text
 
 from bot.config.settings import Settings
-from bot.domain import User
 from bot.manifest import manifest_link
 from bot.observability import Metrics
-from storage.answers import Answers
-from storage.chats import Chats
-from storage.engine.database import Database
-from storage.people import People
-from storage.tables import metadata
-from tests.storage.chat_builder import ChatBuilder
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -183,50 +173,3 @@ def test_every_alert_is_explained() -> None:
     rows = table("docs/operations.md", "Alarms")
 
     assert [name for cell in rows for name in names(cell)] == [rule["alert"] for rule in rules]
-
-
-async def test_the_documented_deletion_of_old_chats_works(database: Database) -> None:
-    """The statements run, and nothing of a chat stays behind."""
-    page = (ROOT / "docs" / "operations.md").read_text()
-    statements = (
-        page.split("```sql\n")[1]
-        .split("```")[0]
-        .replace("2025-01-01", "2999-01-01")
-        .strip()
-        .splitlines()
-    )
-    builder = ChatBuilder(Chats(database), Answers(database))
-    answer = await builder.answer((await builder.start()).chat)
-    await People(database).set_feedback(answer.id, User("T1", "U1"), 1)
-    async with database.begin() as connection:
-        for statement in statements:
-            await connection.execute(text(statement))
-    async with database.read() as connection:
-        left = [
-            name
-            for name in metadata.tables
-            if await connection.scalar(text(f"SELECT count(*) FROM {name}"))
-        ]
-
-    assert len(statements) == 2
-    assert left == []
-
-
-@pytest.mark.parametrize(("before", "stays"), [("", True), ("PRAGMA foreign_keys = ON;", False)])
-async def test_the_documented_use_of_the_sqlite_shell_works(
-    tmp_path: Path, before: str, stays: bool
-) -> None:
-    """There, unlike in Bobbin, nothing goes with its chat unless one asks for it."""
-    page = (ROOT / "docs" / "operations.md").read_text()
-    statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01")
-    database = Database.open(f"sqlite:///{tmp_path / 'chats.sqlite3'}")
-    await database.migrate()
-    builder = ChatBuilder(Chats(database), Answers(database))
-    await builder.answer((await builder.start()).chat)
-    await database.close()
-    with contextlib.closing(sqlite3.connect(tmp_path / "chats.sqlite3")) as shell:
-        shell.executescript(f"{before}\n{statements}")
-        left = shell.execute("SELECT count(*) FROM messages").fetchone()[0]
-
-    assert before in page
-    assert (left > 0) is stays
