@@ -125,8 +125,10 @@ class SQLiteConnection(aiosqlite.Connection):
         return fn(*args, **kwargs)
 
     async def close(self) -> None:
-        if self._connection is not None and (stopped := self.stop()) is not None:
-            await asyncio.shield(stopped)
+        if self._connection is not None:
+            self.stop()
+        if self._stopped is not None:
+            await asyncio.shield(self._stopped)
 
     def stop(self) -> asyncio.Future[Any] | None:
         """Roll back and close without waiting; the future is done when the thread has ended."""
@@ -160,17 +162,18 @@ async def connect(
 ) -> SQLiteConnection:
     """Open a file.
 
-    A cancelled caller still waits until the file is open and closed again, because the event loop may end soon after.
+    A cancelled caller still waits until the file is open and closed again, and any caller until the thread has ended if
+    the file cannot be opened, because the event loop may end soon after.
     """
     connection = SQLiteConnection(partial(open_file, path, lock_timeout, **options), _FETCH_SIZE)
     connection._thread.daemon = True  # must not keep the process alive
     opening = asyncio.ensure_future(connection)
     try:
         await asyncio.shield(opening)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, sqlite3.Error):
         with suppress(sqlite3.Error):
             await opening
-            await connection.close()
+        await connection.close()
         raise
     connection.limit = limit
     return connection

@@ -77,6 +77,11 @@ class _Connection:
         with suppress(OSError):  # the client was quicker
             self.client.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
+    def abort(self) -> None:
+        """Close at once, whoever waits."""
+        for end in (self.client, self.server):
+            end.transport.abort()
+
     def _is_busy(self) -> bool:
         if self.client.is_closing():
             return False
@@ -111,7 +116,11 @@ class TcpProxy:
 
     async def __aexit__(self, *_: object) -> None:
         self.mute(Mute.NOTHING)
-        await self.refuse()
+        with suppress(TimeoutError):  # a request whose server is gone waits for ever
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self.refuse()
+        for connection in self._connections:
+            connection.abort()
         if self._serving:  # else their sockets would outlive the event loop
             await asyncio.wait(self._serving, timeout=CLOSE_TIMEOUT)
 
@@ -162,7 +171,11 @@ class TcpProxy:
         await task
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection(*self._target)
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        except OSError:  # it refuses, so the client is refused too
+            writer.close()
+            return
         connection = _Connection(writer, server_writer, self._trigger)
         connection.mute(self._new_held)
         self._connections.add(connection)
