@@ -275,17 +275,29 @@ def error_from_response(
 ) -> ProviderError:
     """The ProviderError for a response that is not 2xx."""
     seconds = parse_retry_after(headers)
-    text = body.decode("utf-8", "replace").strip()
+    text = body.decode("utf-8-sig", "replace").strip()
     try:
         payload = json.loads(text)
     except ValueError:
-        payload = None
-    if payload is None and text.startswith("<"):
-        kind = Blocked if status in _REFUSING_PAGES else _by_status(status)
-        said = redact(_page_title(text), secrets) or f"HTTP {status}"
-        return kind(said, retry_after=seconds)
-    error = find_error(payload) or payload or {"message": text or f"HTTP {status}"}
+        return _error_from_page(status, text, secrets, seconds)
+    error = find_error(payload) or payload or {"message": f"HTTP {status}"}
     return error_from_object(error, status=status, secrets=secrets, retry_after=seconds)
+
+
+def _error_from_page(
+    status: int, text: str, secrets: Iterable[str], retry_after: float | None
+) -> ProviderError:
+    """The error for a body that is not JSON. It may come from something before the server.
+
+    So it never makes a model be gone for everybody, whatever its words.
+    """
+    if text.startswith("<"):
+        kind = Blocked if status in _REFUSING_PAGES else _by_status(status)
+        text = _page_title(text)
+    else:
+        kind = _kind(status, text.lower())
+        kind = _by_status(status) if kind is ModelGone else kind
+    return kind(redact(text, secrets) or f"HTTP {status}", retry_after=retry_after)
 
 
 def _page_title(page: str) -> str:

@@ -93,6 +93,12 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (400, {"object": "error", "message": "Invalid model: x", "type": "invalid_model"}, ModelGone),
     (400, openai("The provided model identifier is invalid."), ModelGone),
     (410, openai("Model x was retired on 1 May."), ModelGone),
+    # what may come from something before the server, whatever its words
+    (404, "404: model not found", WrongAddress),
+    (404, "The model `gpt-9` does not exist", WrongAddress),
+    (404, "\ufeff<html><title>Model not found</title>", WrongAddress),
+    (410, "Model x was retired on 1 May.", RequestRefused),
+    (400, "Unknown model", RequestRefused),
     # what the model cannot do
     (404, openai("No endpoints found that support tool use.", 404), RequestRefused),
     (404, openai("No endpoints found that support image input", 404), RequestRefused),
