@@ -182,10 +182,10 @@ class Simulation:
         if not whole:
             self._at(writer.begins + (writer.arrived + 1) / writer.rate, lambda: self._word(writer))
         if pending.waiting_since is None or whole or closes:
-            pending.waiting_since = (
-                self.now if pending.waiting_since is None else pending.waiting_since
-            )
-            pending.final, pending.must_close = whole, pending.must_close or closes
+            pending.text_arrived(self.now)
+            pending.must_close = pending.must_close or closes
+            if whole:
+                pending.text_ended(self.now)
             self._dispatch()
 
     def _enqueue(self, queued_call: QueuedCall) -> None:
@@ -288,7 +288,7 @@ class Simulation:
             pending.waiting_since = since if since is not None else self.now
         elif final and method in (STOP, UPDATE, POST):
             writer.done_at = self.now
-            self.scheduler.leave(pending)
+            self.scheduler.leave(pending, self.now)
             pending.busy = True
         else:
             self._shown_by(writer, method)
@@ -354,5 +354,28 @@ def mixed_hour(
         if chance.random() < 0.3:
             simulation.queue(at, POST, channel)
             simulation.queue(at, "reactions.add", channel)
+    simulation.run()
+    return simulation
+
+
+def workday(
+    *,
+    a_minute: float = 60.0,
+    minutes: float = 3.0,
+    least: float = 3.0,
+    most: float = 7.0,
+    channels: int = 10,
+    natives: float = 0.9,
+    seed: int = 1,
+    **options: float,
+) -> Simulation:
+    """Answers of `least` to `most` seconds at random moments, as in `tests.bench.day`, without what surrounds them."""
+    simulation, chance = Simulation(**options), random.Random(seed)  # type: ignore[arg-type]
+    seconds = minutes * 60
+    for at in sorted(chance.uniform(0, seconds) for _ in range(int(a_minute * minutes))):
+        rate = chance.uniform(20, 40)
+        words = int(rate * chance.uniform(least, most))
+        channel = f"C{chance.randrange(channels)}"
+        simulation.add(Writer(channel, at, words, rate, native=chance.random() < natives))
     simulation.run()
     return simulation

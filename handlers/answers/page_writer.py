@@ -98,7 +98,7 @@ class PageWriter:
         if self._recovery.has_leftovers:
             self.pending.may_stream = False
         if self.draft.page.text:
-            self.pending.waiting_since = self._slack.dispatcher.now()
+            self.pending.text_arrived(self._slack.dispatcher.now())
 
     def all_messages(self) -> tuple[MessageRef, ...]:
         """The messages written so far, and those that are still to be rewritten or deleted."""

@@ -82,7 +82,7 @@ class AnswerWriter:
         if self._restart is not None:
             self._written_meanwhile.append(text)
         elif self._draft.append(text) and self._pending.waiting_since is None:
-            self._pending.waiting_since = self._slack.dispatcher.now()
+            self._pending.text_arrived(self._slack.dispatcher.now())
             self._slack.dispatcher.wake()
 
     def restart(self) -> None:
@@ -96,7 +96,7 @@ class AnswerWriter:
             self.write(result.text)
         self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
         self._pages.result = result
-        self._pending.final = True
+        self._pending.text_ended(self._slack.dispatcher.now())
         self._slack.dispatcher.wake()
         assert self._task is not None
         await asyncio.shield(self._task)

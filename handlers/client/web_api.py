@@ -212,6 +212,10 @@ class SlackClient:
         """Calls with the same target are sent one after the other, so that the newest has the last word."""
         return contextlib.nullcontext() if target is None else self._targets[target]
 
+    def in_order(self, method: str, **arguments: Any) -> AbstractAsyncContextManager[Any]:
+        """Where something else than a call of this method sets what it would set: nobody sets it at the same time."""
+        return self._in_order(_target(method, arguments))
+
     async def _made(self, fresh: Fresh | None, method: str, channel: str) -> dict[str, Any]:
         """The fresh arguments of a granted call; if they cannot be made, the call is not."""
         try:

@@ -49,7 +49,7 @@ class CallDispatcher:
         self._scheduler.join(pending)
 
     def leave(self, pending: PendingWrite) -> None:
-        self._scheduler.leave(pending)
+        self._scheduler.leave(pending, self._clock())
         self.wake()
 
     @property

@@ -41,6 +41,27 @@ class PendingWrite:
     """What the last granted call makes of a hidden answer; the scheduler sets this."""
     must_close: bool = False
     """The native stream must be ended before anything else can be written."""
+    began_at: float | None = None
+    """When its first text arrived."""
+    ended_at: float | None = None
+    """When the model had finished."""
+
+    def text_arrived(self, now: float) -> None:
+        """There is text that is not visible."""
+        if self.waiting_since is None:
+            self.waiting_since = now
+        if self.began_at is None:
+            self.began_at = now
+
+    def text_ended(self, now: float) -> None:
+        """The model has finished."""
+        self.final, self.ended_at = True, now
+
+    def seconds_of_text(self) -> float | None:
+        """From its first text to its last; None for an answer without text, or without an end."""
+        if self.began_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.began_at
 
     def wants_call(self) -> bool:
         return self.waiting_since is not None or self.ends()

@@ -9,9 +9,11 @@ granted, most urgent first; the earliest of the others is when to check again:
     > endings of answers > calls that answers need > openings of hidden answers > progress of visible answers
     > decoration
 
-and within each the longest waiting first. What is overdue goes before all, after being passed over a few times
-(`urgency`). How much of each limit an answer may use follows from all the others (`workload`). A look costs what there
-are answers and buckets that are waited for, however many calls are queued (`call_queue`).
+and within each the longest waiting first. Only native streams are opened for the newest first: of an answer that has
+waited, less is left to be streamed, and the next stream is refilled no sooner. What is overdue goes before all, after
+being passed over a few times (`urgency`). How much of each limit an answer may use follows from all the others
+(`workload`). A look costs what there are answers and buckets that are waited for, however many calls are queued
+(`call_queue`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import NamedTuple
 
 from handlers.rate_limits.call_queue import CallQueue
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility, Waiting
+from handlers.rate_limits.recent_answers import RecentAnswers
 from handlers.rate_limits.token_bucket import (
     APPEND,
     POST,
@@ -75,6 +78,7 @@ class WriteScheduler:
         """In order of arrival, which breaks ties."""
         self._queue = CallQueue()
         self._starvation = StarvationGuard()
+        self._recent = RecentAnswers()
         self.peers = 1
         """Processes that use the same rate limits, this one included."""
         self._edits_opened = 0
@@ -83,8 +87,11 @@ class WriteScheduler:
     def join(self, pending: PendingWrite) -> None:
         self._writes[pending] = None
 
-    def leave(self, pending: PendingWrite) -> None:
+    def leave(self, pending: PendingWrite, now: float) -> None:
         self._writes.pop(pending, None)
+        seconds = pending.seconds_of_text()
+        if seconds is not None and pending.visibility is not Visibility.NATIVE:
+            self._recent.note(now, seconds)
 
     @property
     def writing(self) -> int:
@@ -136,7 +143,9 @@ class WriteScheduler:
         return None if earliest is None else max(now + _MIN_SLEEP, earliest)
 
     def _load(self, now: float) -> Workload:
-        return Workload(self._writes, self._buckets, self.peers, now)
+        per_second = self.bucket(UPDATE, "", now).per_second
+        steady = self._recent.write_interval(now, per_second, self.peers)
+        return Workload(self._writes, self._buckets, self.peers, now, steady)
 
     def _candidates(self, load: Workload) -> Iterator[tuple[Waiting, NextCall]]:
         """All that may be next, most urgent first, each with its next call.
@@ -184,10 +193,13 @@ class WriteScheduler:
         hidden = [w for w in ready if w.visibility is Visibility.HIDDEN and not w.ends()]
         if not hidden:
             return
+        for write in reversed(hidden):
+            if write.may_stream and not write.reuses_message:
+                yield write, NextCall(START, load.ready_at(START, write.channel))
         limits, opened_before = load.opening_limits(), self._edits_opened
         for write in hidden:
             opened = self._edits_opened - opened_before
-            yield write, self._next_opening(write, load, limits, opened)
+            yield write, self._next_opening_as_edit(write, load, limits, opened)
 
     def _progress(
         self, ready: list[PendingWrite], load: Workload
@@ -223,21 +235,10 @@ class WriteScheduler:
         reserve = load.reserve_for(call)
         return NextCall(call.method, load.ready_at(call.method, call.channel, reserve))
 
-    def _next_opening(
-        self, write: PendingWrite, load: Workload, limits: OpeningLimits, opened: int
-    ) -> NextCall:
-        """As a native stream if possible, else as an edited message.
-
-        `opened`: how many answers were opened as edited messages since `limits` were computed.
-        """
-        edited = self._next_opening_as_edit(write, load, limits, opened)
-        if not write.may_stream or write.reuses_message:
-            return edited
-        return _first([NextCall(START, load.ready_at(START, write.channel)), edited], load.now)
-
     def _next_opening_as_edit(
         self, write: PendingWrite, load: Workload, limits: OpeningLimits, opened: int
     ) -> NextCall:
+        """`opened`: how many answers were opened as edited messages since `limits` were computed."""
         assert write.waiting_since is not None
         now = load.now
         held_until = write.waiting_since + MAX_HOLD

@@ -90,6 +90,8 @@ class Workload:
     peers: int
     """Processes that use the same rate limits, this one included; each has about as many answers."""
     now: float
+    steady_interval: float = 0.0
+    """Seconds between two edits of one answer that can be kept up, if answers go on coming (`RecentAnswers`)."""
     _ready_at: dict[tuple[BucketKey, float], float] = field(default_factory=dict)
 
     def ready_at(self, method: str, channel: str, reserve: float = 0.0) -> float:
@@ -121,10 +123,10 @@ class Workload:
             sharers = max(1, self._sharers(visibility))
             return ProgressLimits(write_interval(self._bucket(APPEND), self.now, sharers), 0.0)
         sharers = self._sharers(visibility) + self._coming()
-        wanted = float(sharers if sharers > 1 else 0)
-        reserve = min(wanted, self.buckets.rate(UPDATE).burst - 1.0)
+        to_end = float(self._with_peers(self._edited) if sharers > 1 else 0)
+        reserve = min(to_end, self.buckets.rate(UPDATE).burst - 1.0)
         interval = write_interval(self._bucket(UPDATE), self.now, max(1, sharers), reserve)
-        return ProgressLimits(interval, reserve)
+        return ProgressLimits(max(interval, self.steady_interval), reserve)
 
     def opening_limits(self) -> OpeningLimits:
         return OpeningLimits(
@@ -176,14 +178,14 @@ class Workload:
             self._bucket(POST, channel) for channel in {write.channel for write in self._unopened}
         ]
         if interval <= 1.0 or not posts:
-            return lambda _: 0.0
+            return lambda _: self.steady_interval
         queue = max(0.0, coming - sum(bucket.tokens(self.now) for bucket in posts))
         queue_seconds = queue / sum(bucket.per_second for bucket in posts)
 
         def delay(opened: int) -> float:
             share = (edited + opened) / (edited + coming)
             ratio = first_write_ratio(share) if self.peers == 1 else FIRST_WRITE_RATIO
-            return max(0.0, ratio * interval - queue_seconds)
+            return max(self.steady_interval, ratio * interval - queue_seconds)
 
         return delay
 

@@ -23,6 +23,8 @@ MAX_FALLBACK_LENGTH = 300
 """Characters of the text that notifications show in place of the blocks."""
 CROWDED_SHARE = 0.5
 """When less than this share of the rate limit for edits is left, replacing a message avoids an edit if it can."""
+REMEMBERED_URLS = 1_000
+"""Messages whose newest `response_url` is remembered. Slack accepts one five times within half an hour."""
 
 
 class ThreadMessages:
@@ -37,6 +39,8 @@ class ThreadMessages:
         self._workspaces = workspaces
         self._lifecycle = lifecycle
         self._crowded_share = crowded_share
+        self._response_urls: dict[tuple[str, str], str] = {}
+        """By channel and ts, in the order in which they came."""
 
     async def client_for(self, request: ChatRequest) -> SlackClient | None:
         """The request's workspace. If the app is not installed there any more: None, and the request is given up."""
@@ -96,17 +100,41 @@ class ThreadMessages:
         """Replaces a message; returns why that failed, None when Slack accepted it or a newer replacement meanwhile.
 
         `draw` is called when the turn for the call has come, so that it shows what is true then. `response_url`: of an
-        interaction with this message. It costs no rate limit, so it serves when edits are scarce.
+        interaction with this message. It costs no rate limit, so it serves when edits are scarce, now and later.
         """
-        if (
-            response_url
-            and self.crowded(slack)
-            and await slack.respond(response_url, replace_original=True, **await draw())
-        ):
+        if response_url:
+            self._remember((channel, ts), response_url)
+        if self.crowded(slack) and await self._respond(slack, channel, ts, draw):
             return None
         return await slack.try_call_error(
             UPDATE, channel=channel, ts=ts, urgency=urgency, fresh=draw
         )
+
+    def _remember(self, message: tuple[str, str], response_url: str) -> None:
+        self._response_urls.pop(message, None)
+        self._response_urls[message] = response_url
+        if len(self._response_urls) > REMEMBERED_URLS:
+            del self._response_urls[next(iter(self._response_urls))]
+
+    def _forget(self, message: tuple[str, str], response_url: str) -> None:
+        """Forgets a URL that Slack refused, unless a press has brought a newer one meanwhile."""
+        if self._response_urls.get(message) == response_url:
+            del self._response_urls[message]
+
+    async def _respond(self, slack: SlackClient, channel: str, ts: str, draw: Draw) -> bool:
+        """Replaces the message by its newest `response_url`, if there is one that Slack still accepts.
+
+        It is drawn when its turn has come, as for an edit: drawn before, it could undo what is newer. Whoever waits for
+        the turn holds no connection to the database, and each step of it has a time limit.
+        """
+        async with slack.in_order(UPDATE, channel=channel, ts=ts):
+            response_url = self._response_urls.get((channel, ts))
+            if response_url is None:
+                return False
+            if await slack.respond(response_url, replace_original=True, **await draw()):
+                return True
+            self._forget((channel, ts), response_url)
+        return False
 
     def crowded(self, slack: SlackClient) -> bool:
         """Whether edits are scarce, so that answers should have them."""

@@ -38,7 +38,7 @@ def test_an_ending_comes_before_a_title_that_waits_longer() -> None:
     waiting = title(scheduler, 0.0)
     result = edited(scheduler, "C2", 1.0, final=True)
     assert served(scheduler.grants(1.0)) == [result]
-    scheduler.leave(result)
+    scheduler.leave(result, 1.0)
     assert served(scheduler.grants(200.0)) == [waiting]
 
 

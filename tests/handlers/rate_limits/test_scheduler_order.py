@@ -79,6 +79,16 @@ def test_a_busy_writer_is_granted_no_other_call() -> None:
     assert scheduler.grants(1.0) == [(writer, START)]
 
 
+def test_a_scarce_native_stream_is_opened_for_the_answer_with_the_most_to_come() -> None:
+    scheduler = WriteScheduler({START: Rate(0.001, 1), UPDATE: Rate(0.001, 2), POST: Rate(1.0, 3)})
+    drain(scheduler, UPDATE, 0.0)
+    older = answer(scheduler, waiting_since=0.0)
+    newer = answer(scheduler, waiting_since=1.0)
+    answer(scheduler, waiting_since=1.2, may_stream=False)
+    assert scheduler.grants(1.5) == [(newer, START)]
+    assert (older, POST) in scheduler.grants(MAX_HOLD + 1_000.0)
+
+
 def test_where_posts_are_scarce_answers_are_opened_while_the_bucket_is_full() -> None:
     """So that those held find a full one when the model ends; one word is too little for it."""
     scheduler = WriteScheduler({UPDATE: Rate(0.1, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})

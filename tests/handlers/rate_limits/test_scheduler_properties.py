@@ -62,7 +62,7 @@ def serve(scheduler: WriteScheduler, now: float) -> list[Waiting]:
     for waiting, method in scheduler.grants(now):
         scheduler.bucket(method, waiting.channel, now).settle(now)
         if isinstance(waiting, PendingWrite):
-            scheduler.leave(waiting)
+            scheduler.leave(waiting, now)
         served.append(waiting)
     return served
 

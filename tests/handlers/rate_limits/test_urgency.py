@@ -46,7 +46,7 @@ def serve_all(scheduler: WriteScheduler, now: float = 0.0) -> list[Waiting]:
             served.append(who)
             scheduler.bucket(method, who.channel, now).settle(now)
             if isinstance(who, PendingWrite):
-                scheduler.leave(who)
+                scheduler.leave(who, now)
         if (wake_at := scheduler.wake_at(now)) is None:
             return served
         now = wake_at

@@ -1,0 +1,41 @@
+"""How often an answer can be edited if answers go on coming as in the last minute. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from collections import deque
+
+WINDOW = 30.0
+"""Seconds that are looked back."""
+MIN_ANSWERS = 3
+"""Fewer answers within the window say nothing about those to come."""
+
+
+class RecentAnswers:
+    """The answers of one workspace that ended lately without a native stream: edits were for them."""
+
+    def __init__(self) -> None:
+        self._ended: deque[tuple[float, float]] = deque()
+        """When each ended, and how many seconds its text had taken."""
+
+    def note(self, now: float, seconds: float) -> None:
+        """An answer has ended whose text took so many seconds."""
+        self._ended.append((now, seconds))
+        self._forget(now)
+
+    def write_interval(self, now: float, edits_per_second: float, peers: int) -> float:
+        """Seconds between two writes of one answer, and before its first, that can be kept up; 0.0 if unknown.
+
+        Each answer is posted once and gets an equal share of the edits: m of them. Its text takes d seconds, so m + 1
+        writes lie d / (m + 1) seconds apart. Whoever writes more often, because the bucket is full just now, takes
+        the edits from the answers that will have come a moment later. `peers`: processes with about as many answers.
+        """
+        self._forget(now)
+        if len(self._ended) < MIN_ANSWERS:
+            return 0.0
+        seconds = sum(each for _, each in self._ended) / len(self._ended)
+        answers_per_second = len(self._ended) * peers / WINDOW
+        return seconds / (1.0 + edits_per_second / answers_per_second)
+
+    def _forget(self, now: float) -> None:
+        while self._ended and self._ended[0][0] < now - WINDOW:
+            self._ended.popleft()
