@@ -8,7 +8,7 @@ import contextlib
 from bot import strings
 from bot.domain import Chore
 from handlers.client.web_api import SlackClient
-from handlers.threads.agent_session import AgentSession, call_briefly
+from handlers.threads.agent_session import AgentSession, Effect, call_briefly
 
 SET_STATUS = "assistant.threads.setStatus"
 
@@ -29,6 +29,8 @@ class ThinkingStatus:
         self._session = AgentSession(slack, channel, thread, may_be_processing=continued)
         self._task: asyncio.Task[None] | None = None
         self._may_be_shown = continued
+        self._may_come_late = False
+        """A call without a response may show it even after the message that clears it."""
         self._calling = False
         self._renewing = True
 
@@ -56,11 +58,21 @@ class ThinkingStatus:
             self._task.cancel()
         self._renewing = False
 
-    async def end(self) -> set[Chore]:
-        """The answer is complete: what must be done so that neither status nor session stays behind. Makes no call."""
+    async def end(self) -> dict[Chore, float]:
+        """The answer is complete: what must be done so that neither status nor session stays behind. Makes no call.
+
+        With the seconds until it can be done: once no call can take effect any more.
+        """
         await self.stop_renewing()
-        status = {Chore.CLEAR_STATUS} if self._may_be_shown else set()
-        return status | ({Chore.END_SESSION} if self._session.processing else set())
+        chores: dict[Chore, float] = {}
+        if self._may_be_shown or self._may_come_late:
+            chores[Chore.CLEAR_STATUS] = self._delay(self._may_come_late)
+        if self._session.processing:
+            chores[Chore.END_SESSION] = self._delay(self._session.may_come_late)
+        return chores
+
+    def _delay(self, may_come_late: bool) -> float:
+        return self._slack.timing.late_effect if may_come_late else 0.0
 
     async def stop_renewing(self) -> None:
         """Leaves the status as it is, for another worker to continue."""
@@ -72,22 +84,23 @@ class ThinkingStatus:
 
     async def _keep_shown(self) -> None:
         while self._renewing:
-            self._calling = True
-            self._may_be_shown = True
-            try:
-                self._may_be_shown = await self._set(strings.THINKING)
-            finally:
-                self._calling = False
-            if not self._may_be_shown:
+            if await self._show() is Effect.NONE:
                 return
             await self._session.renew()
             await asyncio.sleep(self._slack.timing.status_refresh_interval)
 
-    async def _set(self, status: str) -> bool:
-        return await call_briefly(
-            self._slack,
-            SET_STATUS,
-            channel_id=self._channel,
-            thread_ts=self._thread,
-            status=status,
-        )
+    async def _show(self) -> Effect:
+        self._calling = self._may_be_shown = True
+        try:
+            effect = await call_briefly(
+                self._slack,
+                SET_STATUS,
+                channel_id=self._channel,
+                thread_ts=self._thread,
+                status=strings.THINKING,
+            )
+        finally:
+            self._calling = False
+        self._may_be_shown = effect is not Effect.NONE
+        self._may_come_late = self._may_come_late or effect is Effect.UNKNOWN
+        return effect

@@ -100,7 +100,7 @@ class AnswerWriter:
         self._slack.dispatcher.wake()
         assert self._task is not None
         await asyncio.shield(self._task)
-        signs = dict.fromkeys(await self._status.end(), 0.0)
+        signs = await self._status.end()
         return self._earlier_chores | self._pages.chores() | signs
 
     async def abandon(self) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from enum import Enum, auto
 from typing import Any
 
 from bot import strings
 from bot.domain import Thread
+from handlers.client.errors import OutcomeUnknown
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain
 from handlers.views.blocks import is_direct
@@ -27,6 +29,15 @@ PROMPTS_INTERVAL = 600.0
 """Seconds between two settings of one pane's prompts, which Slack keeps."""
 
 
+class Effect(Enum):
+    """What became of a call."""
+
+    DONE = auto()
+    NONE = auto()
+    UNKNOWN = auto()
+    """There was no response: it may have taken effect, or may do so within `Timing.late_effect`."""
+
+
 class AgentSession:
     """The session of a thread while an answer is written. A native stream opens and ends the session by itself."""
 
@@ -38,6 +49,8 @@ class AgentSession:
         self._thread_arguments = {"channel_id": channel, "thread_ts": thread}
         self.processing = may_be_processing
         """Whether Slack may show its Stop control."""
+        self.may_come_late = False
+        """Whether Slack may show it because of a call without a response."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -71,22 +84,27 @@ class AgentSession:
         scarce = dispatcher.available(SET_SESSION_STATUS) < dispatcher.burst(SET_SESSION_STATUS) / 2
         if not self.processing and not scarce:
             self.processing = True  # even if this task is cancelled during the call
-            self.processing = await self._set("processing")
+            effect = await self._set("processing")
+            self.processing = effect is not Effect.NONE
+            self.may_come_late = effect is Effect.UNKNOWN
 
-    async def _set(self, status: str) -> bool:
+    async def _set(self, status: str) -> Effect:
         return await call_briefly(
             self._slack, SET_SESSION_STATUS, **self._thread_arguments, status=status
         )
 
 
-async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> bool:
-    """A call that is given up soon and whose failure doesn't matter. Returns whether it succeeded."""
+async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> Effect:
+    """A call that is given up soon and whose failure doesn't matter."""
     timeout = slack.timing.session_call_timeout
     try:
         async with asyncio.timeout(timeout):
-            return await slack.try_call(method, patience=timeout, **arguments)
+            reason = await slack.try_call_error(method, patience=timeout, **arguments)
     except TimeoutError:
-        return False
+        return Effect.UNKNOWN
+    if reason is None:
+        return Effect.DONE
+    return Effect.UNKNOWN if reason == OutcomeUnknown.result else Effect.NONE
 
 
 async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> str | None:
