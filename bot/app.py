@@ -161,6 +161,7 @@ def _engine(
         models=parts.models,
         chats=repositories.chats,
         answers=repositories.answers,
+        tasks=resources.tasks,
         mode=settings.bobbin_stream.value,
         max_messages=settings.bobbin_max_messages,
     )

@@ -7,14 +7,16 @@ from typing import Literal
 
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink
 from bot.chats.models import ModelChoice
-from bot.domain import Answer, Chat
+from bot.domain import Answer, Chat, Thread
 from bot.errors import ChatNotFound
 from bot.observability import get_logger
+from bot.tasks import Tasks
 from handlers.answers.options import AnswerOptions
 from handlers.answers.writer import AnswerWriter
 from handlers.client.errors import NotInstalled
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
+from handlers.threads.private_notices import cannot_write
 from handlers.views import blocks
 from storage.answers import Answers
 from storage.chats import Chats
@@ -35,6 +37,7 @@ class SlackSinkFactory:
         models: ModelChoice,
         chats: Chats,
         answers: Answers,
+        tasks: Tasks,
         mode: Mode,
         max_messages: int,
     ) -> None:
@@ -42,6 +45,7 @@ class SlackSinkFactory:
         self._models = models
         self._chats = chats
         self._answers = answers
+        self._tasks = tasks
         self._mode = mode
         self._max_messages = max_messages
 
@@ -49,12 +53,26 @@ class SlackSinkFactory:
         if chat.thread is None:
             return NullSink()
         try:
-            slack = (await self._workspaces.client_for(chat.team)).fenced(control.confirm)
+            client = await self._workspaces.client_for(chat.team)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # the answer cannot be shown there, so no model is asked
             return NullSink()
-        return AnswerWriter(slack, chat, answer, control, await self._options(slack, chat, answer))
+        return AnswerWriter(
+            client.fenced(control.confirm),
+            chat,
+            answer,
+            control,
+            await self._options(client, chat, answer),
+            partial(self._tell_refused, client, chat.thread, answer),
+        )
+
+    def _tell_refused(
+        self, slack: SlackClient, thread: Thread, answer: Answer, error_code: str
+    ) -> None:
+        """Tells the asker why the answer cannot be written. The answer ends meanwhile, and its lease with it."""
+        notice = cannot_write(slack, thread, answer.asker, error_code)
+        self._tasks.start(notice, "telling why nothing is written")
 
     async def _options(self, slack: SlackClient, chat: Chat, answer: Answer) -> AnswerOptions:
         left = max(0, self._max_messages - chat.message_count)

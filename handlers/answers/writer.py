@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot import strings
@@ -26,7 +26,6 @@ from handlers.client.errors import (
     SlackRejected,
 )
 from handlers.client.web_api import SlackClient
-from handlers.threads.private_notices import cannot_write
 
 log = get_logger(__name__)
 
@@ -45,7 +44,9 @@ class AnswerWriter:
         answer: Answer,
         control: AnswerControl,
         options: AnswerOptions,
+        tell_refused: Callable[[str], None],
     ) -> None:
+        """`tell_refused`: is called with the error code if Slack will not let this answer be written."""
         assert chat.thread is not None
         self._slack = slack
         self._thread = chat.thread
@@ -53,6 +54,7 @@ class AnswerWriter:
         self._answer = answer
         self._control = control
         self._options = options
+        self._tell_refused = tell_refused
         self._status = ThinkingStatus(
             slack, chat.thread.channel, chat.thread.ts, continued=answer.attempt > 1
         )
@@ -169,7 +171,7 @@ class AnswerWriter:
                 await self._write_once(await self._slack.dispatcher.acquire_write(self._pending))
             self._control.note_final_messages(self._pages.final_messages())
         except SlackError as error:
-            await self._give_up(error)
+            self._give_up(error)
         finally:
             self._slack.dispatcher.leave(self._pending)
 
@@ -212,7 +214,7 @@ class AnswerWriter:
             delay = _MIN_CONNECT_RETRY_DELAY + failing_for / 2
             await asyncio.sleep(min(_MAX_CONNECT_RETRY_DELAY, delay))
 
-    async def _give_up(self, error: SlackError) -> None:
+    def _give_up(self, error: SlackError) -> None:
         """What could not be shown stays in the database; the asker gets the reason, where that helps."""
         log.warning(
             "answer_not_shown",
@@ -221,4 +223,4 @@ class AnswerWriter:
             reason=str(error),
         )
         if isinstance(error, SlackRejected):
-            await cannot_write(self._slack, self._thread, self._answer.asker, error.code)
+            self._tell_refused(error.code)

@@ -192,10 +192,13 @@ async def test_an_answer_rejected_in_every_format_is_stored(worlds: WorldFactory
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.say(TEXT)
         thread = await world.ask("Say it.")
-        fault = world.slack.faults.add("chat.postMessage", error="invalid_blocks", times=4)
+        # How often it is tried depends on whether the model has ended by then.
+        world.slack.faults.add(
+            "chat.postMessage", error="invalid_blocks", channel="C0GENERAL", times=-1
+        )
         await world.choose(thread)
         assert await world.answered(thread) == []
-        assert (fault.hits, world.ended(thread)[0]["text"]) == (4, TEXT)
+        assert world.ended(thread)[0]["text"] == TEXT
         assert any(line["event"] == "answer_not_shown" for line in world.lines())
 
 

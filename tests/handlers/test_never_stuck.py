@@ -22,6 +22,7 @@ from tests.local_http import local_client
 
 STATUS = "assistant.threads.setStatus"
 LONG = essay(80)
+ENDLESS = 3_600.0
 
 
 @pytest.fixture
@@ -147,6 +148,25 @@ async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an
         assert (world.ended(thread)[0]["text"], world.ended(thread)[0]["status"]) == (LONG, "done")
         assert any(line["event"] == "answer_not_shown" for line in world.lines())
         assert await calls_in(world, 1.0) == Counter()
+
+
+async def test_an_answer_ends_before_the_asker_is_told_why_nothing_is_written(
+    worlds: WorldFactory,
+) -> None:
+    async with worlds(
+        timing=patient_timing(slack_call_timeout=ENDLESS), bobbin_stream=StreamMode.EDIT
+    ) as world:
+        world.forgive("is_archived")
+        world.say("Nobody sees it.")
+        thread = await world.ask("Say it.")
+        told = world.slack.faults.add(
+            "chat.postMessage", "hang", channel="U0ALICE", seconds=ENDLESS
+        )
+        world.slack.workspace.channel("general").is_archived = True
+        await world.choose(thread)
+        await world.answered(thread)
+        await world.until(lambda: told.hits, "the notice is on its way")
+        world.leave_unfinished()
 
 
 @pytest.mark.parametrize(
