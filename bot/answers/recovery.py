@@ -48,12 +48,17 @@ class Recovery:
         self._metrics = metrics
         self._single_host = single_host
         self._timing = timing
-        self._renewed = self._swept = ClockReading()
-        """When all leases were last renewed, or there was none; and when a sweep last succeeded."""
+        self._renewed = self._swept = self._swept_chores = ClockReading()
+        """When all leases were last renewed, or there was none; and when each sweep last succeeded."""
 
     async def fault(self) -> str | None:
         """Names the periodic work that has not succeeded for too long; None if all has."""
-        for work, last in (("renewing leases", self._renewed), ("the sweep", self._swept)):
+        achieved = {
+            "renewing leases": self._renewed,
+            "the sweep": self._swept,
+            "the sweep of after-work": self._swept_chores,
+        }
+        for work, last in achieved.items():
             if last.age() > self._timing.overdue:
                 return f"{work} last succeeded {last.age():.0f} s ago"
         return None
@@ -70,7 +75,7 @@ class Recovery:
             )
             tasks.repeat(self._sweep, self._timing.sweep_interval, "recovery", jitter=JITTER)
             tasks.repeat(
-                self._after_work.sweep, self._timing.sweep_interval, "after-work", jitter=JITTER
+                self._sweep_chores, self._timing.sweep_interval, "after-work", jitter=JITTER
             )
             tasks.repeat(self._receive_stops, RESUBSCRIBE_DELAY, "stops", jitter=JITTER)
             tasks.repeat(self._receive_wakes, RESUBSCRIBE_DELAY, "wakes", jitter=JITTER)
@@ -101,6 +106,11 @@ class Recovery:
         for chat_id in await self._answers.chats_to_claim(MAX_CHATS_PER_SWEEP):
             self._engine.look_for_work(chat_id)
         self._swept = before
+
+    async def _sweep_chores(self) -> None:
+        before = ClockReading()
+        await self._after_work.sweep()
+        self._swept_chores = before
 
     async def _release_dead_workers(self) -> None:
         """Releases the leases of dead workers on this machine, instead of waiting until they lapse."""

@@ -99,6 +99,19 @@ async def test_with_an_older_schema_it_is_not_ready(world: World) -> None:
     assert "older" in answer.json()["checks"]["database"]
 
 
+async def test_with_a_part_of_its_work_failing_it_is_not_ready(worlds: WorldFactory) -> None:
+    """Everything else goes on, so only what was last achieved tells."""
+    async with worlds(timing=patient_timing(overdue=1.0, sweep_interval=0.1)) as world:
+        await world.execute("ALTER TABLE chores RENAME TO mislaid")
+        async with client(world, None) as http, asyncio.timeout(WAIT_TIMEOUT):
+            while (answer := await http.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.02)
+            assert answer.json()["checks"]["database"].startswith("the sweep of after-work last")
+            await world.execute("ALTER TABLE mislaid RENAME TO chores")
+            while (await http.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.02)
+
+
 @pytest.mark.postgres
 async def test_without_a_database_it_is_alive_but_not_ready(
     worlds: WorldFactory, own_postgresql: services.PostgresServer
