@@ -77,7 +77,9 @@ async def build(
         resources = await open_resources(
             stack, settings=settings, demo=demo, timing=timing, rates=rates
         )
-        repositories = open_repositories(resources.database, settings.limits())
+        repositories = open_repositories(
+            resources.database, settings.limits(), resources.workspaces.serves
+        )
         parts = answer_parts(settings, resources, repositories)
         prompt_builder = prompts(settings, resources, repositories, parts)
         after_work = AfterWork(

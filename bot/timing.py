@@ -32,6 +32,10 @@ class Timing:
     """How long the first words of an answer that was taken over wait for a search for its lost message."""
     chore_timeout: float = 30.0
     """For one try of one chore, in the queue for Slack and in the call."""
+    chore_pause: float = 5.0
+    """Between the first try of a chore, when that failed, and the second; doubles with each further one."""
+    chore_busy_pause: float = 3.0
+    """Before a chore is tried again that must wait until the chat's other answers have ended."""
 
     # Calls to Slack (handlers)
     slack_call_timeout: float = 10.0
@@ -151,4 +155,4 @@ class Timing:
     """For one statement of a search by words, after which the person is told to search for something else."""
     database_lease_timeout: float = 3.0
     """For a statement that renews leases, and for the check of a connection before each use: a mute connection must be
-    replaced, and the renewal repeated, before the lease lapses."""
+    replaced, and the renewal repeated, before the lease lapses. Also for giving back chores when a process ends."""

@@ -35,6 +35,7 @@ from storage.engine.database import Database
 from storage.erasure import Erasure
 from storage.ledger import Ledger
 from storage.people import People
+from storage.served_teams import Serves
 from storage.stop_buttons import StopButtons
 from storage.successors import Successors
 from storage.summaries import Summaries
@@ -79,17 +80,17 @@ class UseCases:
     usage: UsageService
 
 
-def open_repositories(database: Database, limits: Limits) -> Repositories:
-    """`limits`: what people may use."""
+def open_repositories(database: Database, limits: Limits, serves: Serves) -> Repositories:
+    """`limits`: what people may use. `serves`: the workspaces whose work this process takes up."""
     return Repositories(
         chats=Chats(database, limits=limits),
-        answers=Answers(database, limits),
-        chores=Chores(database),
-        requests=ChatRequests(database),
+        answers=Answers(database, limits, serves),
+        chores=Chores(database, serves),
+        requests=ChatRequests(database, serves),
         people=People(database),
         claims=ActionClaims(database),
         summaries=Summaries(database),
-        successors=Successors(database, limits),
+        successors=Successors(database, limits, serves),
         channel_settings=ChannelSettingsStore(database),
         stop_buttons=StopButtons(database),
         ledger=Ledger(database, limits),

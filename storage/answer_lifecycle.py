@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, literal, select, update
+from sqlalchemy import Select, and_, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chore, ModelRef, NearBudget, Status
@@ -20,7 +20,6 @@ from storage.queries import (
     CLAIM_ANSWER,
     SELECT_ANSWER,
     SELECT_CHAT,
-    SELECT_NEXT_ANSWER,
     UPDATE_MESSAGE,
     UPDATE_OWNED,
 )
@@ -30,10 +29,17 @@ from storage.tables import IS_OPEN, IS_WAITING, answers, chats
 
 
 async def claim_answer(
-    connection: AsyncConnection, chat_id: str, worker_id: str, lease: float
+    connection: AsyncConnection,
+    select_next: Select[Any],
+    chat_id: str,
+    worker_id: str,
+    lease: float,
 ) -> Answer | None:
-    """Lease the chat's next answer; None when there is none, or when another worker was faster."""
-    found = (await connection.execute(SELECT_NEXT_ANSWER, {"chat": chat_id})).one_or_none()
+    """Lease the chat's next answer; None when there is none, or when another worker was faster.
+
+    `select_next`: finds it, as `SELECT_NEXT_ANSWER` does.
+    """
+    found = (await connection.execute(select_next, {"chat": chat_id})).one_or_none()
     if found is None:
         return None
     taken = await connection.execute(

@@ -53,6 +53,7 @@ from storage.queries import (
     FINISH_ANSWER,
     LEASE_LAPSED,
     OTHER_IS_RUNNING,
+    SELECT_NEXT_ANSWER,
     STORE_RESULT,
     TOUCH_CHAT,
 )
@@ -62,6 +63,7 @@ from storage.rows import (
     sources_to_json,
     to_chat,
 )
+from storage.served_teams import Serves, every_team, in_served_team
 from storage.tables import (
     IS_HELD,
     IS_OPEN,
@@ -90,10 +92,17 @@ class Answers(AnswerReads):
     further Slack call for that answer. Every method raises StorageError when the database fails.
     """
 
-    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
-        """`limits`: what people may use."""
+    def __init__(
+        self, database: Database, limits: Limits = NO_LIMITS, serves: Serves = every_team
+    ) -> None:
+        """`limits`: what people may use.
+
+        `serves`: the workspaces whose answers this process claims, looks for, or takes from dead workers.
+        """
         super().__init__(database)
         self._limits = limits
+        self._is_served = in_served_team(serves, answers.c.chat_id)
+        self._select_next = SELECT_NEXT_ANSWER.where(self._is_served)
 
     async def claim(self, chat_id: str, worker_id: str, lease: float) -> Answer | None:
         """Lease the chat's next answer for `lease` seconds; None when there is none to claim.
@@ -103,7 +112,7 @@ class Answers(AnswerReads):
         """
         try:
             async with self._database.begin() as connection:
-                return await claim_answer(connection, chat_id, worker_id, lease)
+                return await claim_answer(connection, self._select_next, chat_id, worker_id, lease)
         except Conflict:
             # The database allows one running answer per chat, and another worker has claimed first.
             return None
@@ -213,9 +222,8 @@ class Answers(AnswerReads):
 
     async def worker_ids(self) -> frozenset[str]:
         """The workers that hold a lease, lapsed or not."""
-        query = (
-            select(answers.c.owner).where(IS_OPEN, IS_HELD, answers.c.owner.is_not(None)).distinct()
-        )
+        held = and_(IS_OPEN, IS_HELD, answers.c.owner.is_not(None), self._is_served)
+        query = select(answers.c.owner).where(held).distinct()
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
 
@@ -224,7 +232,7 @@ class Answers(AnswerReads):
         idle = and_(IS_WAITING, ~OTHER_IS_RUNNING)
         query = (
             select(answers.c.chat_id, answers.c.message_id)
-            .where(IS_OPEN, or_(idle, LEASE_LAPSED))
+            .where(IS_OPEN, or_(idle, LEASE_LAPSED), self._is_served)
             .order_by(answers.c.message_id)
             .limit(limit)
         )
@@ -234,12 +242,9 @@ class Answers(AnswerReads):
     async def waiting_count(self) -> int:
         """How many answers wait to be claimed, in all processes."""
         async with self._database.read() as connection:
-            return (
-                await connection.scalar(
-                    select(func.count()).select_from(answers).where(IS_OPEN, IS_WAITING)
-                )
-                or 0
-            )
+            waiting = and_(IS_OPEN, IS_WAITING, self._is_served)
+            query = select(func.count()).select_from(answers).where(waiting)
+            return await connection.scalar(query) or 0
 
     async def request_stop(
         self, chat_id: str, source: str | None = None, user: str | None = None

@@ -14,6 +14,7 @@ from storage.engine.types import database_time, new_id, utc_now
 from storage.queries import dialect_insert
 from storage.request_rows import ChatRequest, to_request
 from storage.rows import files_to_json
+from storage.served_teams import Serves, every_team
 from storage.tables import chats, messages, questions
 
 __all__ = ["ChatRequest", "ChatRequests"]
@@ -30,8 +31,10 @@ class ChatRequests:
     Every method is one transaction or one read, and raises StorageError when the database fails.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, serves: Serves = every_team) -> None:
+        """`serves`: the workspaces whose unfinished requests this process looks for."""
         self._database = database
+        self._is_served = serves(questions.c.team)
 
     async def create(
         self,
@@ -298,7 +301,9 @@ class ChatRequests:
             select(questions, messages.c.chat_id)
             .join(messages, messages.c.id == questions.c.message_id)
             .join(chats, chats.c.id == messages.c.chat_id)
-            .where(questions.c.state == "used", messages.c.number == 1, *conditions)
+            .where(
+                questions.c.state == "used", messages.c.number == 1, self._is_served, *conditions
+            )
             .order_by(order_by)
             .limit(limit)
         )
@@ -310,7 +315,12 @@ class ChatRequests:
     ) -> list[ChatRequest]:
         query = (
             select(questions)
-            .where(_IS_OPEN, where, questions.c.created_at <= database_time(-seconds))
+            .where(
+                _IS_OPEN,
+                where,
+                self._is_served,
+                questions.c.created_at <= database_time(-seconds),
+            )
             .order_by(questions.c.created_at)
             .limit(limit)
         )

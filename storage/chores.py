@@ -9,20 +9,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, delete, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Subquery,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chore
 from storage.engine.database import Database
 from storage.engine.types import database_time
 from storage.queries import dialect_insert
-from storage.tables import answers, chores
+from storage.served_teams import Serves, every_team
+from storage.tables import answers, chats, chores
 
 _KNOWN = chores.c.kind.in_(list(Chore))
 """A newer version, running beside this one, may have stored others."""
+_KEY = (chores.c.message_id, chores.c.kind)
+_ADDED_AGAIN = chores.c.tries == 0
+"""It starts anew. Once claimed, a chore has been tried."""
 _DUE = and_(chores.c.due_at <= database_time(), _KNOWN)
 
 
@@ -36,11 +53,22 @@ class ClaimedChore:
     """How often it has been claimed, this time included."""
 
 
+@dataclass(frozen=True, slots=True)
+class DueAnswer:
+    """An answer with chores that are due."""
+
+    id: str
+    team: str
+    """The workspace of its chat."""
+
+
 class Chores:
     """The repository of chores. Every method raises StorageError when the database fails."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, serves: Serves = every_team) -> None:
+        """`serves`: the workspaces whose chores this process looks for."""
         self._database = database
+        self._serves = serves
 
     async def claim(self, answer_id: str, seconds: float) -> list[ClaimedChore]:
         """The chores of an answer that are due. For `seconds` nobody else gets them.
@@ -59,20 +87,44 @@ class Chores:
             rows = await connection.execute(query)
             return [ClaimedChore(answer_id, Chore(row.kind), row.tries) for row in rows]
 
-    async def complete(self, claimed: ClaimedChore, then: Iterable[Chore] = ()) -> None:
-        """The chore is done; `then` is what it leads to."""
+    async def complete(
+        self, claimed: ClaimedChore, then: Iterable[Chore] = (), again: float = 0.0
+    ) -> None:
+        """The chore is done; `then` is what it leads to.
+
+        `again`: if it was added again while it was done, anybody may claim it after so many seconds.
+        """
+        added_again = update(chores).where(_key_is(claimed), _ADDED_AGAIN)
         async with self._database.begin() as connection:
             await add_chores(connection, claimed.answer_id, dict.fromkeys(then, 0.0))
-            await connection.execute(delete(chores).where(_is(claimed)))
+            if not (await connection.execute(delete(chores).where(_is(claimed)))).rowcount:
+                await connection.execute(added_again.values(due_at=database_time(again)))
 
     async def postpone(
         self, claimed: ClaimedChore, seconds: float, *, counted: bool = True
     ) -> None:
         """The chore may be claimed again after `seconds`. `counted`: as one more try."""
-        tries = chores.c.tries if counted else chores.c.tries - 1
-        query = update(chores).where(_is(claimed))
+        tried = claimed.tries if counted else claimed.tries - 1
+        tries = case((_ADDED_AGAIN, 0), else_=tried)
+        query = update(chores).where(_key_is(claimed), or_(_is(claimed), _ADDED_AGAIN))
         async with self._database.begin() as connection:
             await connection.execute(query.values(due_at=database_time(seconds), tries=tries))
+
+    async def give_back(
+        self, claims: Collection[ClaimedChore], seconds: Mapping[Chore, float]
+    ) -> None:
+        """Anybody may claim these chores: at once, or after the `seconds` for their kind. One statement.
+
+        Like `claim` it waits for no other transaction: for what another one is changing, the claim lapses by itself.
+        """
+        whens = [(chores.c.kind == chore, database_time(pause)) for chore, pause in seconds.items()]
+        due_at = case(*whens, else_=database_time()) if whens else database_time()
+        keys = [(each.answer_id, each.chore, each.tries) for each in claims]
+        held = tuple_(*_KEY, chores.c.tries).in_(keys)
+        free = select(*_KEY).where(held).with_for_update(skip_locked=True)
+        query = update(chores).where(held, tuple_(*_KEY).in_(free)).values(due_at=due_at)
+        async with self._database.begin() as connection:
+            await connection.execute(query)
 
     async def show_again(self, answer_id: str) -> str | None:
         """Let any worker write an ended answer into its messages once more; the id of its chat, if it has ended."""
@@ -86,19 +138,42 @@ class Chores:
             chat_id: str | None = await connection.scalar(query)
             return chat_id
 
-    async def forget_leftovers(self, answer_id: str) -> None:
-        """The leftovers of an ended answer are deleted."""
+    async def forget_leftovers(self, answer_id: str, deleted: Collection[str]) -> None:
+        """These leftovers (ts) of an ended answer are deleted. What a retry has changed since stays."""
         ended = and_(answers.c.message_id == answer_id, answers.c.state == "ended")
+        stored = select(answers.c.parts).where(ended).with_for_update()
         async with self._database.begin() as connection:
-            parts = await connection.scalar(select(answers.c.parts).where(ended)) or []
-            kept = [part for part in parts if not part.get("leftover")]
+            parts = await connection.scalar(stored) or []
+            kept = [part for part in parts if not (part.get("leftover") and part["ts"] in deleted)]
             await connection.execute(update(answers).where(ended).values(parts=kept))
 
-    async def due(self, limit: int) -> list[str]:
-        """Ids of answers with chores that are due, the longest waiting first."""
-        query = select(chores.c.message_id).where(_DUE).order_by(chores.c.due_at).limit(limit)
+    async def due(self, limit: int, share: int, places: Mapping[str, int]) -> list[DueAnswer]:
+        """Answers with chores that are due, so many that no workspace has more than `share` places.
+
+        `places`: how many each workspace (team) has already. Those with the fewest come first, and of a workspace's
+        answers those that have waited longest; so a workspace with a long queue delays no other.
+        """
+        queue = _queue_of_each_team(self._serves)
+        taken = case(places, value=queue.c.team, else_=0) if places else literal(0)
+        place = queue.c.position + taken
+        query = select(queue.c.message_id, queue.c.team).where(place <= share)
         async with self._database.read() as connection:
-            return list(dict.fromkeys(await connection.scalars(query)))
+            rows = await connection.execute(query.order_by(place, queue.c.since).limit(limit))
+            return [DueAnswer(row.message_id, row.team) for row in rows]
+
+
+def _queue_of_each_team(serves: Serves) -> Subquery:
+    """The answers with due chores, since when they wait, and their positions (from 1) among those of their team."""
+    since = func.min(chores.c.due_at)
+    position = func.row_number().over(partition_by=chats.c.team, order_by=since)
+    return (
+        select(chores.c.message_id, chats.c.team, since.label("since"), position.label("position"))
+        .join(answers, answers.c.message_id == chores.c.message_id)
+        .join(chats, chats.c.id == answers.c.chat_id)
+        .where(_DUE, serves(chats.c.team))
+        .group_by(chores.c.message_id, chats.c.team)
+        .subquery()
+    )
 
 
 async def add_chores(
@@ -129,8 +204,8 @@ async def add_chores(
 
 def _is(claimed: ClaimedChore) -> ColumnElement[bool]:
     """The row, as long as nobody has claimed or added the chore again."""
-    return and_(
-        chores.c.message_id == claimed.answer_id,
-        chores.c.kind == claimed.chore,
-        chores.c.tries == claimed.tries,
-    )
+    return and_(_key_is(claimed), chores.c.tries == claimed.tries)
+
+
+def _key_is(claimed: ClaimedChore) -> ColumnElement[bool]:
+    return and_(chores.c.message_id == claimed.answer_id, chores.c.kind == claimed.chore)

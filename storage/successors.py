@@ -18,6 +18,7 @@ from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.queries import dialect_insert
 from storage.rows import chat_row, to_chat
+from storage.served_teams import Serves, every_team
 from storage.spending import admit
 from storage.tables import chats, messages
 
@@ -34,10 +35,13 @@ class Successor:
 class Successors:
     """The repository of successors. Every method raises StorageError when the database fails."""
 
-    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
-        """`limits`: what people may use."""
+    def __init__(
+        self, database: Database, limits: Limits = NO_LIMITS, serves: Serves = every_team
+    ) -> None:
+        """`limits`: what people may use. `serves`: the workspaces whose unfinished successors this process looks for."""
         self._database = database
         self._limits = limits
+        self._is_served = serves(chats.c.team)
 
     async def create_continuation(self, old: Chat, owner: str, channel: str | None) -> Successor:
         """The chat that continues `old`, new or not. `channel`: where it is to get a thread, unless it has a place."""
@@ -114,6 +118,7 @@ class Successors:
                 or_(chats.c.continues.is_not(None), chats.c.branch_of.is_not(None)),
                 chats.c.channel.is_not(None),
                 chats.c.thread.is_(None),
+                self._is_served,
                 chats.c.created_at <= database_time(-older_than_seconds),
             )
             .order_by(chats.c.created_at)

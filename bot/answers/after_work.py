@@ -13,10 +13,12 @@ makes sure that one process does it at a time.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 
 from bot.answers.lease import ClockReading
 from bot.answers.retry import until_stored
@@ -31,17 +33,18 @@ from storage.chores import Chores, ClaimedChore
 
 log = get_logger(__name__)
 
+_LOOK_LATER = frozenset({Chore.FIND_STRAYS, Chore.WRITE_AGAIN})
+"""Due only once no call of a dead worker can take effect any more, also when they are added again."""
 MAX_TRIES = 8
-"""After so many failures a chore is dropped: with the pauses below that is a quarter of an hour."""
-FIRST_PAUSE = 5.0
-"""Seconds after the first failure; doubles with each further one."""
+"""After so many failures a chore is dropped: with the pauses between them that is a quarter of an hour."""
 MAX_PAUSE = 300.0
-BUSY_PAUSE = 3.0
-"""Seconds until a chore is tried again that must wait until the chat's other answers have ended."""
+"""Seconds between two tries, at most."""
 CLAIM_MARGIN = 10.0
 """Seconds by which a claim outlasts the work: nobody else begins while a call may still be under way."""
-MAX_RUNNING = 200
-"""Answers whose chores one process does at a time; the sweep leaves further ones to others, or for later."""
+MAX_PLACES = 400
+"""Answers whose chores the sweep of one process has under way; further ones are left to others, or for later."""
+MAX_PLACES_OF_TEAM = 40
+"""Of these, the answers of one workspace: while its Slack hangs, the chores of all others are still done at once."""
 
 
 class Outcome(Enum):
@@ -95,10 +98,14 @@ class AfterWork:
         self._answers = answers
         self._tasks = tasks
         self._timing = timing
+        self._late_effects = {Chore.SHOW_QUESTION: timing.late_effect}
+        """Seconds in which a call of a try may still take effect, for chores whose second effect would be visible."""
         self._functions: dict[Chore, DoChore] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._claimed: set[ClaimedChore] = set()
         """The chores that this process is doing."""
+        self._places: Counter[str] = Counter()
+        """How many answers of each workspace the sweep has under way."""
         self._closing = False
 
     def write_again(self, wake: Callable[[str], None]) -> DoChore:
@@ -128,20 +135,30 @@ class AfterWork:
 
     async def sweep(self) -> None:
         """Begins chores that are due and that nobody does: their process ended, or their pause is over."""
-        room = MAX_RUNNING - len(self._running)
-        if room > 0:
-            for answer_id in await self._chores.due(room):
-                self.start(answer_id)
+        room = MAX_PLACES - self._places.total()
+        if room <= 0:
+            return
+        for due in await self._chores.due(room, MAX_PLACES_OF_TEAM, self._places):
+            self._places[due.team] += 1
+            self.start(due.id).add_done_callback(partial(self._leave_place, due.team))
+
+    def _leave_place(self, team: str, _: asyncio.Task[None]) -> None:
+        self._places -= Counter([team])  # forgets workspaces without any
 
     async def close(self) -> None:
-        """Stops, and leaves the chores that are not done to other processes and the next start."""
+        """Stops, and leaves the chores that are not done to other processes and the next start.
+
+        If the database is away, the claims on them lapse by themselves.
+        """
         self._closing = True
         for task in self._running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        for claimed in self._claimed:
-            with suppress(StorageError):
-                await self._chores.postpone(claimed, self._late_effect(claimed))
+        with suppress(StorageError, TimeoutError):
+            async with asyncio.timeout(self._timing.database_lease_timeout):
+                if self._running:
+                    await asyncio.wait(self._running)
+                if self._claimed:
+                    await self._chores.give_back(self._claimed, self._late_effects)
 
     async def _do_due(self, answer_id: str) -> None:
         since = ClockReading()
@@ -188,15 +205,13 @@ class AfterWork:
 
     async def _settle(self, claimed: ClaimedChore, result: ChoreResult) -> None:
         if result.outcome is Outcome.LATER:
-            await self._chores.postpone(claimed, BUSY_PAUSE, counted=False)
+            await self._chores.postpone(claimed, self._timing.chore_busy_pause, counted=False)
         elif result.outcome is Outcome.FAILED and claimed.tries < MAX_TRIES:
-            pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (claimed.tries - 1))
-            await self._chores.postpone(claimed, max(pause, self._late_effect(claimed)))
+            pause = min(MAX_PAUSE, self._timing.chore_pause * 2 ** (claimed.tries - 1))
+            late_effect = self._late_effects.get(claimed.chore, 0.0)
+            await self._chores.postpone(claimed, max(pause, late_effect))
         else:
             if result.outcome is Outcome.FAILED:
                 log.warning("chore_dropped", chore=claimed.chore)
-            await self._chores.complete(claimed, result.then)
-
-    def _late_effect(self, claimed: ClaimedChore) -> float:
-        """Seconds in which a call of the last try may still take effect, if a second one would be visible."""
-        return self._timing.late_effect if claimed.chore is Chore.SHOW_QUESTION else 0.0
+            again = self._timing.late_effect if claimed.chore in _LOOK_LATER else 0.0
+            await self._chores.complete(claimed, result.then, again)

@@ -147,10 +147,10 @@ class SlackAfterWork:
         if await self._answers.is_busy(job.chat.id):  # the answer may be using them again
             return LATER
         answer = await self._answers.get(job.answer.id)
-        for part in answer.slack_messages:
-            if part.leftover:
-                await _delete(slack, thread, part)
-        await self._chores.forget_leftovers(answer.id)
+        leftovers = [part for part in answer.slack_messages if part.leftover]
+        for part in leftovers:
+            await _delete(slack, thread, part)
+        await self._chores.forget_leftovers(answer.id, {part.ts for part in leftovers})
         return DONE
 
     async def _find_strays(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:

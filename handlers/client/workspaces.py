@@ -30,6 +30,7 @@ from handlers.rate_limits.token_bucket import RATES, Rate
 from storage.action_claims import ActionClaims
 from storage.coordination import Coordination
 from storage.installations import Installation, Installations
+from storage.served_teams import Serves, installed_teams, only_team
 
 log = get_logger(__name__)
 
@@ -117,6 +118,7 @@ class SingleWorkspace:
         self.only = only
         self._token = token
         self._on_removed = on_removed
+        self.serves: Serves = only_team(only.team)
 
     @classmethod
     async def open(
@@ -182,6 +184,7 @@ class InstalledWorkspaces:
     def __init__(
         self, installations: Installations, slack_clients: SlackClients, publisher: EventPublisher
     ) -> None:
+        self.serves: Serves = installed_teams
         self._installations = installations
         self._slack_clients = slack_clients
         self._publisher = publisher

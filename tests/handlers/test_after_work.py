@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 
 from bot.config.chats import StreamMode
+from bot.domain import Chore
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript
+from handlers.answers.thinking_status import SET_STATUS
 from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, STOP, UPDATE, Rate
+from handlers.threads.agent_session import SET_SESSION_STATUS
 from handlers.threads.queued_reaction import REACTION
 from tests.deadlines import patient_timing
-from tests.handlers.conftest import WorldFactory
+from tests.handlers.conftest import TwoWorkspacesFactory, WorldFactory
 from tests.handlers.test_presses import press_at_once
+from tests.handlers.two_workspaces import TwoWorkspaces, allow_events_of_unknown_workspaces
 from tests.handlers.world import MODEL, World, elements, shown
 
 ENDLESS = 3_600.0
@@ -125,6 +129,150 @@ async def test_a_mark_is_lifted_by_the_next_process(worlds: WorldFactory) -> Non
         await world.restart()
         await world.until(lambda: REACTION not in asking.reactions, "no mark")
         await world.idle()
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("method", [SET_STATUS, SET_SESSION_STATUS])
+async def test_a_sign_that_comes_late_does_not_stay(
+    worlds: WorldFactory, method: str, mode: StreamMode
+) -> None:
+    """The call that shows it was given up without a response, and takes effect once the answer stands."""
+    soon = patient_timing(
+        session_call_timeout=0.2,
+        session_start_delay=0.0,
+        slack_call_timeout=ENDLESS,
+        late_effect=1.5,
+    )
+    async with worlds(bobbin_stream=mode, timing=soon) as world:
+        fault = world.slack.faults.add(method, "slow", seconds=ENDLESS)
+        world.say(TEXT, rate=60)
+        thread = await world.start("Say it.")
+        await world.until(lambda: fault.hits, "the sign is to be shown")
+        await world.answered(thread)
+        world.slack.faults.release()
+        await world.idle()
+        assert not [t for t in world.threads() if t.status or t.session == "processing"]
+
+
+async def test_a_mark_is_lifted_although_the_answer_failed_and_waits_again(
+    worlds: WorldFactory,
+) -> None:
+    """The mark cannot be lifted before, and the answer after it runs until somebody stops it."""
+    impatient = patient_timing(chore_pause=0.5, chore_busy_pause=0.1)
+    async with worlds(timing=impatient) as world:
+        thread = await world.start("Hello.")
+        await world.answered(thread)
+        world.slack.faults.add("reactions.remove", "status", status=503, times=-1)
+        world.say(TEXT, rate=60)
+        world.fail("http", status=401)
+        world.models.queue(MODEL, ModelScript(["Never"], first_after=ENDLESS))
+        world.say("It works now.")
+        await say(world, "One?", thread)
+        ts = await say(world, "Two?", thread)
+        asking = world.slack.workspace.message("general", ts)
+        await world.answered(thread, 3)
+        await say(world, "Three?", thread)
+        await world.until(lambda: len(world.requests()) == 4, "the third one runs")
+        failed = next(m for m in world.answers(thread) if elements(m, "retry_answer"))
+        await world.slack.interactions.press("alice", failed, "retry_answer")
+        waiting = "SELECT 1 FROM answers WHERE state = 'waiting'"
+        await world.until(lambda: world.rows(waiting), "the second one waits again")
+        tried = "SELECT tries, due_at FROM chores WHERE kind = 'lift_mark'"
+        before = world.rows(tried)
+        world.slack.faults.clear()
+        await world.until(lambda: world.rows(tried) != before, "it is tried")
+        await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
+        await world.until(lambda: shown(failed) == "It works now.", "the second attempt")
+        await world.until(lambda: REACTION not in asking.reactions, "no mark")
+
+
+# -- workspaces --------------------------------------------------------------------------------------------------------
+
+
+async def add_chores(world: World, thread: str, *kinds: str) -> None:
+    for kind in kinds:
+        await world.execute(
+            """
+            INSERT INTO chores
+            SELECT message_id, ?, strftime('%Y-%m-%d %H:%M:%f000', 'now'), 0 FROM answers
+            JOIN chats ON chats.id = answers.chat_id WHERE team = ? AND thread = ?
+            """,
+            kind,
+            world.slack.workspace.team_id,
+            thread,
+        )
+
+
+async def multiply_answer(world: World, thread: str, count: int) -> None:
+    """A chat's only answer, and with it the chat, becomes `count` times as long."""
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+    await world.execute(
+        f"""
+        INSERT INTO messages (id, chat_id, number, role, text, status, created_at, updated_at)
+        {numbers} SELECT 'copy' || i, chat_id, 1000 + i, role, text, messages.status,
+            messages.created_at, messages.updated_at
+        FROM n, messages JOIN chats ON chats.id = chat_id WHERE role = 'assistant' AND thread = ?
+        """,
+        thread,
+    )
+    await world.execute(
+        f"""
+        INSERT INTO answers (message_id, chat_id, number, question_id, state, attempt, complete,
+            cut, parts, stop_requested, queued, model)
+        {numbers} SELECT 'copy' || i, chat_id, 1000 + i, question_id, state, attempt, complete,
+            cut, '[]', stop_requested, queued, answers.model
+        FROM n, answers JOIN chats ON chats.id = chat_id WHERE thread = ?
+        """,
+        thread,
+    )
+
+
+async def test_a_hanging_workspace_delays_no_chores_of_another(
+    make_workspaces: TwoWorkspacesFactory,
+) -> None:
+    """One has more chores than a process does at a time, and all of them hang."""
+    endless = patient_timing(chore_timeout=ENDLESS, slack_call_timeout=ENDLESS)
+    async with make_workspaces(timing=endless) as workspaces:
+        workspaces.reply_to({"one?": "Answer one.", "two?": "Answer two."})
+        one, two = workspaces, workspaces.other
+        await workspaces.install(one.slack)
+        await workspaces.install(two.slack)
+        threads = await one.start("one?"), await two.start("two?")
+        await one.answered(threads[0])
+        await two.answered(threads[1])
+        await one.idle()
+        fault = one.slack.faults.add(SET_STATUS, "hang", times=-1, seconds=ENDLESS)
+        await multiply_answer(one, threads[0], 500)
+        await add_chores(one, threads[0], "clear_status")
+        await one.until(lambda: fault.hits, "the first one hangs")
+        await add_chores(two, threads[1], "clear_status")
+        await two.until(lambda: len(one.chores()) == 501, "only the hanging ones are left")
+        await one.execute("DELETE FROM chores")
+        one.slack.faults.clear()
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_chores_harm_nobody_where_the_app_is_removed(
+    installed: TwoWorkspaces, told: bool
+) -> None:
+    """`told`: Slack says so, and they wait until it is installed again; else Slack refuses each, and they end."""
+    allow_events_of_unknown_workspaces(installed)
+    thread = await installed.start("one?")
+    await installed.answered(thread)
+    await installed.idle()
+    await (installed.uninstall(installed.slack) if told else end_token(installed))
+    await add_chores(installed, thread, *Chore)
+    if told:
+        other = await installed.other.start("two?")
+        assert await installed.other.answered(other) == ["Answer two."]
+        await installed.until(lambda: len(installed.chores()) == len(Chore), "all are left")
+        assert (await installed.install(installed.slack)).status_code == 200
+    await installed.until(lambda: not installed.chores(), "none is left")
+    await installed.idle()
+
+
+async def end_token(workspaces: TwoWorkspaces) -> None:
+    workspaces.gateway.end(workspaces.slack)
 
 
 def hesitate(asked: Any) -> ModelScript | None:

@@ -18,13 +18,17 @@ class ChatBuilder:
     replies: Answers
 
     async def start(
-        self, thread: str = "100.1", text: str = "hello", author: str = "U1"
+        self,
+        thread: str = "100.1",
+        text: str = "hello",
+        author: str = "U1",
+        team: str = "T1",
     ) -> StoredMessage:
         return await self.chats.start(
-            team="T1",
+            team=team,
             owner=author,
             model=MODEL,
-            thread=Thread("T1", "C1", thread),
+            thread=Thread(team, "C1", thread),
             message=NewMessage(text, author, source=thread, ts=thread),
         )
 

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from bot.domain import Answer, AnswerResult, Chore, MessageRef, Status
 from storage.answers import Answers
 from storage.chores import Chores, ClaimedChore, add_chores
 from storage.engine.database import Database
+from storage.rows import parts_to_json
+from storage.tables import answers as answer_rows
 from storage.tables import chores
 from tests.deadlines import WAIT_TIMEOUT
 from tests.storage.chat_builder import ChatBuilder
@@ -37,6 +39,15 @@ async def _kinds(database: Database, answer: Answer) -> set[str]:
         return set(await connection.scalars(query))
 
 
+async def _due(
+    database: Database,
+    limit: int = 100,
+    share: int = 100,
+    places: Mapping[str, int] | None = None,
+) -> list[str]:
+    return [due.id for due in await Chores(database).due(limit, share, places or {})]
+
+
 async def _race(rivals: list[Database], answer: Answer) -> list[ClaimedChore]:
     """What all workers together get when they claim at once."""
     claims = await asyncio.gather(
@@ -51,7 +62,7 @@ async def test_each_chore_goes_to_one_of_many_workers(
     await _add(rivals[0], answer, dict.fromkeys(Chore, 0.0))
     got = await _race(rivals, answer)
     assert sorted(got, key=str) == sorted((ClaimedChore(answer.id, c, 1) for c in Chore), key=str)
-    assert await Chores(rivals[0]).due(10) == []
+    assert await _due(rivals[0]) == []
 
 
 async def test_a_chore_of_a_dead_worker_goes_to_one_of_many(
@@ -59,7 +70,7 @@ async def test_a_chore_of_a_dead_worker_goes_to_one_of_many(
 ) -> None:
     await _add(rivals[0], answer, {Chore.TITLE: 0.0})
     (dead,) = await Chores(rivals[0]).claim(answer.id, 0.0)
-    assert await Chores(rivals[0]).due(10) == [answer.id]
+    assert await _due(rivals[0]) == [answer.id]
     (taken,) = await _race(rivals, answer)
     assert (dead.tries, taken.tries) == (1, 2)
     await Chores(rivals[1]).complete(dead, then=[Chore.SHOW_TITLE])
@@ -115,20 +126,93 @@ async def test_workers_that_add_and_claim_at_once_do_not_block_each_other(
         await asyncio.gather(*(work(number) for number in range(2 * len(kinds))))
 
 
+async def test_a_chore_that_is_added_again_while_it_is_done_follows_at_once(
+    database: Database, answer: Answer
+) -> None:
+    """Not only when the claim on it would have lapsed; and not earlier than its call may take effect."""
+    chores = Chores(database)
+    for again, due in ((0.0, [answer.id]), (LONG, [])):
+        await _add(database, answer, {Chore.CLEAR_STATUS: 0.0})
+        (claimed,) = await chores.claim(answer.id, LONG)
+        await _add(database, answer, {Chore.CLEAR_STATUS: 0.0})
+        assert await _due(database) == []
+        await chores.complete(claimed, again=again)
+        assert await _due(database) == due
+        await chores.claim(answer.id, 0.0)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+async def test_a_chore_that_is_added_again_while_it_fails_starts_anew(
+    database: Database, answer: Answer, counted: bool
+) -> None:
+    chores = Chores(database)
+    await _add(database, answer, {Chore.CLEAR_STATUS: 0.0})
+    (claimed,) = await chores.claim(answer.id, LONG)
+    await _add(database, answer, {Chore.CLEAR_STATUS: 0.0})
+    await chores.postpone(claimed, 0.0, counted=counted)
+    assert await chores.claim(answer.id, LONG) == [ClaimedChore(answer.id, Chore.CLEAR_STATUS, 1)]
+
+
 async def test_due_answers_are_listed_once_the_longest_waiting_first(
     database: Database, builder: ChatBuilder
 ) -> None:
     ended = [await builder.answer((await builder.start(f"{n}.0")).chat) for n in range(3)]
     for answer in reversed(ended):
         await _add(database, answer, {Chore.TITLE: 0.0, Chore.CLEAR_STATUS: 0.0})
-    assert await Chores(database).due(100) == [answer.id for answer in reversed(ended)]
+    assert await _due(database) == [answer.id for answer in reversed(ended)]
+
+
+async def test_no_workspace_takes_the_places_of_another(
+    database: Database, builder: ChatBuilder
+) -> None:
+    """T1's answers have waited longer than all of the others; T2 has two, T3 one."""
+    due = []
+    for number, team in enumerate(["T1"] * 12 + ["T2", "T3", "T2"]):
+        answer = await builder.answer((await builder.start(f"{number}.0", team=team)).chat)
+        await _add(database, answer, dict.fromkeys([Chore.TITLE, Chore.END_SESSION], number - 60.0))
+        due.append(answer.id)
+    first, second, third = due[:3]
+    of_two, of_three, more_of_two = due[12:]
+    fair = [first, of_two, of_three, second, more_of_two, third, due[3]]
+    assert await _due(database, share=4) == fair
+    assert await _due(database, limit=5, share=4) == fair[:5]
+    others = [of_two, of_three, more_of_two]
+    assert await _due(database, share=4, places={"T1": 3}) == [*others, first]
+    assert await _due(database, share=4, places={"T1": 4}) == others
+    assert await _due(database, share=4, places={"T1": 9, "T2": 3}) == [of_three, of_two]
+
+
+async def test_claims_are_given_back_together(
+    rivals: list[Database], builder: ChatBuilder, answer: Answer
+) -> None:
+    """Some may be claimed only later, and what another worker has by now stays with it."""
+    other = await builder.answer((await builder.start("200.1")).chat)
+    await _add(rivals[0], answer, {Chore.SHOW_QUESTION: 0.0, Chore.LIFT_MARK: 0.0})
+    await _add(rivals[0], other, {Chore.LIFT_MARK: 0.0, Chore.TITLE: 0.0})
+    (lapsed,) = [
+        each
+        for each in await Chores(rivals[0]).claim(other.id, 0.0)
+        if each.chore is Chore.LIFT_MARK
+    ]
+    (kept,) = [
+        each
+        for each in await Chores(rivals[1]).claim(other.id, LONG)
+        if each.chore is Chore.LIFT_MARK
+    ]
+    claims = await Chores(rivals[0]).claim(answer.id, LONG)
+    await Chores(rivals[0]).give_back([*claims, lapsed], {Chore.SHOW_QUESTION: LONG})
+    assert await _due(rivals[0]) == [answer.id]
+    again = await Chores(rivals[1]).claim(answer.id, LONG)
+    assert again == [ClaimedChore(answer.id, Chore.LIFT_MARK, 2)]
+    await Chores(rivals[1]).give_back([kept, *again], {})
+    assert set(await _due(rivals[0])) == {answer.id, other.id}
 
 
 async def test_a_chore_of_a_newer_version_is_left_to_it(database: Database, answer: Answer) -> None:
     await _add(database, answer, {Chore.TITLE: 0.0})
     async with database.begin() as connection:
         await connection.execute(chores.update().values(kind="dance"))
-    assert await Chores(database).due(10) == []
+    assert await _due(database) == []
     assert await Chores(database).claim(answer.id, LONG) == []
     assert await _kinds(database, answer) == {"dance"}
 
@@ -151,17 +235,50 @@ async def test_an_answer_is_shown_again_by_one_worker(
     assert await answers.finish(answer.id, claimed.worker_id)
 
 
+KEPT = MessageRef("1.0", streaming=False)
+LEFT = MessageRef("2.0", streaming=False, leftover=True)
+LEFT_LATER = MessageRef("3.0", streaming=False, leftover=True)
+
+
 async def test_leftovers_are_forgotten_once_the_answer_has_ended(
     database: Database, answers: Answers, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
     claimed = await answers.claim(chat.id, "writer", LONG)
     assert claimed is not None
-    kept, left = MessageRef("1.0", streaming=False), MessageRef("2.0", False, leftover=True)
-    assert await answers.save_slack_messages(claimed.id, "writer", (kept, left))
-    await Chores(database).forget_leftovers(claimed.id)
-    assert (await answers.get(claimed.id)).slack_messages == (kept, left)
+    shown = (KEPT, LEFT, LEFT_LATER)
+    assert await answers.save_slack_messages(claimed.id, "writer", shown)
+    await Chores(database).forget_leftovers(claimed.id, {"1.0", "2.0"})
+    assert (await answers.get(claimed.id)).slack_messages == shown
     assert await answers.save_result(claimed.id, "writer", AnswerResult(Status.DONE, "well"))
     assert await answers.finish(claimed.id, "writer")
-    await Chores(database).forget_leftovers(claimed.id)
-    assert (await answers.get(claimed.id)).slack_messages == (kept,)
+    await Chores(database).forget_leftovers(claimed.id, {"1.0", "2.0"})
+    assert (await answers.get(claimed.id)).slack_messages == (KEPT, LEFT_LATER)
+
+
+async def _blocked(database: Database) -> bool:
+    """Whether a transaction waits for another one. SQLite cannot tell."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with database.read() as connection:
+        return database.dialect == "sqlite" or bool(await connection.scalar(text(query)))
+
+
+async def test_forgetting_leftovers_loses_no_message_that_a_retry_stores_meanwhile(
+    rivals: list[Database], answers: Answers, answer: Answer
+) -> None:
+    async def store(shown: tuple[MessageRef, ...]) -> asyncio.Task[None]:
+        """Stores what is shown; meanwhile somebody else forgets the leftovers."""
+        row = answer_rows.c.message_id == answer.id
+        async with rivals[0].begin() as connection:
+            await connection.execute(
+                update(answer_rows).where(row).values(parts=parts_to_json(shown))
+            )
+            forgetting = asyncio.create_task(Chores(rivals[1]).forget_leftovers(answer.id, {"2.0"}))
+            async with asyncio.timeout(WAIT_TIMEOUT):
+                while not await _blocked(rivals[2]):
+                    await asyncio.sleep(0.01)
+        return forgetting
+
+    await (await store((LEFT,)))
+    await (await store((KEPT, LEFT, LEFT_LATER)))
+    assert (await answers.get(answer.id)).slack_messages == (KEPT, LEFT_LATER)

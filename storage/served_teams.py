@@ -1,0 +1,37 @@
+"""Which workspaces a process serves. It takes up work of no others, whoever else uses the same database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, and_, exists, or_, true
+
+from storage.tables import chats, installations, workspaces
+
+Serves = Callable[[ColumnElement[str]], ColumnElement[bool]]
+"""For a column that holds ids of workspaces: whether this process serves the row's workspace."""
+
+
+def every_team(team: ColumnElement[str]) -> ColumnElement[bool]:
+    """For a process that has the database for itself."""
+    return true()
+
+
+def only_team(served: str) -> Serves:
+    """For a process with the token of one workspace."""
+    return lambda team: team == served
+
+
+def installed_teams(team: ColumnElement[str]) -> ColumnElement[bool]:
+    """For a process that serves whoever has installed the app: the workspace itself, or its organisation."""
+    org_wide = and_(
+        installations.c.team == "",
+        installations.c.enterprise == workspaces.c.enterprise,
+        workspaces.c.team == team,
+    )
+    return or_(exists().where(installations.c.team == team), exists().where(org_wide))
+
+
+def in_served_team(serves: Serves, chat_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the process serves the workspace of the chat that a row belongs to."""
+    return exists().where(chats.c.id == chat_id, serves(chats.c.team))
