@@ -78,6 +78,7 @@ class SlackSinkFactory:
         left = max(0, self._max_messages - chat.message_count)
         return AnswerOptions(
             native_streaming=await self._may_stream(chat, answer),
+            markdown_text=slack.knows_markdown_text(),
             model_label=self._models.label(chat.model),
             messages_left=left if left <= MAX_ANNOUNCED_MESSAGES_LEFT else None,
             question_link=await self._question_link(slack, chat, answer),

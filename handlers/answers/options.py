@@ -12,6 +12,8 @@ class AnswerOptions:
 
     native_streaming: bool
     """Slack's native streaming may be used, because only the asker watches."""
+    markdown_text: bool
+    """This Slack knows messages of `markdown_text`."""
     model_label: str
     """For the footer."""
     messages_left: int | None

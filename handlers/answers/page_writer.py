@@ -298,7 +298,13 @@ class PageWriter:
             self._apply(PageEvent.STILL_STREAMING)
         elif error.code in _MESSAGE_LOST_CODES:
             self._on_message_lost()
-        elif not self._renderer.simplify():
+        else:
+            self._simplify(error)
+
+    def _simplify(self, error: SlackRejected) -> None:
+        if error.code == "no_text" and self._renderer.was_text_alone:
+            self._slack.disable_markdown_text()
+        if not self._renderer.simplify():
             raise error
 
     async def on_unknown_outcome(self) -> None:

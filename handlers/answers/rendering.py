@@ -50,10 +50,17 @@ class AnswerRenderer:
     def simplify(self) -> bool:
         """Moves on to a simpler format after a refusal; False where none is left."""
         simpler = self._format.simpler()
+        if simpler is Format.TEXT and not self._options.markdown_text:
+            simpler = Format.BLOCKS
         if simpler is not None and not self._had_blocks:
             simpler = max(simpler, Format.BLOCKS)  # the formats in between would be refused alike
         self._format = simpler or self._format
         return simpler is not None
+
+    @property
+    def was_text_alone(self) -> bool:
+        """Whether the last content was `markdown_text` without blocks."""
+        return not self._had_blocks
 
     def content(
         self, text: str, result: AnswerResult | None, *, has_blocks: bool
@@ -64,7 +71,7 @@ class AnswerRenderer:
         """
         footer = self.footer(result) if result is not None else []
         self._had_blocks = self._format is not Format.TEXT and bool(
-            footer or has_blocks or self._format > Format.TEXT
+            footer or has_blocks or self._format > Format.TEXT or not self._options.markdown_text
         )
         if not self._had_blocks:
             return {"markdown_text": text or strings.NOTHING_WRITTEN}

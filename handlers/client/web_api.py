@@ -42,6 +42,7 @@ from storage.action_claims import ActionClaims
 log = get_logger(__name__)
 
 _MISSING_SUBSCRIPTION = re.compile(r"missing_(\w+)_event_subscription")
+_MARKDOWN_TEXT = "markdown_text"
 _UNAVAILABLE_TTL = 3600.0
 """Seconds for which a refused method, or refused streaming, is not tried again."""
 _RETRY_LIMIT = 900.0
@@ -93,8 +94,8 @@ class SlackClient:
         self._claims = claims
         self._no_streaming: dict[str, float] = {}
         """When native streaming was refused, by channel; "" means the whole workspace."""
-        self._unavailable_methods: dict[str, float] = {}
-        """When each method was refused."""
+        self._unavailable: dict[str, float] = {}
+        """When each method, or argument, was refused."""
         self._targets: KeyedLocks[Hashable] = KeyedLocks()
         self._last_done: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._before_send: BeforeSend | None = None
@@ -245,12 +246,12 @@ class SlackClient:
         except SlackError as error:
             log.info("slack_call_failed", method=method, reason=str(error))
             if isinstance(error, SlackRejected) and error.code in METHOD_UNAVAILABLE_CODES:
-                self._unavailable_methods[method] = time.monotonic()
+                self._unavailable[method] = time.monotonic()
             return error.result
         return None
 
-    def _is_available(self, method: str) -> bool:
-        refused_at = self._unavailable_methods.get(method)
+    def _is_available(self, what: str) -> bool:
+        refused_at = self._unavailable.get(what)
         return refused_at is None or time.monotonic() - refused_at > _UNAVAILABLE_TTL
 
     def at_most_every(self, *what: str, every: float) -> bool:
@@ -364,6 +365,14 @@ class SlackClient:
         if len(self._no_streaming) >= _MAX_REMEMBERED:
             self._no_streaming.clear()
         self._no_streaming["" if code in NO_STREAMING_CODES else channel] = time.monotonic()
+
+    def knows_markdown_text(self) -> bool:
+        """Whether the argument `markdown_text` of a message has not been ignored here lately."""
+        return self._is_available(_MARKDOWN_TEXT)
+
+    def disable_markdown_text(self) -> None:
+        """A message of `markdown_text` alone was refused as one without text. Holds for an hour."""
+        self._unavailable[_MARKDOWN_TEXT] = time.monotonic()
 
     def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
         """The URL of a message; with `thread` (the ts of its root) it opens the thread beside the channel.

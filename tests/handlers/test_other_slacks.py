@@ -55,3 +55,19 @@ async def test_where_markdown_text_is_refused_the_answer_comes_as_blocks(
         ]
         assert " ".join("".join(shown).split()) == text
         assert {row["status"] for row in world.ended(thread)} == {"done"}
+
+
+@pytest.mark.parametrize("blocks", [True, False], ids=["markdown block", "plain sections"])
+async def test_markdown_text_that_is_unknown_is_tried_once_in_a_workspace(
+    worlds: WorldFactory, blocks: bool
+) -> None:
+    limits = Limits(rates=False, native_streams=False, markdown_text=False, markdown_blocks=blocks)
+    async with worlds(limits=limits, bobbin_stream=StreamMode.EDIT) as world:
+        world.forgive("no_text", "invalid_blocks")
+        world.reply_to({"Say it.": TEXT, "Again.": TEXT}, rate=40)
+        thread = await world.start("Say it.")
+        await world.answered(thread)
+        await world.slack.conversations.say("alice", "general", "Again.", thread)
+        await world.answered(thread, 2)
+        refused = [call.method for call in world.slack.refusals if call.error == "no_text"]
+        assert refused == ["chat.postMessage"]
