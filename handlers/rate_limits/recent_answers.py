@@ -16,10 +16,13 @@ class RecentAnswers:
     def __init__(self) -> None:
         self._ended: deque[tuple[float, float]] = deque()
         """When each ended, and how many seconds its text had taken."""
+        self._seconds = 0.0
+        """Of all of them together."""
 
     def note(self, now: float, seconds: float) -> None:
         """An answer has ended whose text took so many seconds."""
         self._ended.append((now, seconds))
+        self._seconds += seconds
         self._forget(now)
 
     def write_interval(self, now: float, edits_per_second: float, peers: int) -> float:
@@ -32,10 +35,10 @@ class RecentAnswers:
         self._forget(now)
         if len(self._ended) < MIN_ANSWERS:
             return 0.0
-        seconds = sum(each for _, each in self._ended) / len(self._ended)
+        mean = self._seconds / len(self._ended)
         answers_per_second = len(self._ended) * peers / WINDOW
-        return seconds / (1.0 + edits_per_second / answers_per_second)
+        return mean / (1.0 + edits_per_second / answers_per_second)
 
     def _forget(self, now: float) -> None:
         while self._ended and self._ended[0][0] < now - WINDOW:
-            self._ended.popleft()
+            self._seconds -= self._ended.popleft()[1]
