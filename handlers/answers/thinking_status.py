@@ -67,7 +67,7 @@ class ThinkingStatus:
         chores: dict[Chore, float] = {}
         if self._may_be_shown or self._may_come_late:
             chores[Chore.CLEAR_STATUS] = self._delay(self._may_come_late)
-        if self._session.processing:
+        if self._session.processing or self._session.may_come_late:
             chores[Chore.END_SESSION] = self._delay(self._session.may_come_late)
         return chores
 

@@ -49,7 +49,7 @@ async def test_answers(
     expected: set[str],
 ) -> None:
     """Waiting ones, and those of a worker that is gone."""
-    served = Answers(database, serves)
+    served = Answers(database, serves=serves)
     waiting, lapsed = {}, {}
     for team in sorted(TEAMS):
         waiting[team] = (await builder.start("1.0", team=team)).chat.id
@@ -119,7 +119,7 @@ async def test_a_workspace_that_installs_the_app_again_is_served_again(
     database: Database, builder: ChatBuilder, installed: Installations
 ) -> None:
     chat = (await builder.start("1.0", team="T4")).chat
-    served = Answers(database, installed_teams)
+    served = Answers(database, serves=installed_teams)
     assert await served.claim(chat.id, "me", LONG) is None
     await installed.save(Installation("", "T4", "UBOT", "xoxb-5"))
     assert await served.claim(chat.id, "me", LONG)
@@ -132,4 +132,4 @@ async def test_the_work_of_others_takes_no_place_in_a_search(
     for number in range(5):
         await builder.start(f"{number}.0", team="T1")
     own = (await builder.start("9.0", team="T2")).chat.id
-    assert await Answers(database, only_team("T2")).chats_to_claim(2) == [own]
+    assert await Answers(database, serves=only_team("T2")).chats_to_claim(2) == [own]
