@@ -38,7 +38,7 @@ class Successors:
     def __init__(
         self, database: Database, limits: Limits = NO_LIMITS, serves: Serves = every_team
     ) -> None:
-        """`limits`: what people may use. `serves`: the workspaces whose unfinished successors this process looks for."""
+        """`limits`: what people may use. `serves`: the workspaces whose unfinished ones this process looks for."""
         self._database = database
         self._limits = limits
         self._is_served = serves(chats.c.team)
