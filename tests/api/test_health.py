@@ -101,7 +101,9 @@ async def test_with_an_older_schema_it_is_not_ready(world: World) -> None:
 
 async def test_with_a_part_of_its_work_failing_it_is_not_ready(worlds: WorldFactory) -> None:
     """Everything else goes on, so only what was last achieved tells."""
-    async with worlds(timing=patient_timing(overdue=1.0, sweep_interval=0.1)) as world:
+    async with worlds(
+        timing=patient_timing(overdue=2.0, sweep_interval=0.1, lease_renew_interval=0.1)
+    ) as world:
         await world.execute("ALTER TABLE chores RENAME TO mislaid")
         async with client(world, None) as http, asyncio.timeout(WAIT_TIMEOUT):
             while (answer := await http.get("/readyz")).status_code == 200:

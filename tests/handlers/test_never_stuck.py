@@ -162,7 +162,9 @@ async def test_an_answer_ends_before_the_asker_is_told_why_nothing_is_written(
         told = world.slack.faults.add(
             "chat.postMessage", "hang", channel="U0ALICE", seconds=ENDLESS
         )
-        world.slack.workspace.channel("general").is_archived = True
+        world.slack.faults.add(
+            "chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1
+        )
         await world.choose(thread)
         await world.answered(thread)
         await world.until(lambda: told.hits, "the notice is on its way")
