@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bot.cli import app
 
-COMMANDS = ("", "sandbox", "run", "doctor", "manifest", "migrate")
+COMMANDS = ("", "sandbox", "run", "doctor", "manifest", "migrate", "usage", "export", "erase")
 
 
 def main() -> None:
