@@ -30,7 +30,9 @@ def help_text(program: Program, tmp_path_factory: pytest.TempPathFactory) -> str
     return Bobbin(program, tmp_path_factory.mktemp("help"))("--help").stdout
 
 
-@pytest.mark.parametrize("command", ["run", "sandbox", "doctor", "manifest", "migrate", "usage", "export", "erase"])
+@pytest.mark.parametrize(
+    "command", ["run", "sandbox", "doctor", "manifest", "migrate", "usage", "export", "erase"]
+)
 def test_help_names_every_command(help_text: str, command: str) -> None:
     """With a few words each."""
     assert f"\n  {command} " in help_text
