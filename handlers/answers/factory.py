@@ -17,7 +17,7 @@ from handlers.client.errors import NotInstalled
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.private_notices import cannot_write
-from handlers.views import blocks
+from handlers.views import answer_footer
 from storage.answers import Answers
 from storage.chats import Chats
 
@@ -93,7 +93,7 @@ class SlackSinkFactory:
         except ChatNotFound:  # it has just been erased
             return ""
         thread = chat.thread
-        return blocks.question_link(
+        return answer_footer.question_link(
             question.text, slack.permalink(thread.channel, answer.question_ts, thread.ts)
         )
 

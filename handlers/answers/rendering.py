@@ -13,7 +13,7 @@ from bot import strings
 from bot.domain import Answer, AnswerResult
 from handlers.answers.options import AnswerOptions
 from handlers.markdown.plain_text import plain
-from handlers.views import blocks
+from handlers.views import answer_footer, blocks
 
 _MAX_FALLBACK_CHARS = 300
 
@@ -89,7 +89,7 @@ class AnswerRenderer:
         """The blocks below a complete answer; empty where Slack takes no blocks."""
         if self._format >= Format.TEXT:
             return []
-        return blocks.answer_footer(
+        return answer_footer.answer_footer(
             self._answer,
             result,
             self._options.model_label,

@@ -13,7 +13,7 @@ from bot.errors import ModelNotAllowed
 from bot.usage.limits import BudgetReached
 from bot.usage.texts import budget_reached
 from handlers.listeners.context import ListenerContext
-from handlers.views import blocks, payloads
+from handlers.views import answer_footer, blocks, payloads
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -58,7 +58,7 @@ def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
         action = payloads.block_action(body)
         await ack()
         try:
-            answer_id = blocks.parse_answer_block_id(action.block)
+            answer_id = answer_footer.parse_answer_block_id(action.block)
             answer = await ctx.service.retry_with_model(answer_id, action.value)
         except ValueError:
             answer = None
@@ -76,6 +76,6 @@ def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
 
     @app.options(blocks.RETRY_WITH_MODEL_ACTION)
     async def on_models_for_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
-        answer_id = blocks.parse_answer_block_id(body["block_id"])
+        answer_id = answer_footer.parse_answer_block_id(body["block_id"])
         groups = await ctx.service.models_for_retry(answer_id, body.get("value") or "")
         await ack(option_groups=blocks.option_groups(groups))

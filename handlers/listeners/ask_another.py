@@ -14,7 +14,7 @@ from bot.usage.limits import BudgetReached
 from bot.usage.texts import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
-from handlers.views import blocks, payloads
+from handlers.views import answer_footer, blocks, payloads
 from handlers.views.payloads import BlockAction
 
 
@@ -42,7 +42,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 async def _asked(ctx: ListenerContext, team: str, action: BlockAction) -> tuple[Chat, Message]:
     """The chat and the question of the answer above the menu. Raises ChatNotFound, ValueError."""
-    question = await ctx.branch_service.question(blocks.parse_answer_block_id(action.block))
+    question = await ctx.branch_service.question(answer_footer.parse_answer_block_id(action.block))
     chat = await ctx.chats.get(question.chat_id)
     is_here = chat.thread is not None and chat.thread.channel == action.channel
     if not is_here or chat.team != team:

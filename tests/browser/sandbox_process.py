@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bot.cli import run_to_completion
+from bot.cli_run import run_to_completion
 from bot.commands import sandbox
 from bot.config.settings import SandboxSettings
 from bot.sandbox.limits import Limits

@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from bot.cli import run_to_completion
+from bot.cli_run import run_to_completion
 from bot.commands import run
 from bot.config.settings import Settings
 from bot.timing import Timing

@@ -13,7 +13,7 @@ from bot import strings
 from bot.config.chats import StreamMode
 from bot.domain import Answer, AnswerResult, Status, Usage
 from handlers.rate_limits.token_bucket import RATES, Rate
-from handlers.views import blocks
+from handlers.views import answer_footer
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
@@ -373,7 +373,7 @@ async def test_the_footer_shows_model_time_and_tokens(world: World) -> None:
 def test_the_footer_shows_the_cost_if_the_provider_reports_it() -> None:
     answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
     result = AnswerResult(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
-    (facts, _) = blocks.answer_footer(answer, result, "Some model", 3, True)
+    (facts, _) = answer_footer.answer_footer(answer, result, "Some model", 3, True)
     assert (
         facts["elements"][0]["text"]
         == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
