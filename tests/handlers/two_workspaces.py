@@ -98,7 +98,7 @@ class Gateway:
         else:
             workspace = _meant(served, scope, body)
             own = workspace.app_token if given.startswith("xapp-") else workspace.bot_token
-            await workspace.web_api(_with_token(scope, own), _again(body), send)
+            await workspace.web_api(_with_token(scope, own), _again(body, receive), send)
 
     def _served(self, token: str) -> list[Sandbox]:
         socket = [each for each in self.workspaces if each.app_token == token]
@@ -266,9 +266,14 @@ async def _body(receive: Receive) -> bytes:
             return pieces
 
 
-def _again(body: bytes) -> Receive:
+def _again(body: bytes, then: Receive) -> Receive:
+    """Gives the body that was read already, and afterwards what really comes, such as the end of the connection."""
+    pieces = [body]
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if pieces:
+            return {"type": "http.request", "body": pieces.pop(), "more_body": False}
+        return await then()
 
     return receive
 
