@@ -16,6 +16,7 @@ from bot.api.bodies import GuardedRoute
 from bot.api.context import ApiContext, Context, CurrentUser, Held, Service
 from bot.api.errors import denied
 from bot.api.event_stream import CONTENT_TYPE, event_stream, with_keepalives
+from bot.api.exported import EXPORT_RESPONSES
 from bot.api.responses import (
     ANSWER_RESPONSES,
     BODY_RESPONSES,
@@ -128,13 +129,7 @@ async def history(
 @_conversations.get(
     "/conversations/{conversation_id}/export",
     response_class=StreamingResponse,
-    responses={
-        **NOT_FOUND_RESPONSES,
-        200: {
-            "content": {"text/markdown": {}, "application/json": {}},
-            "description": "The whole conversation as a file.",
-        },
-    },
+    responses={**NOT_FOUND_RESPONSES, **EXPORT_RESPONSES},
 )
 async def export(
     api: Service,

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from bot.api.exported import ExportedConversation
 from tests.api.conftest import Api
 from tests.api.test_compat import EYE, data_url, picture
 from tests.handlers.world import World
@@ -35,6 +36,8 @@ async def test_markdown_and_json_hold_the_whole_chat(world: World, api: Api) -> 
     body = json.loads(whole.text)
     assert body["conversation"]["id"] == conversation
     question, answer = body["messages"]
+    described = ExportedConversation.model_validate(body)
+    assert described.model_dump(by_alias=True, exclude_unset=True) == body
     assert question["content"] == "How many?"
     assert "30 × 20 pixels" in answer["content"]
     (image,) = question["images"]

@@ -1,0 +1,45 @@
+"""How OpenAPI describes an exported conversation, which `bot/chats/export.py` writes piece by piece."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bot.api.responses import Responses
+from bot.api.schemas import CamelModel, ChatFields, Identifier, MessageFields, SourceLink
+
+
+class ExportedImage(CamelModel):
+    name: str
+    type: str = Field(examples=["image/png"])
+    data: str = Field(description="The picture, in Base64.")
+
+
+class ExportedMessage(MessageFields, CamelModel):
+    sources: list[SourceLink] = Field(description="Of an answer that names any, in order.")
+    author: str | None = Field(description="Slack id of the person; null for answers.")
+    unread_files: list[str] = Field(description="Names of the files that were not read.")
+    images: list[ExportedImage] = Field([], description="Of a message that has any.")
+
+
+class ExportedChat(ChatFields, CamelModel):
+    owner: str = Field(description="Slack id of the person who started it.")
+    context: str | None = Field(
+        description="What was said in the thread before, or the summary of the conversation that this one continues."
+    )
+    continues: Identifier | None
+
+
+class ExportedConversation(CamelModel):
+    """A whole conversation, with its pictures."""
+
+    conversation: ExportedChat
+    messages: list[ExportedMessage]
+
+
+EXPORT_RESPONSES: Responses = {
+    200: {
+        "model": ExportedConversation,
+        "content": {"text/markdown": {"schema": {"type": "string"}}},
+        "description": "The whole conversation as a file.",
+    }
+}
