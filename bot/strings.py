@@ -125,9 +125,9 @@ CHATS_HELP = (
     "• `{command}` lists your chats, newest first\n"
     "• `{command} WORDS` finds chats by title and text\n"
     "• `{command} new` opens a dialog for a new chat, `{command} new TEXT` with your first message in it\n"
-    "• `{command} token` gives you an API token and lists those you have, `{command} token 30d` one that ends by "
-    "itself; `{command} token revoke` ends them all\n"
-    "• `{command} here` opens this channel's settings, if you are an admin\n"
+    "• `{command} token` gives you an API token and lists yours, `{command} token 30d` one that ends by itself; "
+    "`{command} token revoke` ends them all\n"
+    "• `{command} here` opens this channel's settings, for admins\n"
     "• `{command} usage` shows what you have used, today and this month\n"
     "• `{command} help` shows this"
 )
