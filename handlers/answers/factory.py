@@ -72,7 +72,7 @@ class SlackSinkFactory:
     ) -> None:
         """Tells the asker why the answer cannot be written. The answer ends meanwhile, and its lease with it."""
         notice = cannot_write(slack, thread, answer.asker, error_code)
-        self._tasks.start(notice, "telling why nothing is written")
+        self._tasks.start(notice, name="notice")
 
     async def _options(self, slack: SlackClient, chat: Chat, answer: Answer) -> AnswerOptions:
         left = max(0, self._max_messages - chat.message_count)

@@ -76,7 +76,7 @@ class SlackPeople:
     async def following_changes(self, coordination: Coordination) -> AsyncIterator[None]:
         """While this is open, what any replica learns of an account takes effect here at once."""
         task = self._tasks.repeat(
-            partial(self._follow, coordination), RESUBSCRIBE_DELAY, "changed accounts"
+            partial(self._follow, coordination), RESUBSCRIBE_DELAY, name="changed accounts"
         )
         try:
             yield
