@@ -159,7 +159,8 @@ async def test_chats_survive_a_restart(product: Product, page: Page) -> None:
     assert await product.end() == 0
     await product.start()
     await visit(page, product, user="U0DAN")
-    await expect(page.get_by_role("main").get_by_text("how do tides work?")).to_be_visible()
+    asked = page.get_by_role("main").get_by_role("article").filter(has_text="how do tides work?")
+    await expect(asked).to_be_visible()
     await composer(page, "general").fill("/chats")
     await composer(page, "general").press("Enter")
     await page.get_by_test_id("ephemeral").get_by_role("link", name="How do tides work").click()

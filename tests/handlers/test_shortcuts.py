@@ -190,7 +190,7 @@ async def test_a_message_sent_while_the_question_is_being_posted_is_answered_too
 
     assert len(world.chats()) == len(world.headers(root)) == 1
     said = [m["text"] for m in world.messages(root) if m["role"] == "user"]
-    assert sorted(said) == ["From the dialog.", "From the thread."]
+    assert sorted(said) == ["> Something to talk about.\n\nFrom the dialog.", "From the thread."]
 
 
 async def test_in_a_channel_without_the_bot_the_quote_is_asked_in_the_direct_messages(

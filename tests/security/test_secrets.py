@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -31,6 +33,16 @@ PASSWORD = "correct-horse-battery"
 
 def secrets_of(world: World) -> tuple[str, ...]:
     return world.slack.bot_token, world.slack.app_token, world.slack.signing_secret, KEY
+
+
+def without_who(line: str) -> str:
+    """A line of the log, an entry of the audit log without the Slack ids in it: it exists to say who did what."""
+    entry = json.loads(line) if line.startswith("{") else {}
+    if entry.get("event") != "audit":
+        return line
+    for field in ("actor", "target"):
+        assert re.fullmatch(r"[A-Z0-9]+", entry.pop(field))
+    return json.dumps(entry)
 
 
 async def answers_of_every_kind(world: World, token: str) -> list[httpx.Response]:
@@ -88,8 +100,8 @@ async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World,
     assert "bobbin_answers_total" in metrics
     assert [
         text
-        for text in (metrics, world.log.getvalue())
-        if PRIVATE in text or "alice" in text.lower()
+        for text in (metrics, *world.log.getvalue().splitlines())
+        if PRIVATE in text or "alice" in without_who(text).lower()
     ] == []
 
 
