@@ -145,8 +145,10 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         KeyRejected,
         _statuses(400, 401, 403),
         _any_of(
-            r"(invalid|incorrect|missing|expired|wrong|no)[_ ]api[_ ]?key|authentication_error|unauthori[sz]ed",
-            r"(api[_ ]?key|token|credentials?) (is |was |are )?(not valid|invalid|expired|missing|revoked|disabled)",
+            r"(invalid|incorrect|missing|expired|wrong|no)[_ ](api|subscription|access)[_ ]?(key|token)",
+            r"authentication_error|unauthori[sz]ed",
+            r"((api|subscription|access)[_ ]?key|token|credentials?) (is |was |are )?"
+            r"(not valid|invalid|expired|missing|revoked|disabled)",
         ),
     ),
     (

@@ -1,7 +1,7 @@
 """Separates a model's reasoning from its answer where both come as one text, by the marks of all families. Pure.
 
 The marks are those that the models' own chat templates use; inference servers that know a model remove them, the others
-send them on. Marks in code (a fenced block, a span) are part of the answer.
+send them on. Marks in code (a block, a span) and in quotations are part of the answer.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ _LITERALS = (*_PAIRS, *_CLOSING, *_SILENT, _ANSWER, _END_OF_ANSWER, "<|channel|>
 _FIRSTS = frozenset(literal[0] for literal in (*_PAIRS, *_CLOSING, *_SILENT))
 _LONGEST = 90
 """Characters of the longest mark: a channel with a recipient."""
+_QUOTES = tuple("`\"'”’»")
 _MAX_LEADING_SPACE = 1_000
 """Characters of white space before the first word that are kept."""
 
@@ -89,6 +90,9 @@ class ReasoningFilter:
         self._hidden: list[str] | None = [] if begins_inside else None
         """What is hidden without certainty: if nothing closes it, it was part of the answer. None: it is certain."""
         self._code = CodeSpans()
+        self._opened = False
+        """An opening mark has been passed, so that a closing one alone says nothing of what came before."""
+        self._just_closed = False
         self._shown = False
         """Some text other than white space belongs to the answer."""
         self._reasoned = begins_inside
@@ -146,7 +150,10 @@ class ReasoningFilter:
     def _pass(self, mark: re.Match[str], parts: list[str]) -> None:
         """Does what a mark means."""
         name, channel = mark[0].lower(), mark[1]
-        if name in _CLOSING:
+        if name in _CLOSING and self._opened:
+            if self._shown:
+                parts.append(self._text(mark[0]))
+        elif name in _CLOSING:
             self._retract(parts)
         elif name in _PAIRS:
             self._enter_reasoning(mark[0], _PAIRS[name])
@@ -173,7 +180,7 @@ class ReasoningFilter:
         self._phase = _Phase.REASONING
         self._closes = (close,)
         self._hidden = [mark] if self._shown else None
-        self._reasoned = self._reasoned_now = True
+        self._opened = self._reasoned = self._reasoned_now = True
 
     def _opens_bare_channel(self) -> bool:
         begun = _BARE_ANALYSIS.match(self._held)
@@ -190,7 +197,7 @@ class ReasoningFilter:
         if end is not None:
             self._held, self._hidden = self._held[end:], None
             self._is_final = self._is_final or _FINAL in self._closes
-            self._phase = _Phase.TEXT
+            self._phase, self._just_closed = _Phase.TEXT, True
             return True
         if self._hidden is not None:
             self._hidden.append(self._held[:-_LONGEST])
@@ -215,11 +222,16 @@ class ReasoningFilter:
             self._held = "" if self._reasoned else self._held[-_MAX_LEADING_SPACE:]
 
     def _text(self, text: str) -> str:
+        quoted = self._just_closed and text[:1] in _QUOTES
+        if quoted:
+            # A closing mark that the reasoning only quoted was not its end: the next one is.
+            self._opened = False
+        self._just_closed = self._just_closed and not text
         if not self._shown:
             text = text.lstrip() if self._reasoned else text
             self._shown = bool(text.strip())
             self._phase = _Phase.TEXT if self._shown else self._phase
-        self._code.feed(text)
+        self._code.feed(text[1:] if quoted else text)
         return text
 
 

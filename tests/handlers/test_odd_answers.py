@@ -32,6 +32,21 @@ ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
         "Hi you.",
         None,
     ),
+    "a closing mark in quotes": (
+        [pieces('End it with "</think>", so.'), STOP, DONE],
+        'End it with "</think>", so.',
+        None,
+    ),
+    "a closing mark in a span": (
+        [pieces("End it with `</think>`, so."), STOP, DONE],
+        "End it with `</think>`, so.",
+        None,
+    ),
+    "a closing mark in indented code": (
+        [pieces("So:\n\n    </think>\n\nThat is it."), STOP, DONE],
+        "So:\n\n    </think>\n\nThat is it.",
+        None,
+    ),
     "a pair in two halves": (
         [
             b'data: {"choices": [{"delta": {"content": "Hi \\ud83d"}}]}\n\n',

@@ -13,6 +13,12 @@ from tests.handlers.world import MODEL, below, elements, options_of
 from tests.providers.scripted_server import DONE, delta, responding, streaming
 
 REFUSALS: dict[str, tuple[int, Any, str, str]] = {
+    "key": (
+        401,
+        {"error": {"code": "401", "message": "Access denied due to invalid subscription key or wrong API endpoint."}},
+        "key_rejected",
+        "subscription key",
+    ),
     "region": (403, {"error": {"message": "Country not supported"}}, "region", "Country not supported"),
     "access": (403, {"error": "This model needs a Pro plan."}, "no_access", "needs a Pro plan"),
     "proxy": (403, "<html><title>Blocked by Example Corp</title></html>", "blocked", "Example Corp"),

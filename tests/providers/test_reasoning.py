@@ -122,6 +122,13 @@ def test_unfinished_reasoning_is_no_answer() -> None:
         "> ```\n> <think>x</think>\n> ```",
         "The tag <think> opens it.",
         "a < b, [x](y), <thinker>, [THIN], ◁ and ▷",
+        'Close it with "</think>" and go on.',
+        'Close it ("the </think> tag") and go on.',
+        "Close it with '</think>', “</think>” or «</thinking>».",
+        'Between "<think>" and "</think>" it thinks.',
+        "So:\n\n    x\n    </think>\n\nDone.",
+        "So:\n\n\t</think>\nDone.",
+        "They wrote:\n> use </think> here\n\nDone.",
         "analysis of pears",
         "analysis",
         "  indented",
@@ -132,6 +139,25 @@ def test_unfinished_reasoning_is_no_answer() -> None:
 @pytest.mark.parametrize("size", [1, 2, 1000])
 def test_what_only_mentions_a_mark_is_kept(text: str, size: int) -> None:
     assert outcome(pieces(text, size) + STOP) == (text, "stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>hm</think>\n</think>\nHi.", "Hi."),
+        ("<think>hm</think>Hi. The tag </think> ends it.", "Hi. The tag </think> ends it."),
+        ("<think>not `</think>` yet</think>Hi.", "Hi."),
+        ('<think>not "</think>" yet</think>Hi.', "Hi."),
+        ('5" tall, and they say "yes"</think>Hi.', "Hi."),
+        ("it's Bob's</think>Hi.", "Hi."),
+        ("- one\n\n    more</think>Hi.", "Hi."),
+    ],
+)
+def test_only_a_closing_mark_that_nothing_opened_says_what_came_before(
+    text: str, expected: str
+) -> None:
+    for size in (1, 3, 1000):
+        assert outcome(pieces(text, size) + STOP) == (expected, "stop")
 
 
 ALPHABET = st.sampled_from(
@@ -154,6 +180,11 @@ ALPHABET = st.sampled_from(
         "<|end|>",
         "</",
         "think>",
+        '"',
+        " '",
+        "    ",
+        "> ",
+        "- ",
     ]
 )
 

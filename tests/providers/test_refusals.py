@@ -32,6 +32,11 @@ def openai(message: str, code: Any = None, kind: str | None = None) -> dict[str,
     return {"error": {"message": message, "code": code, "type": kind}}
 
 
+AZURE_KEY = (
+    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
+    "active subscription and use a correct regional API endpoint for your resource."
+)
+AZURE_NO_KEY = "Access denied due to missing subscription key. Make sure to include one when making requests to an API."
 GEMINI_QUOTA = "You exceeded your current quota, please check your plan and billing details."
 
 
@@ -53,6 +58,9 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided"}, KeyRejected),
     (403, openai("Your API key is invalid"), KeyRejected),
     (400, openai("API key not valid. Please pass a valid API key."), KeyRejected),
+    (401, openai(AZURE_KEY, "401"), KeyRejected),
+    (401, {"statusCode": 401, "message": AZURE_NO_KEY}, KeyRejected),
+    (401, openai("Access denied: the subscription key is expired", 401), KeyRejected),
     # access to this model
     (403, openai("Project `proj_1` does not have access to model `gpt-4o`", "model_not_found"), NoAccess),
     (404, openai("Your organization must be verified to use the model `o3`.", "model_not_found"), NoAccess),
