@@ -140,12 +140,15 @@ class ChatRequests:
     ) -> ChatRequest | None:
         """Give an open request its text, or files instead of one; files are added to those that it has.
 
-        None when it has a text already, so that only one reply becomes its text.
+        None when it has a text already, so that only one reply becomes its text. What was said before it is to be read
+        again, since some of it may have been read as said after the mention.
         """
         without_text = and_(_IS_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
         async with self._database.begin() as connection:
             done = await connection.execute(
-                update(questions).where(without_text).values(text=text or None, source=source)
+                update(questions)
+                .where(without_text)
+                .values(text=text or None, source=source, read_until=None)
             )
             if done.rowcount == 0:
                 return None

@@ -124,10 +124,11 @@ class ThreadContextReader:
     ) -> ChatRequest:
         """Stores the context of a request. A thread that cannot be read leaves the request as it is.
 
-        `question`: ts of the message with the question; by default the mention.
+        `question`: ts of the message with the question; by default the reply that is it, else the mention.
         """
+        at = question or request.source or request.ts
         try:
-            context = await read_thread(slack, self._names, request, question or request.ts)
+            context = await read_thread(slack, self._names, request, at)
         except SlackError as error:
             log.info("thread_not_readable", request=request.id, reason=str(error))
             return request
@@ -159,7 +160,12 @@ async def read_thread(
     messages = await _messages(slack, request.thread)
     said = _speech(slack, messages)
     await names.find(_people_of(slack, said))
-    before = [each for each in said if each[0]["ts"] < question]
+    before = [
+        each
+        for each in said
+        if each[0]["ts"] < min(question, request.mention_ts or question)
+        or (each[0]["ts"] < question and _adds(request, slack, each))
+    ]
     since = [each for each in said if each[0]["ts"] > question and _adds(request, slack, each)]
     return ThreadContext(
         text=fit_lines([await _line(slack, names, *each) for each in before]),

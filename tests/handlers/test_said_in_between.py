@@ -87,6 +87,41 @@ async def test_it_is_read_for_a_question_that_comes_after_the_choice(world: Worl
     assert len(world.headers(thread)) == 1
 
 
+@pytest.mark.parametrize("first", ["the choice", "the question"])
+async def test_remarks_stand_before_or_after_a_late_question_as_they_were_said(
+    world: World, first: str
+) -> None:
+    root = await world.slack.conversations.say("carol", "general", "We look at planets.")
+    await world.ask("", thread=root)
+    await say(world, "bob", "The moon is far.", root)
+    if first == "the choice":
+        await world.choose(root)
+        await world.until(
+            lambda: any(strings.WAITING_FOR_TEXT in reply.text for reply in world.replies(root)),
+            "it asks for it",
+        )
+        await world.slack.conversations.say("alice", "general", "How tall is it?", root)
+        parts = ["carol: We look at planets.", "bob: The moon is far.", "How tall is it?"]
+    else:
+        await world.slack.conversations.say("alice", "general", "How tall is it?", root)
+        await world.until(
+            lambda: world.rows("SELECT 1 FROM questions WHERE text IS NOT NULL"), "the question"
+        )
+        await say(world, "bob", "In miles.", root)
+        await world.choose(root)
+        parts = [
+            "We look at planets.",
+            "bob: The moon is far.",
+            "How tall is it?",
+            "bob: In miles.",
+        ]
+    await world.answered(root)
+
+    prompt = world.requests()[0][-1][1]
+    assert sorted(parts, key=prompt.index) == parts
+    assert all(prompt.count(part) == 1 for part in parts)
+
+
 async def test_a_question_of_somebody_else_is_not_read_twice(world: World) -> None:
     thread = await world.ask("The first question?")
     bot = world.slack.bot_user.id
