@@ -271,6 +271,7 @@ def test_doctor_passes_when_everything_works(bobbin: Bobbin, servers: dict[str, 
         "ok    SLACK_BOT_TOKEN",
         "ok    scopes",
         "ok    SLACK_APP_TOKEN",
+        "ok    access",
         "ok    database",
         "ok    OpenAI-compatible",
     ]

@@ -373,7 +373,7 @@ async def test_the_footer_shows_model_time_and_tokens(world: World) -> None:
 def test_the_footer_shows_the_cost_if_the_provider_reports_it() -> None:
     answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
     result = AnswerResult(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
-    (facts, _) = answer_footer.answer_footer(answer, result, "Some model", 3, True)
+    (facts, *_) = answer_footer.answer_footer(answer, result, "Some model", 3, True)
     assert (
         facts["elements"][0]["text"]
         == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
