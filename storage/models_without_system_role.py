@@ -27,10 +27,14 @@ class ModelsWithoutSystemRole:
 
     @classmethod
     async def load(cls, database: Database) -> ModelsWithoutSystemRole:
-        """Raises StorageError."""
-        async with database.read() as connection:
-            rows = await connection.execute(select(models_without_system_role))
-            return cls(database, {ModelRef(row.provider, row.model) for row in rows})
+        """Never raises: with a database that is away none is known, and a process starts all the same."""
+        try:
+            async with database.read() as connection:
+                rows = await connection.execute(select(models_without_system_role))
+                return cls(database, {ModelRef(row.provider, row.model) for row in rows})
+        except StorageError as error:
+            log.info("models_not_read", reason=str(error))
+            return cls(database, set())
 
     def __contains__(self, model: ModelRef) -> bool:
         return model in self._known
