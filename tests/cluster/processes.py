@@ -98,12 +98,13 @@ class Cluster(World):
         await self.connected(len(self.processes))
 
     async def stop_bot(self) -> None:
-        for number, pid in enumerate(self.processes):
-            if pid:
-                await self.kill(number, signal.SIGTERM)
-        if self._own_fork_server and self._fork_server is not None:
-            await asyncio.to_thread(self._fork_server.close)
-            self._fork_server = None
+        async with contextlib.AsyncExitStack() as ending:  # all of them, though one is dead
+            if self._own_fork_server and self._fork_server is not None:
+                ending.push_async_callback(asyncio.to_thread, self._fork_server.close)
+                self._fork_server = None
+            for number, pid in enumerate(self.processes):
+                if pid:
+                    ending.push_async_callback(self.kill, number, signal.SIGTERM)
         logs = sorted(self._folder.glob("process*.log"))
         self.log = io.StringIO("".join(log.read_text() for log in logs))
 
@@ -114,8 +115,10 @@ class Cluster(World):
         )
 
     async def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
-        """Sends a signal and waits until the process is dead."""
+        """Sends a signal and waits until the process is dead. It must still be alive."""
         pid, self.processes[number] = self.processes[number], 0
+        said = self._folder / f"process{number}.log"
+        assert not is_dead(pid), f"process {number} ended by itself: {said.read_text()[-2000:]}"
         os.kill(pid, how)
         await self.until(lambda: is_dead(pid), "the process ends")
 

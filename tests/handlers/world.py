@@ -130,9 +130,10 @@ class World:
                 if not self._unfinished:
                     await self.until(lambda: not self.chores(), "the after-work is done")
         finally:
-            await self.stop_bot()
-            await self.slack.stop()
-            self._reader.close()
+            async with AsyncExitStack() as closing:  # all of it, though a part fails
+                closing.callback(self._reader.close)
+                closing.push_async_callback(self.slack.stop)
+                closing.push_async_callback(self.stop_bot)
         if kind is None:
             self._judge()
 
