@@ -162,8 +162,8 @@ async def connect(
 ) -> SQLiteConnection:
     """Open a file.
 
-    A cancelled caller still waits until the file is open and closed again, and any caller until the thread has ended if
-    the file cannot be opened, because the event loop may end soon after.
+    A cancelled caller still waits until the file is open and closed again, and any caller until the thread needs the
+    event loop no more if the file cannot be opened, because the loop may end soon after.
     """
     connection = SQLiteConnection(partial(open_file, path, lock_timeout, **options), _FETCH_SIZE)
     connection._thread.daemon = True  # must not keep the process alive
