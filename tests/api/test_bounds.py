@@ -92,9 +92,14 @@ async def test_a_body_of_very_many_parts_is_refused(world: World, api: Api) -> N
 async def test_many_large_bodies_at_once_take_turns(world: World, api: Api, bobs: Api) -> None:
     body = json.dumps({"content": "x", "images": ["A" * 30_000_000]}).encode()
 
+    async def pieces() -> AsyncIterator[bytes]:
+        """The client is in this process too, and must not keep a copy of its own of each body that waits."""
+        for start in range(0, len(body), 100_000):
+            yield body[start : start + 100_000]
+
     async def send() -> int:
-        headers = {"Content-Type": "application/json"}
-        return (await api.http.post("/new-chat", content=body, headers=headers)).status_code
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        return (await api.http.post("/new-chat", content=pieces(), headers=headers)).status_code
 
     async with watched() as growth:
         working = asyncio.gather(*(send() for _ in range(12)))
@@ -103,7 +108,7 @@ async def test_many_large_bodies_at_once_take_turns(world: World, api: Api, bobs
             await asyncio.sleep(0.05)
         codes = set(await working)
     assert codes <= {422, 503}
-    assert growth[0] < GROWTH
+    assert growth[0] < 300_000_000
 
 
 async def test_strangers_bodies_are_not_kept(world: World) -> None:
