@@ -35,6 +35,7 @@ from handlers.client.errors import (
     from_response,
 )
 from handlers.client.fencing import BeforeSend, fenced
+from handlers.client.response_urls import Responder
 from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
 from handlers.rate_limits.urgency import Urgency
 from storage.action_claims import ActionClaims
@@ -91,6 +92,7 @@ class SlackClient:
         self._client = client
         self._metrics = metrics
         self._session = session
+        self._responder = Responder(session, metrics)
         self._claims = claims
         self._no_streaming: dict[str, float] = {}
         """When native streaming was refused, by channel; "" means the whole workspace."""
@@ -294,20 +296,11 @@ class SlackClient:
             raise OutcomeUnknown(f"upload: {type(error).__name__}") from error
 
     async def respond(self, response_url: str | None, **message: Any) -> bool:
-        """Answers an interaction by its response URL, which no rate limit counts. Returns whether Slack accepted it."""
-        if not response_url:
-            return False
-        started_at = time.monotonic()
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            async with self._session.post(response_url, json=message) as response:
-                body = (await response.read()).replace(b" ", b"")
-                accepted = response.status == 200 and b'"ok":false' not in body
-                result = "ok" if accepted else str(response.status)
-                self._metrics.observe_slack_call(
-                    "response_url", result, time.monotonic() - started_at
-                )
-                return accepted
-        return False
+        """Answers an interaction by its response URL, which no rate limit counts. Returns whether Slack accepted it.
+
+        False too once the URL was used as often as Slack allows.
+        """
+        return await self._responder.respond(response_url, message)
 
     async def pages(
         self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any

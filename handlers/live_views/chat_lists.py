@@ -23,6 +23,7 @@ from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
+from handlers.client.response_urls import RESPONSE_URL_LIFETIME
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.live_views.live_view import LiveView, LiveViews, now
@@ -34,8 +35,6 @@ from storage.coordination import Coordination
 
 log = get_logger(__name__)
 
-RESPONSE_URL_LIFETIME = 1_740.0
-"""Seconds for which a `response_url` is used. Slack accepts it for a minute longer."""
 RESUBSCRIBE_INTERVAL = 1.0
 """Seconds before a lost subscription is tried again."""
 LISTS = "lists"

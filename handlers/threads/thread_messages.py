@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bot.chats.chat_request_lifecycle import GivenUp, RequestLifecycle
 from handlers.client.errors import NotInstalled, SlackRejected
 from handlers.client.post_once import post_message_once
+from handlers.client.response_urls import RESPONSE_URL_LIFETIME
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import plain
@@ -24,7 +26,7 @@ MAX_FALLBACK_LENGTH = 300
 CROWDED_SHARE = 0.5
 """When less than this share of the rate limit for edits is left, replacing a message avoids an edit if it can."""
 REMEMBERED_URLS = 1_000
-"""Messages whose newest `response_url` is remembered. Slack accepts one five times within half an hour."""
+"""Messages whose newest `response_url` is remembered."""
 
 
 class ThreadMessages:
@@ -39,8 +41,8 @@ class ThreadMessages:
         self._workspaces = workspaces
         self._lifecycle = lifecycle
         self._crowded_share = crowded_share
-        self._response_urls: dict[tuple[str, str], str] = {}
-        """By channel and ts, in the order in which they came."""
+        self._response_urls: dict[tuple[str, str], tuple[str, float]] = {}
+        """The newest by channel and ts, and until when it is used (`time.monotonic()`), in the order they came."""
 
     async def client_for(self, request: ChatRequest) -> SlackClient | None:
         """The request's workspace. If the app is not installed there any more: None, and the request is given up."""
@@ -112,26 +114,28 @@ class ThreadMessages:
 
     def _remember(self, message: tuple[str, str], response_url: str) -> None:
         self._response_urls.pop(message, None)
-        self._response_urls[message] = response_url
+        self._response_urls[message] = response_url, time.monotonic() + RESPONSE_URL_LIFETIME
         if len(self._response_urls) > REMEMBERED_URLS:
             del self._response_urls[next(iter(self._response_urls))]
 
     def _forget(self, message: tuple[str, str], response_url: str) -> None:
-        """Forgets a URL that Slack refused, unless a press has brought a newer one meanwhile."""
-        if self._response_urls.get(message) == response_url:
+        """Forgets a URL that is of no use any more, unless a press has brought a newer one meanwhile."""
+        if self._response_urls.get(message, ("", 0.0))[0] == response_url:
             del self._response_urls[message]
 
     async def _respond(self, slack: SlackClient, channel: str, ts: str, draw: Draw) -> bool:
-        """Replaces the message by its newest `response_url`, if there is one that Slack still accepts.
+        """Replaces the message by its newest `response_url`, if there is one that is neither used up nor too old.
 
         It is drawn when its turn has come, as for an edit: drawn before, it could undo what is newer. Whoever waits for
         the turn holds no connection to the database, and each step of it has a time limit.
         """
         async with slack.in_order(UPDATE, channel=channel, ts=ts):
-            response_url = self._response_urls.get((channel, ts))
-            if response_url is None:
+            response_url, until = self._response_urls.get((channel, ts), ("", 0.0))
+            if not response_url:
                 return False
-            if await slack.respond(response_url, replace_original=True, **await draw()):
+            if time.monotonic() < until and await slack.respond(
+                response_url, replace_original=True, **await draw()
+            ):
                 return True
             self._forget((channel, ts), response_url)
         return False

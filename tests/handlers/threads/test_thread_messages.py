@@ -34,6 +34,16 @@ class Replacing:
         message = self._slack.workspace.message("general", self._ts)
         return self._slack.response_urls.issue("U0ALICE", Container([], message=message))
 
+    def used_press(self) -> str:
+        """The same of one whose URL others have used as often as Slack allows."""
+        url = self.press()
+        for _ in range(self._slack.limits.response_url_uses):
+            self._slack.response_urls.post(url.partition("/response/")[2], {"text": "A notice."})
+        return url
+
+    def refusals(self) -> list[str | None]:
+        return [call.error for call in self._slack.refusals]
+
     async def replace(self, response_url: str | None = None) -> tuple[int, int]:
         """Replaces it once; returns how often it was replaced so far by a response URL, and by an edit."""
         text = await self.send(response_url)
@@ -74,15 +84,21 @@ async def test_a_used_response_url_gives_way_to_an_edit_and_to_the_next_press() 
             await message.replace()
         assert [await message.replace() for _ in range(2)] == [(5, 1), (5, 2)]
         assert await message.replace(message.press()) == (6, 2)
+        assert message.refusals() == []
 
 
 async def test_a_press_that_comes_while_a_used_url_is_refused_is_not_forgotten() -> None:
     async with replacing(ALWAYS_CROWDED) as message:
-        await message.replace(message.press())
-        for _ in range(4):
-            await message.replace()
-        await asyncio.gather(message.send(), message.send(message.press()))
-        assert await message.replace() == (7, 1)
+        await asyncio.gather(message.send(message.used_press()), message.send(message.press()))
+        assert await message.replace() == (2, 1)
+        assert message.refusals() == ["used_url"]
+
+
+async def test_a_url_that_slack_refuses_gives_way_to_an_edit_and_is_not_tried_again() -> None:
+    async with replacing(ALWAYS_CROWDED) as message:
+        assert await message.replace(message.used_press()) == (0, 1)
+        assert await message.replace() == (0, 2)
+        assert message.refusals() == ["used_url"]
 
 
 async def test_a_message_nobody_pressed_is_edited() -> None:
