@@ -20,8 +20,9 @@ from tests.security.text_sources import (
 )
 
 PINGS = "<!channel> <!here|x> <!everyone> <!Channel> <!subteam^S0ALL|all> <@U0DAN> <@U0DAN|dan> <#C0LEADS>"
-ALIVE = re.compile(r"<\\*(?:!|@U0DAN|#C0LEADS)", re.IGNORECASE)
-"""Bobbin itself mentions participants (`<@U0ALICE>`); the hostile text mentions a user who is not a participant."""
+ALIVE = re.compile(r"<\\*(?:!(?!date\^)|@U0DAN|#C0LEADS)", re.IGNORECASE)
+"""A date (`<!date^…>`) notifies nobody. Bobbin itself mentions participants (`<@U0ALICE>`); the hostile text mentions a
+user who is not a participant."""
 NOT_SHOWN = frozenset({"value", "private_metadata", "initial_value", "query"})
 """Fields that come back to Bobbin or prefill an input: Slack does not interpret them as text."""
 
