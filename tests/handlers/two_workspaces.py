@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +30,7 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from bot.timing import Timing
+from handlers.rate_limits.token_bucket import RATES, Rate
 from tests.handlers.world import World, installation
 from tests.local_http import local_client
 
@@ -122,9 +124,10 @@ class TwoWorkspaces(World):
         enterprise: str | None = None,
         limits: Limits | None = None,
         timing: Timing | None = None,
+        rates: Mapping[str, Rate] = RATES,
         **settings: Any,
     ) -> None:
-        super().__init__(folder, log, limits=limits, timing=timing)
+        super().__init__(folder, log, limits=limits, timing=timing, rates=rates)
         self.clock, self.gateway = Clock(), Gateway()
         events = None if socket else "http://127.0.0.1:9/slack/events"  # until the bot is there
         options: dict[str, Any] = {
