@@ -403,6 +403,8 @@ def failure(code: str | None, model: str, detail: str | None = None) -> str:
 FORWARDED = "Forwarded message:"
 FORWARDED_FROM = "Forwarded message from {name}:"
 UNKNOWN_PERSON = "Somebody"
+GROUP = "group"
+"""In place of the name of a group of people, which Slack has not told."""
 PRIVATE_CHANNEL = "private channel"
 """Stands for the name of a channel that is not public: `#private channel`."""
 

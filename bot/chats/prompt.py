@@ -32,7 +32,7 @@ class UserNames(Protocol):
         """Waits a moment for names in these texts that are just being learned."""
         ...
 
-    async def replace_ids(self, team: str, text: str) -> str:
+    async def name_ids(self, team: str, text: str) -> str:
         """The text with known names instead of user ids."""
         ...
 
@@ -111,7 +111,7 @@ class PromptBuilder:
             )
 
         messages = [
-            replace(message, text=await self._names.replace_ids(chat.team, message.text))
+            replace(message, text=await self._names.name_ids(chat.team, message.text))
             for message in history
         ]
         return History(messages, turns_of, self._system(chat))

@@ -22,6 +22,7 @@ from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.slack_names import ask_name, is_channel
 from handlers.client.workspaces import WorkspaceResolver
+from handlers.markdown.mrkdwn import MENTION_MARK
 from storage.people import People
 
 log = get_logger(__name__)
@@ -35,8 +36,10 @@ RETRY_DELAY = 20.0
 MAX_NAMES = 10_000
 MAX_LOOKUPS = 50
 """Names that one message or thread may have Slack asked for."""
-_MENTION = re.compile(r"(?:@(?=[UW])|#(?=[CG]))([A-Z0-9]{2,21})\b")
-"""As `handlers.markdown.mrkdwn.readable` leaves an id of which Slack tells no name."""
+_MENTION = re.compile(
+    rf"(?:@(?={MENTION_MARK}[UW])|#(?={MENTION_MARK}[CG])){MENTION_MARK}([A-Z0-9]{{2,21}})\b"
+)
+"""As `handlers.views.message_content` leaves an id of which Slack tells no name."""
 
 
 @dataclass(eq=False, slots=True)
@@ -115,10 +118,19 @@ class UserNames:
             await asyncio.wait(running)
 
     async def replace_ids(self, team: str, text: str) -> str:
-        """The text with known names instead of ids: "@U024BE7LH" becomes "@Ada", "#C024BE7LR" becomes "#general"."""
+        """The text with known names instead of the ids in Slack's marks, such as "@Ada" and "#general".
+
+        Ids without a name stay as they are, so that they can be replaced later.
+        """
         users = {User(team, user) for user in _MENTION.findall(text)}
         found = await self.known(users) if users else {}
-        return _MENTION.sub(lambda id: id[0][0] + found.get(User(team, id[1]), id[1]), text)
+        return _MENTION.sub(
+            lambda id: id[0][0] + found.get(User(team, id[1]), MENTION_MARK + id[1]), text
+        )
+
+    async def name_ids(self, team: str, text: str) -> str:
+        """The text as it is read: with known names, and the mere ids of all others."""
+        return (await self.replace_ids(team, text)).replace(MENTION_MARK, "")
 
     def _ask(self, users: Iterable[User], every: float) -> None:
         """Has Slack asked for these names, save those that it was asked for in the last `every` seconds."""

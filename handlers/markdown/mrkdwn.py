@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from bot import strings
 from handlers.markdown.plain_text import mrkdwn_escape
 
 _MARK = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
@@ -14,6 +15,8 @@ _KNOWN_MARK = re.compile(
     r"|<(?:https?://|mailto:|tel:)[^<>\s]+?(?:\|[^<>]*)?>"
 )
 _SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
+MENTION_MARK = "\u2063"
+"""Stands, unseen, between `@` or `#` and an id that was one of Slack's marks: not what a person has typed as an id."""
 _BROADCASTS = ("here", "channel", "everyone")
 _ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 """In this order: what a person typed as `&lt;` is `&amp;lt;`."""
@@ -49,7 +52,7 @@ def _command(target: str, label: str | None) -> str:
         return f"@{label}" if name == "subteam" and not label.startswith("@") else label
     if name == "date":
         return _date(rest.partition("^")[0])
-    return f"@{rest.partition('^')[0] or name}"
+    return f"@{strings.GROUP}" if name == "subteam" else f"@{rest.partition('^')[0] or name}"
 
 
 def _date(seconds: str) -> str:

@@ -155,7 +155,7 @@ class DialogChats:
 
     async def _with_names(self, team: str, text: str, mentions: Iterable[str]) -> str:
         await self._names.find(User(team, id) for id in mentions)
-        return await self._names.replace_ids(team, text)
+        return await self._names.name_ids(team, text)
 
     async def _in_time(self, lookup: Awaitable[Found], default: Found) -> Found:
         try:

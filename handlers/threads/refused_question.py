@@ -38,5 +38,5 @@ async def read_refused(
         return None
     content = content_of(message, slack.bot_user)
     await names.find(User(slack.team, id) for id in content.mentions)
-    text = await names.replace_ids(slack.team, content.text)
+    text = await names.name_ids(slack.team, content.text)
     return RefusedQuestion(text, tuple((file.id, file.name) for file in content.files))

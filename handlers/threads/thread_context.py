@@ -253,7 +253,7 @@ async def _line(
     name = message.get("username") or (message.get("bot_profile") or {}).get("name")
     if not name and author:
         name = (await names.known([User(slack.team, author)])).get(User(slack.team, author))
-    text = await names.replace_ids(slack.team, content.text)
+    text = await names.name_ids(slack.team, content.text)
     files = [file.name or file.id for file in content.files]
     parts = [text] if text else []
     if files:

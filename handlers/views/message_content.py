@@ -12,7 +12,7 @@ from typing import Any
 
 from bot import strings
 from bot.domain import SharedFile
-from handlers.markdown.mrkdwn import readable
+from handlers.markdown.mrkdwn import MENTION_MARK, readable
 from handlers.markdown.plain_text import mrkdwn_escape
 from handlers.views.block_text import blocks_text, dicts, text_object
 
@@ -47,7 +47,7 @@ def content_of(message: Json, bot_user: str) -> MessageContent:
     """What a person sees in a message, as events, threads and shortcuts describe it."""
     own = _own_words(message)
     attached = [text for each in _attachments(message) if (text := _attached(each, own))]
-    texts = [readable(own, bot_user), *map(readable, attached)]
+    texts = [_readable(own, bot_user), *map(_readable, attached)]
     files = {file.id: file for file in _files(message)}
     return MessageContent(
         text="\n\n".join(text for text in texts if text),
@@ -55,6 +55,15 @@ def content_of(message: Json, bot_user: str) -> MessageContent:
         mentions=frozenset(_UNNAMED_MARK.findall("\n".join([own, *attached]))) - {bot_user},
         own=own,
     )
+
+
+def _readable(raw: str, bot_user: str = "") -> str:
+    """The text as a person reads it, in which the ids of `mentions` carry the MENTION_MARK."""
+
+    def marked(mark: re.Match[str]) -> str:
+        return mark[0] if mark[1] == bot_user else f"{mark[0][1]}{MENTION_MARK}{mark[1]}"
+
+    return readable(_UNNAMED_MARK.sub(marked, raw.replace(MENTION_MARK, "")), bot_user)
 
 
 def _own_words(message: Json) -> str:

@@ -151,7 +151,7 @@ class People:
     async def settle(self, team: str, texts: Iterable[str]) -> None:
         pass
 
-    async def replace_ids(self, team: str, text: str) -> str:
+    async def name_ids(self, team: str, text: str) -> str:
         return text.replace("<@U2>", f"@Bob of {team}")
 
 

@@ -22,7 +22,7 @@ MARKS: list[tuple[str, str]] = [
     ("in <#C0ROOM|room>", "in #room"),
     ("<!subteam^S1|@group> please", "@group please"),
     ("<!subteam^S1|group> please", "@group please"),
-    ("<!subteam^S1> please", "@S1 please"),
+    ("<!subteam^S1> please", "@group please"),
     ("<!here> <!channel> <!everyone>", "@here @channel @everyone"),
     ("<!here|here> and <!channel|@channel>", "@here and @channel"),
     ("<!date^1392734382^{date_num}|18 February>", "18 February"),

@@ -30,6 +30,23 @@ async def test_ids_in_plain_text_are_just_text(world: World, place: str) -> None
     assert set(asked_for(world)) <= {"U0ALICE", "U0BOB"}
 
 
+@pytest.mark.parametrize("place", ["chat", "thread context"])
+async def test_a_typed_id_of_a_known_person_is_no_name(world: World, place: str) -> None:
+    text = "Is the id @U0ALICE that of @alice, and @W0ALICE another?"
+    if place == "chat":
+        thread = await world.start(text)
+    else:
+        thread = await world.slack.conversations.say("alice", "general", text)
+        await world.ask("What do you think?", thread=thread)
+        await world.choose(thread)
+    await world.answered(thread)
+    await world.idle()
+    await world.slack.conversations.say("alice", "general", f"Again: {text}", thread)
+    await world.answered(thread, 2)
+    assert text in user_messages_sent(world)[0]
+    assert f"Again: {text}" in world.requests()[-1][-1][1]
+
+
 async def test_a_question_waits_once_for_all_unknown_names(worlds: WorldFactory) -> None:
     """Also when many are mentioned in many messages, and when the answers before had waited for them."""
     timing = patient_timing(user_name_timeout=0.5, user_lookup_timeout=60.0)
