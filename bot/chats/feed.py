@@ -236,14 +236,12 @@ class Feed:
                 self._on_access_changed(signal.event["team"], signal.event.get("user"))
 
     def _on_access_changed(self, team: str | None, user: str | None) -> None:
-        """Forgets who may see what, as far as it concerns this user, or everybody; their clients are looked at."""
+        """Forgets who may see what; the clients of this user, or of everybody, are looked at.
+
+        Somebody who is back in a channel is in no remembered chat of it, so all are forgotten.
+        """
         self._access_changes += 1
-        if user is None:
-            self._participants.clear()
-        else:
-            concerned = [chat for chat, users in self._participants.items() if user in users]
-            for chat in concerned:
-                del self._participants[chat]
+        self._participants.clear()
         for each in list(self._subscriptions) if team is None else [team]:
             for subscription in self._subscriptions.get(each, ()):
                 if user in (None, subscription.user.id):

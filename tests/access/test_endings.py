@@ -138,7 +138,7 @@ async def test_a_stream_ends_when_its_reader_leaves_the_channel(worlds: WorldFac
         ):
             async for line in answer.aiter_lines():
                 events.append(line)
-                if events.count("event: token") == 3:
+                if line == "event: token" and events.count(line) == 3:
                     await world.slack.conversations.leave("bob", PRIVATE)
         assert events[-3] == "event: failed"
         assert json.loads(events[-2].removeprefix("data: "))["error"] == "Not found"
