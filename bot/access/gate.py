@@ -61,9 +61,15 @@ class Gate:
 
     async def _standing(self, visitor: Visitor) -> Standing:
         told = visitor.standing
-        if told is Standing.OUTSIDER or (told is Standing.MEMBER and self._guests_are_answered):
+        if told is Standing.OUTSIDER:
             return told
-        return (await self._people.find(visitor.user)).standing
+        suffices = told is Standing.MEMBER and self._guests_are_answered
+        if suffices and visitor.in_slack:
+            return Standing.MEMBER
+        found = (await self._people.find(visitor.user)).standing
+        if suffices and found is Standing.UNKNOWN:
+            return Standing.MEMBER
+        return found
 
     @property
     def _guests_are_answered(self) -> bool:

@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 
 from bot.access.gate import Gate, Visitor
-from bot.access.rules import Verdict
+from bot.access.rules import Standing, Verdict
 from bot.api.errors import not_allowed, too_many_requests, unauthorized
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
@@ -76,7 +76,9 @@ class Authenticator:
 
     async def _verdict(self, user: User) -> Verdict:
         """What the rules say. The tokens of somebody who turns out to be deactivated end."""
-        verdict = await self._gate.verdict(Visitor(user, in_slack=False))
+        # Only who passed the rules in Slack got a token; while Slack does not answer, that still counts.
+        visitor = Visitor(user, standing=Standing.MEMBER, in_slack=False)
+        verdict = await self._gate.verdict(visitor)
         if verdict is Verdict.DEACTIVATED:
             await self._tokens.end_for_deactivated(user)
         return verdict

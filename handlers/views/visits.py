@@ -50,7 +50,8 @@ def visit_of(body: dict[str, Any]) -> Visit | None:
         return _of_event(event, shared=body.get("is_ext_shared_channel") is not False)
     if body.get("command"):
         reader = reader_of(body)
-        return Visit(Door.COMMAND, body["user_id"], body.get("channel_id") or "", reader=reader)
+        channel, own_team = body.get("channel_id") or "", body.get("team_id")
+        return Visit(Door.COMMAND, body["user_id"], channel, own_team, reader=reader)
     if isinstance(user := body.get("user"), dict):
         return _of_interaction(body, user)
     return None
@@ -67,8 +68,10 @@ def _of_event(event: dict[str, Any], *, shared: bool) -> Visit | None:
         return _of_message(event, user, channel, shared)
     if kind == "app_home_opened":
         is_home = event.get("tab") == "home"
-        return Visit(Door.HOME, user) if is_home else Visit(Door.PANE, user, channel)
-    return Visit(Door.PANE, user, channel) if kind in _PANE_EVENTS else None
+        if is_home:
+            return Visit(Door.HOME, user, shared=shared)
+        return Visit(Door.PANE, user, channel, shared=shared)
+    return Visit(Door.PANE, user, channel, shared=shared) if kind in _PANE_EVENTS else None
 
 
 def _of_message(event: dict[str, Any], user: str, channel: str, shared: bool) -> Visit | None:

@@ -196,6 +196,11 @@ async def test_members_are_told_apart_without_asking_slack(worlds: WorldFactory)
         world.forgive("internal_error", method="users.info")
         thread = await world.start("Who am I?")
         assert len(await world.answered(thread)) == 1
+        assert await token_for(world, "alice")
+        await world.slack.views.open_home("alice")
+        await world.until(lambda: world.slack.views.home("alice"), "the Home tab")
+        await world.idle()
+        assert not [line for line in world.lines() if line["event"] == "refused"]
 
 
 async def test_what_others_say_to_each_other_is_not_answered_with_a_refusal(

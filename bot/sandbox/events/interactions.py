@@ -155,7 +155,7 @@ class InteractionSender:
         url = self._response_urls.issue_for_command(user, channel)
         payload = {
             "token": "sandbox-verification-token",
-            "team_id": self._workspace.team_id,
+            "team_id": person.team_id,
             "team_domain": self._workspace.domain,
             "channel_id": channel,
             "channel_name": {"im": "directmessage", "group": "privategroup"}.get(

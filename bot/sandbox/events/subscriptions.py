@@ -267,7 +267,7 @@ class EventSubscriptions:
         home = self.workspace.homes.get(user)
         if tab == "home" and home is not None:
             event["view"] = view_json(self.workspace, home)
-        self.send("app_home_opened", event)
+        self.send("app_home_opened", event, ext_shared=self.workspace.users[user].is_stranger)
 
     def send_assistant_thread_started(self, user: str, channel: str, root: str) -> None:
         """The person has begun a thread with the app."""
@@ -295,7 +295,8 @@ class EventSubscriptions:
             "streaming_message_ts": [message.ts for message in stopped],
             "event_ts": self.workspace.next_ts(),
         }
-        self.send("agent_session_stopped", event)
+        shared = self.workspace.channels[channel].ext_shared
+        self.send("agent_session_stopped", event, ext_shared=shared)
 
     def send_session_title_changed(self, user: str, channel: str, root: str, title: str) -> None:
         """The person renamed the session."""
@@ -308,4 +309,5 @@ class EventSubscriptions:
         self.send(
             "agent_session_title_changed",
             {**event, "title": title, "event_ts": self.workspace.next_ts()},
+            ext_shared=self.workspace.channels[channel].ext_shared,
         )
