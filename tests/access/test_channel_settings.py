@@ -42,11 +42,10 @@ async def save(
         values["bobbin.channel_model"] = {
             "channel_model": {"type": "external_select", "selected_option": option}
         }
-    if skip:
-        option = {"text": {"type": "plain_text", "text": "Skip the menu here"}, "value": "skip"}
-        values["bobbin.skip_menu"] = {
-            "channel_skip_menu": {"type": "checkboxes", "selected_options": [option]}
-        }
+    option = {"text": {"type": "plain_text", "text": "Skip the menu here"}, "value": "skip"}
+    values["bobbin.skip_menu"] = {
+        "channel_skip_menu": {"type": "checkboxes", "selected_options": [option] if skip else []}
+    }
     errors = await world.slack.views.submit("alice", values)
     await world.idle()
     return errors

@@ -32,13 +32,17 @@ from tests.handlers.world import World, options_of
 
 @contextmanager
 def counted(workspaces: TwoWorkspaces) -> Iterator[Counter[str]]:
-    """Counts the statements on the table of installations, by their first word."""
+    """Counts the reads of installations, and what changes them, by their first word.
+
+    Work is claimed of served workspaces alone, which those statements look up by themselves.
+    """
     found: Counter[str] = Counter()
     assert workspaces.bot is not None
     engines = [each.sync_engine for each in workspaces.bot.database.engines]
 
     def look(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "installations" in statement:
+        read = statement.startswith("SELECT installations.")
+        if read or ("installations" in statement.split()[:3]):
             found[statement.split()[0]] += 1
 
     for engine in engines:
@@ -95,10 +99,10 @@ async def test_a_known_workspace_is_served_while_its_installation_cannot_be_read
         thread = await one.start("one?")
         await one.answered(thread)
         await one.idle()
-        await one.execute("ALTER TABLE installations RENAME TO hidden")
+        await one.execute("UPDATE installations SET bot_token = 'of another key'")
         await one.slack.conversations.say("alice", "general", "more?", thread)
         assert await one.answered(thread, 2) == ["Answer one.", "More."]
-        await one.execute("ALTER TABLE hidden RENAME TO installations")
+        assert "installation_not_read" in one.log.getvalue()
         await one.idle()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot import strings
 from bot.access.rules import Treatment
-from bot.chats.prompt_turns import ATTACHED_UNSEEN
+from bot.chats.prompt_turns import ATTACHED_UNREADABLE, ATTACHED_UNSEEN
 from bot.config.chats import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
 from tests.deadlines import patient_timing
@@ -226,7 +226,8 @@ async def test_the_thread_context_has_names_mentions_and_files_but_not_the_bots_
     assert "dan: [shared: invoice.pdf]" in prompt_text
     assert "It will be cold." in prompt_text
     unseen = ATTACHED_UNSEEN.format(name="boiler.png")
-    assert prompt_text.endswith(f"alice: what should we do?\n\n{unseen}")
+    unreadable = ATTACHED_UNREADABLE.format(name="invoice.pdf")
+    assert prompt_text.endswith(f"alice: what should we do?\n\n{unseen}\n\n{unreadable}")
     assert strings.MENU_PROMPT not in prompt_text
 
 
