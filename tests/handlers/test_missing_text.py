@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot import strings
+from bot.chats.prompt_turns import THREAD_CONTEXT
 from tests.handlers.world import World
 
 
@@ -22,7 +23,9 @@ async def test_a_mention_without_text_asks_for_the_question_first(world: World) 
     await world.answered(thread)
 
     assert [text for role, text in world.requests()[0] if role == "user"] == [
-        "How tall is the moon?\nbob: May I ask something too?"
+        THREAD_CONTEXT.format(
+            context="bob: May I ask something too?", text="alice: How tall is the moon?"
+        )
     ]
 
 
@@ -41,7 +44,7 @@ async def test_a_mention_without_text_waits_for_the_question_after_the_choice(wo
     await world.answered(thread)
 
     assert [text for role, text in world.requests()[0] if role == "user"] == [
-        "How tall is the moon?\nbob: Not mine to ask."
+        THREAD_CONTEXT.format(context="bob: Not mine to ask.", text="alice: How tall is the moon?")
     ]
     await world.until(lambda: world.header(thread).ts == world.replies(thread)[0].ts, "the header")
     assert len(world.headers(thread)) == 1
