@@ -91,6 +91,8 @@ async def test_a_day_adds_up_to_what_the_model_charged(
     async with ScriptedServer(behaviour).running() as server:
         environment = {"OPENAI_BASE_URL": server.url}
         async with Cluster(tmp_path, fork_server, processes=2, environment=environment) as world:
+            # A killed process leaves its stream open; whoever takes the answer up may come later than Slack's own end.
+            world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
             day = Day(world, model, await world.start("Question 1"))
             await day.ended()
             for reply in (Reply(told=TOLD), Reply(told=None), Reply(told=TOLD, end="length")):
