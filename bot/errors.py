@@ -53,7 +53,7 @@
             └── SystemRoleRefused      the model has no system role; the same is asked without one
     AccessRevoked                      (bot.chats.feed_events) an API client may no longer listen
     ApiError                           (bot.api.errors) an HTTP response other than success
-    DocumentBusy                       (bot.documents.reader) a document's turn to be read did not come
+    DocumentBusy                       (bot.documents.reader) too much else goes on to read a document now
     DocumentError                      (bot.documents.problems) a document cannot be read; `problem` says why
 
 "retried" is the class attribute `retried_automatically`. What a user reads for each `code` is in `bot.strings`.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, Message, ModelRef, Role
-from bot.errors import ChatNotFound
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.successors import Successor, Successors
@@ -39,13 +38,11 @@ class BranchService:
     async def create(
         self, old: Chat, question: Message, user: str, model: ModelRef, *, in_slack: bool
     ) -> Successor:
-        """The chat that asks `model` this question of `old`, however often it is asked for.
+        """The chat that asks `model` this question of `old`, which holds it, however often it is asked for.
 
         `in_slack`: it is to get a thread there, and is answered then; otherwise it is answered at once. Raises
         BudgetReached.
         """
-        if question.chat_id != old.id:
-            raise ChatNotFound("no such message")
         channel = old.thread.channel if in_slack and old.thread is not None else None
         successor = await self._successors.create_branch(old, question, user, model, channel)
         if successor.channel is None:

@@ -25,7 +25,7 @@ class DocumentText:
 
 
 class DocumentBusy(Exception):
-    """Others' documents were being read for so long that this one's turn did not come."""
+    """This document's turn did not come in time, or the machine has no room for another process."""
 
 
 class DocumentReader:
@@ -47,7 +47,7 @@ class DocumentReader:
             ):
                 patience.reschedule(None)
                 return await self._read(container, data, limit)
-        except TimeoutError:
+        except OSError:  # also TimeoutError: the turn did not come
             raise DocumentBusy from None
 
     async def _read(self, container: Container, data: bytes, limit: int) -> DocumentText:

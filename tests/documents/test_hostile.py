@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -145,3 +146,15 @@ async def test_a_document_whose_turn_does_not_come_is_told_so_and_takes_no_place
         await reader.read("T1", Container.HTML, b"<p>second</p>", 1000)
     assert (await first).text == "first"
     assert (await reader.read("T1", Container.HTML, b"<p>third</p>", 1000)).text == "third"
+
+
+async def test_a_document_waits_for_a_machine_that_has_no_room_for_its_process() -> None:
+    reader = DocumentReader(PATIENT)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(DocumentBusy):
+            await reader.read("T1", Container.HTML, b"<p>now</p>", 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (await reader.read("T1", Container.HTML, b"<p>later</p>", 1000)).text == "later"
