@@ -98,7 +98,7 @@ class PageWriter:
         if self._recovery.has_leftovers:
             self.pending.may_stream = False
         if self.draft.page.text:
-            self.pending.text_arrived(self._slack.dispatcher.now())
+            self.text_arrived(self._slack.dispatcher.now())
 
     def all_messages(self) -> tuple[MessageRef, ...]:
         """The messages written so far, and those that are still to be rewritten or deleted."""
@@ -121,8 +121,17 @@ class PageWriter:
         self.pending.reuses_message = (
             page.state is PageState.NOT_POSTED and self._recovery.has_leftovers
         )
-        self.pending.must_close = page.state is PageState.CLOSING or (
-            page.state is PageState.STREAMING and self._stream_must_end(now)
+        self._plan_end(now)
+
+    def text_arrived(self, now: float) -> None:
+        """There is text that is not visible. A stream may have become too old for it since the last plan."""
+        self.pending.text_arrived(now)
+        self._plan_end(now)
+
+    def _plan_end(self, now: float) -> None:
+        state = self.draft.page.state
+        self.pending.must_close = state is PageState.CLOSING or (
+            state is PageState.STREAMING and self._stream_must_end(now)
         )
 
     def _stream_must_end(self, now: float) -> bool:

@@ -84,7 +84,7 @@ class AnswerWriter:
         if self._restart is not None:
             self._written_meanwhile.append(text)
         elif self._draft.append(text) and self._pending.waiting_since is None:
-            self._pending.text_arrived(self._slack.dispatcher.now())
+            self._pages.text_arrived(self._slack.dispatcher.now())
             self._slack.dispatcher.wake()
 
     def restart(self) -> None:

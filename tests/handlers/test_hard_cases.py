@@ -11,6 +11,7 @@ import pytest
 from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import Fault, ModelScript, words
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay, marks
 from tests.handlers.world import MODEL, World, elements, shown
@@ -161,8 +162,12 @@ async def test_an_event_being_stored_at_shutdown_is_acknowledged_before_the_sock
     world: World,
 ) -> None:
     """Otherwise Slack would deliver it again a minute later. `World` checks that first deliveries are acknowledged."""
-    with closing(sqlite3.connect(world.database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    other = sqlite3.connect(
+        world.database, timeout=WAIT_TIMEOUT, isolation_level=None, check_same_thread=False
+    )
+    with closing(other):
+        # In a thread, since the bot may be writing: this loop has to go on for that to end.
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         thread = await world.slack.conversations.say(
             "alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment."
         )

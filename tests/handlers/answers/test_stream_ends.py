@@ -50,6 +50,18 @@ async def test_an_old_stream_is_ended_and_continued_in_the_next_message(
         assert footers == [False] * (len(shown) - 1) + [True]
 
 
+async def test_an_old_stream_is_ended_although_all_its_text_was_shown_before(
+    worlds: WorldFactory,
+) -> None:
+    """Each word is appended before the next one comes, so the stream becomes too old while no text waits."""
+    async with worlds(timing=patient_timing(max_stream_age=0.4)) as world:
+        world.reply_to({"Say it.": "One two three four five."}, rate=1.5)
+        thread = await world.start("Say it.")
+        shown = await world.answered(thread)
+        assert len(shown) > 1
+        assert "".join(shown).split() == ["One", "two", "three", "four", "five."]
+
+
 async def test_a_stream_that_cannot_be_stopped_is_edited_after_slack_ends_it(
     worlds: WorldFactory,
 ) -> None:
