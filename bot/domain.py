@@ -295,18 +295,6 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta:
-    """The next piece of an answer's text, as the model sent it."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
-    """The model is reasoning. Shows that the model is alive; its text is never shown."""
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """What one call to a model consumed."""
 
@@ -316,29 +304,6 @@ class Usage:
     """US dollars, if the provider states it."""
     cached_tokens: int = 0
     """Those of the prompt that the provider had kept from an earlier call, which cost less."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The model has finished."""
-
-    reason: str = "stop"
-    """`stop`, `length` (it reached its token limit), or the provider's own word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The sources of an answer, in the provider's order: at most ten."""
-
-    sources: tuple[Source, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TextRetracted:
-    """All text so far was reasoning and does not belong to the answer."""
-
-
-StreamEvent = TextDelta | TextRetracted | ReasoningDelta | Usage | Sources | Done
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,7 @@ from bot.domain import (
     Answer,
     AnswerResult,
     Chat,
-    Done,
-    Sources,
     Status,
-    StreamEvent,
-    TextDelta,
-    TextRetracted,
     Usage,
 )
 from bot.errors import (
@@ -37,6 +32,13 @@ from bot.errors import (
 )
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ModelRequest
+from bot.stream_events import (
+    Done,
+    Sources,
+    StreamEvent,
+    TextDelta,
+    TextRetracted,
+)
 from bot.usage.calls import Call, call_for_answer, metered
 from storage.engine.types import new_id
 

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bot.answers.retry import until_stored
-from bot.domain import StreamEvent
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest, whole_text
+from bot.stream_events import (
+    StreamEvent,
+)
 from bot.usage.calls import Call, CallKind, Meter, Payer, metered
 from storage.engine.types import new_id
 from storage.ledger import Ledger

@@ -13,6 +13,8 @@ from bot.domain import (
     ModelRef,
     PromptFacts,
     Role,
+)
+from bot.stream_events import (
     StreamEvent,
     TextDelta,
     TextRetracted,

@@ -11,8 +11,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from bot.domain import Done, StreamEvent, TextDelta
 from bot.errors import ModelTimeout
+from bot.stream_events import (
+    Done,
+    StreamEvent,
+    TextDelta,
+)
 
 CUT = Done("length")
 """The end of an answer that was cut at a bound; the text before it stays."""

@@ -11,7 +11,10 @@ from typing import Any, cast
 
 import httpx
 
-from bot.domain import ModelInfo, Role, StreamEvent
+from bot.domain import (
+    ModelInfo,
+    Role,
+)
 from bot.errors import (
     Blocked,
     InvalidResponse,
@@ -31,6 +34,9 @@ from bot.providers.model_list import parse_models
 from bot.providers.prompt_cache import wants_marks, with_marks
 from bot.providers.stream_parser import StreamParser
 from bot.providers.transport import reading_paused
+from bot.stream_events import (
+    StreamEvent,
+)
 from bot.timing import Timing
 
 CONNECT_TIMEOUT = 10.0

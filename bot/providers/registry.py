@@ -11,7 +11,6 @@ from typing import Self
 
 import httpx
 
-from bot.domain import StreamEvent
 from bot.errors import ModelGone, ModelTimeout, ProviderError
 from bot.network import DIRECT, Network
 from bot.providers.base import ModelRequest, ProviderSettings
@@ -21,6 +20,9 @@ from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.system_role import ModelMemory, ProcessMemory, stream_adapted
 from bot.providers.traced import traced
 from bot.providers.transport import create_client
+from bot.stream_events import (
+    StreamEvent,
+)
 from bot.timing import Timing
 
 

@@ -11,12 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.domain import (
-    Done,
-    ReasoningDelta,
-    Sources,
-    StreamEvent,
-    TextDelta,
-    TextRetracted,
     Usage,
 )
 from bot.errors import (
@@ -34,6 +28,14 @@ from bot.providers.finish_reasons import Ending, ending_of, worst
 from bot.providers.reasoning import ReasoningFilter
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
+from bot.stream_events import (
+    Done,
+    ReasoningDelta,
+    Sources,
+    StreamEvent,
+    TextDelta,
+    TextRetracted,
+)
 
 _JSON = (b"{", b"[")
 _MAX_BUFFERED_BYTES = 8_000_000

@@ -7,10 +7,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, cast
 
-from bot.domain import ModelRef, StreamEvent
+from bot.domain import (
+    ModelRef,
+)
 from bot.errors import SystemRoleRefused
 from bot.observability import get_logger
 from bot.providers.base import ModelRequest, Provider
+from bot.stream_events import (
+    StreamEvent,
+)
 
 log = get_logger(__name__)
 

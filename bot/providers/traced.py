@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from bot.domain import Done, StreamEvent, Usage
+from bot.domain import (
+    Usage,
+)
 from bot.errors import ProviderError
 from bot.providers.base import ModelRequest
+from bot.stream_events import (
+    Done,
+    StreamEvent,
+)
 from bot.tracing import Span, SpanKind, fail, start_span
 
 

@@ -20,16 +20,18 @@ from bot.domain import (
     AnswerResult,
     Chat,
     Chore,
-    Done,
     MessageRef,
     ModelRef,
     Status,
-    StreamEvent,
-    TextDelta,
 )
 from bot.errors import StorageError
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
+from bot.stream_events import (
+    Done,
+    StreamEvent,
+    TextDelta,
+)
 from bot.tasks import Tasks
 from bot.timing import Timing
 from storage.answers import Answers

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import Done
 from bot.errors import InvalidResponse, ModelTimeout, ProviderError
+from bot.stream_events import (
+    Done,
+)
 from bot.timing import Timing
 from tests.providers.harness import ProviderHarness, read, request, text_of
 from tests.providers.scripted_server import (

@@ -6,9 +6,12 @@ import json
 
 import pytest
 
-from bot.domain import Done, TextDelta
 from bot.errors import InvalidResponse, KeyRejected, ProviderError, ProviderServerError
 from bot.providers.base import ProviderKind
+from bot.stream_events import (
+    Done,
+    TextDelta,
+)
 from tests.providers.harness import ProviderHarness, read
 from tests.providers.scripted_server import (
     DONE,

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import base64
 
-from bot.domain import Done, Image, ModelRef, Role, TextDelta
+from bot.domain import (
+    Image,
+    ModelRef,
+    Role,
+)
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
+from bot.stream_events import (
+    Done,
+    TextDelta,
+)
 from tests.providers.harness import KEY, ProviderHarness, read, request
 from tests.providers.scripted_server import (
     DONE,

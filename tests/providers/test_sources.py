@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import Source, Sources
+from bot.domain import (
+    Source,
+)
+from bot.stream_events import (
+    Sources,
+)
 from tests.providers.parsing import (
     STOP,
     choice,

@@ -1,0 +1,46 @@
+"""What a model's stream says, one event at a time, whatever its provider calls it.
+
+A provider turns its server's chunks into these events, the generator turns them into the answer. A new kind of thing
+that a stream tells (a picture, a call of a tool) is a new event here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.domain import Source, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of an answer's text, as the model sent it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """The model is reasoning. Shows that the model is alive; its text is never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The model has finished."""
+
+    reason: str = "stop"
+    """`stop`, `length` (it reached its token limit), or the provider's own word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The sources of an answer, in the provider's order: at most ten."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRetracted:
+    """All text so far was reasoning and does not belong to the answer."""
+
+
+StreamEvent = TextDelta | TextRetracted | ReasoningDelta | Usage | Sources | Done
