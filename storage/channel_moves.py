@@ -1,11 +1,12 @@
-"""What moves with a channel to which Slack gives another id: its chats, its requests, its settings."""
+"""What a move changes: a channel that gets another id, and a person who leaves a private channel or is back."""
 
 from __future__ import annotations
 
-from sqlalchemy import and_, delete, exists, not_, update
+from sqlalchemy import and_, delete, exists, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.tables import channel_settings, chats, questions
+from bot.domain import User
+from storage.tables import channel_settings, chats, participants, questions
 
 
 async def move_channel(connection: AsyncConnection, team: str, old: str, new: str) -> None:
@@ -26,3 +27,15 @@ async def _move_settings(connection: AsyncConnection, team: str, old: str, new: 
     here = and_(channel_settings.c.team == team, channel_settings.c.channel == old)
     await connection.execute(update(channel_settings).where(here, not_(taken)).values(channel=new))
     await connection.execute(delete(channel_settings).where(here))
+
+
+async def set_away(connection: AsyncConnection, user: User, channel: str, away: bool) -> None:
+    """See `storage.chats.Chats.set_away`."""
+    in_channel = select(chats.c.id).where(chats.c.team == user.team, chats.c.channel == channel)
+    changed = and_(
+        participants.c.team == user.team,
+        participants.c.user == user.id,
+        participants.c.away != away,
+        participants.c.chat_id.in_(in_channel),
+    )
+    await connection.execute(update(participants).where(changed).values(away=away))

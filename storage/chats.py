@@ -29,11 +29,11 @@ from bot.domain import (
 )
 from bot.errors import ChatNotFound
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.channel_moves import move_channel
+from storage.channel_moves import move_channel, set_away
 from storage.chat_list import ChatPage, list_chats, select_visible
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
-from storage.history import load_history, load_unanswered, name_authors
+from storage.history import load_history, load_unanswered, name_authors, replace_text
 from storage.images import ImageBudget, MessageImages
 from storage.messages import (
     NewMessage,
@@ -50,7 +50,7 @@ from storage.queries import (
 )
 from storage.rows import chat_row, to_chat, to_message
 from storage.search import SearchLimits
-from storage.tables import chats, messages, participants, questions
+from storage.tables import chats, messages, participants
 
 
 class Chats:
@@ -297,15 +297,8 @@ class Chats:
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:
         """The user has left a private channel, or is back: the chats there leave the user's list, or return to it."""
-        in_channel = select(chats.c.id).where(chats.c.team == user.team, chats.c.channel == channel)
-        changed = and_(
-            participants.c.team == user.team,
-            participants.c.user == user.id,
-            participants.c.away != away,
-            participants.c.chat_id.in_(in_channel),
-        )
         async with self._database.begin() as connection:
-            await connection.execute(update(participants).where(changed).values(away=away))
+            await set_away(connection, user, channel, away)
 
     async def any_in_channel(self, team: str, channel: str) -> bool:
         """Whether any chat is in this channel."""
@@ -320,24 +313,8 @@ class Chats:
 
     async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:
         """Replace the text of a Slack message, whose mentions are names by now, in its request and in its chat."""
-        in_thread = select(chats.c.id).where(
-            chats.c.team == thread.team,
-            chats.c.channel == thread.channel,
-            chats.c.thread == thread.ts,
-        )
-        requested = and_(
-            questions.c.team == thread.team,
-            questions.c.channel == thread.channel,
-            questions.c.source == ts,
-        )
-        stored = and_(messages.c.chat_id.in_(in_thread), messages.c.source == ts)
         async with self._database.begin() as connection:
-            await connection.execute(
-                update(questions).where(requested, questions.c.text == before).values(text=after)
-            )
-            await connection.execute(
-                update(messages).where(stored, messages.c.text == before).values(text=after)
-            )
+            await replace_text(connection, thread, ts, before, after)
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
         """Whether the title was set: a model's replaces only the default, a user's replaces any."""

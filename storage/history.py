@@ -1,17 +1,17 @@
-"""Reads what a model is sent of a chat, inside a connection of the caller."""
+"""What a model is sent of a chat, and the names it knows people by, inside a connection of the caller."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import and_, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Message
+from bot.domain import Message, Thread
 from storage.images import ImageBudget, MessageImages
 from storage.queries import SELECT_HISTORY, SELECT_UNANSWERED
 from storage.rows import to_message
-from storage.tables import messages
+from storage.tables import chats, messages, questions
 
 
 async def load_history(
@@ -45,3 +45,25 @@ async def name_authors(connection: AsyncConnection, chat_id: str, names: Mapping
             messages.c.author_name.is_(None),
         )
         await connection.execute(update(messages).where(unnamed).values(author_name=name))
+
+
+async def replace_text(
+    connection: AsyncConnection, thread: Thread, ts: str, before: str, after: str
+) -> None:
+    """See `storage.chats.Chats.replace_text`."""
+    in_thread = select(chats.c.id).where(
+        chats.c.team == thread.team,
+        chats.c.channel == thread.channel,
+        chats.c.thread == thread.ts,
+    )
+    requested = and_(
+        questions.c.team == thread.team,
+        questions.c.channel == thread.channel,
+        questions.c.source == ts,
+        questions.c.text == before,
+    )
+    stored = and_(
+        messages.c.chat_id.in_(in_thread), messages.c.source == ts, messages.c.text == before
+    )
+    await connection.execute(update(questions).where(requested).values(text=after))
+    await connection.execute(update(messages).where(stored).values(text=after))

@@ -1,0 +1,26 @@
+"""What processes remember for one another."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, String, Table
+
+from storage.engine.types import SafeText, UtcTime
+from storage.tables.base import metadata
+
+done_once = Table(
+    "done_once",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("kept_until", UtcTime, nullable=False),
+    Index("ix_done_once_kept_until", "kept_until"),
+)
+"""What some replica has done, or is at, so that no other does it too (see `storage.action_claims`)."""
+
+models_without_system_role = Table(
+    "models_without_system_role",
+    metadata,
+    Column("provider", String(64), primary_key=True),
+    Column("model", SafeText, primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+)
+"""Models whose server has refused a system message."""

@@ -1,0 +1,38 @@
+"""Questions whose chat does not exist yet."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, String, Table, UniqueConstraint
+
+from storage.engine.types import SafeText, UtcTime
+from storage.tables.base import ID, message_key, metadata
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("team", String(64), nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("thread", String(64), nullable=False),
+    Column("ts", String(64), nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("user_team", String(64)),
+    Column("user_name", SafeText),
+    Column("text", SafeText),
+    Column("source", String(64)),
+    Column("files", SafeText),
+    Column("context", SafeText),
+    Column("context_files", SafeText),
+    Column("said_until", String(64)),
+    Column("read_until", String(64)),
+    Column("said_since", SafeText),
+    Column("model", SafeText),
+    Column("menu_ts", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("message_id", ID, message_key()),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("team", "channel", "ts"),
+    Index("ix_questions_thread", "team", "channel", "thread", "user"),
+    Index("ix_questions_state", "state", "created_at"),
+    Index("ix_questions_message_id", "message_id"),
+)
