@@ -20,6 +20,7 @@ from bot.config.network import NetworkSettings
 from bot.config.process import ProcessSettings
 from bot.config.slack import SlackSettings
 from bot.config.sources import set_variables
+from bot.config.tools import ToolSettings, read_tool_config
 from bot.config.usage import UsageSettings
 from bot.config.values import describe_problem, reveal
 from bot.errors import SettingsError
@@ -28,6 +29,7 @@ from bot.errors import SettingsError
 class Settings(
     NetworkSettings,
     ProcessSettings,
+    ToolSettings,
     UsageSettings,
     AccessSettings,
     ChatSettings,
@@ -36,7 +38,7 @@ class Settings(
 ):
     """All settings, typed and frozen. Printing them does not show secrets.
 
-    Pydantic puts the fields of the last base first: Slack, models, chats, access, usage, process, network.
+    Pydantic puts the fields of the last base first: Slack, models, chats, access, usage, tools, process, network.
     """
 
     @model_validator(mode="before")
@@ -58,6 +60,7 @@ class Settings(
             settings._further_providers = read_further_providers(
                 settings.bobbin_providers, variables
             )
+            settings._tools = read_tool_config(settings.bobbin_mcp_config, variables)
             return settings
         except ValidationError as error:
             raise SettingsError("; ".join(_problems(error))) from None
@@ -83,7 +86,7 @@ class Settings(
         """Every secret that is set, so that logs can mask them."""
         whole = (reveal(value) for _, value in self if isinstance(value, SecretStr))
         keys = (each.api_key for each in self._further_providers if each.api_key)
-        return (*whole, *keys, *self.proxy_passwords())
+        return (*whole, *keys, *self._tools.secrets, *self.proxy_passwords())
 
 
 class SandboxSettings(Settings):

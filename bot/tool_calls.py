@@ -1,0 +1,106 @@
+"""Tools that models may call, and their calls: frozen values that need nothing but the standard library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Permission(StrEnum):
+    """Whether a call of a tool may be made."""
+
+    RUNS = "runs"
+    """At once: it only reads, or the operator allows it."""
+    ASKS = "asks"
+    """After the asker's approval."""
+    DENIED = "denied"
+    """Never: models don't learn of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool of one server, as models know it."""
+
+    name: str
+    """Unique among all servers, and legal for every provider: `[a-zA-Z0-9_-]{1,64}`."""
+    server: str
+    """The server's name in the operator's file."""
+    tool: str
+    """The name by which the server knows it."""
+    description: str = field(repr=False)
+    schema: Mapping[str, Any] = field(repr=False)
+    """JSON Schema of its arguments."""
+    reads: bool = False
+    """The server says that it only reads."""
+    repeatable: bool = False
+    """A call may be made again after one of unknown outcome: it only reads, or has the same effect only once."""
+    permission: Permission = Permission.ASKS
+
+    @property
+    def path(self) -> str:
+        """`server/tool`: what people, globs and logs call it."""
+        return f"{self.server}/{self.tool}"
+
+    @property
+    def pin(self) -> str:
+        """A hash of its definition: an approval counts for this definition only."""
+        said = [self.path, self.description, self.schema, self.reads, self.repeatable]
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model wants made."""
+
+    id: str
+    """The model's own, or one that was made up where it gave none; unique within the answer."""
+    name: str
+    """A `Tool.name`, or what the model made of it."""
+    arguments: str = field(repr=False)
+    """JSON, as the model wrote it."""
+    extra: str = field(default="", repr=False)
+    """JSON: what the provider wants back with the call, unchanged, such as Gemini's signature of its thoughts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRound:
+    """One turn in which a model called tools, with what they returned."""
+
+    text: str = field(repr=False)
+    """What it wrote before the calls."""
+    calls: tuple[ToolCall, ...]
+    results: tuple[str, ...] = field(repr=False)
+    """One for each call, in the same order."""
+    extra: str = field(default="", repr=False)
+    """JSON: what the provider wants back with the turn, unchanged, such as DeepSeek's reasoning."""
+
+
+class CallOutcome(StrEnum):
+    """How a call ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """The tool or its server refused it, or it was certainly not made."""
+    UNKNOWN = "unknown"
+    """It may have taken effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What a call returned."""
+
+    outcome: CallOutcome
+    text: str = field(repr=False)
+    """For the model; data from a stranger."""
+
+
+def parsed_arguments(call: ToolCall) -> dict[str, Any]:
+    """The arguments of a call. Raises ValueError when they are not a JSON object."""
+    arguments = json.loads(call.arguments or "{}")
+    if not isinstance(arguments, dict):
+        raise ValueError("not a JSON object")
+    return arguments

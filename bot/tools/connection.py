@@ -1,0 +1,207 @@
+"""One tool server: a task of its own connects, lists its tools, and connects again when the connection has ended.
+
+    away ──connected, listed──▶ open ──the connection ends──▶ away (after a pause that grows)
+
+The task of one connection is its owner: `mcp` must be left in the task that entered it, and an ended connection may
+cancel that task. Calls are made by other tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import mcp.types as mcp_types
+from mcp import Client, MCPError
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+
+from bot.network import Network
+from bot.observability import get_logger
+from bot.tool_calls import CallOutcome, CallResult
+from bot.tools.causes import CONNECTION_CLOSED, MAYBE_EFFECTIVE, explain
+from bot.tools.config import ToolServer
+from bot.tools.results import cut, text_of
+from bot.tools.transport import connect
+
+log = get_logger(__name__)
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds for connecting and for the first list: `npx` and `uvx` fetch a server before they start it."""
+LIST_TIMEOUT = 20.0
+FIRST_PAUSE = 1.0
+MAX_PAUSE = 60.0
+"""Seconds between two attempts to connect."""
+REFRESH_INTERVAL = 60.0
+"""Seconds between two lists: it also shows whether the server is still there."""
+MAX_TOOLS = 500
+"""Tools of one server that are looked at."""
+_MAX_PAGES = 50
+
+AWAY = CallResult(CallOutcome.FAILED, "[The tool's server is not available now]")
+UNKNOWN = CallResult(
+    CallOutcome.UNKNOWN,
+    "[The connection ended before the tool answered. The call may have taken effect. Do not call it again before the "
+    "user has confirmed that.]",
+)
+NOT_IN_TIME = CallResult(
+    CallOutcome.UNKNOWN,
+    "[The tool did not answer in time. The call may have taken effect. Do not call it again before the user has "
+    "confirmed that.]",
+)
+
+
+class Connection:
+    """Keeps one server connected for as long as `run` runs."""
+
+    def __init__(
+        self,
+        server: ToolServer,
+        network: Network,
+        on_change: Callable[[], None],
+        first_pause: float = FIRST_PAUSE,
+    ) -> None:
+        """`on_change`: is called whenever its list of tools may have changed. `first_pause`: before the second try."""
+        self.server = server
+        self.tools: Sequence[mcp_types.Tool] = ()
+        """Those listed last; empty while it is away."""
+        self.problem: str | None = "is being connected"
+        """Why it is away; None while it is open."""
+        self.tried = asyncio.Event()
+        """Set once it has been connected, or could not be."""
+        self._network = network
+        self._on_change = on_change
+        self._first_pause = first_pause
+        self._client: Client | None = None
+        self._wanted = asyncio.Event()
+        """Set when the list must be read anew."""
+        self._broken = False
+        self._status: int | None = None
+
+    async def run(self) -> None:
+        """Connects, and again whenever the connection ends. Never returns, never raises."""
+        pause = self._first_pause
+        while True:
+            owner = asyncio.create_task(self._own(), name=f"tool server {self.server.name}")
+            try:
+                await asyncio.wait([owner])
+            finally:
+                owner.cancel()
+                await asyncio.wait([owner])
+            pause = self._first_pause if self._note_end(owner) else min(MAX_PAUSE, pause * 2)
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+
+    def _note_end(self, owner: asyncio.Task[None]) -> bool:
+        """What is known once a connection has ended; whether it had been open."""
+        was_open = self.problem is None
+        error = None if owner.cancelled() else owner.exception()
+        self.problem = explain(error, self._status) if error else "ended the connection"
+        self.tools, self._client = (), None
+        self.tried.set()
+        log.warning("tool_server_away", server=self.server.name, reason=self.problem)
+        if was_open:
+            self._on_change()
+        return was_open
+
+    async def _own(self) -> None:
+        """One connection, from its beginning to its end."""
+        self._status, self._broken = None, False
+        self._wanted.clear()
+        client = Client(
+            connect(self.server, self._network, LIST_TIMEOUT * 6, self._note_status),
+            message_handler=self._on_message,
+            read_timeout_seconds=CONNECT_TIMEOUT,
+            cache=None,
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await stack.enter_async_context(client)
+                self.tools = await self._listed(client)
+            self._client, self.problem = client, None
+            log.info("tool_server_open", server=self.server.name, tools=len(self.tools))
+            self._on_change()
+            self.tried.set()
+            listener = asyncio.create_task(self._listen(client), name="tool list changes")
+            try:
+                await self._keep_listed(client)
+            finally:
+                listener.cancel()
+                await asyncio.wait([listener])
+
+    async def _keep_listed(self, client: Client) -> None:
+        """Reads the list when it changes, and now and then. Returns when a call has found the connection ended."""
+        while not self._broken:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_INTERVAL):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            if self._broken:
+                return
+            async with asyncio.timeout(LIST_TIMEOUT):
+                tools = await self._listed(client)
+            if tools != self.tools:
+                self.tools = tools
+                self._on_change()
+
+    async def _listed(self, client: Client) -> list[mcp_types.Tool]:
+        found: list[mcp_types.Tool] = []
+        cursor: str | None = None
+        for _ in range(_MAX_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            found += page.tools
+            cursor = page.next_cursor
+            if cursor is None or len(found) >= MAX_TOOLS:
+                break
+        return found[:MAX_TOOLS]
+
+    async def _listen(self, client: Client) -> None:
+        """Hears of changes of the list from servers of the newer protocol; others send messages."""
+        with contextlib.suppress(ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError):
+            async with client.listen(tools_list_changed=True) as changes:
+                async for _ in changes:
+                    self._wanted.set()
+
+    async def _on_message(self, message: Any) -> None:
+        if isinstance(message, mcp_types.ToolListChangedNotification):
+            self._wanted.set()
+
+    def _note_status(self, status: int) -> None:
+        self._status = status
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], seconds: float) -> CallResult:
+        """What a tool returns, within `seconds`. Never raises, but when its task is cancelled, which ends the call."""
+        client = self._client
+        if client is None:
+            return AWAY
+        try:
+            async with asyncio.timeout(seconds):
+                result = await client.call_tool(
+                    tool, dict(arguments), read_timeout_seconds=seconds + 1.0
+                )
+        except TimeoutError:
+            return NOT_IN_TIME
+        except MCPError as error:
+            return self._refused(error)
+        except Exception as error:  # whatever the connection's end looks like from here
+            log.info("tool_call_broke", server=self.server.name, reason=type(error).__name__)
+            self._end()
+            return UNKNOWN
+        outcome = CallOutcome.FAILED if result.is_error else CallOutcome.DONE
+        return CallResult(outcome, text_of(result))
+
+    def _refused(self, error: MCPError) -> CallResult:
+        code = error.error.code
+        if code == CONNECTION_CLOSED:
+            self._end()
+        if code in MAYBE_EFFECTIVE:
+            return UNKNOWN if code == CONNECTION_CLOSED else NOT_IN_TIME
+        return CallResult(
+            CallOutcome.FAILED, cut(f"[The server refused the call: {error.error.message}]", 2_000)
+        )
+
+    def _end(self) -> None:
+        """The connection has ended: its owner leaves it, and connects again."""
+        self._broken = True
+        self._wanted.set()

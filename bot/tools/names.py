@@ -1,0 +1,34 @@
+"""Names for tools that are unique among all servers and legal for every provider. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+MAX_LENGTH = 64
+_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]+")
+_HASH_LENGTH = 6
+
+
+def legal_names(paths: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A name for each (server, tool): the tool's own after its server's, `server__tool`.
+
+    The same tools have the same names in whatever order they come: one that had to be changed ends with a hash of what
+    it was.
+    """
+    return {(server, tool): _legal(server, tool) for server, tool in paths}
+
+
+def _legal(server: str, tool: str) -> str:
+    wanted = f"{server}__{tool}"
+    made = _ILLEGAL.sub("_", wanted)
+    if made == wanted and len(made) <= MAX_LENGTH and _is_clear(server, tool):
+        return made
+    mark = hashlib.sha256(f"{server}/{tool}".encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{made[: MAX_LENGTH - _HASH_LENGTH - 1]}_{mark}"
+
+
+def _is_clear(server: str, tool: str) -> bool:
+    """Whether no other server and tool can lead to the same name."""
+    return not ("__" in server or "__" in tool or server.endswith("_") or tool.startswith("_"))

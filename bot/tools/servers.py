@@ -1,0 +1,131 @@
+"""All tool servers of the operator's file: their tools under legal names, and calls of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mcp.types as mcp_types
+
+from bot.network import DIRECT, Network
+from bot.tool_calls import CallResult, Permission, Tool
+from bot.tools.config import ToolConfig, ToolServer
+from bot.tools.connection import AWAY, FIRST_PAUSE, Connection
+from bot.tools.names import legal_names
+
+MAX_DESCRIPTION = 1_024
+"""Characters of a tool's description that models are sent: some providers refuse more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHealth:
+    """How one server is."""
+
+    name: str
+    problem: str | None
+    """None: it is connected."""
+    tools: tuple[Tool, ...]
+
+
+class ToolServers:
+    """Every server has a task of its own: one that is away takes nothing else down."""
+
+    def __init__(
+        self, config: ToolConfig, network: Network = DIRECT, first_pause: float = FIRST_PAUSE
+    ) -> None:
+        self._rules = config.rules
+        self._connections = {
+            server.name: Connection(server, network, self._on_change, first_pause)
+            for server in config.servers
+        }
+        self._tools: dict[str, Tool] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[ToolServers]:
+        """Keeps all servers connected; local ones are children that end here."""
+        tasks = [asyncio.create_task(each.run()) for each in self._connections.values()]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def ready(self, seconds: float) -> None:
+        """Returns when every server is connected or could not be, after `seconds` at most."""
+        waits = [asyncio.create_task(each.tried.wait()) for each in self._connections.values()]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=seconds)
+            for wait in late:
+                wait.cancel()
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """All tools of connected servers that are not denied, by name."""
+        return self._tools
+
+    async def call(self, tool: Tool, arguments: Mapping[str, Any], seconds: float) -> CallResult:
+        """What the tool returns. Never raises but when cancelled; see `Connection.call`."""
+        connection = self._connections.get(tool.server)
+        return AWAY if connection is None else await connection.call(tool.tool, arguments, seconds)
+
+    def health(self) -> list[ServerHealth]:
+        """All servers, with all their tools, denied ones too."""
+        return [
+            ServerHealth(name, each.problem, tuple(self._tools_of(each)))
+            for name, each in self._connections.items()
+        ]
+
+    def _on_change(self) -> None:
+        found = [tool for each in self._connections.values() for tool in self._tools_of(each)]
+        self._tools = {
+            tool.name: tool for tool in found if tool.permission is not Permission.DENIED
+        }
+
+    def _tools_of(self, connection: Connection) -> list[Tool]:
+        server = connection.server.name
+        names = legal_names((server, listed.name) for listed in connection.tools)
+        return [
+            self._tool(connection.server, listed, names[server, listed.name])
+            for listed in connection.tools
+        ]
+
+    def _tool(self, server: ToolServer, listed: mcp_types.Tool, name: str) -> Tool:
+        hints = listed.annotations or mcp_types.ToolAnnotations()
+        reads = hints.read_only_hint is True
+        return Tool(
+            name=name,
+            server=server.name,
+            tool=listed.name,
+            description=(listed.description or listed.title or "")[:MAX_DESCRIPTION],
+            schema=listed.input_schema,
+            reads=reads,
+            repeatable=reads or hints.idempotent_hint is True,
+            permission=self._rules.permission(f"{server.name}/{listed.name}", reads=reads),
+        )
+
+
+def describe(health: ServerHealth) -> str:
+    """One line for operators: how many tools it has, and what each may do."""
+    if health.problem is not None:
+        return health.problem
+    if not health.tools:
+        return "has no tools"
+    groups = (
+        ("runs", Permission.RUNS),
+        ("asks", Permission.ASKS),
+        ("denied", Permission.DENIED),
+    )
+    lists = [
+        f"{word}: {', '.join(tool.tool for tool in found)}"
+        for word, permission in groups
+        if (found := _with(health.tools, permission))
+    ]
+    return f"{len(health.tools)} tools ({'; '.join(lists)})"
+
+
+def _with(tools: Sequence[Tool], permission: Permission) -> list[Tool]:
+    return [tool for tool in tools if tool.permission is permission]

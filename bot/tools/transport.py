@@ -1,0 +1,111 @@
+"""How a tool server is reached: a child process over its pipes, or an address over Streamable HTTP."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from mcp import StdioServerParameters
+from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
+from yarl import URL
+
+from bot.network import Network
+from bot.tools import launcher
+from bot.tools.config import ToolServer
+
+_CONNECT_TIMEOUT = 10.0
+
+
+@asynccontextmanager
+async def connect(
+    server: ToolServer, network: Network, silence: float, note_status: Callable[[int], None]
+) -> AsyncIterator[Any]:
+    """The streams to a server. `silence`: seconds without a byte. `note_status`: gets those of HTTP that are errors."""
+    if server.command is not None:
+        with open(os.devnull, "w") as nowhere:  # noqa: ASYNC230 - what a server says there may hold arguments
+            async with stdio_client(_child(server), errlog=nowhere) as streams:
+                yield streams
+        return
+    assert server.url is not None
+    async with (
+        _http_client(server, network, silence, note_status) as client,
+        streamable_http_client(server.url, http_client=client) as streams,
+    ):
+        yield streams
+
+
+def _child(server: ToolServer) -> StdioServerParameters:
+    """It gets none of the bot's environment but what the SDK passes on (PATH, HOME, …) and the file names."""
+    assert server.command is not None
+    path = server.env.get("PATH") or os.environ.get("PATH")
+    if shutil.which(server.command, path=path) is None:
+        raise FileNotFoundError(server.command)
+    script = str(Path(launcher.__file__))
+    return StdioServerParameters(
+        command=sys.executable,
+        args=["-I", "-S", script, str(os.getpid()), server.command, *server.args],
+        env=dict(server.env),
+        cwd=server.cwd,
+    )
+
+
+def _http_client(
+    server: ToolServer, network: Network, silence: float, note_status: Callable[[int], None]
+) -> httpx2.AsyncClient:
+    async def on_response(response: httpx2.Response) -> None:
+        if response.status_code >= 400:
+            note_status(response.status_code)
+
+    assert server.url is not None
+    proxy = network.proxy_for(URL(server.url))
+    return httpx2.AsyncClient(
+        headers=dict(server.headers),
+        auth=_auth(server),
+        timeout=httpx2.Timeout(silence, connect=_CONNECT_TIMEOUT),
+        event_hooks={"response": [on_response]},
+        verify=network.tls,
+        proxy=httpx2.Proxy(str(proxy), auth=(proxy.username, proxy.password)) if proxy else None,
+        trust_env=False,
+    )
+
+
+def _auth(server: ToolServer) -> OAuthClientProvider | None:
+    if server.oauth is None or server.url is None:
+        return None
+    return ClientCredentialsOAuthProvider(
+        server.url,
+        _TokenMemory(),
+        server.oauth.client_id,
+        server.oauth.client_secret,
+        scope=server.oauth.scope,
+        issuer=server.oauth.issuer,
+    )
+
+
+class _TokenMemory:
+    """Keeps a server's token for as long as the connection: a new one is a request away."""
+
+    def __init__(self) -> None:
+        self._tokens: OAuthToken | None = None
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self._tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self._tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return None
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        pass
