@@ -31,6 +31,9 @@ __all__ = ["Finding", "examine"]
 LIST_TIMEOUT = 10.0
 """Seconds that the providers' lists of models get, after each provider has been checked."""
 
+TOOLS_TIMEOUT = 35.0
+"""Seconds that the servers of tools get to start and to list them: `npx` fetches some first."""
+
 
 async def examine(settings: Settings) -> list[Finding]:
     """One finding for each thing that the bot needs or that is set. A failed check is a finding, not an exception."""
@@ -41,6 +44,7 @@ async def examine(settings: Settings) -> list[Finding]:
         "database": _database(settings),
         "Redis": _redis(settings),
         "models": _providers(settings, network),
+        "tools": _tools(settings, network),
     }
     return [
         finding
@@ -208,6 +212,20 @@ def _model_settings(settings: Settings, models: Sequence[ModelInfo]) -> Iterator
     for pattern in settings.bobbin_allowed_models:
         if not any(matches(info.ref, pattern) for info in models):
             yield Finding("BOBBIN_ALLOWED_MODELS", False, f"{pattern} matches no model")
+
+
+async def _tools(settings: Settings, network: Network) -> list[Finding]:
+    """Each server of tools: whether it answers, and what each of its tools may do."""
+    if not settings.tools.servers:
+        return []
+    from bot.tools.servers import ToolServers, describe
+
+    async with ToolServers(settings.tools, network).running() as servers:
+        await servers.ready(TOOLS_TIMEOUT)
+        return [
+            Finding(f"tools: {each.name}", each.problem is None, describe(each))
+            for each in servers.health()
+        ]
 
 
 def _provider(health: ProviderHealth) -> Finding:

@@ -50,7 +50,8 @@
         ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
         ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
         └── RequestRefused             any other 4xx
-            └── SystemRoleRefused      the model has no system role; the same is asked without one
+            ├── SystemRoleRefused      the model has no system role; the same is asked without one
+            └── ToolsRefused           the model has no tools; the same is asked without them
     AccessRevoked                      (bot.chats.feed_events) an API client may no longer listen
     ApiError                           (bot.api.errors) an HTTP response other than success
     DocumentBusy                       (bot.documents.reader) too much else goes on to read a document now
@@ -310,6 +311,10 @@ class RequestRefused(ProviderError):
 
 class SystemRoleRefused(RequestRefused):
     """The model has no system role. The provider asks again without one (`bot.providers.system_role`)."""
+
+
+class ToolsRefused(RequestRefused):
+    """The model has no tools. The provider asks again without them (`bot.providers.without_tools`)."""
 
 
 _CLASSES = {error.code: error for error in ProviderError.__subclasses__()}

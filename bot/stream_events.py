@@ -6,9 +6,10 @@ that a stream tells (a picture, a call of a tool) is a new event here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.domain import Source, Usage
+from bot.tool_calls import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +44,20 @@ class TextRetracted:
     """All text so far was reasoning and does not belong to the answer."""
 
 
-StreamEvent = TextDelta | TextRetracted | ReasoningDelta | Usage | Sources | Done
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """The model is writing a call of a tool. Shows that it is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsCalled:
+    """The model has ended its turn with calls of tools, and goes on once it knows what they return."""
+
+    calls: tuple[ToolCall, ...]
+    extra: str = field(default="", repr=False)
+    """See `ToolRound.extra`."""
+
+
+StreamEvent = (
+    TextDelta | TextRetracted | ReasoningDelta | Usage | Sources | CallDelta | ToolsCalled | Done
+)

@@ -27,7 +27,7 @@ class ToolSettings(SettingsGroup):
         10, ge=1, le=100, description="tool calls in one answer, at most"
     )
     bobbin_tool_timeout: Annotated[float, Valid("a number of seconds from 1 to 3600")] = Field(
-        60.0, ge=1, le=3600, description="seconds that one call of a tool may take"
+        60, ge=1, le=3600, description="seconds that one call of a tool may take"
     )
 
     _tools: ToolConfig = PrivateAttr(ToolConfig())

@@ -19,6 +19,7 @@ from bot.stream_events import (
     TextDelta,
     TextRetracted,
 )
+from bot.tool_calls import Tool, ToolRound
 
 ProviderKind = Literal[
     "openai", "openrouter", "venice", "ollama",
@@ -77,6 +78,12 @@ class ModelRequest:
     """From the request to the end of the answer, which is cut there; None: `Timing.longest_answer`."""
     facts: PromptFacts = WHOLE_CHAT
     """What of a chat it holds."""
+    tools: Sequence[Tool] = ()
+    """Those that the model may call."""
+    rounds: Sequence[ToolRound] = field(default=(), repr=False)
+    """The turns after the messages, in which the model called tools."""
+    may_call: bool = True
+    """False: it must answer now, with what the tools have returned."""
 
 
 async def whole_text(events: AsyncIterator[StreamEvent]) -> str:

@@ -29,6 +29,7 @@ from bot.errors import (
     RegionRefused,
     RequestRefused,
     SystemRoleRefused,
+    ToolsRefused,
     WrongAddress,
 )
 
@@ -66,6 +67,19 @@ def _statuses(*statuses: int) -> frozenset[int]:
 # Some statuses mean many things, so the words of the error decide first. The first match wins. The words are those of
 # the providers' documentation and of their users' reports (docs/why.md, "Errors by their words").
 _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
+    (
+        ToolsRefused,
+        _statuses(400, 404, 405, 422, 500, 501),
+        _any_of(
+            r"(does(n't| not)|do not|not|never|cannot) (support|allow|accept|have).{0,30}\b(tools?|functions?)\b",
+            r"(tools?|tool[ _-]?(use|call(ing|s)?|choice)|function[ _-]?call(ing|s)?).{0,30}(not|n't|un)[ -]?"
+            r"(supported|available|allowed|enabled|permitted)",
+            r"no endpoints found that support.{0,40}tool",
+            r"(unrecognized|unknown|unexpected|extra|unsupported|invalid)[^.]{0,40}\W(tools|tool_choice)\b",
+            r"\btools?\b.{0,40}(requires?|need).{0,10}--",
+            r"tool choice requires",
+        ),
+    ),
     (
         SystemRoleRefused,
         _statuses(400, 404, 422, 500),

@@ -33,6 +33,7 @@ from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
 from bot.providers.prompt_cache import wants_marks, with_marks
 from bot.providers.stream_parser import StreamParser
+from bot.providers.tool_messages import round_messages, tool_fields
 from bot.providers.transport import reading_paused
 from bot.stream_events import (
     StreamEvent,
@@ -224,6 +225,7 @@ class OpenAICompatible:
         messages += [_message(message) for message in request.messages]
         if wants_marks(self._settings, request.model.name):
             messages = with_marks(messages)
+        messages += round_messages(request.rounds, self._settings.kind)
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
         if self._ask_for_usage:
             body["stream_options"] = {"include_usage": True}
@@ -231,7 +233,7 @@ class OpenAICompatible:
                 body["usage"] = {"include": True}
         if request.max_tokens:
             body[self._limit_field] = request.max_tokens
-        return body
+        return body | tool_fields(request)
 
     async def _get(self, url: str) -> Any:
         return await self._json("GET", url, None)

@@ -20,6 +20,7 @@ from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.system_role import ModelMemory, ProcessMemory, stream_adapted
 from bot.providers.traced import traced
 from bot.providers.transport import create_client
+from bot.providers.without_tools import stream_offering_tools
 from bot.stream_events import (
     StreamEvent,
 )
@@ -52,6 +53,7 @@ class Providers:
         self._providers = {provider.name: provider for provider in providers}
         self._stack = stack
         self._without_system_role = without_system_role
+        self._without_tools = ProcessMemory()
         self.catalogue = catalogue
 
     @classmethod
@@ -106,7 +108,11 @@ class Providers:
         provider = self._providers.get(request.model.provider)
         if provider is None or not self.catalogue.allows(request.model):
             return _not_served(request)
-        return traced(request, stream_adapted(provider, request, self._without_system_role))
+
+        def ask(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
+            return stream_adapted(provider, asked, self._without_system_role)
+
+        return traced(request, stream_offering_tools(ask, request, self._without_tools))
 
     async def ping(self) -> list[ProviderHealth]:
         """Checks all providers at once. The failure of one, foreseen or not, says nothing of the others."""

@@ -28,13 +28,16 @@ from bot.providers.finish_reasons import Ending, ending_of, worst
 from bot.providers.reasoning import ReasoningFilter
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
+from bot.providers.tool_calls import ToolCallCollector
 from bot.stream_events import (
+    CallDelta,
     Done,
     ReasoningDelta,
     Sources,
     StreamEvent,
     TextDelta,
     TextRetracted,
+    ToolsCalled,
 )
 
 _JSON = (b"{", b"[")
@@ -63,6 +66,8 @@ class StreamParser:
         self._joiner = CharacterJoiner()
         self._filter = ReasoningFilter(begins_inside=begins_with_reasoning)
         self._sources = SourceCollector()
+        self._calls = ToolCallCollector()
+        self._has_call_delta = False
         self.usage: Usage | None = None
         """What the call has used, as the server told last. It may come before an error, and counts all the same."""
         self._ending: Ending | None = None
@@ -131,11 +136,17 @@ class StreamParser:
         self._check_end()
         sources = self._sources.sources()
         more = [Sources(sources)] if sources else []
-        return [*events, *more, self._done()]
+        return [*events, *more, *self._tools_called(), self._done()]
+
+    def _tools_called(self) -> list[StreamEvent]:
+        """The calls; of a turn that was cut, the arguments may be, too."""
+        if not self._calls or self._ending is Ending.CUT:
+            return []
+        return [ToolsCalled(self._calls.calls(), self._calls.extra())]
 
     def _check_end(self) -> None:
         """Raises ProviderError if the server does not say that the answer is whole, or cut."""
-        if not self._has_text:
+        if not self._has_text and not self._tools_called():
             raise self._no_answer()
         if not self.finished:
             raise StreamInterrupted("the stream ended without an end")
@@ -240,6 +251,10 @@ class StreamParser:
             self.error = error_from_object(wrong, secrets=self._secrets)
         elif reason == "error":
             self.error = ProviderServerError()
+        if self._calls.feed(choice):
+            self._has_call_delta = True
+            if self._calls.too_long:
+                self.error = InvalidResponse("calls of tools without an end")
         text = self._new_text(choice, ends=ending is not None or self._ending is not None)
         if text.strip():
             self._ending = None  # an end that was announced before was announced too early
@@ -286,6 +301,9 @@ class StreamParser:
         reasoned = self._has_reasoning or self._filter.reasoned_now()
         self._has_reasoning = False
         events: list[StreamEvent] = [ReasoningDelta()] if reasoned else []
+        if self._has_call_delta:
+            self._has_call_delta = False
+            events.append(CallDelta())
         if retracted and self._has_text:
             self._has_text = False
             events.append(TextRetracted())

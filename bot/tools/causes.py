@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import httpx2
 from mcp import MCPError
 
-CONNECTION_CLOSED = -32000
 REQUEST_TIMEOUT = -32001
-MAYBE_EFFECTIVE = frozenset({CONNECTION_CLOSED, REQUEST_TIMEOUT})
-"""Errors after which a call may have taken effect: the connection ended, or nothing came in time."""
+CERTAINLY_REFUSED = frozenset({-32700, -32600, -32601, -32602})
+"""Errors of JSON-RPC that say that the request was not carried out. After any other it may have taken effect."""
 
 
 def explain(error: BaseException, status: int | None) -> str:

@@ -21,7 +21,7 @@ from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from bot.network import Network
 from bot.observability import get_logger
 from bot.tool_calls import CallOutcome, CallResult
-from bot.tools.causes import CONNECTION_CLOSED, MAYBE_EFFECTIVE, explain
+from bot.tools.causes import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
 from bot.tools.config import ToolServer
 from bot.tools.results import cut, text_of
 from bot.tools.transport import connect
@@ -39,6 +39,8 @@ REFRESH_INTERVAL = 60.0
 MAX_TOOLS = 500
 """Tools of one server that are looked at."""
 _MAX_PAGES = 50
+MAX_REFUSAL = 2_000
+"""Characters of a server's words about a call that it refuses."""
 
 AWAY = CallResult(CallOutcome.FAILED, "[The tool's server is not available now]")
 UNKNOWN = CallResult(
@@ -193,13 +195,13 @@ class Connection:
 
     def _refused(self, error: MCPError) -> CallResult:
         code = error.error.code
-        if code == CONNECTION_CLOSED:
-            self._end()
-        if code in MAYBE_EFFECTIVE:
-            return UNKNOWN if code == CONNECTION_CLOSED else NOT_IN_TIME
-        return CallResult(
-            CallOutcome.FAILED, cut(f"[The server refused the call: {error.error.message}]", 2_000)
-        )
+        if code in CERTAINLY_REFUSED:
+            told = f"[The server refused the call: {error.error.message}]"
+            return CallResult(CallOutcome.FAILED, cut(told, MAX_REFUSAL))
+        if code == REQUEST_TIMEOUT:
+            return NOT_IN_TIME
+        self._end()
+        return UNKNOWN
 
     def _end(self) -> None:
         """The connection has ended: its owner leaves it, and connects again."""

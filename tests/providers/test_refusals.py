@@ -22,6 +22,7 @@ from bot.errors import (
     ProviderServerError,
     RegionRefused,
     RequestRefused,
+    ToolsRefused,
     WrongAddress,
 )
 from tests.providers.harness import ProviderHarness
@@ -108,7 +109,7 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (410, "Model x was retired on 1 May.", RequestRefused),
     (400, "Unknown model", RequestRefused),
     # what the model cannot do
-    (404, openai("No endpoints found that support tool use.", 404), RequestRefused),
+    (404, openai("No endpoints found that support tool use.", 404), ToolsRefused),
     (404, openai("No endpoints found that support image input", 404), RequestRefused),
     (410, {"code": "Gone", "error": "Live search is deprecated. Use tools."}, RequestRefused),
     # limits that end soon

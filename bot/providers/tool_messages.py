@@ -1,0 +1,92 @@
+"""Writes tools, and the turns in which they were called, as providers want them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.domain import Role
+from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
+from bot.tool_calls import Tool, ToolCall, ToolRound, parsed_arguments
+
+MAX_TOOLS = 128
+"""Tools of one request: OpenAI and Groq refuse more."""
+_RETURNED_EXTRA: Mapping[ProviderKind, tuple[str, ...]] = {
+    "deepseek": ("reasoning_content",),
+    "openrouter": ("reasoning_details",),
+    "venice": ("reasoning_details",),
+}
+"""What these want back with a turn that called tools; others may refuse a field that they do not know."""
+_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+
+
+def tool_fields(request: ModelRequest) -> dict[str, Any]:
+    """The fields of a request that offer tools."""
+    if not request.tools:
+        return {}
+    fields: dict[str, Any] = {"tools": [_described(tool) for tool in request.tools[:MAX_TOOLS]]}
+    if not request.may_call:
+        fields["tool_choice"] = "none"
+    return fields
+
+
+def _described(tool: Tool) -> dict[str, Any]:
+    schema = {key: value for key, value in tool.schema.items() if key != "$schema"}
+    schema = {"type": "object", "properties": {}} | schema
+    function = {"name": tool.name, "description": tool.description, "parameters": schema}
+    return {"type": "function", "function": function}
+
+
+def round_messages(rounds: Iterable[ToolRound], kind: ProviderKind) -> Iterator[dict[str, Any]]:
+    """The messages of turns that called tools: each turn, then what each call returned."""
+    for turn in rounds:
+        message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
+        message["tool_calls"] = [_written(call, kind) for call in turn.calls]
+        extra = json.loads(turn.extra) if turn.extra else {}
+        yield message | {key: extra[key] for key in _RETURNED_EXTRA.get(kind, ()) if key in extra}
+        for call, result in zip(turn.calls, turn.results, strict=True):
+            yield {"role": "tool", "tool_call_id": _id(call, kind), "content": result}
+
+
+def _written(call: ToolCall, kind: ProviderKind) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": _valid_arguments(call)}
+    written: dict[str, Any] = {"id": _id(call, kind), "type": "function", "function": function}
+    if call.extra and kind in ("gemini", "openrouter"):
+        written["extra_content"] = json.loads(call.extra)
+    return written
+
+
+def _valid_arguments(call: ToolCall) -> str:
+    """The arguments; those that are no JSON object are what servers refuse to read again."""
+    try:
+        parsed_arguments(call)
+    except ValueError:
+        return "{}"
+    return call.arguments or "{}"
+
+
+def _id(call: ToolCall, kind: ProviderKind) -> str:
+    """Mistral takes no ids but those of its own form."""
+    if kind != "mistral" or _MISTRAL_ID.fullmatch(call.id):
+        return call.id
+    return hashlib.sha256(call.id.encode()).hexdigest()[:9]
+
+
+def as_text(request: ModelRequest) -> ModelRequest:
+    """The same request for a model without tools: what was called, and what it returned, as words."""
+    turns = [message for turn in request.rounds for message in _told(turn)]
+    return replace(request, tools=(), rounds=(), messages=[*request.messages, *turns])
+
+
+def _told(turn: ToolRound) -> Sequence[ChatMessage]:
+    called = "\n".join(f"[Called {call.name} with {call.arguments}]" for call in turn.calls)
+    returned = "\n\n".join(
+        f"[What {call.name} returned:]\n{result}"
+        for call, result in zip(turn.calls, turn.results, strict=True)
+    )
+    said = "\n\n".join(text for text in (turn.text, called) if text)
+    return ChatMessage(Role.ASSISTANT, said), ChatMessage(Role.USER, returned)

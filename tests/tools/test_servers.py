@@ -1,0 +1,153 @@
+"""Servers of tools that are there, away, slow or dying: real ones, over both transports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bot.tool_calls import CallOutcome, Permission
+from bot.tools.config import ToolConfig, parse_tool_config
+from bot.tools.results import MAX_RESULT
+from bot.tools.servers import ToolServers, describe
+from tests.deadlines import WAIT_TIMEOUT
+from tests.services import free_port
+from tests.tools.servers import CountingServer, until
+
+
+def config(**servers: object) -> ToolConfig:
+    return parse_tool_config(json.dumps({"mcpServers": servers}), {})
+
+
+async def test_tools_of_all_servers_are_listed_and_called(tmp_path: Path) -> None:
+    """Results are bounded, failures are the tool's, and servers that are away take nothing down."""
+    server = CountingServer(tmp_path / "effects")
+    async with server.over_http() as url:
+        named = {"deny": ["put"], "allow": ["grow"], "url": url}
+        servers = ToolServers(
+            config(web=named, gone={"command": "nonesuch"}, away={"url": "http://127.0.0.1:9/mcp"})
+        )
+        async with servers.running():
+            await servers.ready(WAIT_TIMEOUT)
+            tools = servers.tools
+
+            assert tools["web__look"].permission is Permission.RUNS
+            assert tools["web__add"].permission is Permission.ASKS
+            assert "web__put" not in tools
+            assert tools["web__look"].repeatable
+            assert not tools["web__add"].repeatable
+            seen = await servers.call(tools["web__look"], {"at": "a cat"}, WAIT_TIMEOUT)
+            assert (seen.outcome, seen.text) == (CallOutcome.DONE, "There is a cat.")
+            big = await servers.call(tools["web__big"], {}, WAIT_TIMEOUT)
+            assert big.text.endswith(f"[Cut here: this is {MAX_RESULT} of 5000000 characters]")
+            failed = await servers.call(tools["web__fail"], {}, WAIT_TIMEOUT)
+            assert failed.outcome is CallOutcome.FAILED
+            assert "no such thing" in failed.text
+            wrong = await servers.call(tools["web__add"], {"wrong": 1}, WAIT_TIMEOUT)
+            assert wrong.outcome is CallOutcome.FAILED
+            late = await servers.call(tools["web__hang"], {}, 0.5)
+            assert late.outcome is CallOutcome.UNKNOWN
+
+            await servers.call(tools["web__grow"], {}, WAIT_TIMEOUT)
+            await until(lambda: "web__grown" in servers.tools)
+
+            health = {each.name: describe(each) for each in servers.health()}
+            assert "asks: add" in health["web"]
+            assert "denied: put" in health["web"]
+            assert health["gone"].startswith("the command is not found")
+            assert health["away"].startswith("cannot be reached")
+    assert server.effects.count("look a cat") == 1
+
+
+async def test_a_cancelled_call_is_cancelled_at_the_server(tmp_path: Path) -> None:
+    """Whoever stops an answer stops what its tool is doing."""
+    server = CountingServer(tmp_path / "effects")
+    async with server.over_http() as url:
+        servers = ToolServers(config(web={"url": url}))
+        async with servers.running():
+            await servers.ready(WAIT_TIMEOUT)
+            call = asyncio.create_task(servers.call(servers.tools["web__hang"], {}, WAIT_TIMEOUT))
+            await server.hanging.wait()
+
+            call.cancel()
+
+            async with asyncio.timeout(WAIT_TIMEOUT):
+                await server.cancelled.wait()
+            assert "web__look" in servers.tools
+
+
+async def test_a_server_that_dies_in_a_call_and_comes_back_is_used_again(tmp_path: Path) -> None:
+    """A call that may have taken effect is unknown, and the connection is made again."""
+    port = free_port()
+    server = CountingServer(tmp_path / "effects")
+    servers = ToolServers(config(web={"url": f"http://127.0.0.1:{port}/mcp"}), first_pause=0.05)
+    async with servers.running():
+        async with AsyncExitStack() as life:
+            await life.enter_async_context(server.over_http(port))
+            await until(lambda: "web__hang" in servers.tools)
+            call = asyncio.create_task(servers.call(servers.tools["web__hang"], {}, WAIT_TIMEOUT))
+            await server.hanging.wait()
+        assert (await call).outcome is CallOutcome.UNKNOWN
+        await until(lambda: not servers.tools)
+
+        again = CountingServer(tmp_path / "effects")
+        async with again.over_http(port):
+            await until(lambda: "web__look" in servers.tools)
+            seen = await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)
+            assert seen.outcome is CallOutcome.DONE
+
+
+HOLD = """
+import asyncio, json, sys
+from bot.tools.config import parse_tool_config
+from bot.tools.servers import ToolServers
+
+async def main():
+    servers = ToolServers(parse_tool_config(sys.argv[1], {}))
+    async with servers.running():
+        await asyncio.sleep(0)
+        while "time__get_current_time" not in servers.tools:
+            await asyncio.sleep(0.02)
+        result = await servers.call(servers.tools["time__get_current_time"], {"timezone": "Asia/Tokyo"}, 60)
+        print(json.loads(result.text)["timezone"], flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_local_server_ends_with_its_process_even_by_kill_9(tmp_path: Path) -> None:
+    """A stranger's server answers; and nothing that the bot started outlives it, even one that reads no input."""
+    deaf = tmp_path / "deaf.py"
+    deaf.write_text("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                    "import os, sys\nprint(os.getpid(), file=open(sys.argv[1], 'w'))\n"
+                    "signal.pause()\n")  # fmt: skip
+    pid_file = tmp_path / "pid"
+    servers = {
+        "time": {"command": sys.executable, "args": ["-m", "mcp_server_time"]},
+        "deaf": {"command": sys.executable, "args": [str(deaf), str(pid_file)]},
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD, json.dumps({"mcpServers": servers}), stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        while await process.stdout.readline() != b"Asia/Tokyo\n":
+            pass
+    await until(lambda: pid_file.exists() and pid_file.read_text() != "", WAIT_TIMEOUT)
+    child = int(pid_file.read_text())
+
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+
+    deadline = time.monotonic() + WAIT_TIMEOUT
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    assert not Path(f"/proc/{child}").exists()
