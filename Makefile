@@ -12,7 +12,7 @@ export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run test thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-workspaces soak mutants audit format docs picture release clean
+.PHONY: help install run test thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-workspaces soak mutants audit format texts docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
@@ -38,7 +38,7 @@ check: .venv/.ready-dev ## checks style, types, import rules and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/drawings.py scripts/env_example.py scripts/mutants.py scripts/lines_per_test.py scripts/picture.py scripts/release.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/drawings.py scripts/env_example.py scripts/mutants.py scripts/lines_per_test.py scripts/picture.py scripts/release.py scripts/texts.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
@@ -80,6 +80,9 @@ bench-erase: .venv/.ready-dev ## measures acknowledgements while a person with f
 
 bench-workspaces: .venv/.ready-dev ## compares ten and ten thousand installed workspaces, most of them idle (five minutes)
 	@$(BIN)/python -m tests.bench.workspaces
+
+texts: .venv/.ready-dev ## updates the catalogues of translations (bot/languages) from the English texts
+	@$(BIN)/python -m scripts.texts
 
 docs: .venv/.ready-dev ## rewrites docs/commands.md and .env.example from the program
 	$(BIN)/python scripts/commands_page.py > docs/commands.part

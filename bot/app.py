@@ -163,6 +163,7 @@ def _engine(
         models=parts.models,
         chats=repositories.chats,
         answers=repositories.answers,
+        names=parts.names,
         tasks=resources.tasks,
         mode=settings.bobbin_stream.value,
         max_messages=settings.bobbin_max_messages,

@@ -16,7 +16,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from bot import cli_data, strings
+from bot import cli_data, english_strings
 from bot.cli_run import exit_on_error, exit_with, load_settings, read_settings, run_to_completion
 
 T = TypeVar("T")
@@ -260,11 +260,13 @@ def migrate() -> None:
 
 def _announcer(providers: Sequence[str], open_page: bool) -> Callable[[str, str], None]:
     """`providers`: the names of those that are set."""
-    models = strings.SANDBOX_MODELS.format(providers=", ".join(providers))
+    models = english_strings.SANDBOX_MODELS.format(providers=", ".join(providers))
 
     def announce(address: str, api: str) -> None:
-        lines = strings.SANDBOX_READY.format(
-            address=address, models=models if providers else strings.SANDBOX_DEMO, api=f"{api}/docs"
+        lines = english_strings.SANDBOX_READY.format(
+            address=address,
+            models=models if providers else english_strings.SANDBOX_DEMO,
+            api=f"{api}/docs",
         )
         typer.echo(lines)
         sys.stdout.flush()

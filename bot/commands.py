@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 from starlette.routing import Mount
 
-from bot import strings
+from bot import english_strings
 from bot.app import build
 from bot.app_workspace import workspace_file
 from bot.config.settings import Settings
@@ -119,8 +119,10 @@ async def sandbox(
 
 def _tips(settings: Settings) -> Sequence[str]:
     """What the first page suggests to try."""
-    first, *rest = strings.SANDBOX_TIPS
-    return [first, *rest] if settings.providers() else [first, strings.SANDBOX_TIP_DEMO, *rest]
+    first, *rest = english_strings.SANDBOX_TIPS
+    return (
+        [first, *rest] if settings.providers() else [first, english_strings.SANDBOX_TIP_DEMO, *rest]
+    )
 
 
 def _delete_database(file: Path) -> None:

@@ -73,14 +73,13 @@ def answer_parts(
         model=partial(models.configured, settings.bobbin_title_model),
         timing=resources.timing,
     )
+    names = UserNames(repositories.people, resources.workspaces, resources.tasks, resources.timing)
     return AnswerParts(
         models=models,
         titles=titles,
-        names=UserNames(
-            repositories.people, resources.workspaces, resources.tasks, resources.timing
-        ),
+        names=names,
         queued_reactions=QueuedReactions(repositories.answers, resources.tasks),
-        file_notices=FileNotices(models, resources.workspaces, resources.tasks),
+        file_notices=FileNotices(models, resources.workspaces, names, resources.tasks),
         summarizer=Summarizer(
             repositories.summaries,
             repositories.claims,
@@ -146,6 +145,7 @@ def thread_parts(
         models=parts.models,
         workspaces=resources.workspaces,
         messages=messages,
+        names=parts.names,
         timing=resources.timing,
     )
     menus = ModelMenus(
@@ -183,6 +183,7 @@ def thread_parts(
         chats=repositories.chats,
         workspaces=resources.workspaces,
         claims=repositories.claims,
+        names=parts.names,
         tasks=resources.tasks,
         timing=resources.timing,
     )
@@ -207,6 +208,7 @@ async def listener_context(
         workspaces=resources.workspaces,
         feed=use_cases.feed,
         membership=use_cases.membership,
+        names=parts.names,
     )
     chat_lists = ChatLists(
         chats=repositories.chats,
@@ -214,6 +216,7 @@ async def listener_context(
         workspaces=resources.workspaces,
         feed=use_cases.feed,
         membership=use_cases.membership,
+        names=parts.names,
         coordination=resources.coordination,
         timing=resources.timing,
     )

@@ -1,17 +1,21 @@
-"""Every text that a person reads, in one place: one voice, short, kind, without jargon. Ready for translation."""
+"""Every text that a person reads, in one place: one voice, short, kind, without jargon.
+
+Written in English here, translated in the catalogues of `bot.languages`, and read as `strings.NAME` in the language
+that is spoken: see `bot.languages.texts`. A sentence made of several texts is in `bot.sentences`.
+"""
 
 from __future__ import annotations
 
 from bot.access.rules import Verdict
-from bot.domain import DEFAULT_TITLE
+from bot.languages.texts import Plural, translatable
+
+translatable(__name__)
 
 THINKING = "is thinking…"
 STOPPED_MARK = "_stopped_"
 NOTHING_WRITTEN = "…"
 ANSWER_FALLBACK = "An answer"
 
-LIMIT_REACHED = "Rate limit reached. This conversation has reached the maximum number of messages."
-LIMIT_SHORT = "Rate limit reached"
 NEW_CHAT = "New chat"
 
 MENU_PROMPT = "Which model should answer?"
@@ -70,37 +74,28 @@ BRANCH_OF = "{model} is asked here what <{link}|{title}> was asked:"
 BRANCH_OF_API = "{model} is asked here what *{title}* was asked:"
 BRANCHED_TO = "Also asked: {links}"
 BRANCH_LINK = "<{link}|{model}>"
-BRANCH_WITHOUT_MODEL = "Name the model that is to be asked, as `model`."
 BRANCHING = "I'm asking {model} the same in a new thread."
 BRANCHED_HERE = "{model} was asked the same in <{link}|a thread of its own>."
 CHAT_FULL = "This chat is full: it has reached its {count} messages."
-SUMMARISED = "{count} earlier messages summarised"
-OMITTED = "{count} earlier messages left out"
+SUMMARISED = Plural("{count} earlier message summarised", "{count} earlier messages summarised")
+OMITTED = Plural("{count} earlier message left out", "{count} earlier messages left out")
 CUT_BY_LENGTH = "cut short: it reached its length limit"
 SOURCE = "{number}. <{url}|{title}>"
 STOPPED_BY = "stopped by <@{user}>"
 ANSWERS = "answers {link}"
 SECONDS = "{seconds:.1f} s"
-TOKENS = "{count:,} tokens"
-TOKENS_CACHED = "{count:,} tokens ({cached:,} cached)"
+TOKENS = Plural("{count:,} token", "{count:,} tokens")
+TOKENS_CACHED = Plural(
+    "{count:,} token ({cached:,} cached)", "{count:,} tokens ({cached:,} cached)"
+)
 COST = "${dollars:.4f}"
-MESSAGES_LEFT = "{count} messages left"
-MESSAGE_LEFT_ONE = "1 message left"
+MESSAGES_LEFT = Plural("{count} message left", "{count} messages left")
 CHAT_FULL_NOW = "this chat is full"
-
-
-def messages_left(count: int) -> str:
-    """How many more messages a chat has room for, as its last answers announce it."""
-    if count == 0:
-        return CHAT_FULL_NOW
-    return MESSAGE_LEFT_ONE if count == 1 else MESSAGES_LEFT.format(count=count)
-
 
 PLACE = "<#{channel}>"
 PLACE_DIRECT = "direct messages"
 PLACE_API = "API"
-MESSAGES = "{count} messages"
-MESSAGES_ONE = "1 message"
+MESSAGES = Plural("{count} message", "{count} messages")
 AGE_NOW = "just now"
 AGE_MINUTES = "{count} min ago"
 AGE_HOURS = "{count} h ago"
@@ -185,23 +180,7 @@ HOME_ALWAYS_HINT = "Your questions are answered at once, without a menu"
 HOME_SEARCH = "Find chats"
 HOME_SEARCH_HINT = "Words from titles and texts, then Enter"
 HOME_ALL = "Show all"
-HOME_COUNT = "{count} chats"
-HOME_COUNT_ONE = "1 chat"
-
-IMAGE_TOO_LARGE = "An image may have at most {megabytes} MB."
-IMAGE_UNKNOWN = "Images must be png, jpeg, gif or webp."
-IMAGE_BROKEN = "One of the images can't be opened. The file may be damaged."
-IMAGE_TOO_MANY_PIXELS = "One of the images has too many pixels."
-IMAGE_NOT_BASE64 = "An image must be a data URL or base64."
-IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
-FILE_NOT_BASE64 = "The content of {name} isn't valid base64."
-FILE_TOO_LARGE = "A file may have at most {megabytes} MB."
-IMAGES_TOO_MANY = "A message may carry at most {count} images."
-MODEL_CANNOT_SEE = (
-    "{model} can't see images. Start a chat with a model that can, or leave the images out."
-)
-TEXTS_TOO_MANY = "A message may carry at most {count} texts."
-TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
+HOME_COUNT = Plural("{shown} chat", "{shown} chats")
 
 FILE_UNNAMED = "a file"
 AND = "{rest} and {last}"
@@ -234,11 +213,6 @@ FILE_PROBLEMS: dict[str, str] = {
     "unreachable": "I couldn't get {names} from Slack just now. Please share it again in a moment.",
 }
 """What a person reads for each reason why a shared file couldn't be read."""
-
-
-def file_problem(code: str, names: str) -> str:
-    return FILE_PROBLEMS.get(code, FILE_PROBLEMS["unreachable"]).format(names=names)
-
 
 SUGGESTED_PROMPTS_TITLE = "What would you like to ask?"
 SUGGESTED_PROMPTS = (
@@ -305,8 +279,7 @@ NOT_ALLOWED: dict[Verdict, str] = {
 """What somebody who may not reads, in Slack and from the API."""
 
 SENT_THROUGH_API = "{name} (via API): {text}"
-SENT_WITH_IMAGES = "with {count} images"
-SENT_WITH_ONE_IMAGE = "with an image"
+SENT_WITH_IMAGES = Plural("with an image", "with {count} images")
 
 API_ACCESS_ISSUED = (
     "Your API token, shown only this once:\n```{token}```\n"
@@ -318,7 +291,7 @@ API_ACCESS_LIFE = (
     "Use a number of hours, days or weeks, for example `{command} token 30d`."
 )
 API_ACCESS_HEADING = "*Your API tokens* ({count})"
-API_ACCESS_MORE = "…and {count} older ones"
+API_ACCESS_MORE = Plural("…and {count} older one", "…and {count} older ones")
 API_ACCESS_LINE = "• made {date}, {ends}, {used}"
 API_ACCESS_ENDS = "ends {date}"
 API_ACCESS_ENDLESS = "valid until revoked"
@@ -366,88 +339,7 @@ FAILURES: dict[str, str] = {
     "provider_error": "Something went wrong while {model} was answering. Please try again.",
 }
 """What a person reads for each `ProviderError.code`."""
-FAILURES_WITH_REASON = frozenset(
-    {
-        "blocked",
-        "busy",
-        "daily_limit",
-        "data_policy",
-        "filtered",
-        "key_rejected",
-        "model_gone",
-        "no_access",
-    }
-    | {
-        "no_credit",
-        "out_of_memory",
-        "refused",
-        "region",
-        "server_fault",
-        "too_long",
-        "wrong_address",
-    }
-)
-"""Those whose detail is what the provider said."""
 FAILURE_REASON = "The provider says: “{reason}”"
-
-
-def failure(code: str | None, model: str, detail: str | None = None) -> str:
-    """The sentence for a failed answer."""
-    sentence = FAILURES.get(code or "", FAILURES["provider_error"])
-    sentence = sentence.format(model=model, detail=f" ({detail})" if detail else "")
-    if code in FAILURES_WITH_REASON and detail and not detail.startswith("HTTP "):
-        return f"{sentence} {FAILURE_REASON.format(reason=detail)}"
-    return sentence
-
-
-FORWARDED = "Forwarded message:"
-FORWARDED_FROM = "Forwarded message from {name}:"
-UNKNOWN_PERSON = "Somebody"
-GROUP = "group"
-"""In place of the name of a group of people, which Slack has not told."""
-PRIVATE_CHANNEL = "private channel"
-"""Stands for the name of a channel that is not public: `#private channel`."""
-
-INSTALL = "Chat with language models in your Slack."
-INSTALL_LINK = "Add to Slack"
-INSTALL_BEGIN = "Open this page in a browser."
-INSTALL_DONE = (
-    "Installed. In Slack, invite Bobbin to a channel (/invite @Bobbin) and mention it, "
-    "or write to it directly."
-)
-INSTALL_OPEN = "Open Slack"
-INSTALL_AGAIN = "Begin again"
-INSTALL_DECLINED = "Nothing was installed: Slack said that it was declined ({reason})."
-INSTALL_STALE = (
-    "Nothing was installed: this link was made in another browser, was used before, "
-    "or is older than ten minutes."
-)
-INSTALL_REFUSED = "Nothing was installed: Slack didn't confirm it ({reason})."
-INSTALL_UNREACHED = (
-    "Nothing was installed: Slack couldn't be reached. Please try again in a moment."
-)
-INSTALL_NOT_KEPT = "Nothing was installed: it couldn't be stored. Please try again in a moment."
-
-SANDBOX_READY = """
-  Bobbin's sandbox is open at  {address}  {models}
-  To try: write “@Bobbin how do tides work?” in #general. For programs: {api}
-  To end: Ctrl-C. The workspace and its chats are kept; `--fresh` starts over.
-"""
-SANDBOX_DEMO = "with demo models; for real ones set OPENROUTER_API_KEY"
-SANDBOX_MODELS = "with the models of {providers}"
-SANDBOX_TIPS = (
-    "Write *@Bobbin how do tides work?* in #general, pick a model and watch the answer arrive.",
-    "Reply in the thread to go on. Write while an answer is being written: your message gets "
-    ":hourglass_flowing_sand: and its turn.",
-    "Switch to another person at the top right and reply in the same thread: the model sees who says what.",
-    "`/chats` lists and finds your chats. The app's *Home* tab does too, and keeps your usual model.",
-    "Open the ⋮ menu of any message and choose *Ask Bobbin about this*.",
-    "End the process in the middle of an answer and start it again: the answer is finished in the same message.",
-)
-"""What to try, as mrkdwn, on the first page of the sandbox."""
-SANDBOX_TIP_DEMO = "Pick *Demo: Fails* to see a failure: `Retry` answers the same message again, in the same place."
-
-__all__ = ["DEFAULT_TITLE", "failure"]
 
 EXPORT_HEADING = "# {title}\n\n{model} · started by {owner} · {began} · {count} messages\n\n"
 EXPORT_CONTEXT = "## Before\n\n{text}\n\n"

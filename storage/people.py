@@ -1,4 +1,4 @@
-"""What is stored about users: name, preferred model, feedback on answers."""
+"""What is stored about users: name, locale, preferred model, feedback on answers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.queries import dialect_insert
 from storage.tables import feedback, people
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What Slack tells of a user."""
+
+    name: str
+    locale: str | None = None
+    """Such as `de-DE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +61,22 @@ class People:
             always=row.always,
         )
 
-    async def names(self, users: Collection[User]) -> dict[User, str]:
-        """The names of those users whose name is known."""
-        query = select(people.c.team, people.c.user, people.c.name).where(
+    async def accounts(self, users: Collection[User]) -> dict[User, Account]:
+        """What Slack has told of those users whose name is known."""
+        query = select(people.c.team, people.c.user, people.c.name, people.c.locale).where(
             tuple_(people.c.team, people.c.user).in_([(user.team, user.id) for user in users]),
             people.c.name.is_not(None),
         )
         async with self._database.read() as connection:
-            return {User(row.team, row.user): row.name for row in await connection.execute(query)}
+            return {
+                User(row.team, row.user): Account(row.name, row.locale)
+                for row in await connection.execute(query)
+            }
 
-    async def set_name(self, user: User, name: str) -> None:
-        await self._set(user, name=name)
+    async def set_account(self, user: User, account: Account) -> None:
+        """Store them. An account that tells no locale leaves the one that is known."""
+        told = {"locale": account.locale} if account.locale else {}
+        await self._set(user, name=account.name, **told)
 
     async def set_default(self, user: User, model: ModelRef | None) -> None:
         await self._set(user, default_model=None if model is None else str(model))

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from bot import strings
+from bot import english_strings, strings
 from bot.access.rules import Verdict
 from bot.chats.feed_events import Denial
 from bot.errors import (
@@ -120,8 +120,10 @@ def from_use_case(error: BobbinError) -> ApiError:
         case PlaceNotAllowed():
             return not_allowed(Verdict.CHANNEL_NOT_ALLOWED)
         case LimitReached():
-            short = strings.LIMIT_SHORT
-            return ApiError(429, short, short, rateLimitReached=True, content=strings.LIMIT_REACHED)
+            short = english_strings.LIMIT_SHORT
+            return ApiError(
+                429, short, short, rateLimitReached=True, content=english_strings.LIMIT_REACHED
+            )
         case BudgetReached():
             return _budget_reached(error)
         case NothingToRetry():

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from bot import strings
+from bot import sentences
 from bot.api.bodies import make_room
 from bot.api.errors import ApiError
 from bot.api.schemas import ConversationMessage, FailedMessage, LimitProblem, Problem, WrittenAnswer
@@ -116,4 +116,4 @@ def exchange_body(exchange: Exchange) -> dict[str, Any]:
 def failure_sentence(api: ApiService, exchange: Exchange) -> str:
     """Why the model failed, in a sentence that says what to do, and the provider's own reason."""
     detail = exchange.result.detail if exchange.result else None
-    return strings.failure(exchange.answer.error, api.models.label(exchange.chat.model), detail)
+    return sentences.failure(exchange.answer.error, api.models.label(exchange.chat.model), detail)

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.responses import JSONResponse
 
-from bot import strings
+from bot import sentences
 from bot.api.auth import Authenticator, bearer_token
 from bot.api.compat import CompatMessage
 from bot.api.errors import ApiError, denied, too_many_requests
@@ -251,7 +251,7 @@ class WebSocketConnection:
     async def _answer_ended(self, event: AnswerEnded) -> dict[str, Any]:
         if event.status is Status.FAILED:
             label = await asyncio.shield(self._api.model_label(event.chat))
-            failure = {"error": event.error, "message": strings.failure(event.error, label)}
+            failure = {"error": event.error, "message": sentences.failure(event.error, label)}
             return {"content": {"Failed": failure}}
         stopped = {"status": "stopped"} if event.status is Status.STOPPED else {}
         return {"content": "Finish", **stopped}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bot import strings
+from bot import english_strings
 from bot.access.chat_access import ChatAccess
 from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
@@ -135,7 +135,7 @@ class ApiService:
         Raises ChatNotFound, ModelNotAllowed, and InvalidInput without a model.
         """
         if not model:
-            raise InvalidInput(strings.BRANCH_WITHOUT_MODEL)
+            raise InvalidInput(english_strings.BRANCH_WITHOUT_MODEL)
         question = await self._branches.question(checked_id(message_id))
         old = await self.chat(user, question.chat_id)
         ref = self.models.by_name(model).ref
@@ -264,7 +264,9 @@ class ApiService:
     def _check_images(self, model: ModelRef, message: ApiMessage) -> None:
         info = self.models.info(model)
         if message.images and not (info and info.vision):
-            raise InvalidInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
+            raise InvalidInput(
+                english_strings.MODEL_CANNOT_SEE.format(model=self.models.label(model))
+            )
 
     async def _with_fitted_images(self, message: ApiMessage) -> ApiMessage:
         """The message with its images as models accept them. Raises InvalidInput for others."""
@@ -275,7 +277,9 @@ class ApiService:
             ]
         except FileProblem as error:
             raise InvalidInput(
-                strings.IMAGE_TOO_MANY_PIXELS if error.code == "too_large" else strings.IMAGE_BROKEN
+                english_strings.IMAGE_TOO_MANY_PIXELS
+                if error.code == "too_large"
+                else english_strings.IMAGE_BROKEN
             ) from error
         return replace(message, images=tuple(images))
 

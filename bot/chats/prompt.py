@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from bot import strings
+from bot import english_strings
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
@@ -157,4 +157,4 @@ class PromptBuilder:
         new = {user.id: name for user, name in found.items() if name}
         if new:  # a name that changes later would change the whole prompt
             await self._chats.keep_author_names(chat.id, new)
-        return dict.fromkeys(authors, strings.UNKNOWN_PERSON) | new | known
+        return dict.fromkeys(authors, english_strings.UNKNOWN_PERSON) | new | known

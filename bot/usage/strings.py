@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from bot.languages.texts import Plural, translatable
+
+translatable(__name__)
+
+PERIODS = {"hour": "hour", "day": "day", "week": "week", "month": "month"}
+MOMENT = "{date} at {time} UTC"
 BUDGET_OF = {
     "user": "your budget",
     "channel": "this channel's budget",
@@ -31,8 +37,7 @@ USAGE_CHANNELS = "*By channel, this month*"
 USAGE_HOME = "Your usage this month: {figures}"
 USAGE_NONE = "nothing yet"
 USAGE_NOBODY = "Nobody any more"
-USAGE_ANSWERS = "{count:,} answers"
-USAGE_ANSWERS_ONE = "1 answer"
+USAGE_ANSWERS = Plural("{count:,} answer", "{count:,} answers")
 USAGE_FAILURES = "{count:,} failed"
 USAGE_COST_UNKNOWN = "cost unknown"
 USAGE_COST_PARTLY = "{cost} as far as known"

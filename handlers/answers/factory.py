@@ -7,13 +7,14 @@ from typing import Literal
 
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink
 from bot.chats.models import ModelChoice
-from bot.domain import Answer, Chat, Thread
+from bot.domain import Answer, Chat, Thread, User
 from bot.errors import ChatNotFound
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers.answers.options import AnswerOptions
 from handlers.answers.writer import AnswerWriter
 from handlers.client.errors import NotInstalled
+from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.private_notices import cannot_write
@@ -37,6 +38,7 @@ class SlackSinkFactory:
         models: ModelChoice,
         chats: Chats,
         answers: Answers,
+        names: UserNames,
         tasks: Tasks,
         mode: Mode,
         max_messages: int,
@@ -45,6 +47,7 @@ class SlackSinkFactory:
         self._models = models
         self._chats = chats
         self._answers = answers
+        self._names = names
         self._tasks = tasks
         self._mode = mode
         self._max_messages = max_messages
@@ -71,8 +74,15 @@ class SlackSinkFactory:
         self, slack: SlackClient, thread: Thread, answer: Answer, error_code: str
     ) -> None:
         """Tells the asker why the answer cannot be written. The answer ends meanwhile, and its lease with it."""
-        notice = cannot_write(slack, thread, answer.asker, error_code)
-        self._tasks.start(notice, name="notice")
+        if answer.asker is not None:
+            notice = self._cannot_write(slack, thread, answer.asker, error_code)
+            self._tasks.start(notice, name="notice")
+
+    async def _cannot_write(
+        self, slack: SlackClient, thread: Thread, asker: str, error_code: str
+    ) -> None:
+        async with self._names.speaking_to(User(thread.team, asker)):
+            await cannot_write(slack, thread, asker, error_code)
 
     async def _options(self, slack: SlackClient, chat: Chat, answer: Answer) -> AnswerOptions:
         left = max(0, self._max_messages - chat.message_count)
@@ -82,6 +92,7 @@ class SlackSinkFactory:
             model_label=self._models.label(chat.model),
             messages_left=left if left <= MAX_ANNOUNCED_MESSAGES_LEFT else None,
             question_link=await self._question_link(slack, chat, answer),
+            language=await self._names.language(User(chat.team, chat.owner)),
             find_other_messages=partial(self._find_recorded_messages, chat),
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bot.languages.language import Language
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
@@ -20,5 +22,7 @@ class AnswerOptions:
     """How many messages the chat may still hold; None while there are too many to mention."""
     question_link: str
     """A link to the question in mrkdwn, where others were waiting at the same time; else empty."""
+    language: Language
+    """That of the person who started the chat."""
     find_other_messages: Callable[[], Awaitable[frozenset[str]]]
     """Finds the ts of the bot's messages in this thread that show something else. Raises StorageError."""

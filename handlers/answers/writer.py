@@ -14,6 +14,7 @@ from dataclasses import replace
 from bot import strings
 from bot.answers.sink import AnswerControl
 from bot.domain import Answer, AnswerResult, Chat, Chore, Status
+from bot.languages.language import speaking
 from bot.observability import get_logger
 from handlers.answers.options import AnswerOptions
 from handlers.answers.page_writer import PageWriter
@@ -74,8 +75,9 @@ class AnswerWriter:
     # -- the sink ----------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        self._status.start()
-        self._start_writing()
+        with speaking(self._options.language):
+            self._status.start()
+            self._start_writing()
 
     def _start_writing(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"answer {self._answer.id}")
@@ -90,13 +92,15 @@ class AnswerWriter:
     def restart(self) -> None:
         self._written_meanwhile.clear()
         if self._draft.received_any and self._restart is None:
-            self._restart = asyncio.create_task(self._begin_anew(), name="answer begun anew")
+            with speaking(self._options.language):
+                self._restart = asyncio.create_task(self._begin_anew(), name="answer begun anew")
 
     async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
         await self._until_restarted()
         if not self._draft.received_any and result.text:
             self.write(result.text)
-        self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
+        with speaking(self._options.language):
+            self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
         self._pages.result = result
         self._pending.text_ended(self._slack.dispatcher.now())
         self._slack.dispatcher.wake()

@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot import strings
+from bot import english_strings
 from handlers.client.errors import SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain
 from handlers.rate_limits.urgency import Urgency
+from storage.people import Account
 
 CHANNEL_LETTERS = ("C", "G")
 """First letters of the ids of channels; direct messages have no name."""
 MAX_NAME_LENGTH = 80
+MAX_LOCALE_LENGTH = 20
 
 
 def is_channel(id: str) -> bool:
     return id.startswith(CHANNEL_LETTERS)
 
 
-async def ask_name(slack: SlackClient, id: str, patience: float) -> str | None:
-    """The name of a user or a channel; None if Slack gives none. Raises SlackError."""
+async def ask_account(slack: SlackClient, id: str, patience: float) -> Account | None:
+    """The name of a user or a channel, and a user's locale; None if Slack gives no name. Raises SlackError."""
     if is_channel(id):
-        return await _ask_channel(slack, id, patience)
-    answer = await slack.call_with_retry("users.info", patience=patience, user=id)
-    return _first_name(answer.get("user") or {})
+        channel = await _ask_channel(slack, id, patience)
+        return Account(channel) if channel else None
+    answer = await slack.call_with_retry(
+        "users.info", patience=patience, user=id, include_locale=True
+    )
+    user = answer.get("user") or {}
+    name = _first_name(user)
+    return Account(name, plain(str(user.get("locale") or ""), MAX_LOCALE_LENGTH)) if name else None
 
 
 async def _ask_channel(slack: SlackClient, channel: str, patience: float) -> str | None:
@@ -36,12 +43,12 @@ async def _ask_channel(slack: SlackClient, channel: str, patience: float) -> str
         )
     except SlackRejected as error:
         if error.code == "channel_not_found":  # how Slack conceals private channels
-            return strings.PRIVATE_CHANNEL
+            return english_strings.PRIVATE_CHANNEL
         raise
     found = answer.get("channel") or {}
     if _is_public(found):
         return plain(str(found.get("name") or ""), MAX_NAME_LENGTH) or None
-    return strings.PRIVATE_CHANNEL
+    return english_strings.PRIVATE_CHANNEL
 
 
 def _is_public(channel: Mapping[str, Any]) -> bool:

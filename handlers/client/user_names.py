@@ -1,7 +1,7 @@
-"""Names of Slack users and of channels: from memory, else the database, else Slack.
+"""Names of Slack users and of channels, and users' languages: from memory, else the database, else Slack.
 
-What Slack answers is remembered; names of users are stored too. A channel counts as a `User` here: Slack gives no id
-twice in a workspace, and wherever an id stands in a text its name replaces it in the same way.
+What Slack answers is remembered; names and locales of users are stored too. A channel counts as a `User` here: Slack
+gives no id twice in a workspace, and wherever an id stands in a text its name replaces it in the same way.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 from bot.domain import User
 from bot.errors import StorageError
+from bot.languages.catalogues import make_ready
+from bot.languages.language import Language, language_of, speaking
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
-from handlers.client.slack_names import ask_name, is_channel
+from handlers.client.slack_names import ask_account, is_channel
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.mrkdwn import MENTION_MARK
-from storage.people import People
+from storage.people import Account, People
 
 log = get_logger(__name__)
 
@@ -70,6 +73,7 @@ class UserNames:
         self._tasks = tasks
         self._timing = timing
         self._names: dict[User, str] = {}
+        self._locales: dict[User, str] = {}
         self._asked_at: dict[User, float] = {}
         """When Slack was last asked, whatever the result."""
         self._lookups: dict[User, _LookUp] = {}
@@ -88,9 +92,20 @@ class UserNames:
                 log.warning("names_not_read", reason=str(error))
         return {user: self._names[user] for user in wanted if user in self._names}
 
-    async def _stored(self, users: Iterable[User]) -> dict[User, str]:
+    async def _stored(self, users: Iterable[User]) -> dict[User, Account]:
         people = [user for user in users if not is_channel(user.id)]
-        return await self._people.names(people) if people else {}
+        return await self._people.accounts(people) if people else {}
+
+    async def language(self, user: User) -> Language:
+        """The language that the user has chosen in Slack, ready to be spoken; English until it is known.
+
+        Slack is asked for it in the background. The database is waited for, as long as for names.
+        """
+        if user not in self._locales and self._is_due(user, UNKNOWN_TTL):
+            reading = self._tasks.start(self.known([user]), name="locale")
+            await asyncio.wait([reading], timeout=self._timing.user_name_timeout)
+            self._ask({user}, UNKNOWN_TTL)
+        return await make_ready(language_of(self._locales.get(user)))
 
     async def find(self, users: Iterable[User]) -> dict[User, str]:
         """The names that are known, or that Slack gives in time."""
@@ -99,6 +114,12 @@ class UserNames:
         self._ask(missing, UNKNOWN_TTL)
         await self._wait_for(missing)
         return {user: self._names[user] for user in wanted if user in self._names}
+
+    @asynccontextmanager
+    async def speaking_to(self, user: User) -> AsyncIterator[None]:
+        """Inside, texts are read in the user's language."""
+        with speaking(await self.language(user)):
+            yield
 
     async def settle(self, team: str, texts: Iterable[str]) -> None:
         """Waits for names in these texts for which Slack is being asked.
@@ -165,9 +186,9 @@ class UserNames:
         try:
             async with asyncio.timeout(patience):
                 slack = await self._workspaces.client_for(user.team)
-                name = await ask_name(slack, user.id, patience)
-            if name and not is_channel(user.id) and self._names.get(user) != name:
-                await self._people.set_name(user, name)
+                account = await ask_account(slack, user.id, patience)
+            if account and not is_channel(user.id) and account != self._known(user):
+                await self._people.set_account(user, account)
         except (SlackError, NotInstalled, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
             refused = isinstance(error, SlackRejected | NotInstalled)
@@ -175,11 +196,18 @@ class UserNames:
                 0.0 if refused else UNKNOWN_TTL - RETRY_DELAY
             )
             return
-        self._keep({user: name} if name else {})
+        self._keep({user: account} if account else {})
         self._asked_at[user] = time.monotonic()
 
-    def _keep(self, names: dict[User, str]) -> None:
+    def _known(self, user: User) -> Account:
+        return Account(self._names.get(user, ""), self._locales.get(user))
+
+    def _keep(self, accounts: dict[User, Account]) -> None:
         if len(self._names) >= MAX_NAMES or len(self._asked_at) >= MAX_NAMES:
             self._names.clear()
+            self._locales.clear()
             self._asked_at.clear()
-        self._names |= names
+        for user, account in accounts.items():
+            self._names[user] = account.name
+            if account.locale:
+                self._locales[user] = account.locale

@@ -15,7 +15,7 @@ from bot.access.life import parse_life
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.usage.strings import USAGE_NOT_SHOWN
+from bot.usage import strings as usage_strings
 from handlers.client.web_api import SlackClient
 from handlers.listeners.channel_settings import open_settings
 from handlers.listeners.context import ListenerContext
@@ -131,7 +131,7 @@ async def _usage(ctx: ListenerContext, slack: SlackClient, user: str) -> dict[st
         text = usage_message(await ctx.usage.overview(User(slack.team, user)))
     except StorageError as error:
         log.info("usage_not_shown", reason=type(error).__name__)
-        text = USAGE_NOT_SHOWN
+        text = usage_strings.USAGE_NOT_SHOWN
     return {"response_type": "ephemeral", "text": text}
 
 

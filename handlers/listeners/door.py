@@ -15,10 +15,11 @@ from bot.access.gate import Visitor
 from bot.access.rules import Standing, Verdict, standing_of
 from bot.domain import User
 from bot.errors import StorageError
+from bot.languages.language import Language
 from bot.observability import get_logger
 from handlers.client.errors import NotInstalled
 from handlers.client.web_api import SlackClient
-from handlers.listeners.context import ListenerContext
+from handlers.listeners.context import ListenerContext, team_of
 from handlers.threads.private_notices import tell
 from handlers.views import payloads
 from handlers.views.home_tab import home_with_notice
@@ -54,6 +55,13 @@ class Doorkeeper:
             return None
         log.info("refused", door=visit.door, user=visit.user, reason=str(verdict))
         return await self._refuse(slack, visit, verdict, body)
+
+    async def language(self, body: dict[str, Any], context: dict[str, Any]) -> Language:
+        """That of the person who does something, in which they are told what comes of it."""
+        visit = visit_of(body)
+        if visit is None:
+            return Language.ENGLISH
+        return await self._ctx.names.language(User(team_of(body, context), visit.user))
 
     async def _refuse(
         self, slack: SlackClient, visit: Visit, verdict: Verdict, body: dict[str, Any]

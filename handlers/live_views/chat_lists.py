@@ -24,6 +24,7 @@ from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.response_urls import RESPONSE_URL_LIFETIME
+from handlers.client.user_names import UserNames
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.live_views.live_view import LiveView, LiveViews, now
@@ -61,6 +62,7 @@ class ChatLists:
         workspaces: WorkspaceResolver,
         feed: Feed,
         membership: Membership,
+        names: UserNames,
         coordination: Coordination,
         timing: Timing,
     ) -> None:
@@ -76,6 +78,7 @@ class ChatLists:
             name="chat list",
             feed=feed,
             tasks=self._tasks,
+            names=names,
             draw=self._draw,
             update_delay=self._update_delay,
         )

@@ -17,6 +17,7 @@ from bot.errors import SearchTooLong, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
+from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.chat_list_page import load_chat_list
@@ -65,6 +66,7 @@ class HomeTabs:
         workspaces: WorkspaceResolver,
         feed: Feed,
         membership: Membership,
+        names: UserNames,
     ) -> None:
         self._chats = chats
         self._people = people
@@ -78,6 +80,7 @@ class HomeTabs:
             name="home tab",
             feed=feed,
             tasks=self._tasks,
+            names=names,
             draw=self._publish,
             update_delay=self._update_delay,
         )

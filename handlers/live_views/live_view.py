@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from bot.chats.feed import Feed
 from bot.domain import User
 from bot.tasks import Tasks
+from handlers.client.user_names import UserNames
 from handlers.live_views.subscription import follow
 from handlers.views.chat_list import ListQuery
 
@@ -55,6 +56,7 @@ class LiveViews(Generic[View]):
         name: str,
         feed: Feed,
         tasks: Tasks,
+        names: UserNames,
         draw: Draw[View],
         update_delay: Callable[[User, View], float | None],
     ) -> None:
@@ -62,6 +64,7 @@ class LiveViews(Generic[View]):
         self._name = name
         self._feed = feed
         self._tasks = tasks
+        self._names = names
         self._draw_view = draw
         self._update_delay = update_delay
         self._views: dict[User, View] = {}
@@ -117,7 +120,7 @@ class LiveViews(Generic[View]):
             await self._draw(user, view, is_update=True)
 
     async def _draw(self, user: User, view: View, *, is_update: bool) -> None:
-        async with view.lock:
+        async with view.lock, self._names.speaking_to(user):
             await self._draw_view(user, view, is_update=is_update)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from bot import strings
+from bot import english_strings
 from handlers.markdown.plain_text import mrkdwn_escape
 
 _MARK = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
@@ -52,7 +52,9 @@ def _command(target: str, label: str | None) -> str:
         return f"@{label}" if name == "subteam" and not label.startswith("@") else label
     if name == "date":
         return _date(rest.partition("^")[0])
-    return f"@{strings.GROUP}" if name == "subteam" else f"@{rest.partition('^')[0] or name}"
+    return (
+        f"@{english_strings.GROUP}" if name == "subteam" else f"@{rest.partition('^')[0] or name}"
+    )
 
 
 def _date(seconds: str) -> str:

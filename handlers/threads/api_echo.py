@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import strings
+from bot import english_strings, strings
 from bot.chats.api_service import API_SOURCE
 from bot.domain import Answer, Chat, Message, User
 from handlers.client.post_once import post_message_once
@@ -34,8 +34,13 @@ class ApiEcho:
         message = await self._chats.message(answer.question_id)
         if chat.thread is None or not (message.source or "").startswith(API_SOURCE):
             return
-        name = await self._names(User(chat.team, message.author or "")) or strings.UNKNOWN_PERSON
-        fallback = strings.SENT_THROUGH_API.format(name=name, text=message.text)
+        name = (
+            await self._names(User(chat.team, message.author or ""))
+            or english_strings.UNKNOWN_PERSON
+        )
+        async with self._names.speaking_to(User(chat.team, chat.owner)):
+            fallback = strings.SENT_THROUGH_API.format(name=name, text=message.text)
+            shown = blocks.api_message(message.id, _mrkdwn(name, message))
         await post_message_once(
             slack,
             lambda: self._find(slack, chat, message),
@@ -44,7 +49,7 @@ class ApiEcho:
             urgency=Urgency.ANSWER,
             channel=chat.thread.channel,
             thread_ts=chat.thread.ts,
-            blocks=blocks.api_message(message.id, _mrkdwn(name, message)),
+            blocks=shown,
             text=plain(fallback, MAX_FALLBACK_LENGTH),
             unfurl_links=False,
             unfurl_media=False,
@@ -61,12 +66,7 @@ class ApiEcho:
 def _mrkdwn(name: str, message: Message) -> str:
     text = escape_and_cut(message.text, MAX_MESSAGE_LENGTH)
     if count := len(message.images) + len(message.omitted_images):
-        images = (
-            strings.SENT_WITH_ONE_IMAGE
-            if count == 1
-            else strings.SENT_WITH_IMAGES.format(count=count)
-        )
-        text = f"{text} _({images})_"
+        text = f"{text} _({strings.SENT_WITH_IMAGES.format(count=count)})_"
     return strings.SENT_THROUGH_API.format(
         name=mrkdwn_escape(plain(name, MAX_NAME_LENGTH)), text=text
     )

@@ -14,10 +14,11 @@ from bot import strings
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.chats.successors import Neighbours, SuccessorService
-from bot.domain import Chat
+from bot.domain import Chat, User
 from bot.observability import get_logger
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, TooLate
+from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
@@ -59,6 +60,7 @@ class ChatHeaders:
         models: ModelChoice,
         workspaces: WorkspaceResolver,
         messages: ThreadMessages,
+        names: UserNames,
         timing: Timing,
     ) -> None:
         self._service = service
@@ -69,6 +71,7 @@ class ChatHeaders:
         self._models = models
         self._workspaces = workspaces
         self._messages = messages
+        self._names = names
         self._timing = timing
         self._posting: set[str] = set()
 
@@ -223,6 +226,10 @@ class ChatHeaders:
 
     async def content(self, chat: Chat) -> list[Block]:
         """The header's blocks, from what is stored now. Raises NotInstalled."""
+        async with self._names.speaking_to(User(chat.team, chat.owner)):
+            return await self._content(chat)
+
+    async def _content(self, chat: Chat) -> list[Block]:
         skipped = _began_with_a_question(chat) and await self._service.skipped_menu(chat)
         return blocks.header(
             chat,

@@ -213,7 +213,8 @@ class DialogChats:
         self._starting.add(request.id)
         try:
             slack = await self._workspaces.client_for(request.thread.team)
-            await self._start_in(slack, request, response_url, look_first)
+            async with self._names.speaking_to(User(slack.team, request.user)):
+                await self._start_in(slack, request, response_url, look_first)
         except NotInstalled:
             await self._lifecycle.advance(request, GivenUp())
         except (SlackError, ChatError, StorageError) as error:  # recovery tries it again

@@ -8,9 +8,10 @@ from bot import strings
 from bot.chats.attachments import rules
 from bot.chats.attachments.rules import AttachmentReport
 from bot.chats.models import ModelChoice
-from bot.domain import Chat, Message, ModelRef, SharedFile
+from bot.domain import Chat, Message, ModelRef, SharedFile, User
 from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled
+from handlers.client.user_names import UserNames
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.private_notices import post_ephemeral_once
@@ -21,8 +22,11 @@ MAX_NAME_LENGTH = 100
 class FileNotices:
     """The sentences about files, and posting them once a message's files are loaded."""
 
-    def __init__(self, models: ModelChoice, workspaces: WorkspaceResolver, tasks: Tasks) -> None:
+    def __init__(
+        self, models: ModelChoice, workspaces: WorkspaceResolver, names: UserNames, tasks: Tasks
+    ) -> None:
         self._models = models
+        self._names = names
         self._workspaces = workspaces
         self._tasks = tasks
 
@@ -34,11 +38,8 @@ class FileNotices:
     async def _notify(self, chat: Chat, message: Message, report: AttachmentReport) -> None:
         assert chat.thread is not None
         assert message.author is not None
-        sentences = rules.report_sentences(report, safe_name)
-        if report.unseen_images:
-            names = rules.join_names([safe_name(name) for name in report.unseen_images])
-            sentence = strings.NO_VISION.format(model=self._label(chat.model), names=names)
-            sentences.append(f"{sentence}{self._seeing_models(strings.NO_VISION_SUGGESTIONS)}")
+        async with self._names.speaking_to(User(chat.team, message.author)):
+            sentences = self._sentences(chat, report)
         with suppress(NotInstalled):
             slack = await self._workspaces.client_for(chat.team)
             await post_ephemeral_once(
@@ -49,6 +50,14 @@ class FileNotices:
                 text="\n".join(sentences),
                 thread=chat.thread.ts,
             )
+
+    def _sentences(self, chat: Chat, report: AttachmentReport) -> list[str]:
+        sentences = rules.report_sentences(report, safe_name)
+        if report.unseen_images:
+            names = rules.join_names([safe_name(name) for name in report.unseen_images])
+            sentence = strings.NO_VISION.format(model=self._label(chat.model), names=names)
+            sentences.append(f"{sentence}{self._seeing_models(strings.NO_VISION_SUGGESTIONS)}")
+        return sentences
 
     def unreadable(self, files: tuple[SharedFile, ...]) -> str:
         """Why files cannot be read, as far as Slack's descriptions show; empty if they show no problem."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
@@ -81,7 +82,8 @@ class ModelMenus:
         self._offering.add(request.id)
         try:
             if (slack := await self._messages.client_for(request)) is not None:
-                await self._offer(slack, request)
+                async with self._speaking_to_asker(request):
+                    await self._offer(slack, request)
         finally:
             self._offering.discard(request.id)
 
@@ -207,15 +209,18 @@ class ModelMenus:
 
     async def _tell_budget_reached(self, request: ChatRequest, reached: BudgetReached) -> None:
         """Tells the asker of a request, which is given up for it."""
-        if (slack := await self._messages.client_for(request)) is not None:
-            await post_ephemeral_once(
-                slack,
-                request.ts,
-                channel=request.thread.channel,
-                user=request.user,
-                text=budget_reached(reached),
-                thread=request.thread.ts,
-            )
+        if (slack := await self._messages.client_for(request)) is None:
+            return
+        async with self._speaking_to_asker(request):
+            text = budget_reached(reached)
+        await post_ephemeral_once(
+            slack,
+            request.ts,
+            channel=request.thread.channel,
+            user=request.user,
+            text=text,
+            thread=request.thread.ts,
+        )
 
     async def _show_stored(
         self, slack: SlackClient, request: ChatRequest, stored: StoredMessage
@@ -234,7 +239,11 @@ class ModelMenus:
             await self._service.replace_text(thread, message.source, message.text, text)
 
     async def _draw_waiting_for_text(self, request: ChatRequest) -> dict[str, Any]:
-        return message(self._waiting_for_text(request), strings.WAITING_FOR_TEXT)
+        async with self._speaking_to_asker(request):
+            return message(self._waiting_for_text(request), strings.WAITING_FOR_TEXT)
+
+    def _speaking_to_asker(self, request: ChatRequest) -> AbstractAsyncContextManager[None]:
+        return self._names.speaking_to(User(request.thread.team, request.user))
 
     def _waiting_for_text(self, request: ChatRequest) -> list[Block]:
         assert request.model is not None

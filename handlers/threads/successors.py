@@ -6,13 +6,14 @@ from contextlib import suppress
 
 from bot import strings
 from bot.chats.successors import SuccessorService
-from bot.domain import Chat
+from bot.domain import Chat, User
 from bot.errors import ChatError, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.post_once import post_message_once
+from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.chat_header import ChatHeaders
@@ -41,6 +42,7 @@ class SuccessorThreads:
         chats: Chats,
         workspaces: WorkspaceResolver,
         claims: ActionClaims,
+        names: UserNames,
         tasks: Tasks,
         timing: Timing,
     ) -> None:
@@ -49,6 +51,7 @@ class SuccessorThreads:
         self._chats = chats
         self._workspaces = workspaces
         self._claims = claims
+        self._names = names
         self._tasks = tasks
         self._timing = timing
 
@@ -88,13 +91,15 @@ class SuccessorThreads:
             return
         assert successor.channel is not None
         channel = successor.channel
+        async with self._names.speaking_to(User(chat.team, chat.owner)):
+            fallback = strings.SUCCESSOR_FALLBACK
         ts = await post_message_once(
             slack,
             lambda: _find(slack, chat, channel),
             look_first=look_first,
             channel=channel,
             blocks=await self._headers.content(chat),
-            text=strings.SUCCESSOR_FALLBACK,
+            text=fallback,
             unfurl_links=False,
             unfurl_media=False,
         )

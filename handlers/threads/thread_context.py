@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot import strings
+from bot import english_strings, strings
 from bot.chats.attachments.rules import select_earlier
 from bot.chats.chat_request_lifecycle import ContextRead, RequestLifecycle
 from bot.domain import SharedFile, Thread, User
@@ -262,4 +262,4 @@ async def _line(
     if author and author == of:
         return " ".join(parts)[:MAX_MESSAGE_LENGTH]
     whole = "\n  ".join(" ".join(parts).splitlines())[:MAX_MESSAGE_LENGTH]
-    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: {whole}"
+    return f"{plain(str(name or ''), 80) or english_strings.UNKNOWN_PERSON}: {whole}"

@@ -19,6 +19,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StorageError
+from bot.languages.language import speaking
 from bot.observability import get_logger, log_context
 from bot.tracing import Attribute, Span, SpanKind, span
 from handlers.client.workspaces import WorkspaceResolver
@@ -125,12 +126,15 @@ class SharedApp(AsyncApp):
         try:
             team = req.context.get("team_id") or req.context.get("enterprise_id")
             with log_context(team=team), _span_of(req.body, team):
-                return await self._door.refusal(req.body, req.context) or await self._dispatch_once(
-                    req
-                )
+                return await self._answer(req)
         finally:
             self._began_at.remove(began)
             self.last_request_at = time.monotonic()
+
+    async def _answer(self, req: AsyncBoltRequest) -> BoltResponse:
+        with speaking(await self._door.language(req.body, req.context)):
+            refusal = await self._door.refusal(req.body, req.context)
+            return refusal or await self._dispatch_once(req)
 
     async def _dispatch_once(self, req: AsyncBoltRequest) -> BoltResponse:
         """Acknowledges a press, a shortcut or an opened Home tab that any replica handled, or is handling, as it is.

@@ -19,7 +19,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth import AuthorizeUrlGenerator, OAuthStateUtils
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import strings
+from bot import english_strings
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.encryption import TokenCipher, WrongKey
@@ -85,7 +85,7 @@ class InstallPages:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         cookies = [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
         if scope["method"] not in ("GET", "HEAD"):
-            page = _page(strings.INSTALL_BEGIN, 405)
+            page = _page(english_strings.INSTALL_BEGIN, 405)
         elif scope["path"] == INSTALL:
             page = self._install_page(query.get("team"))
         else:
@@ -96,17 +96,17 @@ class InstallPages:
         state = self._cipher.encrypt(_STATE_PREFIX + secrets.token_urlsafe(16))
         address = self._authorize_url.generate(state, team)
         return _page(
-            strings.INSTALL,
-            link=(strings.INSTALL_LINK, address),
+            english_strings.INSTALL,
+            link=(english_strings.INSTALL_LINK, address),
             cookie=self._state_cookie.build_set_cookie_for_new_state(state),
         )
 
     async def _redirect_page(self, query: dict[str, str], cookies: list[str]) -> _Page:
         forget = self._state_cookie.build_set_cookie_for_deletion()
-        again = (strings.INSTALL_AGAIN, INSTALL)
+        again = (english_strings.INSTALL_AGAIN, INSTALL)
         if declined := query.get("error"):
             return _page(
-                strings.INSTALL_DECLINED.format(reason=declined), link=again, cookie=forget
+                english_strings.INSTALL_DECLINED.format(reason=declined), link=again, cookie=forget
             )
         state, code = query.get("state", ""), query.get("code", "")
         if (
@@ -114,23 +114,25 @@ class InstallPages:
             or not self._state_cookie.is_valid_browser(state, {"cookie": cookies})
             or not self._is_own_state(state)
         ):
-            return _page(strings.INSTALL_STALE, 400, again)
+            return _page(english_strings.INSTALL_STALE, 400, again)
         try:
             installed, link = await self._exchange(code)
             await self._installations.save(installed)
         except SlackApiError as error:
             reason = _reason(error)
             log.warning("not_installed", reason=reason)
-            return _page(strings.INSTALL_REFUSED.format(reason=reason), 400, again, forget)
+            return _page(english_strings.INSTALL_REFUSED.format(reason=reason), 400, again, forget)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("not_installed", reason=type(error).__name__)
-            return _page(strings.INSTALL_UNREACHED, 502, again, forget)
+            return _page(english_strings.INSTALL_UNREACHED, 502, again, forget)
         except StorageError as error:
             log.error("not_installed", reason=str(error))
-            return _page(strings.INSTALL_NOT_KEPT, 503, again, forget)
+            return _page(english_strings.INSTALL_NOT_KEPT, 503, again, forget)
         log.info("installed", team=installed.team, enterprise=installed.enterprise)
         self._installed(installed)
-        return _page(strings.INSTALL_DONE, link=(strings.INSTALL_OPEN, link), cookie=forget)
+        return _page(
+            english_strings.INSTALL_DONE, link=(english_strings.INSTALL_OPEN, link), cookie=forget
+        )
 
     def _is_own_state(self, state: str) -> bool:
         """Whether a replica of this bot made the state, and not too long ago."""

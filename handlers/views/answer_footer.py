@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import shorten
 
-from bot import strings
+from bot import sentences, strings
 from bot.domain import Answer, AnswerResult, Status
 from bot.errors import ProviderError
 from bot.usage.texts import budget_near
@@ -79,7 +79,7 @@ def _link_text(title: str) -> str:
 
 
 def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
-    sentence = strings.failure(result.error, plain(model, 150), plain(result.detail or "", 200))
+    sentence = sentences.failure(result.error, plain(model, 150), plain(result.detail or "", 200))
     ways_on = [_retry(answer, "primary"), _ask_another()]
     if ProviderError.class_of(result.error).needs_other_model:
         select = model_select(RETRY_WITH_MODEL_ACTION)
@@ -136,7 +136,7 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> list[str]:
         facts.append(strings.OMITTED.format(count=result.prompt.omitted))
     facts += map(budget_near, result.near_budgets)
     if left is not None:
-        facts.append(strings.messages_left(left))
+        facts.append(strings.MESSAGES_LEFT.format(count=left) if left else strings.CHAT_FULL_NOW)
     return facts
 
 

@@ -90,14 +90,14 @@ def plain_text(text: str, limit: int = 75, *, emoji: bool = False) -> Block:
 
 
 def model_select(
-    action: str, preselected: ModelInfo | None = None, placeholder: str = strings.MENU_PLACEHOLDER
+    action: str, preselected: ModelInfo | None = None, placeholder: str | None = None
 ) -> Block:
     """A searchable menu of models, whose options Slack asks the bot for."""
     select: Block = {
         "type": "external_select",
         "action_id": action,
         "min_query_length": 0,
-        "placeholder": plain_text(placeholder, 150),
+        "placeholder": plain_text(placeholder or strings.MENU_PLACEHOLDER, 150),
     }
     return select if preselected is None else {**select, "initial_option": option(preselected)}
 

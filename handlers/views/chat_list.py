@@ -79,11 +79,7 @@ def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
     """One chat: its title as a link, and a line with model, place, age and number of messages."""
     title = mrkdwn_escape(plain(chat.title, 150))
     heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
-    count = (
-        strings.MESSAGES_ONE
-        if chat.message_count == 1
-        else strings.MESSAGES.format(count=chat.message_count)
-    )
+    count = strings.MESSAGES.format(count=chat.message_count)
     facts = [mrkdwn_escape(plain(model, 100)), _place(chat), age(chat.updated_at, now), count]
     return section(f"{heading}\n{' · '.join(facts)}")
 

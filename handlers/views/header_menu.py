@@ -18,18 +18,16 @@ class HeaderChoice(StrEnum):
     RENAME = "rename"
 
 
-_LABELS = {
-    HeaderChoice.CONTINUE: strings.CONTINUE_BUTTON,
-    HeaderChoice.EXPORT: strings.EXPORT_BUTTON,
-    HeaderChoice.RENAME: strings.RENAME_BUTTON,
-}
-
-
 def header_menu(chat_id: str) -> dict[str, Any]:
     """The menu, for the side of the title."""
+    labels = {
+        HeaderChoice.CONTINUE: strings.CONTINUE_BUTTON,
+        HeaderChoice.EXPORT: strings.EXPORT_BUTTON,
+        HeaderChoice.RENAME: strings.RENAME_BUTTON,
+    }
     options = [
         {"text": {"type": "plain_text", "text": label}, "value": f"{choice}:{chat_id}"}
-        for choice, label in _LABELS.items()
+        for choice, label in labels.items()
     ]
     return {"type": "overflow", "action_id": HEADER_MENU_ACTION, "options": options}
 

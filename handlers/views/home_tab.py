@@ -7,6 +7,7 @@ from hashlib import blake2s
 from bot import strings
 from bot.chats.models import menu_key
 from bot.domain import ModelInfo
+from bot.languages.texts import number
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import (
     NEW_CHAT_ACTION,
@@ -48,8 +49,8 @@ def home_tab(
     model, if it is not offered any more. `always`: whether the user skips the menu. `usage`: one line.
     """
     query, rows = listing.query, listing.blocks
-    many = f"{listing.total:,}{'+' if listing.at_least else ''}"
-    count = strings.HOME_COUNT_ONE if listing.total == 1 else strings.HOME_COUNT.format(count=many)
+    many = f"{number(listing.total)}{'+' if listing.at_least else ''}"
+    count = strings.HOME_COUNT.format(count=listing.total, shown=many)
     show_all = [button(strings.HOME_ALL, f"{HOME_PAGE_ACTION}.all", ListQuery().dump())]
     new_chat = [button(strings.NEW_CHAT, NEW_CHAT_ACTION, "home", "primary")]
     blocks: list[Block] = [

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot import strings
+from bot import english_strings
 from bot.domain import SharedFile
 from handlers.markdown.mrkdwn import MENTION_MARK, readable
 from handlers.markdown.plain_text import mrkdwn_escape
@@ -115,7 +115,9 @@ def _forward(attachment: Json, depth: int) -> str:
     if not body and not any(_files(attachment)):
         body = _string(attachment.get("fallback"))
     author = _author(attachment)
-    heading = strings.FORWARDED_FROM.format(name=author) if author else strings.FORWARDED
+    heading = (
+        english_strings.FORWARDED_FROM.format(name=author) if author else english_strings.FORWARDED
+    )
     return "\n".join([heading, *(f"&gt; {line}".rstrip() for line in body.splitlines())])
 
 

@@ -47,11 +47,7 @@ def _said(groups: Iterable[Figures]) -> str:
     count = sum(g.prompt_tokens + g.completion_tokens for g in all_)
     cached = sum(g.cached_tokens for g in all_)
     template = strings.TOKENS_CACHED if cached else strings.TOKENS
-    facts = [
-        usage_strings.USAGE_ANSWERS_ONE
-        if answers == 1
-        else usage_strings.USAGE_ANSWERS.format(count=answers)
-    ]
+    facts = [usage_strings.USAGE_ANSWERS.format(count=answers)]
     if failures:
         facts.append(usage_strings.USAGE_FAILURES.format(count=failures))
     facts += [template.format(count=count, cached=cached), _cost(all_)]

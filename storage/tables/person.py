@@ -13,6 +13,7 @@ people = Table(
     Column("team", String(64), primary_key=True),
     Column("user", String(64), primary_key=True),
     Column("name", SafeText),
+    Column("locale", String(64)),
     Column("default_model", SafeText),
     Column("last_model", SafeText),
     Column("always", Boolean, nullable=False),

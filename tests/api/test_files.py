@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from bot import strings
+from bot import english_strings, sentences
 from tests.api.conftest import Api
 from tests.api.test_compat import EYE, picture
 from tests.documents import samples
@@ -49,10 +49,10 @@ async def test_images_and_texts_among_the_files_are_what_they_are(world: World, 
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
-        (sent("scan.pdf", samples.pdf("")), strings.file_problem("scan", "scan.pdf")),
-        (sent("a.pdf", samples.locked_pdf()), strings.file_problem("locked", "a.pdf")),
-        (sent("a.mp4", b"\0\0\0\x18ftypmp42" + bytes(50)), strings.file_problem("kind", "a.mp4")),
-        ({"name": "a.pdf", "content": "!!"}, strings.FILE_NOT_BASE64.format(name="a.pdf")),
+        (sent("scan.pdf", samples.pdf("")), sentences.file_problem("scan", "scan.pdf")),
+        (sent("a.pdf", samples.locked_pdf()), sentences.file_problem("locked", "a.pdf")),
+        (sent("a.mp4", b"\0\0\0\x18ftypmp42" + bytes(50)), sentences.file_problem("kind", "a.mp4")),
+        ({"name": "a.pdf", "content": "!!"}, english_strings.FILE_NOT_BASE64.format(name="a.pdf")),
     ],
 )
 async def test_a_file_that_cannot_be_read_is_refused_and_stores_nothing(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot import strings
+from bot import sentences, strings
 from bot.chats.attachments import rules
 from bot.chats.attachments.images import MAX_EDGE, MAX_SENT_BYTES, fit_image, image_type
 from bot.chats.attachments.rules import MAX_TEXT_LENGTH, AttachmentReport, FileKind, TextFile
@@ -167,8 +167,8 @@ def test_files_with_the_same_problem_share_a_sentence() -> None:
         (named("a", "kind"), named("b", "gone"), named("c", "kind"), named("d", "kind")), ("e", "f")
     )
     assert rules.report_sentences(report, shown=str.upper) == [
-        strings.file_problem("kind", "A, C and D"),
-        strings.file_problem("gone", "B"),
+        sentences.file_problem("kind", "A, C and D"),
+        sentences.file_problem("gone", "B"),
         strings.FILES_CUT.format(names="E and F", count=MAX_TEXT_LENGTH),
     ]
 

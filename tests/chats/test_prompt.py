@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import strings
+from bot import english_strings
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
@@ -226,7 +226,7 @@ async def test_several_authors_are_named_as_in_slack_or_as_unknown(
         "Hm",
         "Bob: U2",
         "Hm",
-        f"{strings.UNKNOWN_PERSON}: U3",
+        f"{english_strings.UNKNOWN_PERSON}: U3",
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import strings
+from bot import sentences, strings
 from bot.chats.attachments.rules import ATTACHED_TEXT_CUT, MAX_TEXT_BYTES
 from bot.chats.prompt_turns import ATTACHED_EARLIER, ATTACHED_UNREADABLE, ATTACHED_UNSEEN
 from bot.sandbox.user_actions.conversations import Upload
@@ -132,7 +132,7 @@ async def test_an_unreadable_file_is_reported_privately_and_the_rest_answered(wo
     assert "What is in these?" in answer
     assert "Grüße" in sent_text(world)
     assert ATTACHED_UNREADABLE.format(name="clip.mp4") in sent_text(world)
-    assert world.whispers("alice") == [strings.file_problem("kind", "clip.mp4")]
+    assert world.whispers("alice") == [sentences.file_problem("kind", "clip.mp4")]
     assert world.whispers("bob") == []
 
 
@@ -142,7 +142,7 @@ async def test_a_message_of_unreadable_files_starts_nothing(world: World) -> Non
     await world.until(lambda: world.whispers("alice"), "the notice")
     await world.idle()
     assert (world.whispers("alice"), world.chats()) == (
-        [strings.file_problem("kind", "clip.mp4")],
+        [sentences.file_problem("kind", "clip.mp4")],
         [],
     )
     assert world.slack.count("chat.postMessage") == 0
@@ -174,7 +174,7 @@ async def test_a_message_may_carry_ten_files(world: World) -> None:
     await world.answered(thread)
     assert "text 10" in sent_text(world)
     assert "text 11" not in sent_text(world)
-    assert world.whispers("alice") == [strings.file_problem("too_many", "11.txt and 12.txt")]
+    assert world.whispers("alice") == [sentences.file_problem("too_many", "11.txt and 12.txt")]
 
 
 # -- models that cannot see --------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ async def test_files_are_stored_once_however_often_they_are_delivered(
         await world.idle()
 
         assert sent_images(world) == [("PNG", (60, 40)), ("PNG", (9, 9))]
-        assert world.whispers("alice") == [strings.file_problem("kind", "clip.mp4")] * 2
+        assert world.whispers("alice") == [sentences.file_problem("kind", "clip.mp4")] * 2
 
 
 async def test_a_mention_delivered_only_as_a_message_is_answered(world: World) -> None:

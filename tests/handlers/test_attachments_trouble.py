@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import strings
+from bot import sentences, strings
 from bot.chats.prompt_turns import ATTACHED_UNREADABLE
 from bot.sandbox.state.records import File
 from bot.sandbox.user_actions.conversations import Upload
@@ -80,11 +80,11 @@ async def test_broken_images_and_decompression_bombs_are_reported(world: World) 
 
     await world.answered(thread)
     assert sent_images(world) == []
-    sentences = [
-        strings.file_problem("too_large", "bomb.png"),
-        strings.file_problem("broken", "half.jpg"),
+    notices = [
+        sentences.file_problem("too_large", "bomb.png"),
+        sentences.file_problem("broken", "half.jpg"),
     ]
-    await world.until(lambda: world.whispers("alice") == ["\n".join(sentences)], "the notice")
+    await world.until(lambda: world.whispers("alice") == ["\n".join(notices)], "the notice")
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -117,7 +117,8 @@ async def test_a_heic_image_without_a_thumbnail_is_reported(world: World) -> Non
 
     await world.answered(thread)
     await world.until(
-        lambda: world.whispers("alice") == [strings.file_problem("kind", "IMG_1.HEIC")], "the word"
+        lambda: world.whispers("alice") == [sentences.file_problem("kind", "IMG_1.HEIC")],
+        "the word",
     )
 
 
@@ -178,7 +179,7 @@ async def test_a_late_file_is_told_and_read_on_retry(worlds: WorldFactory) -> No
         late = unfinished(world, 2, NOTES)
         thread = await ask_with_files(world, "Read them.", *late, model=TEXT_MODEL)
         await world.answered(thread)
-        notice = strings.file_problem("unreachable", "notes.txt and notes.txt")
+        notice = sentences.file_problem("unreachable", "notes.txt and notes.txt")
         await world.until(lambda: world.whispers("alice") == [notice], "the notice")
         assert ATTACHED_UNREADABLE.format(name="notes.txt") in sent_text(world)
 
@@ -234,7 +235,7 @@ async def test_files_that_slack_cannot_provide_are_reported(
     thread = await ask_with_files(world, "Read it.", file, model=TEXT_MODEL)
 
     await world.answered(thread)
-    assert world.whispers("alice") == [strings.file_problem(problem, "notes.txt")]
+    assert world.whispers("alice") == [sentences.file_problem(problem, "notes.txt")]
     assert ATTACHED_UNREADABLE.format(name="notes.txt") in sent_text(world)
 
 
@@ -244,8 +245,8 @@ async def test_a_sign_in_page_in_place_of_a_file_is_reported(world: World) -> No
     thread = await ask_with_files(world, "Read it.", file, model=TEXT_MODEL)
 
     await world.answered(thread)
-    sentences = [strings.file_problem("no_access", "notes.txt")]
-    await world.until(lambda: world.whispers("alice") == sentences, "the notice")
+    notices = [sentences.file_problem("no_access", "notes.txt")]
+    await world.until(lambda: world.whispers("alice") == notices, "the notice")
     assert "Sandbox" not in sent_text(world)
 
 
@@ -268,7 +269,7 @@ async def test_nothing_is_fetched_from_hosts_other_than_slacks(world: World) -> 
 
     await world.answered(thread)
     await world.until(
-        lambda: world.whispers("alice") == [strings.file_problem("external", "notes.txt")],
+        lambda: world.whispers("alice") == [sentences.file_problem("external", "notes.txt")],
         "the word",
     )
     assert asked == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot import strings
 from bot.config.chats import DEFAULT_SYSTEM_PROMPT
+from bot.domain import DEFAULT_TITLE
 from bot.sandbox.models.scripts import ModelScript
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World
@@ -271,7 +272,7 @@ async def test_a_title_cannot_ping_anybody(world: World) -> None:
     world.entitle("Hello <!channel> and <@U0BOB> there")
     thread = await world.start("Name this dangerously.")
     await world.until(
-        lambda: world.chats() and world.chats()[0]["title"] != strings.DEFAULT_TITLE, "the title"
+        lambda: world.chats() and world.chats()[0]["title"] != DEFAULT_TITLE, "the title"
     )
     await world.idle()
     header = world.header(thread).text

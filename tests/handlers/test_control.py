@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot import strings
+from bot import sentences, strings
 from bot.config.chats import StreamMode
 from bot.sandbox.models.scripts import Fault, ModelScript
 from tests.handlers.conftest import WorldFactory
@@ -160,7 +160,7 @@ async def test_a_failure_shows_a_reason_and_retry_in_place_of_the_answer(
     await world.idle()
 
     (failed,) = world.answers(thread)
-    sentence = strings.failure(code, "Demo: Quick").split("{")[0].split("(")[0]
+    sentence = sentences.failure(code, "Demo: Quick").split("{")[0].split("(")[0]
     assert sentence[:30] in below(failed)
     assert elements(failed, "retry_answer")[0]["text"]["text"] == "Retry"
     assert len(world.models.requests()) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot import strings
+from bot import sentences
 from bot.sandbox.user_actions.conversations import Upload
 from tests.documents import samples
 from tests.documents.test_formats import CONTENT
@@ -35,7 +35,7 @@ async def test_a_scan_beside_a_question_is_told_to_the_author_and_to_the_model(
     thread = await ask_with_files(world, "What is in it?", SCAN, model=TEXT_MODEL)
     await world.answered(thread)
 
-    assert world.whispers("alice") == [strings.file_problem("scan", "scan.pdf")]
+    assert world.whispers("alice") == [sentences.file_problem("scan", "scan.pdf")]
     assert "scan.pdf" in sent_text(world)
 
 
@@ -47,7 +47,7 @@ async def test_a_document_alone_that_has_no_text_fails_the_answer_and_stores_not
     asked = len(world.models.requests())
 
     await say_with_files(world, "", SCAN, thread=thread)
-    sentence = strings.file_problem("scan", "scan.pdf")
+    sentence = sentences.file_problem("scan", "scan.pdf")
     await world.until(
         lambda: sentence in str([message.text for message in world.replies(thread)]), "the sentence"
     )

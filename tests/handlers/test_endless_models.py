@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import strings
+from bot import sentences, strings
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import questions, scripted_world
@@ -39,7 +39,7 @@ async def test_model_that_only_keeps_the_connection_alive_has_failed(worlds: Wor
         thread = await world.start("Say something.")
         await world.answered(thread)
         (message,) = world.answers(thread)
-        assert strings.failure("timeout", MODEL) in below(message)
+        assert sentences.failure("timeout", MODEL) in below(message)
 
 
 async def test_model_is_not_asked_again_once_an_answer_took_too_long(worlds: WorldFactory) -> None:
@@ -50,7 +50,7 @@ async def test_model_is_not_asked_again_once_an_answer_took_too_long(worlds: Wor
         thread = await world.start("Say something.")
         await world.answered(thread)
         (message,) = world.answers(thread)
-        assert strings.failure("busy", MODEL) in below(message)
+        assert sentences.failure("busy", MODEL) in below(message)
         assert len(questions(server)) == 1
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import strings
+from bot import english_strings, strings
 from bot.access.rules import Treatment
 from bot.chats.prompt_turns import ATTACHED_UNREADABLE, ATTACHED_UNSEEN
 from bot.config.chats import StreamMode
@@ -95,7 +95,7 @@ async def _answers_do_not_wait_for_names(world: World, trouble: dict[str, object
         )
         await world.answered(thread, number)
     await world.idle()
-    unknown = strings.UNKNOWN_PERSON
+    unknown = english_strings.UNKNOWN_PERSON
     assert user_messages_sent(world)[:2] == [
         f"{unknown}: I prefer tea.",
         f"{unknown}: I prefer coffee 2, unlike @U0CAROL.",

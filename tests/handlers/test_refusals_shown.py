@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import strings
+from bot import sentences
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import questions, scripted_world
 from tests.handlers.world import MODEL, below, elements, options_of
@@ -36,7 +36,7 @@ async def test_a_refusal_is_told_with_the_providers_reason(
         thread = await world.start("Say something.")
         await world.answered(thread)
         (message,) = world.answers(thread)
-        sentence = strings.failure(code, MODEL)
+        sentence = sentences.failure(code, MODEL)
         assert sentence in below(message)
         assert reason in below(message).removeprefix(f":warning: {sentence}")
         assert elements(message, "retry_answer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot import strings
+from bot import sentences, strings
 from bot.sandbox.state.records import Message, View
 from handlers.views.modals import quoted_message
 from tests.handlers.conftest import WorldFactory
@@ -250,7 +250,7 @@ async def test_files_are_included_in_an_existing_chat_and_reported_where_slack_w
     channel = world.slack.workspace.dm("alice")
     root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
-    unseen = strings.file_problem(
+    unseen = sentences.file_problem(
         "gone", "notes.txt"
     )  # Slack gives away no files of channels where the bot is not
     await world.until(
@@ -266,7 +266,7 @@ async def test_an_unusable_file_of_the_message_is_reported_and_the_question_answ
     await world.slack.views.submit("alice", field_values("What does it say?"))
     await world.answered(ts)
     await world.until(
-        lambda: world.whispers("alice") == [strings.file_problem("kind", "clip.mp4")], "the word"
+        lambda: world.whispers("alice") == [sentences.file_problem("kind", "clip.mp4")], "the word"
     )
 
 

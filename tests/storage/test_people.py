@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bot.domain import ModelRef, User
 from storage.engine.database import Conflict, Database
-from storage.people import People, Profile
+from storage.people import Account, People, Profile
 from storage.tables import api_tokens, feedback
 from storage.tokens import Tokens
 from tests.storage.chat_builder import MODEL, ChatBuilder
@@ -24,7 +24,7 @@ async def test_an_unknown_user_has_an_empty_profile(people: People) -> None:
 async def test_profile_fields_are_set_independently(people: People) -> None:
     other = ModelRef("ollama", "tiny:1b")
     await people.set_last_model(ANN, MODEL)
-    await people.set_name(ANN, "Ann")
+    await people.set_account(ANN, Account("Ann"))
     await people.set_default(ANN, other)
     # A caller that had not seen the new choice yet:
     await people.set_always(ANN, True, known=None, model=MODEL)

@@ -13,7 +13,7 @@ from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.messages import NewMessage
-from storage.people import People
+from storage.people import Account, People
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 OTHER = ModelRef("ollama", "tiny:1b")
@@ -22,11 +22,15 @@ THIRD = ModelRef("ollama", "small:3b")
 
 async def test_known_names_are_read_in_one_query(people: People) -> None:
     ann, bob, eve = User("T1", "U1"), User("T1", "U2"), User("T2", "U1")
-    await people.set_name(ann, "Ann")
-    await people.set_name(eve, "Eve")
+    await people.set_account(ann, Account("Ann", "de-DE"))
+    await people.set_account(ann, Account("Ann B."))
+    await people.set_account(eve, Account("Eve"))
     await people.set_last_model(bob, MODEL)
-    assert await people.names([ann, bob, eve, User("T1", "U9")]) == {ann: "Ann", eve: "Eve"}
-    assert await people.names([]) == {}
+    assert await people.accounts([ann, bob, eve, User("T1", "U9")]) == {
+        ann: Account("Ann B.", "de-DE"),
+        eve: Account("Eve"),
+    }
+    assert await people.accounts([]) == {}
 
 
 async def test_replace_text_changes_only_that_messages_text(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from bot import strings
+from bot import english_strings, sentences, strings
 from bot.chats.attachments.images import IMAGE_TYPES, image_type
 from bot.documents.kinds import is_document
 from bot.domain import Image, SharedFile
@@ -197,7 +197,7 @@ def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str
     by_problem: dict[str, list[str]] = {}
     for file in report.unreadable:
         by_problem.setdefault(file.problem or UNREACHABLE, []).append(shown(short_name(file.name)))
-    said = [strings.file_problem(code, join_names(names)) for code, names in by_problem.items()]
+    said = [sentences.file_problem(code, join_names(names)) for code, names in by_problem.items()]
     if report.truncated:
         names = join_names([shown(short_name(name)) for name in report.truncated])
         said.append(strings.FILES_CUT.format(names=names, count=MAX_TEXT_LENGTH))
@@ -233,26 +233,28 @@ def image_from_bytes(data: bytes, name: str = "image") -> Image:
     """The image. Raises InvalidInput if it is too large, or of a format that models do not accept."""
     if len(data) > MAX_API_IMAGE_BYTES:
         raise InvalidInput(
-            strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000)
+            english_strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000)
         )
     mime = image_type(data)
     if mime is None:
-        raise InvalidInput(strings.IMAGE_UNKNOWN)
+        raise InvalidInput(english_strings.IMAGE_UNKNOWN)
     return Image(name, mime, data)
 
 
 def image_from_text(text: str, name: str = "image") -> Image:
     """An image from a data URL or plain base64. Other URLs are rejected: nothing is fetched. Raises InvalidInput."""
     if not _DATA_URL.fullmatch(text) and re.match(r"[a-z][a-z0-9+.-]*:", text, re.IGNORECASE):
-        raise InvalidInput(strings.IMAGE_NOT_FETCHED)
-    return image_from_bytes(_bytes_of(text, strings.IMAGE_NOT_BASE64), name)
+        raise InvalidInput(english_strings.IMAGE_NOT_FETCHED)
+    return image_from_bytes(_bytes_of(text, english_strings.IMAGE_NOT_BASE64), name)
 
 
 def file_from_text(text: str, name: str) -> bytes:
     """The bytes of a file in base64, or in a data URL. Raises InvalidInput."""
-    data = _bytes_of(text, strings.FILE_NOT_BASE64.format(name=short_name(name)))
+    data = _bytes_of(text, english_strings.FILE_NOT_BASE64.format(name=short_name(name)))
     if len(data) > MAX_API_FILE_BYTES:
-        raise InvalidInput(strings.FILE_TOO_LARGE.format(megabytes=MAX_API_FILE_BYTES // 1_000_000))
+        raise InvalidInput(
+            english_strings.FILE_TOO_LARGE.format(megabytes=MAX_API_FILE_BYTES // 1_000_000)
+        )
     return data
 
 
@@ -268,16 +270,16 @@ def _bytes_of(text: str, problem: str) -> bytes:
 def limit_images(found: list[Image]) -> tuple[Image, ...]:
     """The same images. Raises InvalidInput if there are too many."""
     if len(found) > MAX_API_IMAGES:
-        raise InvalidInput(strings.IMAGES_TOO_MANY.format(count=MAX_API_IMAGES))
+        raise InvalidInput(english_strings.IMAGES_TOO_MANY.format(count=MAX_API_IMAGES))
     return tuple(found)
 
 
 def append_api_texts(text: str, files: list[TextFile]) -> str:
     """The message with its attached texts, each in a fence that its content cannot close. Raises InvalidInput."""
     if len(files) > MAX_API_TEXTS:
-        raise InvalidInput(strings.TEXTS_TOO_MANY.format(count=MAX_API_TEXTS))
+        raise InvalidInput(english_strings.TEXTS_TOO_MANY.format(count=MAX_API_TEXTS))
     if sum(len(file.content) for file in files) > MAX_TEXT_LENGTH:
-        raise InvalidInput(strings.TEXTS_TOO_LONG.format(count=MAX_TEXT_LENGTH))
+        raise InvalidInput(english_strings.TEXTS_TOO_LONG.format(count=MAX_TEXT_LENGTH))
     return _joined(text, files)
 
 

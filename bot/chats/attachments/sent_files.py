@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot import strings
+from bot import sentences
 from bot.chats.attachments import rules
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.images import image_type
@@ -46,7 +46,7 @@ class SentFiles:
             return await _text_of(file)
         except FileProblem as error:
             name = rules.short_name(file.name)
-            raise InvalidInput(strings.file_problem(error.code, name)) from None
+            raise InvalidInput(sentences.file_problem(error.code, name)) from None
 
 
 async def _text_of(file: SentFile) -> TextFile:

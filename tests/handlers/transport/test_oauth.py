@@ -8,7 +8,7 @@ from html import escape
 
 from cryptography.fernet import Fernet
 
-from bot import strings
+from bot import english_strings
 from handlers.transport.oauth import STATE_TTL
 from storage.encryption import _key
 from tests.handlers.two_workspaces import (
@@ -110,7 +110,7 @@ async def test_when_slack_refuses_the_page_says_so_and_nothing_is_installed(
 async def test_when_the_database_is_away_the_page_says_so(workspaces: TwoWorkspaces) -> None:
     await workspaces.execute("ALTER TABLE installations RENAME TO hidden")
     done = await workspaces.install(workspaces.slack)
-    assert (done.status_code, escape(strings.INSTALL_NOT_KEPT) in done.text) == (503, True)
+    assert (done.status_code, escape(english_strings.INSTALL_NOT_KEPT) in done.text) == (503, True)
     await workspaces.execute("ALTER TABLE hidden RENAME TO installations")
     assert (await workspaces.install(workspaces.slack)).status_code == 200
     workspaces.forgive_logger("handlers.transport.oauth")

@@ -1,0 +1,73 @@
+"""Texts that are English for everybody: those for programs, for models, and for whoever installs the bot."""
+
+from __future__ import annotations
+
+# -- for programs, from the api ----------------------------------------------------------------------------------
+
+LIMIT_REACHED = "Rate limit reached. This conversation has reached the maximum number of messages."
+LIMIT_SHORT = "Rate limit reached"
+BRANCH_WITHOUT_MODEL = "Name the model that is to be asked, as `model`."
+IMAGE_TOO_LARGE = "An image may have at most {megabytes} MB."
+IMAGE_UNKNOWN = "Images must be png, jpeg, gif or webp."
+IMAGE_BROKEN = "One of the images can't be opened. The file may be damaged."
+IMAGE_TOO_MANY_PIXELS = "One of the images has too many pixels."
+IMAGE_NOT_BASE64 = "An image must be a data URL or base64."
+IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
+FILE_NOT_BASE64 = "The content of {name} isn't valid base64."
+FILE_TOO_LARGE = "A file may have at most {megabytes} MB."
+IMAGES_TOO_MANY = "A message may carry at most {count} images."
+MODEL_CANNOT_SEE = (
+    "{model} can't see images. Start a chat with a model that can, or leave the images out."
+)
+TEXTS_TOO_MANY = "A message may carry at most {count} texts."
+TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
+
+# -- in what models are sent, and in what is kept of it ----------------------------------------------------------
+
+FORWARDED = "Forwarded message:"
+FORWARDED_FROM = "Forwarded message from {name}:"
+UNKNOWN_PERSON = "Somebody"
+GROUP = "group"
+"""In place of the name of a group of people, which Slack has not told."""
+PRIVATE_CHANNEL = "private channel"
+"""Stands for the name of a channel that is not public: `#private channel`."""
+
+# -- for whoever installs or tries the bot, of whom no language is known -----------------------------------------
+
+INSTALL = "Chat with language models in your Slack."
+INSTALL_LINK = "Add to Slack"
+INSTALL_BEGIN = "Open this page in a browser."
+INSTALL_DONE = (
+    "Installed. In Slack, invite Bobbin to a channel (/invite @Bobbin) and mention it, "
+    "or write to it directly."
+)
+INSTALL_OPEN = "Open Slack"
+INSTALL_AGAIN = "Begin again"
+INSTALL_DECLINED = "Nothing was installed: Slack said that it was declined ({reason})."
+INSTALL_STALE = (
+    "Nothing was installed: this link was made in another browser, was used before, "
+    "or is older than ten minutes."
+)
+INSTALL_REFUSED = "Nothing was installed: Slack didn't confirm it ({reason})."
+INSTALL_UNREACHED = (
+    "Nothing was installed: Slack couldn't be reached. Please try again in a moment."
+)
+INSTALL_NOT_KEPT = "Nothing was installed: it couldn't be stored. Please try again in a moment."
+SANDBOX_READY = """
+  Bobbin's sandbox is open at  {address}  {models}
+  To try: write “@Bobbin how do tides work?” in #general. For programs: {api}
+  To end: Ctrl-C. The workspace and its chats are kept; `--fresh` starts over.
+"""
+SANDBOX_DEMO = "with demo models; for real ones set OPENROUTER_API_KEY"
+SANDBOX_MODELS = "with the models of {providers}"
+SANDBOX_TIPS = (
+    "Write *@Bobbin how do tides work?* in #general, pick a model and watch the answer arrive.",
+    "Reply in the thread to go on. Write while an answer is being written: your message gets "
+    ":hourglass_flowing_sand: and its turn.",
+    "Switch to another person at the top right and reply in the same thread: the model sees who says what.",
+    "`/chats` lists and finds your chats. The app's *Home* tab does too, and keeps your usual model.",
+    "Open the ⋮ menu of any message and choose *Ask Bobbin about this*.",
+    "End the process in the middle of an answer and start it again: the answer is finished in the same message.",
+)
+"""What to try, as mrkdwn, on the first page of the sandbox."""
+SANDBOX_TIP_DEMO = "Pick *Demo: Fails* to see a failure: `Retry` answers the same message again, in the same place."

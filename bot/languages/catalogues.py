@@ -1,0 +1,59 @@
+"""The translations, from gettext catalogues (`de.po` and so on), and numbers and dates as a language writes them.
+
+Babel is loaded with the first language that is not English: a workspace of English speakers never pays for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from functools import cache
+from gettext import GNUTranslations
+from io import BytesIO
+from pathlib import Path
+
+from bot.languages.language import Language
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def catalogue(language: Language) -> GNUTranslations:
+    """The translations of a language other than English."""
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    compiled = BytesIO()
+    with (FOLDER / f"{language}.po").open("rb") as source:
+        write_mo(compiled, read_po(source, locale=language))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+async def make_ready(language: Language) -> Language:
+    """Loads a catalogue beside the event loop, which reading it would stop for a tenth of a second."""
+    if language is not Language.ENGLISH:
+        await asyncio.to_thread(_load, language)
+    return language
+
+
+@cache
+def _load(language: Language) -> None:
+    catalogue(language)
+    number(1.5, "#,##0.0", language)
+
+
+def number(value: float, pattern: str, language: Language) -> str:
+    """A number in a pattern of Unicode's, such as `#,##0.0`."""
+    from babel.numbers import format_decimal
+
+    return format_decimal(value, format=pattern, locale=str(language))
+
+
+def long_date(day: date, language: Language) -> str:
+    """A day with its month in words."""
+    if language is Language.ENGLISH:
+        return f"{day.day} {day:%B %Y}"
+    from babel.dates import format_date
+
+    return format_date(day, format="long", locale=str(language))

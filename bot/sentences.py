@@ -1,0 +1,44 @@
+"""Sentences that are chosen or made from the texts of `bot.strings`."""
+
+from __future__ import annotations
+
+from bot import strings
+
+FAILURES_WITH_REASON = frozenset(
+    {
+        "blocked",
+        "busy",
+        "daily_limit",
+        "data_policy",
+        "filtered",
+        "key_rejected",
+        "model_gone",
+        "no_access",
+    }
+    | {
+        "no_credit",
+        "out_of_memory",
+        "refused",
+        "region",
+        "server_fault",
+        "too_long",
+        "wrong_address",
+    }
+)
+"""Those whose detail is what the provider said."""
+
+
+def file_problem(code: str, names: str) -> str:
+    """Why a shared file couldn't be read. `names`: of the files."""
+    problems = strings.FILE_PROBLEMS
+    return problems.get(code, problems["unreachable"]).format(names=names)
+
+
+def failure(code: str | None, model: str, detail: str | None = None) -> str:
+    """The sentence for a failed answer."""
+    failures = strings.FAILURES
+    sentence = failures.get(code or "", failures["provider_error"])
+    sentence = sentence.format(model=model, detail=f" ({detail})" if detail else "")
+    if code in FAILURES_WITH_REASON and detail and not detail.startswith("HTTP "):
+        return f"{sentence} {strings.FAILURE_REASON.format(reason=detail)}"
+    return sentence
