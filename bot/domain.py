@@ -1,4 +1,4 @@
-"""The nouns that all layers share, as frozen values that need nothing but the standard library.
+"""The nouns that all layers share, as frozen values that need nothing but the standard library and `bot.steps`.
 
 A *chat* belongs to a Slack thread or, when it was started through the API, to no thread yet. It holds numbered
 *messages*. An assistant message that is still to be written is an *answer*; its row in the database is the job.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from bot.steps import Step
 
 DEFAULT_TITLE = "New conversation"
 """The title of a chat until its model has written one."""
@@ -235,6 +237,8 @@ class Message:
     """For a failed answer: the `code` of the `ProviderError`."""
     sources: tuple[Source, ...] = ()
     """For an answer: the pages that it rests on."""
+    steps: tuple[Step, ...] = ()
+    """For an answer, where an export reads it: what its model did besides writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +352,8 @@ class AnswerResult:
     truncated: bool = False
     """The answer was cut: at the model's token limit, or at its longest text or time."""
     sources: tuple[Source, ...] = ()
+    steps: tuple[Step, ...] = ()
+    """What the model did besides writing, in order; all of them have ended."""
     prompt: PromptFacts = WHOLE_CHAT
     """What of the chat the model was sent."""
     stopped_by: str | None = None

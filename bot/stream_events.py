@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.domain import Source, Usage
+from bot.steps import StepKind, StepStatus
 from bot.tool_calls import ToolCall
 
 
@@ -21,7 +22,24 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """The model is reasoning. Shows that the model is alive; its text is never shown."""
+    """The model is reasoning: its thinking step begins, or goes on."""
+
+    text: str = field(default="", repr=False)
+    """What the model let see of it; no part of the answer's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepChanged:
+    """A step of the answer begins, or has changed. Several may go on at once, and end in any order."""
+
+    key: str
+    """What tells the steps of one answer apart: an id of the server's, or of a call of a tool."""
+    kind: StepKind
+    status: StepStatus
+    name: str = ""
+    """Of a tool."""
+    detail: str = field(default="", repr=False)
+    """What people may see of it; replaces what was there before, unless empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +77,13 @@ class ToolsCalled:
 
 
 StreamEvent = (
-    TextDelta | TextRetracted | ReasoningDelta | Usage | Sources | CallDelta | ToolsCalled | Done
+    TextDelta
+    | TextRetracted
+    | ReasoningDelta
+    | StepChanged
+    | Usage
+    | Sources
+    | CallDelta
+    | ToolsCalled
+    | Done
 )

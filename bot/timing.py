@@ -50,6 +50,8 @@ class Timing:
     """A stream is ended after this time and the answer continued in the next message: Slack ends streams after 300."""
     status_refresh_interval: float = 80.0
     """Slack clears "is thinking…" after two minutes."""
+    status_step_interval: float = 5.0
+    """Between two counts of the seconds in "is thinking… 12 s"."""
     session_start_delay: float = 2.0
     """An answer that runs for this long gets an agent session, which shows Slack's own Stop control.
 

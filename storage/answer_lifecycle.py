@@ -25,6 +25,7 @@ from storage.queries import (
 )
 from storage.rows import near_budgets_to_json, to_answer, to_chat
 from storage.spending import admit, mark_warned
+from storage.steps import remove_steps
 from storage.tables import IS_OPEN, IS_WAITING, answers, chats
 
 
@@ -144,6 +145,7 @@ async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
     }
     await connection.execute(update(answers).where(answers.c.message_id == answer_id).values(again))
     await update_message(connection, answer_id, status=Status.WAITING, error=None)
+    await remove_steps(connection, answer_id)
 
 
 def _model_of_chat() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +13,7 @@ from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.queries import SELECT_ANSWER, SELECT_NEXT_WAITING
 from storage.rows import select_answers, to_answer, to_result
+from storage.steps import load_steps
 from storage.tables import (
     IS_HELD,
     IS_OPEN,
@@ -19,6 +21,7 @@ from storage.tables import (
     IS_SHOWING,
     IS_UNWRITTEN,
     IS_WAITING,
+    answer_steps,
     answers,
     participants,
 )
@@ -46,7 +49,11 @@ class AnswerReads:
         """The result of an answer whose model has finished; None before that."""
         async with self._database.read() as connection:
             row = (await connection.execute(SELECT_ANSWER, {"answer": answer_id})).one_or_none()
-            return None if row is None else to_result(row)
+            result = None if row is None else to_result(row)
+            if result is None:
+                return None
+            steps = await load_steps(connection, answer_steps.c.message_id == answer_id)
+            return replace(result, steps=steps.get(answer_id, ()))
 
     async def results(self, chat_id: str) -> dict[str, AnswerResult]:
         """The results of the chat's answers whose model has finished, by the ids of the answers."""
@@ -55,7 +62,13 @@ class AnswerReads:
                 select_answers().where(answers.c.chat_id == chat_id, answers.c.complete)
             )
             results = {row.message_id: to_result(row) for row in rows}
-        return {id: result for id, result in results.items() if result is not None}
+            of_chat = select(answers.c.message_id).where(answers.c.chat_id == chat_id)
+            steps = await load_steps(connection, answer_steps.c.message_id.in_(of_chat))
+        return {
+            id: replace(result, steps=steps.get(id, ()))
+            for id, result in results.items()
+            if result is not None
+        }
 
     async def last_measure(self, chat_id: str, before_number: int) -> tuple[int, int] | None:
         """The estimated and the counted tokens of the chat's newest prompt of which both are known."""

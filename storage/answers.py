@@ -64,6 +64,7 @@ from storage.rows import (
     to_chat,
 )
 from storage.served_teams import Serves, every_team, in_served_team
+from storage.steps import add_steps
 from storage.tables import (
     IS_HELD,
     IS_OPEN,
@@ -171,6 +172,7 @@ class Answers(AnswerReads):
             )
             touched = {"chat": row.chat_id, "updated_at": utc_now()}
             chat = to_chat((await connection.execute(TOUCH_CHAT, touched)).one())
+            await add_steps(connection, answer_id, result.steps)
             await add_chores(connection, answer_id, then or {})
             payer = payer_of(chat, row.asker)
             near = await settle_answer(

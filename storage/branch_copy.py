@@ -12,6 +12,7 @@ from bot.domain import Answer, Chat, Status
 from storage.engine.types import new_id, utc_now
 from storage.messages import add_participants, load_chat, store_answer
 from storage.queries import INSERT_MESSAGE
+from storage.steps import copy_steps
 from storage.tables import answers, attachments, chats, messages
 
 _NOT_COPIED = (
@@ -106,3 +107,4 @@ async def _copy_answers(
             **dict.fromkeys(_NOT_COPIED),
         }
         await connection.execute(insert(answers), {**row._mapping, **changed})
+        await copy_steps(connection, row.message_id, new_ids[row.message_id])

@@ -17,6 +17,7 @@ from storage.queries import dialect_insert
 from storage.tables import (
     IS_OPEN,
     IS_UNWRITTEN,
+    answer_steps,
     answers,
     api_tokens,
     attachments,
@@ -41,6 +42,7 @@ COVERED = {
     "chats": "the person's own, or those not used any more",
     "messages": "of these chats; in chats of others, the person's text, files and name are removed from them",
     "answers": "of these chats",
+    "answer_steps": "of these chats",
     "attachments": "of these chats, and of the person's other messages",
     "summaries": "of these chats",
     "chores": "of these chats",
@@ -240,7 +242,7 @@ def _counts(selection: Selection) -> dict[str, Select[int]]:
     }
     for table in (messages, answers, summaries, participants):
         wanted[table.name] = _count(table.c.chat_id, table.c.chat_id.in_(of_chats))
-    for table in (attachments, chores, feedback):
+    for table in (answer_steps, attachments, chores, feedback):
         wanted[table.name] = _count(table.c.message_id, table.c.message_id.in_(of_messages))
     if (user := selection.user) is not None:
         for table in (people, api_tokens):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from sqlalchemy import and_, select
 
@@ -10,7 +11,8 @@ from bot.domain import Chat, Image, Message, User
 from storage.engine.database import Database
 from storage.images import ImageBudget, MessageImages
 from storage.rows import to_chat, to_image
-from storage.tables import attachments, chats, messages, participants
+from storage.steps import load_steps
+from storage.tables import answer_steps, attachments, chats, messages, participants
 
 MESSAGES_AT_ONCE = 4
 """A message may have 400,000 characters."""
@@ -58,8 +60,10 @@ class Transcripts:
                 rows = (await connection.execute(query)).all()
                 shown = messages.c.id.in_([row.id for row in rows])
                 images = await MessageImages.load(connection, shown, ImageBudget(0, 0))
+                told = answer_steps.c.message_id.in_([row.id for row in rows])
+                steps = await load_steps(connection, told)
             for row in rows:
-                yield images.to_message(row)
+                yield replace(images.to_message(row), steps=steps.get(row.id, ()))
             if len(rows) < MESSAGES_AT_ONCE:
                 return
             last = rows[-1].number

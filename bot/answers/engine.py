@@ -23,6 +23,7 @@ from bot.answers.lease import ClockReading, Lease
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
+from bot.answers.step_log import THOUGHTS_TIMED, Thoughts
 from bot.domain import Answer, AnswerResult, Chat, Chore, Status, TitleBy
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import Metrics, get_logger, log_context
@@ -58,12 +59,15 @@ class Engine:
         worker_id: str,
         ledger: Ledger,
         timing: Timing = Timing(),
+        thoughts: Thoughts = THOUGHTS_TIMED,
     ) -> None:
         self._chats = chats
         self._answers = answers
         self._sinks = sinks
         self._publisher = publisher
-        self._generator = AnswerGenerator(models, build_prompt, publisher, metrics, self._record)
+        self._generator = AnswerGenerator(
+            models, build_prompt, publisher, metrics, self._record, thoughts
+        )
         self._ledger = ledger
         self._after_work = after_work
         self._on_end = on_end

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.domain import Answer, AnswerResult, Chat
+from bot.steps import Step
 from storage.coordination import Coordination
 from storage.messages import StoredMessage
 
@@ -75,6 +76,22 @@ class EventPublisher:
             "attempt": answer.attempt,
             "at": at,
             "token": text,
+        }
+        self._queue_event(team_topic(chat.team), event)
+
+    def step_changed(self, chat: Chat, answer: Answer, step: Step) -> None:
+        """A step of an answer has begun or changed. What it lets see is not told."""
+        event = {
+            "chat": chat.id,
+            "message": answer.id,
+            "attempt": answer.attempt,
+            "step": {
+                "number": step.number,
+                "kind": str(step.kind),
+                "name": step.name,
+                "status": str(step.status),
+                "seconds": step.seconds,
+            },
         }
         self._queue_event(team_topic(chat.team), event)
 

@@ -15,6 +15,7 @@ from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
+from bot.answers.step_log import THOUGHTS_TIMED, StepLog, Thoughts
 from bot.domain import (
     Answer,
     AnswerResult,
@@ -32,9 +33,12 @@ from bot.errors import (
 )
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ModelRequest
+from bot.steps import Step
 from bot.stream_events import (
     Done,
+    ReasoningDelta,
     Sources,
+    StepChanged,
     StreamEvent,
     TextDelta,
     TextRetracted,
@@ -81,9 +85,11 @@ class AnswerGenerator:
         publisher: EventPublisher,
         metrics: Metrics,
         record: RecordCalls,
+        thoughts: Thoughts = THOUGHTS_TIMED,
     ) -> None:
         self._models = models
         self._record = record
+        self._thoughts = thoughts
         self._build_prompt = build_prompt
         self._publisher = publisher
         self._metrics = metrics
@@ -91,6 +97,7 @@ class AnswerGenerator:
     async def generate(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """The result of the model call, whether it succeeds, fails or is stopped. Raises only when cancelled."""
         started = time.monotonic()
+        run.steps = self._step_log(run, chat, sink)
         run.model_task = asyncio.create_task(self._ask(run, chat, sink, started))
         if run.state is RunState.STOPPING:
             run.model_task.cancel()
@@ -110,7 +117,17 @@ class AnswerGenerator:
         except Exception as unexpected:
             log.exception("generator_crashed", answer=run.answer.id)
             error = ProviderError(type(unexpected).__name__)
+        run.steps.end(failed=error is not None)
         return _result(run, error, time.monotonic() - started)
+
+    def _step_log(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> StepLog:
+        """A log of steps that are shown and told as they change."""
+
+        def on_change(step: Step) -> None:
+            sink.step(step)
+            self._publisher.step_changed(chat, run.answer, step)
+
+        return StepLog(on_change, self._thoughts)
 
     async def _ask(self, run: RunningAnswer, chat: Chat, sink: AnswerSink, started: float) -> None:
         """Asks the model, again after some failures as long as none of the answer has been shown."""
@@ -175,6 +192,7 @@ class AnswerGenerator:
     ) -> None:
         """Reads one stream to its end. Raises ProviderError."""
         run.usage, run.finish_reason = None, ""
+        run.steps.call_begun()
         request = replace(request, max_seconds=run.seconds_to_ask)
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         with metered(asked, run.calls) as meter:
@@ -195,6 +213,7 @@ class AnswerGenerator:
     ) -> None:
         if not run.text:
             self._metrics.observe_first_word(time.monotonic() - started)
+        run.steps.text()
         run.text.append(text)
         sink.write(text)
         if not run.retracted:
@@ -210,7 +229,12 @@ def _note(run: RunningAnswer, sink: AnswerSink, event: StreamEvent) -> None:
         run.finish_reason = event.reason
     elif isinstance(event, Sources):
         run.sources = event.sources
+    elif isinstance(event, ReasoningDelta):
+        run.steps.reasoning(event.text)
+    elif isinstance(event, StepChanged):
+        run.steps.change(event)
     elif isinstance(event, TextRetracted):
+        run.steps.reasoning("".join(run.text))
         run.retract()
         sink.restart()
 
@@ -238,7 +262,12 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
     text = "".join(run.text)
     if run.state is RunState.STOPPING:
         return AnswerResult(
-            Status.STOPPED, text, usage=run.usage, seconds=seconds, prompt=run.prompt
+            Status.STOPPED,
+            text,
+            usage=run.usage,
+            seconds=seconds,
+            prompt=run.prompt,
+            steps=run.steps.steps,
         )
     if error is not None:
         return AnswerResult(
@@ -248,6 +277,7 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
             detail=error.detail or None,
             usage=run.usage,
             seconds=seconds,
+            steps=run.steps.steps,
         )
     return AnswerResult(
         Status.DONE,
@@ -256,5 +286,6 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
         seconds=seconds,
         truncated=run.finish_reason == "length",
         sources=run.sources,
+        steps=run.steps.steps,
         prompt=run.prompt,
     )

@@ -23,6 +23,7 @@ from enum import Enum, auto
 
 from bot.answers.lease import Lease
 from bot.answers.retry import until_stored
+from bot.answers.step_log import StepLog
 from bot.domain import WHOLE_CHAT, Answer, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
 from bot.timing import Timing
@@ -73,6 +74,7 @@ class RunningAnswer:
     calls: list[Call] = field(default_factory=list)
     """Ended calls of the model that the ledger does not hold yet."""
     sources: tuple[Source, ...] = ()
+    steps: StepLog = field(default_factory=StepLog)
     retracted: bool = False
     """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""
     prompt: PromptFacts = WHOLE_CHAT

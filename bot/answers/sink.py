@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bot.domain import Answer, AnswerResult, Chat, Chore, MessageRef
+from bot.steps import Step
 
 
 class AnswerControl(Protocol):
@@ -53,8 +54,12 @@ class AnswerSink(Protocol):
         """Adds text to the answer. Returns at once; the sink shows it when its rate limit allows."""
         ...
 
+    def step(self, step: Step) -> None:
+        """A step has begun or changed; another with the same number is an earlier state of it. Returns at once."""
+        ...
+
     def restart(self) -> None:
-        """Takes back all text so far, which does not belong to the answer. Returns at once."""
+        """Takes back all text so far, which does not belong to the answer; steps stay. Returns at once."""
         ...
 
     async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
@@ -82,6 +87,9 @@ class NullSink:
         pass
 
     def write(self, text: str) -> None:
+        pass
+
+    def step(self, step: Step) -> None:
         pass
 
     def restart(self) -> None:

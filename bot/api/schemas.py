@@ -26,6 +26,7 @@ from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import SentFile
 from bot.domain import AnswerResult, Chat, Image, Message, ModelInfo, Role
 from bot.memory import HeldBytes
+from bot.steps import Step
 
 MAX_MESSAGE_LENGTH = 200_000
 """Characters of one message."""
@@ -214,9 +215,29 @@ class UsageOut(CamelModel):
     cost: float | None = Field(None, description="US dollars, if the provider states it.")
 
 
+class StepOut(BaseModel):
+    """What the model did besides writing."""
+
+    kind: Literal["thinking", "search", "tool"]
+    name: str = Field(description="Of a tool; else empty.")
+    status: Literal["running", "waiting", "done", "failed", "denied", "unknown"]
+    seconds: float | None
+
+    @classmethod
+    def of(cls, step: Step) -> StepOut:
+        return cls(
+            kind=step.kind.value, name=step.name, status=step.status.value, seconds=step.seconds
+        )
+
+
 class WrittenAnswer(ConversationMessage):
     """An answer, with what is known of the model call that wrote it."""
 
+    steps: list[StepOut] = Field(
+        [],
+        description="Of an answer whose model thought, searched or called tools: in order.",
+        exclude_if=lambda steps: not steps,
+    )
     usage: UsageOut | None = None
     summarised: int | None = Field(
         None, description="Earlier messages of a long conversation that a summary stood for."
@@ -229,7 +250,12 @@ class WrittenAnswer(ConversationMessage):
             return cls(**message_fields(message))
         usage = None if result.usage is None else UsageOut(**asdict(result.usage))
         summarised = result.prompt.summarised or None
-        return cls(**message_fields(message), usage=usage, summarised=summarised)
+        return cls(
+            **message_fields(message),
+            steps=[StepOut.of(step) for step in result.steps],
+            usage=usage,
+            summarised=summarised,
+        )
 
 
 class CreatedConversation(CamelModel):

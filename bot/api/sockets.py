@@ -26,6 +26,7 @@ from bot.chats.feed_events import (
     AnswerRestarted,
     FeedSubscription,
     MessageAdded,
+    StepTold,
     TextAppended,
     TitleChanged,
 )
@@ -59,7 +60,7 @@ CLOSE_TIMEOUT = 1.0
 """Seconds for sending the close frame: a client that reads nothing does not read that either."""
 
 
-Change = TextAppended | TitleChanged | AnswerEnded | AnswerRestarted
+Change = TextAppended | StepTold | TitleChanged | AnswerEnded | AnswerRestarted
 
 
 class CloseCode(IntEnum):
@@ -224,9 +225,11 @@ class WebSocketConnection:
             await self._socket.send_text(json.dumps(message))
 
     async def _message_for(
-        self, event: TitleChanged | AnswerEnded | AnswerRestarted
+        self, event: StepTold | TitleChanged | AnswerEnded | AnswerRestarted
     ) -> dict[str, Any] | None:
         """What the client is sent for an event; None for nothing."""
+        if isinstance(event, StepTold):  # without `content`, which older clients look into
+            return {"chat": event.chat, "step": {"message": event.message, **event.step}}
         if isinstance(event, TitleChanged):
             return {"chat": event.chat, "title": event.title} if event.title is not None else None
         ids = {"message": event.message, "chat": event.chat}

@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from bot import strings
+from bot.chats.step_texts import step_title
 from bot.domain import Chat, Message, ModelRef, Role, Source, Status, User
+from bot.steps import Step
 from storage.people import People
 from storage.transcripts import Transcripts
 
@@ -138,6 +140,7 @@ def file_name(chat: Chat, form: ExportFormat) -> str:
 
 def _markdown_message(message: Message, author: str) -> str:
     notes = [strings.EXPORT_IMAGE.format(name=_one_line(name)) for name in message.omitted_images]
+    notes += [strings.EXPORT_STEP.format(step=step_title(step)) for step in message.steps]
     notes += [strings.EXPORT_FILE.format(name=_one_line(file.name)) for file in message.files]
     notes += [f"{number}. <{source.url}> {source.title}" for number, source in _sources(message)]
     if message.status not in (Status.DONE, Status.STOPPED):
@@ -173,7 +176,17 @@ def _message(message: Message) -> dict[str, Any]:
         "status": message.status.value,
         "createdAt": _time(message.created_at),
         "sources": [{"title": each.title, "url": each.url} for each in message.sources],
+        "steps": [_step(step) for step in message.steps],
         "unreadFiles": [file.name for file in message.files],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "kind": step.kind.value,
+        "name": step.name,
+        "status": step.status.value,
+        "seconds": step.seconds,
     }
 
 

@@ -23,6 +23,7 @@ from bot.chats.feed_events import (
     FeedEvent,
     FeedSubscription,
     MessageAdded,
+    StepTold,
     TextAppended,
     TitleChanged,
 )
@@ -259,6 +260,8 @@ class Feed:
         elif "text" in event:
             if tracked := self._tracked.get(event["message"]):
                 await self._update(tracked, event["attempt"], 0, event["text"])
+        elif "step" in event:
+            await self._emit(team, StepTold(event["chat"], event["message"], event["step"]))
         elif "ended" in event:
             await self._handle_end(team, event)
         elif "title" in event:

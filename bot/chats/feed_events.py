@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from bot.domain import Status, User
 from storage.coordination import SlowSubscriber
@@ -37,6 +38,16 @@ class TextAppended:
 
 
 @dataclass(frozen=True, slots=True)
+class StepTold:
+    """A step of an answer has begun or changed. One whose event is lost is not told again: the answer has them all."""
+
+    chat: str
+    message: str
+    step: Mapping[str, Any]
+    """`number`, `kind`, `name`, `status`, `seconds`, as in `bot.steps.Step`."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRestarted:
     """The answer begins again: the text so far no longer counts."""
 
@@ -60,7 +71,7 @@ class TitleChanged:
     title: str | None
 
 
-FeedEvent = MessageAdded | TextAppended | AnswerRestarted | AnswerEnded | TitleChanged
+FeedEvent = MessageAdded | TextAppended | StepTold | AnswerRestarted | AnswerEnded | TitleChanged
 
 
 class Denial(StrEnum):

@@ -55,10 +55,17 @@ class Draft:
         page = self.page
         return (*self.completed, *((MessageRef(page.ts, page.is_stream),) if page.ts else ()))
 
+    def room(self) -> int:
+        """UTF-8 bytes that the open page still takes."""
+        self._flush_buffer()
+        return self._max_bytes() - byte_length(self.page.text)
+
     def overflows(self) -> bool:
         """Whether the text no longer fits into the open page."""
-        self._flush_buffer()
-        return byte_length(self.page.text) > MAX_PAGE_BYTES
+        return self.room() < 0
+
+    def _max_bytes(self) -> int:
+        return MAX_PAGE_BYTES - self.page.card_bytes
 
     def has_unstreamed_text(self) -> bool:
         """Whether the open page has text that is not in its native stream yet."""
@@ -72,9 +79,9 @@ class Draft:
         """
         self._flush_buffer()
         page = self.page
-        if byte_length(page.text) > MAX_PAGE_BYTES:
+        if byte_length(page.text) > self._max_bytes():
             return page.text[
-                page.streamed : split(page.text, MAX_PAGE_BYTES, at_least=page.streamed).at
+                page.streamed : split(page.text, self._max_bytes(), at_least=page.streamed).at
             ]
         if whole:
             return page.text[page.streamed :]
@@ -90,7 +97,7 @@ class Draft:
         page = self.page
         self._split_length = len(page.text)
         size = byte_length(page.text)
-        limit = MAX_PAGE_BYTES if size > MAX_PAGE_BYTES else max(1, size - 1)
+        limit = self._max_bytes() if size > self._max_bytes() else max(1, size - 1)
         cut = split(page.text, limit, at_least=page.streamed)
         if not cut.tail.strip():
             return page.text[page.streamed :], ""
@@ -104,8 +111,8 @@ class Draft:
         self._flush_buffer()
         text = self.page.text
         self._split_length = len(text)
-        if byte_length(text) > MAX_PAGE_BYTES:
-            cut = split(text, MAX_PAGE_BYTES)
+        if byte_length(text) > self._max_bytes():
+            cut = split(text, self._max_bytes())
             return cut.head, cut.tail
         return (text if whole else renderable(text)), None
 

@@ -94,6 +94,8 @@ class Page:
     """Characters of `text` that are known to be in the native stream."""
     stream_started_at: float = 0.0
     """Seconds of the dispatcher's clock."""
+    card_bytes: int = 0
+    """UTF-8 bytes that the stream's task cards take of the message."""
     edited_text: str | None = None
     """The text of the last edit; None when it is unknown what the message shows."""
     has_blocks: bool = False
@@ -115,3 +117,5 @@ class Page:
             self.has_blocks = False
         if self.state is PageState.NOT_POSTED or was_stream:
             self.edited_text = None
+        if not self.is_stream:
+            self.card_bytes = 0

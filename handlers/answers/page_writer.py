@@ -6,6 +6,7 @@ What a call or its failure means for the page is a `PageEvent`; the states are d
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,8 +18,17 @@ from handlers.answers.message_recovery import MessageRecovery
 from handlers.answers.options import AnswerOptions
 from handlers.answers.page import PageEvent, PageState
 from handlers.answers.rendering import AnswerRenderer, stream_chunks
+from handlers.answers.step_cards import Chunk, StepCards
 from handlers.answers.thinking_status import ThinkingStatus
-from handlers.client.errors import FATAL_CODES, SlackRejected
+from handlers.client.errors import (
+    CARD_REFUSALS,
+    FATAL_CODES,
+    MESSAGE_LOST_CODES,
+    START_ONLY_CODES,
+    STOPPED_BY_PERSON,
+    STREAM_ENDED_CODES,
+    SlackRejected,
+)
 from handlers.client.post_once import post_once
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.pending_write import PendingWrite, Visibility
@@ -28,20 +38,6 @@ log = get_logger(__name__)
 
 _UNKNOWN_EDIT_DELAY = 0.3
 """Seconds before an edit with an unknown outcome is repeated, which is harmless."""
-_STOPPED_BY_PERSON = "stopped_by_user"
-_STREAM_ENDED_CODES = frozenset(
-    {
-        "message_not_in_streaming_state",
-        "message_not_found",
-        "message_not_owned_by_app",
-        _STOPPED_BY_PERSON,
-    }
-)
-"""Refusals of a streaming call after which the message may be edited."""
-_MESSAGE_LOST_CODES = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
-"""Refusals of an edit after which the text needs a new message."""
-_START_ONLY_CODES = frozenset({"not_allowed_token_type", "missing_scope"})
-"""Fatal elsewhere; when `chat.startStream` is refused with one, posts and edits may still work."""
 _VISIBILITY = {
     PageState.NOT_POSTED: Visibility.HIDDEN,
     PageState.STREAMING: Visibility.NATIVE,
@@ -71,6 +67,7 @@ class PageWriter:
         self._status = status
         self._renderer = AnswerRenderer(answer, options)
         self.draft = Draft()
+        self.cards = StepCards(slack.takes_task_cards())
         self._recovery = MessageRecovery(slack, thread, answer, options, self.draft)
         self.pending = PendingWrite(
             thread.channel,
@@ -162,8 +159,9 @@ class PageWriter:
         if not chunk.strip():
             self._slack.dispatcher.give_back(START, self._thread.channel)
             return True
+        cards = self._next_cards()
         posted = await post_once(
-            partial(self._call_start_stream, chunk),
+            partial(self._call_start_stream, chunk, cards),
             self._recovery.find_lost_message,
             retry_limit=0.0,
         )
@@ -173,20 +171,21 @@ class PageWriter:
             await self._record_messages()
             return False
         self._apply(PageEvent.STREAM_STARTED, posted.ts)
+        self.cards.sent()
         page.streamed += len(chunk)
         page.stream_started_at = self._slack.dispatcher.now()
         self._status.stream_started()
         await self._on_posted()
         return True
 
-    async def _call_start_stream(self, chunk: str) -> str:
+    async def _call_start_stream(self, chunk: str, cards: Sequence[Chunk]) -> str:
         response = await self._slack.call(
             START,
             channel=self._thread.channel,
             thread_ts=self._thread.ts,
             recipient_user_id=self._answer.asker,
             recipient_team_id=self._answer.asker_team or self._chat.team,
-            chunks=stream_chunks(chunk),
+            chunks=stream_chunks(chunk, cards),
         )
         return str(response["ts"])
 
@@ -195,9 +194,9 @@ class PageWriter:
         if not chunk:
             self._slack.dispatcher.give_back(APPEND, self._thread.channel)
             return
-        await self._slack.call(
-            APPEND, channel=self._thread.channel, ts=page.ts, chunks=stream_chunks(chunk)
-        )
+        chunks = stream_chunks(chunk, self._next_cards())
+        await self._slack.call(APPEND, channel=self._thread.channel, ts=page.ts, chunks=chunks)
+        self.cards.sent()
         page.streamed += len(chunk)
 
     async def _end_stream(self) -> None:
@@ -207,20 +206,31 @@ class PageWriter:
         if self.draft.overflows() or self.result is None:
             rest, tail = self.draft.split_stream()
         final = self.result if not tail else None
-        footer = self._renderer.footer(final) if final is not None else []
+        chunks = stream_chunks(rest, self._next_cards())
+        footer = (
+            self._renderer.footer(final, self.cards.without_card()) if final is not None else []
+        )
         await self._slack.call(
             STOP,
             channel=self._thread.channel,
             ts=page.ts,
-            **({"chunks": stream_chunks(rest)} if rest else {}),
+            **({"chunks": chunks} if chunks else {}),
             **({"blocks": footer} if footer else {}),
         )
         self._status.stream_stopped()
+        self.cards.sent()
+        self.cards.stream_ended()
         page.streamed = len(page.text)
         self._apply(PageEvent.COMPLETED)
         if final is None:
             self._open_next_page(tail)
             await self._record_messages()
+
+    def _next_cards(self) -> list[Chunk]:
+        """The cards that go out before the next text of the stream."""
+        cards = self.cards.next_chunks(self.draft.room())
+        self.draft.page.card_bytes = self.cards.bytes
+        return cards
 
     async def _end_failed_stream(self) -> None:
         """Ends a stream that took no more text; edits of its message complete it."""
@@ -232,6 +242,7 @@ class PageWriter:
 
     async def _post_or_edit(self, method: str) -> bool:
         page = self.draft.page
+        self.cards.stream_broken()
         text, tail = self.draft.split_edit(self.result is not None)
         final = self.result if tail is None else None
         if final is None and (not text.strip() or text == page.edited_text):
@@ -262,7 +273,9 @@ class PageWriter:
 
     async def _post(self, text: str, final: AnswerResult | None) -> bool:
         """Posts the page. Returns whether an earlier attempt's message was found instead."""
-        content = self._renderer.content(text, final, has_blocks=False)
+        content = self._renderer.content(
+            text, final, has_blocks=False, steps=self.cards.without_card()
+        )
         posted = await post_once(
             partial(self._call_post, content), self._recovery.find_lost_message, retry_limit=0.0
         )
@@ -286,7 +299,9 @@ class PageWriter:
 
     async def _edit(self, text: str, final: AnswerResult | None) -> None:
         page = self.draft.page
-        content = self._renderer.content(text, final, has_blocks=page.has_blocks)
+        content = self._renderer.content(
+            text, final, has_blocks=page.has_blocks, steps=self.cards.without_card()
+        )
         await self._slack.call(UPDATE, channel=self._thread.channel, ts=page.ts, **content)
         self._status.message_edited()
 
@@ -297,7 +312,9 @@ class PageWriter:
         self._control.invalidate()  # another writer may have ended the stream, or removed the message
         log.info("slack_refused", method=method, reason=error.code, answer=self._answer.id)
         state = self.draft.page.state
-        if method == START:
+        if self.cards.on_their_way and error.code in CARD_REFUSALS:
+            self._on_cards_rejected()
+        elif method == START:
             self._on_start_rejected(error)
         elif error.code in FATAL_CODES:
             raise error
@@ -305,7 +322,7 @@ class PageWriter:
             self._on_stream_rejected(error.code)
         elif error.code == "streaming_state_conflict" and state is PageState.EDITABLE:
             self._apply(PageEvent.STILL_STREAMING)
-        elif error.code in _MESSAGE_LOST_CODES:
+        elif error.code in MESSAGE_LOST_CODES:
             self._on_message_lost()
         else:
             self._simplify(error)
@@ -332,16 +349,21 @@ class PageWriter:
             self._recovery.discard(ts)
         self._apply(PageEvent.MESSAGE_LOST)
 
+    def _on_cards_rejected(self) -> None:
+        """The same text is sent again without them."""
+        self._slack.disable_task_cards()
+        self.cards.refused()
+
     def _on_start_rejected(self, error: SlackRejected) -> None:
         self._slack.disable_streaming(self._thread.channel, error.code)
         self.pending.may_stream = False
-        if error.code in FATAL_CODES - _START_ONLY_CODES:
+        if error.code in FATAL_CODES - START_ONLY_CODES:
             raise error
 
     def _on_stream_rejected(self, code: str) -> None:
-        if code == _STOPPED_BY_PERSON:
+        if code == STOPPED_BY_PERSON:
             self._control.stop()
-        ended = code in _STREAM_ENDED_CODES
+        ended = code in STREAM_ENDED_CODES
         self._apply(PageEvent.STREAM_ENDED if ended else PageEvent.STREAM_FAILED)
 
     # -- transitions -------------------------------------------------------------------------------------------
@@ -351,6 +373,9 @@ class PageWriter:
         page = self.draft.page
         was_stream = page.is_stream
         page.apply(event, ts)
+        if was_stream and page.state is PageState.EDITABLE:
+            page.has_blocks = page.has_blocks or self.cards.in_stream
+            self.cards.stream_broken()
         self.pending.visibility = _VISIBILITY.get(page.state, self.pending.visibility)
         if was_stream and page.state is PageState.EDITABLE:
             # The stream broke off: edits will add what it lacks, and the rest of the answer.

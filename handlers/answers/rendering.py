@@ -6,14 +6,18 @@ FULL ──refused──▶ NO_FEEDBACK ──refused──▶ TEXT ──refuse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
 from bot import strings
 from bot.domain import Answer, AnswerResult
+from bot.steps import Step
 from handlers.answers.options import AnswerOptions
+from handlers.answers.step_cards import Chunk
 from handlers.markdown.plain_text import plain
 from handlers.views import answer_footer, blocks
+from handlers.views.step_lines import step_lines
 
 _MAX_FALLBACK_CHARS = 300
 
@@ -63,13 +67,18 @@ class AnswerRenderer:
         return not self._had_blocks
 
     def content(
-        self, text: str, result: AnswerResult | None, *, has_blocks: bool
+        self,
+        text: str,
+        result: AnswerResult | None,
+        *,
+        has_blocks: bool,
+        steps: Sequence[Step] = (),
     ) -> dict[str, Any]:
-        """Arguments of `chat.postMessage` or `chat.update`; `result` adds the footer.
+        """Arguments of `chat.postMessage` or `chat.update`; `result` adds the footer, and in it these steps.
 
         `has_blocks`: the message carries blocks, which only other blocks replace.
         """
-        footer = self.footer(result) if result is not None else []
+        footer = self.footer(result, steps) if result is not None else []
         self._had_blocks = self._format is not Format.TEXT and bool(
             footer or has_blocks or self._format > Format.TEXT or not self._options.markdown_text
         )
@@ -85,11 +94,11 @@ class AnswerRenderer:
             return blocks.plain_sections(text)
         return blocks.markdown(text)
 
-    def footer(self, result: AnswerResult) -> list[dict[str, Any]]:
-        """The blocks below a complete answer; empty where Slack takes no blocks."""
+    def footer(self, result: AnswerResult, steps: Sequence[Step] = ()) -> list[dict[str, Any]]:
+        """The blocks below a complete answer, with these steps; empty where Slack takes no blocks."""
         if self._format >= Format.TEXT:
             return []
-        return answer_footer.answer_footer(
+        return step_lines(steps) + answer_footer.answer_footer(
             self._answer,
             result,
             self._options.model_label,
@@ -99,6 +108,6 @@ class AnswerRenderer:
         )
 
 
-def stream_chunks(text: str) -> list[dict[str, str]]:
-    """The `chunks` argument of the native streaming methods."""
-    return [{"type": "markdown_text", "text": text}]
+def stream_chunks(text: str, cards: Sequence[Chunk] = ()) -> list[Chunk]:
+    """The `chunks` argument of the native streaming methods: cards of steps, and the text that follows them."""
+    return [*cards, *([{"type": "markdown_text", "text": text}] if text else [])]

@@ -1,4 +1,7 @@
-"""The line "Bobbin is thinking…" below a thread and the thread's agent session, while an answer is being written."""
+"""The line "Bobbin is thinking…" below a thread and the thread's agent session, while an answer is being written.
+
+While steps go on, the line says which: the one that began last. Once text is visible there is a line only for them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import asyncio
 import contextlib
 
 from bot import strings
+from bot.chats.step_texts import activity
 from bot.domain import Chore
+from bot.steps import Step
 from handlers.client.web_api import SlackClient
+from handlers.markdown.plain_text import plain
 from handlers.threads.agent_session import AgentSession, Effect, call_briefly
 
 SET_STATUS = "assistant.threads.setStatus"
+MAX_STATUS_LENGTH = 100
 
 
 class ThinkingStatus:
@@ -32,7 +39,17 @@ class ThinkingStatus:
         self._may_come_late = False
         """A call without a response may show it even after the message that clears it."""
         self._calling = False
-        self._renewing = True
+        self._text_is_visible = False
+        self._steps: dict[int, tuple[Step, float]] = {}
+        """Those that go on, by number, each with the dispatcher's time at which it was first told of."""
+        self._changed = asyncio.Event()
+        """Set when the line may have to say something else."""
+        self._shown = ""
+        """What the line said last; empty when it is not there."""
+        self._shown_at = float("-inf")
+        self._shown_beside_text = False
+        """Slack does not clear it by itself."""
+        self._refused = False
 
     def start(self) -> None:
         """Shows the status and renews it until the answer is visible."""
@@ -47,16 +64,28 @@ class ThinkingStatus:
         """A native stream has ended, and Slack's session with it."""
         self._session.stream_stopped()
 
+    def step(self, step: Step) -> None:
+        """A step has begun, changed or ended."""
+        if not step.status.ended:
+            _, since = self._steps.get(step.number, (step, self._slack.dispatcher.now()))
+            self._steps[step.number] = (step, since)
+        elif self._steps.pop(step.number, None) is None or not self._text_is_visible:
+            return  # text may follow at once, and its message clears the line
+        self._changed.set()
+        if self._task is not None and self._task.done() and self._is_needed():
+            self._task = asyncio.create_task(self._keep_shown())
+
     def message_posted(self) -> None:
         """A new message appeared: Slack clears the status itself, unless a renewal is under way."""
         self._may_be_shown = self._calling
+        if not self._calling:
+            self._shown, self._shown_beside_text = "", False
         self.message_edited()
 
     def message_edited(self) -> None:
-        """Text is visible in an older message, so the status need not be renewed."""
-        if self._task is not None and not self._calling:
-            self._task.cancel()
-        self._renewing = False
+        """Text is visible in an older message, so the status need not be renewed unless a step goes on."""
+        self._text_is_visible = True
+        self._changed.set()
 
     async def end(self) -> dict[Chore, float]:
         """The answer is complete: what must be done so that neither status nor session stays behind. Makes no call.
@@ -83,24 +112,64 @@ class ThinkingStatus:
                 await self._task
 
     async def _keep_shown(self) -> None:
-        while self._renewing:
-            if await self._show() is Effect.NONE:
-                return
-            await self._session.renew()
-            await asyncio.sleep(self._slack.timing.status_refresh_interval)
+        while self._is_needed():
+            self._changed.clear()
+            text = self._text()
+            if self._is_old() or (text != self._shown and not self._is_scarce()):
+                if await self._show(text) is Effect.NONE:
+                    self._refused = True
+                    return
+                if text:
+                    await self._session.renew()
+            await self._until_changed()
 
-    async def _show(self) -> Effect:
-        self._calling = self._may_be_shown = True
+    def _is_needed(self) -> bool:
+        beside_text = self._steps or self._shown_beside_text
+        return not self._refused and bool(beside_text or not self._text_is_visible)
+
+    def _text(self) -> str:
+        """What the line is to say; empty: nothing."""
+        if self._steps:
+            step, since = self._steps[max(self._steps)]
+            seconds = self._slack.dispatcher.now() - since
+            return plain(activity(step, seconds), MAX_STATUS_LENGTH)
+        return "" if self._text_is_visible else strings.THINKING
+
+    def _is_old(self) -> bool:
+        """Slack is about to clear it."""
+        age = self._slack.dispatcher.now() - self._shown_at
+        return age >= self._slack.timing.status_refresh_interval
+
+    def _is_scarce(self) -> bool:
+        """What is left of the rate limit is kept for those who have no line yet."""
+        dispatcher = self._slack.dispatcher
+        left = dispatcher.available(SET_STATUS, self._channel)
+        return bool(self._shown) and left < dispatcher.burst(SET_STATUS) / 2
+
+    async def _until_changed(self) -> None:
+        timing = self._slack.timing
+        changes = self._steps or self._shown not in ("", strings.THINKING)
+        pause = timing.status_step_interval if changes else timing.status_refresh_interval
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._changed.wait()
+
+    async def _show(self, text: str) -> Effect:
+        self._calling = True
+        self._may_be_shown = self._may_be_shown or bool(text)
+        beside_text = self._text_is_visible
         try:
             effect = await call_briefly(
                 self._slack,
                 SET_STATUS,
                 channel_id=self._channel,
                 thread_ts=self._thread,
-                status=strings.THINKING,
+                status=text,
             )
         finally:
             self._calling = False
-        self._may_be_shown = effect is not Effect.NONE
+        self._shown, self._shown_at = text, self._slack.dispatcher.now()
+        self._shown_beside_text = beside_text and bool(text)
+        self._may_be_shown = effect is not Effect.NONE and (bool(text) or effect is Effect.UNKNOWN)
         self._may_come_late = self._may_come_late or effect is Effect.UNKNOWN
         return effect

@@ -16,6 +16,7 @@ from bot.answers.sink import AnswerControl
 from bot.domain import Answer, AnswerResult, Chat, Chore, Status
 from bot.languages.language import speaking
 from bot.observability import get_logger
+from bot.steps import Step
 from handlers.answers.options import AnswerOptions
 from handlers.answers.page_writer import PageWriter
 from handlers.answers.thinking_status import ThinkingStatus
@@ -62,6 +63,8 @@ class AnswerWriter:
         self._restart: asyncio.Task[None] | None = None
         """Takes back what has been written."""
         self._written_meanwhile: list[str] = []
+        self._steps: dict[int, Step] = {}
+        """The newest state of each, by number."""
         self._earlier_chores: dict[Chore, float] = {}
         """What the writing that was taken back has left to do."""
         self._use_pages(answer)
@@ -89,6 +92,11 @@ class AnswerWriter:
             self._pages.text_arrived(self._slack.dispatcher.now())
             self._slack.dispatcher.wake()
 
+    def step(self, step: Step) -> None:
+        self._steps[step.number] = step
+        self._pages.cards.step(step)
+        self._status.step(step)
+
     def restart(self) -> None:
         self._written_meanwhile.clear()
         if self._draft.received_any and self._restart is None:
@@ -97,6 +105,8 @@ class AnswerWriter:
 
     async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
         await self._until_restarted()
+        for step in result.steps:
+            self._pages.cards.step(step)
         if not self._draft.received_any and result.text:
             self.write(result.text)
         with speaking(self._options.language):
@@ -138,6 +148,8 @@ class AnswerWriter:
             options=self._options,
             status=self._status,
         )
+        for step in self._steps.values():
+            self._pages.cards.step(step)
         self._draft = self._pages.draft
         self._pending = self._pages.pending
 

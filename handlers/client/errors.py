@@ -28,6 +28,11 @@ METHOD_UNAVAILABLE_CODES = frozenset(
      "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
 )  # fmt: skip
 """Refusals of an optional method that hold for the whole workspace, so it is not called again for a while."""
+CARD_REFUSALS = frozenset(
+    {"invalid_chunks", "invalid_chunk", "invalid_chunk_type", "unknown_chunk_type", "invalid_arguments",
+     "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_many"}
+)  # fmt: skip
+"""How Slack may refuse the task cards among a stream's chunks."""
 FATAL_CODES = frozenset(
     {
         "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
@@ -39,6 +44,20 @@ FATAL_CODES = frozenset(
     }
 )  # fmt: skip
 """Refusals after which no other way of writing to this channel or thread can succeed."""
+STOPPED_BY_PERSON = "stopped_by_user"
+STREAM_ENDED_CODES = frozenset(
+    {
+        "message_not_in_streaming_state",
+        "message_not_found",
+        "message_not_owned_by_app",
+        STOPPED_BY_PERSON,
+    }
+)
+"""Refusals of a streaming call after which the message may be edited."""
+MESSAGE_LOST_CODES = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+"""Refusals of an edit after which the text needs a new message."""
+START_ONLY_CODES = frozenset({"not_allowed_token_type", "missing_scope"})
+"""Fatal elsewhere; when `chat.startStream` is refused with one, posts and edits may still work."""
 INVALID_TOKEN_CODES = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
 )

@@ -43,7 +43,7 @@ from storage.action_claims import ActionClaims
 log = get_logger(__name__)
 
 _MISSING_SUBSCRIPTION = re.compile(r"missing_(\w+)_event_subscription")
-_MARKDOWN_TEXT = "markdown_text"
+_MARKDOWN_TEXT, _TASK_CARDS = "markdown_text", "task_update"
 _UNAVAILABLE_TTL = 3600.0
 """Seconds for which a refused method, or refused streaming, is not tried again."""
 _RETRY_LIMIT = 900.0
@@ -366,6 +366,14 @@ class SlackClient:
     def disable_markdown_text(self) -> None:
         """A message of `markdown_text` alone was refused as one without text. Holds for an hour."""
         self._unavailable[_MARKDOWN_TEXT] = time.monotonic()
+
+    def takes_task_cards(self) -> bool:
+        """Whether chunks of `task_update` have not been refused here lately."""
+        return self._is_available(_TASK_CARDS)
+
+    def disable_task_cards(self) -> None:
+        """A stream's call with such chunks was refused because of them. Holds for an hour."""
+        self._unavailable[_TASK_CARDS] = time.monotonic()
 
     def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
         """The URL of a message; with `thread` (the ts of its root) it opens the thread beside the channel.

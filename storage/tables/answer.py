@@ -86,6 +86,19 @@ Index(
 Index("ix_answers_question_id", answers.c.question_id)
 Index("ix_answers_chat_id", answers.c.chat_id)
 
+answer_steps = Table(
+    "answer_steps",
+    metadata,
+    Column("message_id", ID, message_key(), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", SafeText, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("seconds", Float),
+    Column("detail", SafeText, nullable=False),
+)
+"""What an answer's model did besides writing, in its last attempt that has ended (see `storage.steps`)."""
+
 chores = Table(
     "chores",
     metadata,

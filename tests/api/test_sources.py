@@ -1,8 +1,9 @@
-"""What a provider says besides the text, as the API gives it: the sources of an answer, the reason of a refusal."""
+"""What a provider says besides the text, as the API gives it: sources and steps of an answer, reasons of refusals."""
 
 from __future__ import annotations
 
-from tests.api.conftest import Api, client, token_for
+from tests.api.conftest import Api, address, client, token_for
+from tests.api.test_sockets import finished, socket_of
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import scripted_world
 from tests.providers.scripted_server import DONE, delta, responding, streaming
@@ -21,6 +22,32 @@ async def test_an_answer_has_its_sources_and_a_question_none(worlds: WorldFactor
         assert said["assistantMessage"]["sources"] == expected
         assert "sources" not in said["userMessage"]
         assert history["messages"] == [said["userMessage"], said["assistantMessage"]]
+
+
+async def test_an_answer_has_its_steps_and_a_socket_is_told_of_them(worlds: WorldFactory) -> None:
+    """In a message of its own, which says nothing of `content`: older clients pass it over."""
+    sent = streaming(delta(reasoning="Hm."), delta("Hi."), delta(finish="stop"), DONE)
+    async with scripted_world(worlds, sent) as (world, _):
+        token = await token_for(world)
+        async with client(world, token) as http, socket_of(address(world), token) as reader:
+            api = Api(http, "")
+            chat = await api.conversation()
+            said = await api.say(chat, "What is there?")
+            history = await api.history(chat)
+            events = await reader.until(finished)
+            exported = await http.get(f"/chat/conversations/{chat}/export")
+        (step,) = said["assistantMessage"]["steps"]
+        assert {**step, "seconds": None} == {
+            "kind": "thinking", "name": "", "status": "done", "seconds": None,
+        }  # fmt: skip
+        assert history["messages"] == [said["userMessage"], said["assistantMessage"]]
+        told = [event for event in events if "step" in event]
+        assert all(set(event) == {"chat", "step"} for event in told)
+        begun, ended = (event["step"] for event in told)
+        assert ended == {"message": said["assistantMessage"]["id"], "number": 1, **step}
+        assert (begun["status"], begun["seconds"]) == ("running", None)
+        assert "_Thought for 1 s_" in exported.text
+        assert "Hm." not in exported.text
 
 
 async def test_a_refusal_has_the_providers_reason(worlds: WorldFactory) -> None:

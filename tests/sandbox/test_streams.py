@@ -156,6 +156,13 @@ async def test_unknown_chunks_and_other_apps_messages_are_refused(
     root, ts = await start(slack, web)
     odd = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=[{"type": "poem", "text": "x"}])
     assert await refusal(odd) == "invalid_chunks"
+    task: dict[str, Any] = {"type": "task_update", "id": "a", "title": "Read"}
+    for wrong in (
+        {"id": ""}, {"title": "x" * 257}, {"details": "x" * 257}, {"output": 1}, {"status": "done"}, {"sources": ["x"]},
+    ):  # fmt: skip
+        chunks = [task | wrong]
+        append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=chunks)
+        assert await refusal(append) == "invalid_chunks", wrong
     foreign = web.chat_appendStream(channel="C0GENERAL", ts=root, chunks=words("x"))
     assert await refusal(foreign) == "message_not_owned_by_app"
     missing = web.chat_appendStream(channel="C0GENERAL", ts="1.000001", chunks=words("x"))

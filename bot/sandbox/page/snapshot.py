@@ -64,7 +64,8 @@ def message_json(message: Message, viewer: str, workspace: Workspace) -> Json:
     text = message.text_for(viewer) if revision.format == "markdown" else revision.fallback
     whole = stream is None or stream.phase != "open" or stream.recipient in (None, viewer)
     replies = [workspace.channels[message.channel].messages.get(ts) for ts in message.replies]
-    tasks = list(stream.tasks.values()) if stream is not None and whole else []
+    edited = len(message.revisions) > 1  # which replaces what was streamed
+    tasks = list(stream.tasks.values()) if stream is not None and whole and not edited else []
     return {
         "channel": message.channel,
         "ts": message.ts,

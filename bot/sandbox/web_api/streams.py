@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Channel, Message, Revision, Stream
@@ -18,6 +20,7 @@ from bot.sandbox.web_api.message_content import (
 )
 
 MAX_STREAM_BLOCKS = 50
+MAX_TASK_TEXT = 256
 TASK_STATUSES = ("pending", "in_progress", "complete", "error")
 
 
@@ -175,16 +178,32 @@ def _checked_chunk(chunk: Json) -> str:
     kind = chunk.get("type")
     if kind == "markdown_text" and isinstance(chunk.get("text"), str):
         return str(chunk["text"])
-    if kind == "task_update":
-        well = isinstance(chunk.get("id"), str) and isinstance(chunk.get("title", ""), str)
-        if well and chunk.get("status", "pending") in TASK_STATUSES:
-            return ""
-    if kind == "plan_update" and isinstance(chunk.get("title"), str):
+    if kind == "task_update" and _is_task(chunk):
+        return ""
+    if kind == "plan_update" and _is_short(chunk.get("title")):
         return ""
     if kind == "blocks" and isinstance(chunk.get("blocks"), list):
         check_message_blocks(chunk["blocks"])
         return ""
     raise SlackRefusal("invalid_chunks", f"[ERROR] invalid chunk of type {kind!r}")
+
+
+def _is_task(chunk: Json) -> bool:
+    """Slack's documentation gives each string of a task 256 characters."""
+    texts = [chunk.get(name, "") for name in ("title", "details", "output")]
+    sources = chunk.get("sources", [])
+    return (
+        _is_short(chunk.get("id"))
+        and bool(chunk["id"])
+        and all(map(_is_short, texts))
+        and chunk.get("status", "pending") in TASK_STATUSES
+        and isinstance(sources, list)
+        and all(isinstance(each, dict) and _is_short(each.get("text")) for each in sources)
+    )
+
+
+def _is_short(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= MAX_TASK_TEXT
 
 
 def _check_size(call: Call, stream: Stream, text: str) -> None:

@@ -51,11 +51,14 @@ function ImageBlock({ block }) {
 const MARKS = { pending: "○", in_progress: "◐", complete: "✓", error: "✕" };
 
 export function TaskCard({ task }) {
+  const inside = Boolean(task.details || task.output);
   return html`<div class=${`task-card ${task.status}`}>
     <span class="task-mark" aria-label=${task.status.replaceAll("_", " ")}>${MARKS[task.status] ?? "○"}</span>
-    <div><div>${task.title}</div>
-      ${task.details && html`<small>${task.details}</small>`}
-      ${task.output && html`<small>${task.output}</small>`}
+    <div>${inside
+        ? html`<details><summary>${task.title}</summary>
+          ${task.details && html`<small>${task.details}</small>`}
+          ${task.output && html`<small>${task.output}</small>`}</details>`
+        : html`<div>${task.title}</div>`}
       ${(task.sources ?? []).map((source) => html`<small key=${source.url}>
         <a href=${/^https?:/i.test(source.url) ? source.url : "#"} target="_blank" rel="noopener noreferrer">${source.text}</a></small>`)}
     </div>

@@ -1,0 +1,177 @@
+"""Keeps the steps of one answer: numbers them, measures them, bounds them. Pure, apart from the clock.
+
+A provider, or whoever calls tools, tells what happens by `StepChanged` with a key of its own; the log makes `Step`
+values of it. Thinking has no key: it begins with the first reasoning, and ends when anything else begins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from bot.steps import (
+    MAX_DETAIL_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_STEPS,
+    Step,
+    StepKind,
+    StepStatus,
+)
+from bot.stream_events import StepChanged
+
+OnChange = Callable[[Step], None]
+"""Is called with the new state of a step. Returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thoughts:
+    """What people see of a model's reasoning."""
+
+    are_steps: bool = True
+    """How long it takes."""
+    are_kept: bool = False
+    """What the model lets see of it."""
+
+
+THOUGHTS_TIMED = Thoughts()
+
+
+@dataclass(slots=True)
+class _Thought:
+    """What goes on while the model thinks."""
+
+    step: Step
+    parts: list[str] = field(default_factory=list)
+    length: int = 0
+
+
+class StepLog:
+    """The steps of one answer, over all its calls of models."""
+
+    def __init__(
+        self,
+        on_change: OnChange = lambda step: None,
+        thoughts: Thoughts = THOUGHTS_TIMED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._on_change = on_change
+        self._thoughts = thoughts
+        self._clock = clock
+        self._steps: dict[int, Step] = {}
+        self._keys: dict[str, int] = {}
+        self._began: dict[int, float | None] = {}
+        self._thought: _Thought | None = None
+        self._silent_since: float | None = None
+        """When the model was asked, as long as it has said nothing."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All of them, in the order of their numbers."""
+        return tuple(self._steps.values())
+
+    def call_begun(self) -> None:
+        """A model is asked, perhaps again: its silence belongs to whatever step it tells of first.
+
+        A search of the call before has failed if that call did not tell of its end.
+        """
+        self._silent_since = self._clock()
+        for key, number in list(self._keys.items()):
+            step = self._steps[number]
+            if step.kind is not StepKind.TOOL:
+                del self._keys[key]
+                self._end(step, StepStatus.FAILED)
+
+    def reasoning(self, text: str) -> None:
+        """The model reasons."""
+        if not self._thoughts.are_steps:
+            return
+        if self._thought is None:
+            step = self._new(StepKind.THINKING, "", StepStatus.RUNNING)
+            if step is None:
+                return
+            self._thought = _Thought(step)
+            self._put(step)
+        thought = self._thought
+        if self._thoughts.are_kept and thought.length < MAX_DETAIL_LENGTH:
+            thought.parts.append(text)
+            thought.length += len(text)
+
+    def text(self) -> None:
+        """The model writes."""
+        self._silent_since = None
+        if self._thought is not None:
+            self._end_thought(StepStatus.DONE)
+
+    def change(self, event: StepChanged) -> None:
+        """What somebody tells of a step."""
+        if self._thought is not None:
+            self._end_thought(StepStatus.DONE)
+        step = self._of(event)
+        if step is None:
+            return
+        self._keys[event.key] = step.number
+        changed = replace(
+            step,
+            name=event.name[:MAX_NAME_LENGTH] or step.name,
+            status=event.status,
+            detail=_bounded(event.detail) or step.detail,
+        )
+        self._put(self._timed(changed))
+
+    def _of(self, event: StepChanged) -> Step | None:
+        """The step that this is about, new or not; None beyond the bound."""
+        number = self._keys.get(event.key)
+        if number is None:
+            return self._new(event.kind, event.name, event.status)
+        return self._steps[number]
+
+    def end(self, *, failed: bool) -> None:
+        """The answer ends. What still goes on fails with it, or was stopped; of a tool nobody knows what it did."""
+        ending = StepStatus.FAILED if failed else StepStatus.DONE
+        if self._thought is not None:
+            self._end_thought(ending)
+        for step in self.steps:
+            is_tool = step.kind is StepKind.TOOL
+            if is_tool and step.status is StepStatus.WAITING:
+                self._end(step, StepStatus.DENIED)
+            else:
+                self._end(step, StepStatus.UNKNOWN if is_tool else ending)
+
+    def _end(self, step: Step, status: StepStatus) -> None:
+        if not step.status.ended:
+            self._put(self._timed(replace(step, status=status)))
+
+    def _new(self, kind: StepKind, name: str, status: StepStatus) -> Step | None:
+        """A step that begins now, or with the call if the model has said nothing since; None beyond the bound.
+
+        When one began that is told of at its end, amid the text, is unknown.
+        """
+        if len(self._began) >= MAX_STEPS:
+            return None
+        number = len(self._began) + 1
+        silent_since, self._silent_since = self._silent_since, None
+        now = None if status.ended else self._clock()
+        self._began[number] = now if silent_since is None else silent_since
+        return Step(number, kind, name[:MAX_NAME_LENGTH], status)
+
+    def _end_thought(self, status: StepStatus) -> None:
+        thought, self._thought = self._thought, None
+        if thought is not None:
+            detail = _bounded("".join(thought.parts).strip())
+            self._put(self._timed(replace(thought.step, status=status, detail=detail)))
+
+    def _timed(self, step: Step) -> Step:
+        if not step.status.ended or step.seconds is not None:
+            return step
+        began = self._began[step.number]
+        return step if began is None else replace(step, seconds=round(self._clock() - began, 3))
+
+    def _put(self, step: Step) -> None:
+        if self._steps.get(step.number) != step:
+            self._steps[step.number] = step
+            self._on_change(step)
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_DETAIL_LENGTH else text[: MAX_DETAIL_LENGTH - 1] + "…"

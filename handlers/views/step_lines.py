@@ -1,0 +1,27 @@
+"""The small lines that tell of an answer's steps where Slack shows no task cards. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.chats.step_texts import step_title
+from bot.steps import Step, StepKind
+from handlers.markdown.plain_text import mrkdwn_escape, plain
+from handlers.views.blocks import MAX_CONTEXT_LENGTH, Block, context
+
+MAX_SHOWN_DETAIL = 300
+"""Characters of what a step lets see: a line can't be opened."""
+_MARKS = {StepKind.THINKING: "💭", StepKind.SEARCH: "🔎", StepKind.TOOL: "🔧"}
+
+
+def step_lines(steps: Sequence[Step]) -> list[Block]:
+    """One block, or none: the steps beside each other, and below them what they let see."""
+    if not steps:
+        return []
+    titles = "   ".join(f"{_MARKS[step.kind]} {_text(step_title(step), 150)}" for step in steps)
+    details = [f"_{_text(step.detail, MAX_SHOWN_DETAIL)}_" for step in steps if step.detail]
+    return [context("\n".join([titles, *details])[:MAX_CONTEXT_LENGTH])]
+
+
+def _text(text: str, limit: int) -> str:
+    return mrkdwn_escape(plain(text, limit))

@@ -1,0 +1,74 @@
+"""The steps of answers: stored with an answer's result, replaced by those of its next attempt.
+
+All functions run inside a transaction of the caller.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, insert, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.steps import Step, StepKind, StepStatus
+from storage.tables import answer_steps
+
+
+async def add_steps(connection: AsyncConnection, answer_id: str, steps: Sequence[Step]) -> None:
+    """Store the steps of an answer that has none."""
+    if steps:
+        rows = [_row(answer_id, step) for step in steps]
+        await connection.execute(insert(answer_steps), rows)
+
+
+async def remove_steps(connection: AsyncConnection, answer_id: str) -> None:
+    """The answer is begun again."""
+    await connection.execute(delete(answer_steps).where(answer_steps.c.message_id == answer_id))
+
+
+async def load_steps(
+    connection: AsyncConnection, where: ColumnElement[bool]
+) -> Mapping[str, tuple[Step, ...]]:
+    """The steps of the answers that meet this, in order, by the ids of the answers; those without are left out.
+
+    `where`: of `answer_steps.c.message_id`.
+    """
+    query = select(answer_steps).where(where)
+    query = query.order_by(answer_steps.c.message_id, answer_steps.c.number)
+    found: dict[str, list[Step]] = defaultdict(list)
+    for row in await connection.execute(query):
+        found[row.message_id].append(_to_step(row))
+    return {answer: tuple(steps) for answer, steps in found.items()}
+
+
+async def copy_steps(connection: AsyncConnection, old: str, new: str) -> None:
+    """Give one answer the steps of another."""
+    rest = [column for column in answer_steps.c if column.name != "message_id"]
+    rows = select(literal(new), *rest).where(answer_steps.c.message_id == old)
+    names = ["message_id", *(column.name for column in rest)]
+    await connection.execute(insert(answer_steps).from_select(names, rows))
+
+
+def _row(answer_id: str, step: Step) -> dict[str, Any]:
+    return {
+        "message_id": answer_id,
+        "number": step.number,
+        "kind": step.kind,
+        "name": step.name,
+        "status": step.status,
+        "seconds": step.seconds,
+        "detail": step.detail,
+    }
+
+
+def _to_step(row: Any) -> Step:
+    return Step(
+        number=row.number,
+        kind=StepKind(row.kind),
+        name=row.name,
+        status=StepStatus(row.status),
+        seconds=row.seconds,
+        detail=row.detail,
+    )
