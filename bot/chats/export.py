@@ -140,7 +140,7 @@ def file_name(chat: Chat, form: ExportFormat) -> str:
 
 def _markdown_message(message: Message, author: str) -> str:
     notes = [strings.EXPORT_IMAGE.format(name=_one_line(name)) for name in message.omitted_images]
-    notes += [strings.EXPORT_STEP.format(step=step_title(step)) for step in message.steps]
+    notes += [f"_{_one_line(step_title(step))}_" for step in message.steps]
     notes += [strings.EXPORT_FILE.format(name=_one_line(file.name)) for file in message.files]
     notes += [f"{number}. <{source.url}> {source.title}" for number, source in _sources(message)]
     if message.status not in (Status.DONE, Status.STOPPED):

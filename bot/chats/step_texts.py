@@ -10,14 +10,29 @@ from bot.steps import Step, StepKind, StepStatus
 
 def step_title(step: Step) -> str:
     """One line for a step that has ended, with how long it took."""
-    title = _TITLES[step.kind].format(name=step.name)
-    if step.kind is StepKind.THINKING and step.seconds is not None:
-        title = strings.THOUGHT_FOR.format(seconds=whole_seconds(step.seconds))
-    elif step.seconds is not None:
-        title = strings.STEP_TOOK.format(step=title, seconds=step.seconds)
-    if step.status in _ENDINGS:
-        title = strings.STEP_ENDED.format(step=title, ending=_ENDINGS[step.status])
-    return title
+    title = _what_was_done(step)
+    ending = _how_it_ended(step.status)
+    return strings.STEP_ENDED.format(step=title, ending=ending) if ending else title
+
+
+def _what_was_done(step: Step) -> str:
+    if step.kind is StepKind.THINKING:
+        if step.seconds is None:
+            return strings.THOUGHT
+        return strings.THOUGHT_FOR.format(seconds=whole_seconds(step.seconds))
+    what = strings.SEARCHED if step.kind is StepKind.SEARCH else step.name
+    if step.seconds is None:
+        return what
+    return strings.STEP_TOOK.format(step=what, seconds=step.seconds)
+
+
+def _how_it_ended(status: StepStatus) -> str:
+    """Empty for what went well."""
+    if status is StepStatus.FAILED:
+        return strings.STEP_FAILED
+    if status is StepStatus.DENIED:
+        return strings.STEP_DENIED
+    return strings.STEP_UNKNOWN if status is StepStatus.UNKNOWN else ""
 
 
 def activity(step: Step, seconds: float) -> str:
@@ -35,15 +50,3 @@ def activity(step: Step, seconds: float) -> str:
 def whole_seconds(seconds: float) -> int:
     """At least one: nobody thinks in no time."""
     return max(1, ceil(seconds - 0.5))
-
-
-_TITLES = {
-    StepKind.THINKING: strings.THOUGHT,
-    StepKind.SEARCH: strings.SEARCHED,
-    StepKind.TOOL: "{name}",
-}
-_ENDINGS = {
-    StepStatus.FAILED: strings.STEP_FAILED,
-    StepStatus.DENIED: strings.STEP_DENIED,
-    StepStatus.UNKNOWN: strings.STEP_UNKNOWN,
-}
