@@ -12,7 +12,7 @@ export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run test thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-workspaces soak mutants audit format texts docs picture release clean
+.PHONY: help install run test test-slow thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-workspaces soak mutants audit format texts docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
@@ -24,10 +24,13 @@ install: .venv/.ready ## fetches what Bobbin needs into this folder and starts n
 run: .venv/.ready ## starts the sandbox: a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
 
-test: compiled check ## runs the checks and all tests
-	$(BIN)/pytest $(PARALLEL)
+test: compiled check ## runs the checks and the tests, without the long proofs (five minutes on two cores)
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
-thorough: compiled check ## runs the checks and all tests with many more examples (much longer)
+test-slow: .venv/.ready-dev ## runs the long proofs, which `make test` leaves out
+	$(BIN)/pytest $(PARALLEL) -m slow
+
+thorough: compiled check ## runs the checks, the tests and the long proofs with many more examples (much longer)
 	$(BIN)/pytest $(PARALLEL) --thorough
 
 # After a change each test process would compile the same files for itself; one does it while the checks run.

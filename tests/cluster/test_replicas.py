@@ -23,19 +23,21 @@ from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import elements, shown
 from tests.redis_service import RedisServer
 from tests.services import PostgresServer
+from tests.slow import slow_after
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
             "message_not_found")  # fmt: skip
 
 
+@pytest.mark.parametrize("chats", slow_after(1, [3, 8]))
 async def test_replicas_start_on_an_empty_database_and_respect_rate_limits(
-    tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
+    tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str, chats: int
 ) -> None:
     async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
         world.slack.faults.copies = 2
-        begun = user_chats(world, 8, 4)
+        begun = user_chats(world, chats, 4)
         await asyncio.gather(*(_converse(user_chat, 2, in_order=True) for user_chat in begun))
         await until_settled(world, begun)
         assert [
@@ -45,13 +47,18 @@ async def test_replicas_start_on_an_empty_database_and_respect_rate_limits(
         assert writers == {None}
 
 
+@pytest.mark.parametrize("chats", slow_after(1, [4, 24]))
 async def test_answers_survive_kills_of_processes_redis_and_postgresql(
-    tmp_path: Path, fork_server: ForkServer, own_postgresql: PostgresServer, own_redis: RedisServer
+    tmp_path: Path,
+    fork_server: ForkServer,
+    own_postgresql: PostgresServer,
+    own_redis: RedisServer,
+    chats: int,
 ) -> None:
     async with Replicas(tmp_path, fork_server, own_postgresql.url, own_redis.url) as world:
         world.forgive(*TROUBLES)
         world.slack.faults.copies = 2
-        begun = user_chats(world, 24, 8)
+        begun = user_chats(world, chats, 8)
         conversing = asyncio.gather(*(_converse(user_chat, 1) for user_chat in begun))
         await asyncio.sleep(1.5)
         await world.kill(0)
@@ -71,6 +78,7 @@ async def test_answers_survive_kills_of_processes_redis_and_postgresql(
         await until_settled(world, begun, in_order=False)
 
 
+@pytest.mark.slow
 async def test_rolling_restart_while_slack_is_down_loses_nothing(
     tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
@@ -88,7 +96,7 @@ async def test_rolling_restart_while_slack_is_down_loses_nothing(
         await until_settled(world, begun, in_order=False)
 
 
-@pytest.mark.parametrize("redis_there", [True, False])
+@pytest.mark.parametrize("redis_there", slow_after(1, [True, False]))
 async def test_stop_works_on_any_replica(
     tmp_path: Path,
     fork_server: ForkServer,

@@ -24,6 +24,7 @@ from tests.handlers.conftest import TwoWorkspacesFactory, WorldFactory
 from tests.handlers.test_presses import press_at_once
 from tests.handlers.two_workspaces import TwoWorkspaces, allow_events_of_unknown_workspaces
 from tests.handlers.world import MODEL, World, elements, shown
+from tests.slow import slow_after
 
 ENDLESS = 3_600.0
 PATIENT = patient_timing(
@@ -51,7 +52,7 @@ async def say(world: World, text: str, thread: str) -> str:
     return await world.slack.conversations.say("alice", "general", text, thread)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", slow_after(1, FAULTS))
 @pytest.mark.parametrize("mode", CARRIERS)
 async def test_answers_follow_each_other_although_all_other_methods_fail(
     worlds: WorldFactory, mode: StreamMode, fault: str
@@ -227,6 +228,7 @@ async def multiply_answer(world: World, thread: str, count: int) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_a_hanging_workspace_delays_no_chores_of_another(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:

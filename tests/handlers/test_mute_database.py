@@ -17,6 +17,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.tcp_proxy import Mute, TcpProxy
 from tests.handlers.world import Reader, Row, World
 from tests.local_http import local_client
+from tests.slow import slow_after
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("dialect", ["postgresql"])]
 
@@ -109,8 +110,23 @@ FORMS: dict[str, Callable[[Muted, Mute], Awaitable[None]]] = {
 }
 
 
-@pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "held"),
+    slow_after(
+        3,
+        [
+            ("those that are open", Mute.BOTH),
+            ("all, for a while", Mute.BOTH),
+            ("within a commit", Mute.RESPONSES),
+            ("those that are open", Mute.REQUESTS),
+            ("those that are open", Mute.RESPONSES),
+            ("all, for a while", Mute.REQUESTS),
+            ("all, for a while", Mute.RESPONSES),
+            ("within a commit", Mute.BOTH),
+            ("within a commit", Mute.REQUESTS),
+        ],
+    ),
+)
 async def test_answers_go_on_when_connections_go_mute(muted: Muted, form: str, held: Mute) -> None:
     world = muted.world
     world.reply_to(ANSWERS, rate=10)
@@ -148,8 +164,18 @@ SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
 """A statement of each transaction."""
 
 
-@pytest.mark.parametrize("held", [Mute.REQUESTS, Mute.RESPONSES], ids=["before", "after"])
-@pytest.mark.parametrize("save", SAVES)
+@pytest.mark.parametrize(
+    ("save", "held"),
+    slow_after(
+        2,
+        [
+            ("the result", Mute.RESPONSES),
+            ("the end", Mute.REQUESTS),
+            ("the result", Mute.REQUESTS),
+            ("the end", Mute.RESPONSES),
+        ],
+    ),
+)
 async def test_what_is_stored_unheard_is_known_to_be_stored(
     muted: Muted, save: str, held: Mute
 ) -> None:

@@ -19,6 +19,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, below, elements, shown
 from tests.local_http import local_client
+from tests.slow import slow_after
 
 STATUS = "assistant.threads.setStatus"
 LONG = essay(80)
@@ -173,16 +174,19 @@ async def test_an_answer_ends_before_the_asker_is_told_why_nothing_is_written(
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [
-        ("is_archived", "is_archived"),
-        ("not_in_channel", "not_in_channel"),
-        ("channel_not_found", "not_in_channel"),
-        ("restricted_action_read_only_channel", "restricted_action"),
-        ("invalid_thread_ts", "deleted"),
-        ("missing_scope", None),
-        ("account_inactive", None),
-        ("invalid_blocks", None),
-    ],
+    slow_after(
+        2,
+        [
+            ("is_archived", "is_archived"),
+            ("missing_scope", None),
+            ("not_in_channel", "not_in_channel"),
+            ("channel_not_found", "not_in_channel"),
+            ("restricted_action_read_only_channel", "restricted_action"),
+            ("invalid_thread_ts", "deleted"),
+            ("account_inactive", None),
+            ("invalid_blocks", None),
+        ],
+    ),
 )
 async def test_a_rejected_menu_is_not_posted_again(
     sweeping: World, error: str, reason: str | None

@@ -15,6 +15,7 @@ from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, text_of, words
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, elements, shown
+from tests.slow import slow_after
 
 PEOPLE = ("alice", "bob", "carol")
 FORBIDDEN = "forbidden words"
@@ -96,11 +97,14 @@ async def retry(world: World, thread: str, number: int) -> None:
     await world.until(lambda: world.ended(thread)[number]["status"] == "done", "the answer")
 
 
-async def test_every_message_of_random_chats_is_answered(world: World, thorough: bool) -> None:
+@pytest.mark.parametrize("batches", slow_after(1, [1, 2]))
+async def test_every_message_of_random_chats_is_answered(
+    world: World, thorough: bool, batches: int
+) -> None:
     """However many failures, stops, refusals, retries and people there were before."""
     world.models.answer_with("*", StrictModel())
     chance = random.Random(15)
-    for batch in range(10 if thorough else 2):
+    for batch in range(10 if thorough else batches):
         chats = range(batch * 10, batch * 10 + 10)
         await asyncio.gather(*(live_through(world, number, chance) for number in chats))
     systems = [a for a in world.models.requests() if a.messages[0]["role"] == "system"]

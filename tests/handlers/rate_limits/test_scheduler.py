@@ -21,6 +21,7 @@ from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
 from handlers.rate_limits.workload import MIN_WRITE_INTERVAL
 from tests.lag_bound import min_mean_lag
 from tests.simulation import Simulation, Writer, mixed_hour, storm
+from tests.slow import slow_after
 
 TARGET = 1.5
 """How many times the floor a storm's mean lag may be."""
@@ -33,7 +34,7 @@ TITLE_WAIT = LONGEST_WAIT[Urgency.DECORATION]
 
 
 @pytest.mark.parametrize("channels", [1, 5, 50])
-@pytest.mark.parametrize("count", [1, 5, 20, 50, 200])
+@pytest.mark.parametrize("count", slow_after(3, [1, 5, 50, 20, 200]))
 def test_every_answer_of_a_burst_arrives_and_no_call_is_rate_limited(
     count: int, channels: int
 ) -> None:
@@ -59,7 +60,7 @@ def test_the_mean_lag_of_many_answers_stays_near_the_lower_bound(count: int, cha
     )
 
 
-@pytest.mark.parametrize("spread", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("spread", slow_after(1, [1.0, 0.3, 2.0]))
 @pytest.mark.parametrize(("count", "channels"), CROWDS)
 def test_the_mean_lag_stays_near_the_lower_bound_when_questions_are_spread_out(
     count: int, channels: int, spread: float
@@ -120,7 +121,7 @@ def test_a_single_answer_is_shown_almost_immediately(native: bool) -> None:
 
 
 @pytest.mark.parametrize("native", [True, False])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(words=st.integers(1, 3_000), rate=st.floats(1.0, 300.0), round_trip=st.floats(0.0, 2.0))
 def test_an_answer_of_any_length_and_speed_arrives_complete(
     native: bool, words: int, rate: float, round_trip: float
@@ -136,7 +137,7 @@ def test_an_answer_of_any_length_and_speed_arrives_complete(
 
 
 @pytest.mark.parametrize("natives", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("a_minute", [1.0, 4.0, 8.0])
+@pytest.mark.parametrize("a_minute", slow_after(1, [1.0, 4.0, 8.0]))
 def test_in_a_mixed_hour_every_answer_arrives_and_every_queued_call_is_made(
     a_minute: float, natives: float
 ) -> None:
@@ -147,7 +148,7 @@ def test_in_a_mixed_hour_every_answer_arrives_and_every_queued_call_is_made(
     assert max(writer.done_at - writer.ends for writer in hour.writers if writer.done_at) < 60
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     a_minute=st.floats(0.5, 15.0),
@@ -172,7 +173,7 @@ def test_rate_limits_are_never_exceeded(
     assert hour.completed() == len(hour.writers)
 
 
-@pytest.mark.parametrize("burst", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("burst", slow_after(1, [0.05, 0.02, 0.1]))
 def test_the_scheduler_adapts_when_slack_allows_a_smaller_burst(burst: float) -> None:
     """The simulation itself holds that no call is made before Retry-After is over."""
     hour = mixed_hour(burst=burst, post_burst=1.0, hours=2.0)
