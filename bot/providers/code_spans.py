@@ -16,8 +16,11 @@ _LINE_BEGINNING = 40
 """Characters of a line that tell what kind of line it is."""
 _QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»"}
 """Quotation marks, and those that end what they begin."""
-_QUOTE = re.compile('["“”„«»]')
+_QUOTE = re.compile("[\"“”„«»'’‘]")
+_AMBIGUOUS = '"'
+"""A mark that begins and ends quotations."""
 _SINGLE_QUOTES = "'‘‚"
+_SINGLE_ENDS = "'’‘"
 """An apostrophe looks like one, so only what comes directly after it is quoted."""
 _BEFORE_QUOTE = " \t([{*_"
 
@@ -39,6 +42,10 @@ class CodeSpans:
         """The last two characters of the current line."""
         self._quote = ""
         """The marks of which each ends the open quotation."""
+        self._quotations = 0
+        """How many have been opened."""
+        self._unclosed: set[int] = set()
+        """Those that their line, or another opening mark, ended: their first mark was just a mark."""
         self._may_indent = True
         """Whether the line before was empty, or indented code."""
         self._in_list = False
@@ -47,7 +54,29 @@ class CodeSpans:
     def inside(self) -> bool:
         """Whether what comes next, if it is neither a backtick nor a tilde, is code or quoted."""
         self._end_run()
-        return self._fence is not None or self._span > 0 or self._is_quoted or self._is_indented
+        return self._is_code or self._is_quoted
+
+    def quotation(self) -> int | None:
+        """The number of the open quotation, if nothing else makes of what comes next words that are only shown."""
+        if self._is_code or _BLOCK_QUOTE.match(self._line):
+            return None
+        if not self._quote and self._follows_single_quote:
+            self._open_quotation(_SINGLE_ENDS)
+        return self._quotations if self._quote else None
+
+    def is_unclosed(self, quotation: int) -> bool:
+        """Whether this quotation has turned out to be none, because nothing closes it on its line."""
+        return quotation in self._unclosed
+
+    def end(self) -> None:
+        """The text is complete."""
+        self._end_run()
+        self._end_line()
+
+    @property
+    def _is_code(self) -> bool:
+        self._end_run()
+        return self._fence is not None or self._span > 0 or self._is_indented
 
     def feed(self, text: str) -> None:
         for piece in _PIECE.findall(text):
@@ -78,6 +107,7 @@ class CodeSpans:
             self._in_list = False
         self._may_indent = is_empty or self._is_indented
         self._begins_line, self._span = True, 0
+        self._leave_unclosed()
         self._line = self._end = self._quote = ""
 
     def _follow_quotes(self, piece: str) -> None:
@@ -85,16 +115,30 @@ class CodeSpans:
             return
         for mark in _QUOTE.finditer(piece):
             before = piece[mark.start() - 1] if mark.start() else self._end[-1:]
-            if self._quote:
-                self._quote = "" if mark[0] in self._quote else self._quote
-            elif before in _BEFORE_QUOTE:
-                self._quote = _QUOTES.get(mark[0], "")
+            may_open = before in _BEFORE_QUOTE and mark[0] in _QUOTES
+            if mark[0] in self._quote and not (may_open and mark[0] in _AMBIGUOUS):
+                self._quote = ""
+            elif may_open and (not self._quote or mark[0] in self._quote):
+                self._leave_unclosed()
+                self._open_quotation(_QUOTES[mark[0]])
+
+    def _open_quotation(self, ends: str) -> None:
+        self._quotations += 1
+        self._quote = ends
+
+    def _leave_unclosed(self) -> None:
+        if self._quote:
+            self._unclosed.add(self._quotations)
 
     @property
     def _is_quoted(self) -> bool:
+        is_quoted = bool(self._quote) or self._follows_single_quote
+        return is_quoted or _BLOCK_QUOTE.match(self._line) is not None
+
+    @property
+    def _follows_single_quote(self) -> bool:
         follows_quote = bool(self._end) and self._end[-1] in _SINGLE_QUOTES
-        opens = follows_quote and self._end[:-1] in _BEFORE_QUOTE
-        return bool(self._quote) or opens or _BLOCK_QUOTE.match(self._line) is not None
+        return follows_quote and self._end[:-1] in _BEFORE_QUOTE
 
     @property
     def _is_indented(self) -> bool:

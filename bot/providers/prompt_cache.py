@@ -1,7 +1,8 @@
-"""Marks what a server may keep of a prompt, for models that have to be told: Anthropic's. Pure.
+"""Marks what a server may keep of a prompt, for models that have to be told: Anthropic's and Alibaba's. Pure.
 
 The server keeps everything up to each mark, so the next request of the chat, which begins with the same messages, is
-mostly read from there. OpenAI, DeepSeek, Gemini, xAI and most others do so without marks.
+mostly read from there. OpenAI, DeepSeek, Gemini, xAI and most others do so without marks. Source: OpenRouter's guide
+"Prompt caching"; Alibaba's "Context cache".
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ _MARKED_TURNS = 2
 """The newest turns of users get marks: the last one for the next request, the one before was marked by the last one."""
 
 
+_ROUTED = ("anthropic/", "qwen/", "deepseek/deepseek-v3.2")
+"""Beginnings of the names of models at OpenRouter that want marks; it removes them for servers that know none."""
+_HOSTS = ("anthropic.com", "aliyuncs.com")
+
+
 def wants_marks(settings: ProviderSettings, model: str) -> bool:
     """Whether this model keeps only what is marked."""
-    name = model.lower().removeprefix("~")
     if settings.kind == "openrouter":
-        return name.startswith("anthropic/")
-    return (urlsplit(settings.base_url).hostname or "").endswith("anthropic.com")
+        return model.lower().removeprefix("~").startswith(_ROUTED)
+    host = urlsplit(settings.base_url).hostname or ""
+    return settings.kind == "anthropic" or host.endswith(_HOSTS)
 
 
 def with_marks(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,67 +1,33 @@
 """Separates a model's reasoning from its answer where both come as one text, by the marks of all families. Pure.
 
-The marks are those that the models' own chat templates use; inference servers that know a model remove them, the others
-send them on. Marks in code (a block, a span) and in quotations are part of the answer.
+Inference servers that know a model remove its marks, the others send them on. Marks in code (a block, a span) and in
+quotations are part of the answer.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from bot.providers.code_spans import CodeSpans
+from bot.providers.reasoning_marks import (
+    ANSWER_TAGS,
+    ANY_CLOSING,
+    BEGINNINGS,
+    CHANNEL,
+    CLOSING,
+    FINAL,
+    FIRSTS,
+    LONGEST,
+    MARK,
+    PAIRS,
+    beginning_of,
+    length_of_begun_mark,
+    name_of,
+)
 
-_TAGS = ("think", "thinking", "thought", "thoughts", "reasoning", "reason", "reflection", "antthinking", "seed:think",
-         "mm:think", "scratchpad", "longcat_think")  # fmt: skip
-"""Names of XML-like tags: DeepSeek, Qwen, GLM, MiniMax and most others; Claude; EXAONE; Reka; Seed."""
-_PAIRS: dict[str, str] = {
-    **{f"<{tag}>": f"</{tag}>" for tag in _TAGS},
-    "[think]": "[/think]",  # Magistral
-    "◁think▷": "◁/think▷",  # Kimi
-    "<|begin_of_thought|>": "<|end_of_thought|>",  # Sky-T1, Bespoke
-    "<|start_thinking|>": "<|end_thinking|>",  # Command A
-    "<|thinking|>": "<|/thinking|>",
-    "<|think|>": "<|/think|>",
-    "<|inner_prefix|>": "<|inner_suffix|>",  # Apertus
-    "<|channel>thought": "<channel|>",  # Gemma
-    "<unused94>": "<unused95>",  # MedGemma
-}
-_CLOSING = frozenset({*_PAIRS.values(), "[begin final response]"})  # the latter: Apriel
-_SILENT = frozenset(
-    {"<|start_response|>", "<|end_response|>", "<|begin_of_solution|>", "<|end_of_solution|>"}
-    | {"<|start|>assistant", "<|end|>", "<|return|>", "<|call|>", "<|message|>"}
-    | {"[end final response]", "<|im_end|>", "<|eot_id|>", "<|endoftext|>"}
-)
-"""Marks of templates that frame an answer and are no part of it."""
-_CHANNEL = re.compile(
-    r"<\|channel\|>\s*(\w*)(?:(?!<\|message\|>).){0,60}<\|message\|>", re.IGNORECASE | re.DOTALL
-)
-"""Harmony (gpt-oss): all channels but `final` are reasoning."""
-_FINAL = "<|channel|>final<|message|>"
-_ANY_CLOSING = _CLOSING | {_FINAL}
-_ANSWER, _END_OF_ANSWER = "<answer>", "</answer>"
-"""Around the answer if reasoning stands before it (Hunyuan); else these are words like any other."""
-_BARE_FINAL = "assistantfinal"
-"""What is left of harmony's marks where a server removes special tokens."""
-_BARE_ANALYSIS = re.compile(r"(analysis|commentary)(?=[A-Z\"'(¿¡“])")
-_MARK = re.compile(
-    "|".join(
-        [
-            _CHANNEL.pattern,
-            *sorted(
-                map(re.escape, {*_PAIRS, *_CLOSING, *_SILENT, _ANSWER, _END_OF_ANSWER}),
-                key=len,
-                reverse=True,
-            ),
-        ]
-    ),
-    re.IGNORECASE | re.DOTALL,
-)
-_LITERALS = (*_PAIRS, *_CLOSING, *_SILENT, _ANSWER, _END_OF_ANSWER, "<|channel|>", _BARE_FINAL)
-_FIRSTS = frozenset(literal[0] for literal in (*_PAIRS, *_CLOSING, *_SILENT))
-_LONGEST = 90
-"""Characters of the longest mark: a channel with a recipient."""
 _QUOTES = tuple("`\"'”’»")
 _MAX_LEADING_SPACE = 1_000
 """Characters of white space before the first word that are kept."""
@@ -76,6 +42,15 @@ class _Phase(Enum):
     TEXT = auto()
 
 
+@dataclass(slots=True)
+class _Doubt:
+    """A closing mark that nothing opened, in a quotation that is still open."""
+
+    quotation: int
+    after: str = ""
+    """The text since the mark."""
+
+
 class ReasoningFilter:
     """Takes the reasoning out of one answer, wherever the chunks split it.
 
@@ -85,11 +60,12 @@ class ReasoningFilter:
     def __init__(self, *, begins_inside: bool = False) -> None:
         """`begins_inside`: this model's answers have been seen to begin with reasoning without an opening mark."""
         self._phase = _Phase.REASONING if begins_inside else _Phase.START
-        self._closes: Collection[str] = _ANY_CLOSING
+        self._closes: Collection[str] = ANY_CLOSING
         self._held = ""
         self._hidden: list[str] | None = [] if begins_inside else None
         """What is hidden without certainty: if nothing closes it, it was part of the answer. None: it is certain."""
         self._code = CodeSpans()
+        self._doubt: _Doubt | None = None
         self._opened = False
         """An opening mark has been passed, so that a closing one alone says nothing of what came before."""
         self._just_closed = False
@@ -105,13 +81,18 @@ class ReasoningFilter:
 
     def feed(self, text: str) -> str:
         """The part of `text` that belongs to the answer. Counts `retractions` when what was given before does not."""
-        if self._phase is _Phase.TEXT and not self._held and _FIRSTS.isdisjoint(text):
+        if self._is_plain(text):
             return self._text(text)
         self._held += text
         parts: list[str] = []
         while self._step(parts):
-            pass
+            self._settle_doubt(parts)
+        self._settle_doubt(parts)
         return "".join(parts)
+
+    def _is_plain(self, text: str) -> bool:
+        is_free = self._phase is _Phase.TEXT and not self._held and self._doubt is None
+        return is_free and FIRSTS.isdisjoint(text)
 
     def reasoned_now(self) -> bool:
         """Whether some text since the last call was reasoning."""
@@ -126,15 +107,19 @@ class ReasoningFilter:
         held, self._held = self._held, ""
         if self._phase is _Phase.REASONING:
             return "".join([*self._hidden, held]) if self._hidden is not None and whole else ""
-        return self._text(held) if self._shown or held.strip() else ""
+        parts = [self._text(held)] if self._shown or held.strip() else []
+        if whole:
+            self._code.end()
+            self._settle_doubt(parts)
+        return "".join(parts)
 
     def _step(self, parts: list[str]) -> bool:
         """Moves past one mark; False when there is none in what is held."""
         if self._phase is _Phase.REASONING:
             return self._skip_reasoning()
-        if self._phase is _Phase.START and self._opens_bare_channel():
+        if self._phase is _Phase.START and self._begins_with_words():
             return True
-        mark = _MARK.search(self._held)
+        mark = MARK.search(self._held)
         if mark is None:
             self._release(parts)
             return False
@@ -142,30 +127,49 @@ class ReasoningFilter:
         if self._shown or before.strip():
             parts.append(self._text(before))
         if self._code.inside:
-            parts.append(self._text(mark[0]))
+            self._show(mark[0], parts)
         else:
             self._pass(mark, parts)
         return True
 
+    def _show(self, mark: str, parts: list[str]) -> None:
+        """Takes a mark for words of the answer; for how long, what follows on its line may decide."""
+        is_lone = mark.lower() in CLOSING and not self._opened
+        quotation = self._code.quotation() if is_lone else None
+        parts.append(self._text(mark))
+        if quotation is not None:
+            self._doubt = _Doubt(quotation)
+
+    def _settle_doubt(self, parts: list[str]) -> None:
+        """Decides about a mark in a quotation as soon as it is clear whether it was one."""
+        doubt = self._doubt
+        if doubt is None:
+            return
+        if self._code.is_unclosed(doubt.quotation):
+            self._retract(parts)
+            parts.append(self._text(doubt.after))
+        elif self._code.quotation() != doubt.quotation:
+            self._doubt = None
+
     def _pass(self, mark: re.Match[str], parts: list[str]) -> None:
         """Does what a mark means."""
-        name, channel = mark[0].lower(), mark[1]
-        if name in _CLOSING and self._opened:
+        name, channel = name_of(mark[0]), mark[1]
+        if name in CLOSING and self._opened:
             if self._shown:
                 parts.append(self._text(mark[0]))
-        elif name in _CLOSING:
+        elif name in CLOSING:
             self._retract(parts)
-        elif name in _PAIRS:
-            self._enter_reasoning(mark[0], _PAIRS[name])
+        elif name in PAIRS:
+            self._enter_reasoning(PAIRS[name], hidden=mark[0] if self._shown else None)
         elif channel is not None:
             self._pass_channel(mark[0], channel.lower(), parts)
-        elif name in (_ANSWER, _END_OF_ANSWER):
+        elif name in ANSWER_TAGS:
             self._pass_answer_tag(mark[0], parts)
 
     def _pass_channel(self, mark: str, channel: str, parts: list[str]) -> None:
         """The first final channel shows that what stood before it was none."""
         if channel != "final":
-            self._enter_reasoning(mark, _FINAL)
+            self._enter_reasoning((FINAL,), hidden=mark if self._shown else None)
         elif self._shown and not self._is_final:
             self._retract(parts)
         self._is_final = self._is_final or channel == "final"
@@ -176,18 +180,21 @@ class ReasoningFilter:
         elif not self._has_answer_tag:
             parts.append(self._text(mark))
 
-    def _enter_reasoning(self, mark: str, close: str) -> None:
+    def _enter_reasoning(self, closes: Collection[str], *, hidden: str | None) -> None:
+        """`hidden`: the mark, if it is not certain that it is one; see `_hidden`."""
         self._phase = _Phase.REASONING
-        self._closes = (close,)
-        self._hidden = [mark] if self._shown else None
+        self._closes = closes
+        self._hidden = None if hidden is None else [hidden]
         self._opened = self._reasoned = self._reasoned_now = True
 
-    def _opens_bare_channel(self) -> bool:
-        begun = _BARE_ANALYSIS.match(self._held)
+    def _begins_with_words(self) -> bool:
+        """Whether the answer begins with words, not a mark, that open its reasoning: then moves past them."""
+        begun = beginning_of(self._held)
         if begun is None:
             return False
-        self._held = self._held[begun.end() :]
-        self._enter_reasoning("", _BARE_FINAL)
+        words, closes = begun
+        self._held = self._held[len(words) :]
+        self._enter_reasoning(closes, hidden=words if words.strip().lower() in BEGINNINGS else None)
         return True
 
     def _skip_reasoning(self) -> bool:
@@ -196,16 +203,17 @@ class ReasoningFilter:
         end = _end_of(self._held, self._closes)
         if end is not None:
             self._held, self._hidden = self._held[end:], None
-            self._is_final = self._is_final or _FINAL in self._closes
+            self._is_final = self._is_final or FINAL in self._closes
             self._phase, self._just_closed = _Phase.TEXT, True
             return True
         if self._hidden is not None:
-            self._hidden.append(self._held[:-_LONGEST])
-        self._held = self._held[-_LONGEST:]
+            self._hidden.append(self._held[:-LONGEST])
+        self._held = self._held[-LONGEST:]
         return False
 
     def _retract(self, parts: list[str]) -> None:
         parts.clear()
+        self._doubt = None
         self.retractions += 1
         self._reasoned = self._reasoned_now = True
         self._phase = _Phase.TEXT
@@ -214,7 +222,9 @@ class ReasoningFilter:
 
     def _release(self, parts: list[str]) -> None:
         """Gives what is held, except what may be the beginning of a mark."""
-        end = len(self._held) - _begun_mark(self._held, at_start=self._phase is _Phase.START)
+        end = len(self._held) - length_of_begun_mark(
+            self._held, at_start=self._phase is _Phase.START
+        )
         if self._shown or self._held[:end].strip():
             parts.append(self._text(self._held[:end]))
             self._held = self._held[end:]
@@ -232,6 +242,8 @@ class ReasoningFilter:
             self._shown = bool(text.strip())
             self._phase = _Phase.TEXT if self._shown else self._phase
         self._code.feed(text[1:] if quoted else text)
+        if self._doubt is not None:
+            self._doubt.after += text
         return text
 
 
@@ -239,24 +251,6 @@ def _end_of(text: str, closes: Collection[str]) -> int | None:
     """Where the first of these marks ends in the text; None: none is there."""
     lower = text.lower()
     ends = [at + len(mark) for mark in closes if (at := lower.find(mark)) >= 0]
-    if _FINAL in closes:
-        ends += [mark.end() for mark in _CHANNEL.finditer(text) if mark[1].lower() == "final"][:1]
+    if FINAL in closes:
+        ends += [mark.end() for mark in CHANNEL.finditer(text) if mark[1].lower() == "final"][:1]
     return min(ends, default=None)
-
-
-def _begun_mark(text: str, *, at_start: bool) -> int:
-    """How many characters at the end of the text may be the beginning of a mark."""
-    tail = text[-_LONGEST:].lower()
-    for length in range(len(tail), 0, -1):
-        end = tail[-length:]
-        if end[0] in _FIRSTS and any(literal.startswith(end) for literal in _LITERALS):
-            return length
-        if end.startswith("<|channel|>"):
-            return length
-    if (
-        at_start
-        and text.lstrip()
-        and ("analysis".startswith(text) or "commentary".startswith(text))
-    ):
-        return len(text)
-    return 0

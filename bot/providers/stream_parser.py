@@ -129,10 +129,10 @@ class StreamParser:
         if self.error is not None:
             raise self.error
         whole = (self._closed and self._ending is None) or self._ending is Ending.WHOLE
-        rest = self._filter.feed(self._joiner.flush()) + self._filter.flush(whole=whole)
-        if rest:
-            self._has_text = True
-            events.append(TextDelta(rest))
+        before = self._filter.retractions
+        last, rest = self._filter.feed(self._joiner.flush()), self._filter.flush(whole=whole)
+        retracted = self._filter.retractions > before
+        events += self._events_of(rest if retracted else last + rest, retracted=retracted)
         self._check_end()
         sources = self._sources.sources()
         more = [Sources(sources)] if sources else []

@@ -47,6 +47,11 @@ ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
         "So:\n\n    </think>\n\nThat is it.",
         None,
     ),
+    "a closing mark after a quotation mark that nothing closes": (
+        [pieces('Say "Hi.</think>Hi you.'), STOP, DONE],
+        "Hi you.",
+        None,
+    ),
     "a pair in two halves": (
         [
             b'data: {"choices": [{"delta": {"content": "Hi \\ud83d"}}]}\n\n',

@@ -51,8 +51,26 @@ FAMILIES = [
         "<|start|>assistant<|channel|>commentary to=functions.x <|constrain|>json<|message|>",
         "<|call|><|start|>assistant<|channel|>final<|message|>",
     ),
+    ("<think_faster>", "</think_faster>"),
+    ("<think:opensource>", "</think:opensource>"),
+    ("<scratch_pad>", "</scratch_pad>"),
+    ("<Thought_Process>", "</Thought_Process>"),
+    ("[REASONING]", "[/REASONING]"),
+    ("<|thought|>", "<|/thought|>"),
+    ("<|reasoning_start|>", "<|reasoning_end|>"),
+    ("<|think|>", "<|end|><|begin|>assistant<|content|>"),
+    ("<｜begin▁of▁thinking｜>", "<｜end▁of▁thinking｜>"),
+    ("<|im_start|>think\n", "<|im_end|><|im_start|>answer"),
+    ("<|im_start|>assistant\n<think>", "</think>"),
+    ("<ctrl94>thought\n", "<ctrl95>"),
+    ('<details type="reasoning" done="true">', "</details>"),
+    ("<think>", "</think>\n<response>"),
+    ("Here is my thought process:", "Here is my response:"),
+    ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
     ("analysis", "assistantfinal"),
 ]
+WORDS = 3
+"""How many families at the end of the list open their reasoning with words, which mean so only at the beginning."""
 REASONING = "User asks [a](b) < c </b> `x` hm.\n\n"
 
 
@@ -66,7 +84,7 @@ def test_no_familys_reasoning_is_part_of_the_answer(opening: str, closing: str, 
     assert any(isinstance(event, ReasoningDelta) for event in parse(pieces(text, size), STOP)[0])
 
 
-@pytest.mark.parametrize(("opening", "closing"), FAMILIES[:-1])
+@pytest.mark.parametrize(("opening", "closing"), FAMILIES[:-WORDS])
 def test_marks_after_the_first_word_count_too(opening: str, closing: str) -> None:
     text = f"Well. {opening}{REASONING}{closing}Hi."
     for size in (1, 3, 1000):
@@ -125,11 +143,16 @@ def test_unfinished_reasoning_is_no_answer() -> None:
         "1. ```\n   <thinking>x</thinking>\n   ```",
         "> ```\n> <think>x</think>\n> ```",
         "The tag <think> opens it.",
+        "[Think](https://think.example) and [REASONING]: two links.",
+        "Here is my thought process: I like pears.",
+        "Here is my",
+        "<details><summary>More</summary>hm</details>",
         "a < b, [x](y), <thinker>, [THIN], ◁ and ▷",
         'Close it with "</think>" and go on.',
         'Close it ("the </think> tag") and go on.',
         "Close it with '</think>', “</think>” or «</thinking>».",
         'Between "<think>" and "</think>" it thinks.',
+        'The words "</think> ends it" and “so does </thinking> here” are quoted.\nSo.',
         "So:\n\n    x\n    </think>\n\nDone.",
         "So:\n\n\t</think>\nDone.",
         "They wrote:\n> use </think> here\n\nDone.",
@@ -155,6 +178,12 @@ def test_what_only_mentions_a_mark_is_kept(text: str, size: int) -> None:
         ('5" tall, and they say "yes"</think>Hi.', "Hi."),
         ("it's Bob's</think>Hi.", "Hi."),
         ("- one\n\n    more</think>Hi.", "Hi."),
+        ('say "hm, then</think>Hi.', "Hi."),
+        ('say "hm, then</think>\n\nHi "you".', 'Hi "you".'),
+        ('say "hm, then</think>Hi "you".', 'Hi "you".'),
+        ("say “hm, then</think>Hi.\nSo.", "Hi.\nSo."),
+        ("say '</think>Hi.", "Hi."),
+        ('say "hm</think>or "so</think>Hi.', "Hi."),
     ],
 )
 def test_only_a_closing_mark_that_nothing_opened_says_what_came_before(

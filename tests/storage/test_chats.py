@@ -19,7 +19,7 @@ from bot.domain import (
 from bot.errors import ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
-from storage.images import ImageBudget
+from storage.images import ImageBudget, first_kept
 from storage.messages import NewMessage
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
@@ -323,9 +323,19 @@ async def test_only_the_newest_images_within_the_budget_are_loaded(chats: Chats)
         ]
 
     assert await read(10, 1000) == [(("big.png",), ()), (("a.png", "b.gif"), ()), (("a.png",), ())]
-    assert await read(2, 1000) == [((), ("big.png",)), (("a.png",), ("b.gif",)), (("a.png",), ())]
+    assert await read(3, 1000) == [((), ("big.png",)), ((), ("a.png", "b.gif")), (("a.png",), ())]
     assert await read(10, 16) == [((), ("big.png",)), (("a.png", "b.gif"), ()), (("a.png",), ())]
     assert await read(0, 0) == [((), ("big.png",)), ((), ("a.png", "b.gif")), ((), ("a.png",))]
+
+
+def test_what_is_sent_of_many_images_stays_the_same_for_many_turns() -> None:
+    budget = ImageBudget(20, 1_000)
+    firsts = [first_kept([[1]] * count, budget) for count in range(1, 60)]
+    assert Counter(firsts) == {0: 20, 11: 11, 22: 11, 33: 11, 44: 6}
+    assert all(count - first <= 20 for count, first in enumerate(firsts, 1))
+    large = [first_kept([[400]] * count, budget) for count in range(1, 9)]
+    assert large == [0, 0, 2, 2, 4, 4, 6, 6]
+    assert first_kept([[1]] * 15 + [[1] * 12], budget) == 15, "all of the newest message"
 
 
 async def test_loaded_files_are_stored_once(chats: Chats) -> None:
