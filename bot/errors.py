@@ -235,6 +235,7 @@ class Blocked(ProviderError):
     """HTTP 401, 403, 407 or 451 with a web page: a proxy or firewall between the bot and the provider said no."""
 
     code = "blocked"
+    needs_other_model = True
 
 
 class NoCredit(ProviderError):
@@ -306,6 +307,7 @@ class RequestRefused(ProviderError):
     """Any other HTTP 4xx."""
 
     code = "refused"
+    needs_other_model = True
     refuses_message = True
 
 

@@ -330,7 +330,7 @@ FAILURES: dict[str, str] = {
     "data_policy": "The privacy settings of my account exclude every provider of {model}. Choose another model, or "
     "tell the person who runs Bobbin.",
     "blocked": "Something between me and {model}'s provider, such as a proxy or a firewall, refused my request. Please "
-    "tell the person who runs Bobbin.",
+    "tell the person who runs Bobbin, or choose another model.",
     "no_credit": "There is no credit left at {model}'s provider. Please tell the person who runs Bobbin, or choose "
     "another model.",
     "daily_limit": "{model}'s provider allows no more for now: a limit for a day or longer is reached. Choose another "
@@ -347,7 +347,8 @@ FAILURES: dict[str, str] = {
     "choose another model.",
     "unreadable": "I couldn't read what you attached, and there is nothing else in your message{detail}. "
     "Please try again, or share it in another form.",
-    "refused": "{model}'s provider refused the request. Try asking in another way, or start a new chat.",
+    "refused": "{model}'s provider refused the request. Try asking in another way, choose another model, or start a "
+    "new chat.",
     "provider_error": "Something went wrong while {model} was answering. Please try again.",
 }
 """What a person reads for each `ProviderError.code`."""

@@ -61,7 +61,7 @@ async def chat_with_failed_answer(world: World, kind: str) -> tuple[str, str]:
     if kind == "gone":
         world.models.models.pop(MODEL)
     else:
-        world.fail("http", status=418)
+        world.fail("break", times=3)
     await world.slack.conversations.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
     await world.idle()

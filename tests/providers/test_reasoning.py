@@ -61,10 +61,8 @@ FAMILIES = [
     ("<|think|>", "<|end|><|begin|>assistant<|content|>"),
     ("<｜begin▁of▁thinking｜>", "<｜end▁of▁thinking｜>"),
     ("<|im_start|>think\n", "<|im_end|><|im_start|>answer"),
-    ("<|im_start|>assistant\n<think>", "</think>"),
     ("<ctrl94>thought\n", "<ctrl95>"),
     ('<details type="reasoning" done="true">', "</details>"),
-    ("<think>", "</think>\n<response>"),
     ("Here is my thought process:", "Here is my response:"),
     ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
     ("analysis", "assistantfinal"),
@@ -114,6 +112,8 @@ def test_a_closing_mark_alone_retracts_what_came_before(closing: str) -> None:
         ("<|inner_prefix|>hm<|inner_suffix|>Hi.", "Hi."),
         ("<longcat_think>hm</longcat_think>Hi.", "Hi."),
         ("<|message|>Hi.", "Hi."),
+        ("<think>hm</think>\n<response>\nHi.</response>", "Hi."),
+        ("<|im_start|>assistant\n<think>hm</think>Hi.<|im_end|>", "Hi."),
     ],
 )
 def test_frames_of_single_families_are_no_part_of_the_answer(text: str, expected: str) -> None:
