@@ -91,9 +91,9 @@ class MessageImages:
         return loaded
 
     def _choose(
-        self, by_message: Sequence[Sequence[Row[Any]]], budget: ImageBudget | None
+        self, by_message: Sequence[Sequence[Any]], budget: ImageBudget | None
     ) -> list[tuple[str, int]]:
-        """The keys of the images to load; notes the names of the others."""
+        """The keys of the images to load; notes the names of the others. `by_message`: rows, oldest message first."""
         if budget is None:
             return [(row.message_id, row.position) for rows in by_message for row in rows]
         wanted = []

@@ -71,7 +71,7 @@ class CachingServer:
 
     def _charge(self, messages: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """`system` comes first and may not be repeated; each part is a step of the prefix."""
-        prefixes, marks, text = [], [], ""
+        prefixes, marks, text = list[str](), list[int](), ""
         for message in messages:
             for part in message["content"]:
                 if part.pop("cache_control", None) == {"type": "ephemeral"}:

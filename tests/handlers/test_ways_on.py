@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from bot import strings
+from bot import sentences
 from bot.errors import ProviderError
 from bot.sandbox.models.demo import DemoModel
 from bot.sandbox.models.scripts import script_from_text, text_of
@@ -130,7 +130,7 @@ async def judge(world: World, name: str) -> None:
     await world.until(lambda: labels(world.answers(thread)[0]), "the ways on")
     (row,), (failed,) = world.ended(thread), world.answers(thread)
     assert (row["status"], row["error"]) == ("failed", failure.code), name
-    assert below(failed) == f":warning: {strings.failure(failure.code, model, failure.reason)}"
+    assert below(failed) == f":warning: {sentences.failure(failure.code, model, failure.reason)}"
     assert labels(failed) == cures(failure.code), name
     await choose_another(world, thread, cured=failure.code not in PASSING)
 
