@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from bot.answers.after_work import AfterWork
 from bot.answers.engine import Engine
 from bot.answers.recovery import Recovery
+from bot.answers.step_log import Thoughts
 from bot.answers.workers import new_worker_id
 from bot.api.app import ApiParts, create_app
 from bot.api.health import Check, readiness_checks
@@ -21,6 +22,7 @@ from bot.chats.index_filling import IndexFilling
 from bot.chats.prompt import PromptBuilder
 from bot.chats.retention import Eraser, Keeper
 from bot.chats.service import ChatService
+from bot.config.chats import ReasoningMode
 from bot.config.settings import Settings
 from bot.domain import Chore
 from bot.observability import Metrics
@@ -181,7 +183,12 @@ def _engine(
         worker_id=new_worker_id(),
         ledger=repositories.ledger,
         timing=resources.timing,
+        thoughts=_thoughts(settings.bobbin_reasoning),
     )
+
+
+def _thoughts(mode: ReasoningMode) -> Thoughts:
+    return Thoughts(are_steps=mode is not ReasoningMode.OFF, are_kept=mode is ReasoningMode.SHOWN)
 
 
 def _start_housekeeping(

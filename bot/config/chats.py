@@ -33,6 +33,14 @@ class LongChatsMode(StrEnum):
     WHOLE = "whole"
 
 
+class ReasoningMode(StrEnum):
+    """What people see of a model's reasoning."""
+
+    STATUS = "status"
+    SHOWN = "shown"
+    OFF = "off"
+
+
 class ChatSettings(SettingsGroup):
     """What a chat holds and sends, and how its answers are shown."""
 
@@ -50,6 +58,13 @@ class ChatSettings(SettingsGroup):
             "message, visible live to all; `auto` begins native and edits once a second person takes part or native "
             "fails",
         )
+    )
+    bobbin_reasoning: Annotated[
+        ReasoningMode, BeforeValidator(lower), Valid("status, shown or off")
+    ] = Field(
+        ReasoningMode.STATUS,
+        description="what people see of a model's reasoning: `status` how long it takes; `shown` also what the "
+        "model lets see of it, in a step that opens; `off` nothing",
     )
     bobbin_long_chats: Annotated[
         LongChatsMode, BeforeValidator(lower), Valid("summarise or whole")

@@ -76,6 +76,8 @@ class ReasoningFilter:
         self._is_final = False
         """Harmony's mark of the final channel has been passed."""
         self._reasoned_now = False
+        self._thoughts: list[str] = []
+        """Reasoning that has not been asked for."""
         self.retractions = 0
         """How often a closing mark without an opening one has shown that all text before it was reasoning."""
 
@@ -98,6 +100,11 @@ class ReasoningFilter:
         """Whether some text since the last call was reasoning."""
         reasoned, self._reasoned_now = self._reasoned_now, False
         return reasoned
+
+    def thoughts(self) -> str:
+        """The reasoning since the last call, as far as it is certain to be some; without what was retracted."""
+        thoughts, self._thoughts = "".join(self._thoughts), []
+        return thoughts
 
     def flush(self, *, whole: bool) -> str:
         """The text that was held back and turns out to belong to the answer.
@@ -202,16 +209,20 @@ class ReasoningFilter:
         self._reasoned_now = self._reasoned_now or bool(self._held.strip())
         end = _end_of(self._held, self._closes)
         if end is not None:
+            self._thoughts += [*(self._hidden or ()), _without_mark(self._held[:end], self._closes)]
             self._held, self._hidden = self._held[end:], None
             self._is_final = self._is_final or FINAL in self._closes
             self._phase, self._just_closed = _Phase.TEXT, True
             return True
         if self._hidden is not None:
             self._hidden.append(self._held[:-LONGEST])
+        else:
+            self._thoughts.append(self._held[:-LONGEST])
         self._held = self._held[-LONGEST:]
         return False
 
     def _retract(self, parts: list[str]) -> None:
+        self._thoughts += parts
         parts.clear()
         self._doubt = None
         self.retractions += 1
@@ -254,3 +265,10 @@ def _end_of(text: str, closes: Collection[str]) -> int | None:
     if FINAL in closes:
         ends += [mark.end() for mark in CHANNEL.finditer(text) if mark[1].lower() == "final"][:1]
     return min(ends, default=None)
+
+
+def _without_mark(text: str, closes: Collection[str]) -> str:
+    """Reasoning without the mark that closes it."""
+    lower = text.lower()
+    mark = next((mark for mark in closes if lower.endswith(mark)), "")
+    return text.removesuffix(text[-len(mark) :]) if mark else CHANNEL.sub("", text)

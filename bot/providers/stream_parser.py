@@ -28,6 +28,7 @@ from bot.providers.finish_reasons import Ending, ending_of, worst
 from bot.providers.reasoning import ReasoningFilter
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
+from bot.providers.thoughts import REASONING_FIELDS, thoughts_of
 from bot.providers.tool_calls import ToolCallCollector
 from bot.stream_events import (
     CallDelta,
@@ -48,7 +49,6 @@ _MIN_REPEATED_LENGTH = 20
 _MAX_TOKENS = 2**31 - 1
 _MAX_COST = 1e6
 """US dollars of one call: more is a mistake."""
-_REASONING_FIELDS = ("reasoning", "reasoning_content", "reasoning_details", "thinking")
 
 
 class StreamParser:
@@ -79,6 +79,8 @@ class StreamParser:
         self._has_text = False
         self._has_reasoning = False
         """Some has arrived since the last events were returned."""
+        self._thoughts: list[str] = []
+        """What the server let see of it since then."""
         self.error: ProviderError | None = None
         """An error that the stream contained; the events before it are still returned."""
 
@@ -292,15 +294,18 @@ class StreamParser:
 
     def _content(self, delta: dict[str, Any]) -> str:
         text, has_reasoning = _content(delta.get("content") or delta.get("refusal"))
-        if has_reasoning or any(delta.get(key) for key in _REASONING_FIELDS):
+        if has_reasoning or any(delta.get(key) for key in REASONING_FIELDS):
             self._has_reasoning = True
+            self._thoughts.append(thoughts_of(delta))
         self._has_pictures = self._has_pictures or _has_pictures(delta)
         return text
 
     def _events_of(self, text: str, *, retracted: bool = False) -> list[StreamEvent]:
         reasoned = self._has_reasoning or self._filter.reasoned_now()
         self._has_reasoning = False
-        events: list[StreamEvent] = [ReasoningDelta()] if reasoned else []
+        thoughts = "".join(self._thoughts) + self._filter.thoughts()
+        self._thoughts.clear()
+        events: list[StreamEvent] = [ReasoningDelta(thoughts)] if reasoned else []
         if self._has_call_delta:
             self._has_call_delta = False
             events.append(CallDelta())

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from bot import strings
-from bot.config.chats import StreamMode
+from bot.config.chats import ReasoningMode, StreamMode
 from bot.sandbox.state.records import Message
+from bot.steps import MAX_DETAIL_LENGTH
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.scripted_models import scripted_world
+from tests.handlers.scripted_models import questions, scripted_world
 from tests.handlers.world import World, below, methods, shown
 from tests.providers.scripted_server import (
     DONE,
@@ -129,3 +130,37 @@ async def test_a_failure_tells_its_steps_and_retry_replaces_them(worlds: WorldFa
         assert shown(message) == "Hi you."
         assert "Thought" not in below(message)
         assert stored(world) == []
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_what_a_model_lets_see_of_its_reasoning_is_shown_if_the_operator_wants_it(
+    worlds: WorldFactory, mode: StreamMode
+) -> None:
+    """It can't ping, is bounded, and is no part of the text, of the title, or of what the model is sent next."""
+    thoughts = "Hm, <!channel>. " + "So. " * 1_000
+    sent = streaming(delta(reasoning=thoughts), delta("Hi you."), STOP, DONE)
+    more: dict[str, Any] = {"bobbin_reasoning": ReasoningMode.SHOWN, "bobbin_stream": mode}
+    async with scripted_world(worlds, sent, **more) as (world, server):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        (message,) = world.answers(thread)
+        seen = "".join(card["details"] for card in cards(message)) or below(message)
+        assert "Hm, " in seen
+        assert "<!channel>" not in seen
+        assert shown(message) == world.messages(thread)[1]["text"] == "Hi you."
+        ((_, _, detail),) = stored(world)
+        assert detail.startswith("Hm, <!channel>. So. ")
+        assert len(detail) <= MAX_DETAIL_LENGTH
+        await world.slack.conversations.say("alice", "general", "Once more.", thread)
+        await world.answered(thread, 2)
+        assert "So. " not in str(questions(server)[-1])
+
+
+async def test_reasoning_is_no_step_where_the_operator_wants_none(worlds: WorldFactory) -> None:
+    sent = streaming(delta(reasoning="Hm."), delta("Hi you."), STOP, DONE)
+    async with scripted_world(worlds, sent, bobbin_reasoning=ReasoningMode.OFF) as (world, _):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        (message,) = world.answers(thread)
+        assert (cards(message), stored(world)) == ([], [])
+        assert "Thought" not in below(message)
