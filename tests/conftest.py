@@ -29,6 +29,7 @@ from tests import redis_service, services  # noqa: E402
 from tests.compiled_statements import share_compiled_statements  # noqa: E402
 from tests.deadlines import patient_timing  # noqa: E402
 from tests.event_loop import LoadTolerantLoop  # noqa: E402
+from tests.slow import slow_after  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
 _NETWORK = (
@@ -162,7 +163,7 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
     database.close()
 
 
-@pytest.fixture(params=["session", "transaction"])
+@pytest.fixture(params=slow_after(1, ["transaction", "session"]))
 def pooled_url(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[str]:
     """URL of an empty PostgreSQL database behind PgBouncer; the test runs once for each of its modes."""
     pooler = _or_skip(lambda: services.pgbouncer(postgresql_url, request.param))

@@ -13,6 +13,7 @@ from bot.config.chats import StreamMode
 from bot.sandbox.models.scripts import Fault, ModelScript
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, below, elements, shown
+from tests.slow import slow_after
 
 LONG = " ".join(f"word{n}" for n in range(400))
 PART = "Half of an answer is"
@@ -148,7 +149,7 @@ FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("name", slow_after(3, FAILURES))
 async def test_a_failure_shows_a_reason_and_retry_in_place_of_the_answer(
     world: World, name: str
 ) -> None:

@@ -15,6 +15,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay, marks
 from tests.handlers.tcp_proxy import TcpProxy
 from tests.handlers.world import World, below, elements
+from tests.slow import slow_after
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 
@@ -92,7 +93,9 @@ def incomplete(shown: dict[str, list[str]]) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+@pytest.mark.parametrize(
+    "method", slow_after(1, ["chat.appendStream", "chat.startStream", "chat.stopStream"])
+)
 async def test_no_failure_of_a_streaming_call_loses_or_repeats_text(
     worlds: WorldFactory, method: str
 ) -> None:
@@ -122,7 +125,8 @@ async def test_a_message_that_appears_after_its_call_timed_out_is_removed(
 
 
 @pytest.mark.parametrize(
-    ("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)]
+    ("method", "skip"),
+    slow_after(1, [("chat.update", 1), ("chat.postMessage", 1), ("chat.update", 0)]),
 )
 async def test_no_failure_of_a_post_or_edit_loses_or_repeats_text(
     worlds: WorldFactory, method: str, skip: int
@@ -299,7 +303,7 @@ PINGS = (
 ESCAPED_PINGS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", slow_after(1, [1, 2, 3, 7]))
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_no_delta_boundary_lets_a_model_ping_people(
     worlds: WorldFactory, mode: StreamMode, size: int

@@ -22,6 +22,7 @@ from tests.handlers import bulk_chats
 from tests.handlers.test_dialogs import field_values
 from tests.handlers.test_home import STORY
 from tests.handlers.world import MODEL, World, elements, shown
+from tests.slow import slow_after
 
 ENDLESS = 3_600.0
 TEXT = " ".join(f"word{n}" for n in range(400))
@@ -293,7 +294,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", slow_after(3, CASES), ids=lambda case: case.name)
 async def test_a_press_in_the_first_moment_works(world: World, case: Case) -> None:
     first = FirstPress(world, case.action_id, case.press)
     await case.appears(world)

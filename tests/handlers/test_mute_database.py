@@ -27,12 +27,13 @@ TIMING = patient_timing(
     # A writer asks the database before each call, once a renewal is this old:
     lease_safe=2.0,
     lease=20.0,
-    overdue=4.0,
-    chore_timeout=2.0,  # a claim whose success was not heard of lapses soon after
-    idle_transaction_timeout=4.0,
-    database_connect_timeout=2.0,
-    database_statement_timeout=2.0,
-    database_lease_timeout=1.0,
+    overdue=8.0,
+    chore_timeout=4.0,  # a claim whose success was not heard of lapses soon after
+    idle_transaction_timeout=8.0,
+    # Short, since each of them passes; long enough for a server that waits for a processor.
+    database_connect_timeout=5.0,
+    database_statement_timeout=5.0,
+    database_lease_timeout=3.0,
 )
 
 

@@ -17,6 +17,7 @@ from storage.engine.types import utc_now
 from storage.tables import people
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.tcp_proxy import Mute, TcpProxy
+from tests.slow import slow_after
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("dialect", ["postgresql"])]
 
@@ -89,7 +90,9 @@ USES = {
     "search": _search,
     "ping": Database.ping,
 }
-WHAT_IS_LOST = pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
+WHAT_IS_LOST = pytest.mark.parametrize(
+    "held", slow_after(1, [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
+)
 
 
 @WHAT_IS_LOST

@@ -13,6 +13,7 @@ from storage.chats import Chats
 from storage.engine.database import Database
 from storage.messages import NewMessage
 from storage.search import SearchLimits
+from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL
 
 ANN, BEN = User("T1", "U1"), User("T1", "U2")
@@ -49,12 +50,15 @@ SEARCHES = (
 )
 LIMITS = pytest.mark.parametrize(
     ("limits", "seed"),
-    [
-        (SearchLimits(), 0),
-        (SearchLimits(sample_size=8, max_counted=9, max_index_hits=14), 31),
-        (SearchLimits(sample_size=6, min_sample_hits=1, max_counted=4), 11),
-    ],
-    ids=["production", "small", "tiny"],
+    slow_after(
+        1,
+        [
+            (SearchLimits(sample_size=8, max_counted=9, max_index_hits=14), 31),
+            (SearchLimits(), 0),
+            (SearchLimits(sample_size=6, min_sample_hits=1, max_counted=4), 11),
+        ],
+    ),
+    ids=["small", "production", "tiny"],
 )
 """With small limits, few chats are enough to take every way."""
 

@@ -17,6 +17,7 @@ from storage.engine.types import new_id, utc_now
 from storage.ledger import Ledger
 from storage.messages import NewMessage, StoredMessage
 from storage.tables import messages, spending
+from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL
 
 USER = "U1"
@@ -79,7 +80,7 @@ async def end(
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-@pytest.mark.parametrize("unit", list(Unit))
+@pytest.mark.parametrize("unit", slow_after(1, Unit))
 async def test_of_twenty_at_the_edge_one_passes(
     rivals: list[Database], scope: Scope, unit: Unit
 ) -> None:
