@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from bot.answers.after_work import AfterWork
 from bot.answers.engine import Engine
+from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.step_log import Thoughts
 from bot.answers.workers import new_worker_id
@@ -182,6 +183,7 @@ def _engine(
         metrics=resources.metrics,
         worker_id=new_worker_id(),
         ledger=repositories.ledger,
+        pictures=PictureIntake(resources.memory, resources.image_fitter.fit),
         timing=resources.timing,
         thoughts=_thoughts(settings.bobbin_reasoning),
     )

@@ -14,7 +14,7 @@ from bot.config.slack import Delivery
 from bot.config.unknown import unknown_settings
 from bot.domain import ModelInfo
 from bot.errors import BobbinError, StorageError
-from bot.manifest import bot_scopes
+from bot.manifest import bot_scopes, optional_scopes
 from bot.network import Network
 from bot.providers.catalogue import matches
 from bot.providers.registry import ProviderHealth, Providers
@@ -74,7 +74,7 @@ async def _slack(settings: Settings, network: Network) -> list[Finding]:
             secret = _reveal(settings.slack_client_secret)
             findings.append(await slack.client_secret(settings.slack_client_id or "", secret))
         elif token := _reveal(settings.slack_bot_token):
-            findings += await slack.bot_token(token, bot_scopes())
+            findings += await slack.bot_token(token, bot_scopes(), optional_scopes())
         if token := _reveal(settings.slack_app_token):
             findings.append(await slack.app_token(token))
     if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:

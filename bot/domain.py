@@ -65,6 +65,8 @@ class Chore(StrEnum):
     """Show a new title where Slack lists its conversations."""
     SHOW_STOP = "show_stop"
     """Show the Stop button in the chat's header."""
+    SHOW_PICTURES = "show_pictures"
+    """Upload the pictures that the model has made into the thread."""
     HIDE_STOP = "hide_stop"
     """Remove the Stop button from the chat's header."""
 
@@ -129,6 +131,10 @@ class ModelInfo:
     """Size of the context window in tokens, if the provider states it."""
     vision: bool = False
     """Whether the model accepts images."""
+    draws: bool = False
+    """Whether it makes pictures."""
+    writes: bool = True
+    """Whether it writes text; a model that does not only makes pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +360,8 @@ class AnswerResult:
     sources: tuple[Source, ...] = ()
     steps: tuple[Step, ...] = ()
     """What the model did besides writing, in order; all of them have ended."""
+    pictures: int = 0
+    """How many the model has made."""
     prompt: PromptFacts = WHOLE_CHAT
     """What of the chat the model was sent."""
     stopped_by: str | None = None

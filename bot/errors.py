@@ -43,7 +43,7 @@
         ├── NoCredit                   HTTP 402, or an error that says so
         ├── DailyLimit                 a limit per day or longer is reached
         ├── OutOfMemory                the server has too little memory for the model
-        ├── PicturesOnly               an answer that consists of pictures, which cannot be shown
+        ├── PicturesOnly               an answer that consists of pictures that cannot be read
         ├── WrongAddress               HTTP 404, 405 or 501 that says nothing of a model
         ├── ModelGone                  the provider says that it does not know the model
         ├── ContextTooLong             HTTP 413, or a 400 that says that the context is too long
@@ -260,7 +260,7 @@ class OutOfMemory(ProviderError):
 
 
 class PicturesOnly(ProviderError):
-    """The answer consists of pictures, which cannot be shown."""
+    """The answer consists of pictures that cannot be had or read."""
 
     code = "pictures_only"
     needs_other_model = True

@@ -23,6 +23,7 @@ from handlers.client.user_names import UserNames
 from handlers.listeners.context import ListenerContext
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
+from handlers.threads.answer_pictures import AnswerPictures
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.chat_exports import ChatExports
 from handlers.threads.chat_header import ChatHeaders
@@ -64,6 +65,7 @@ def answer_parts(
         catalogue=resources.providers.catalogue,
         people=repositories.people,
         default=settings.bobbin_default_model,
+        shows_pictures=resources.workspaces.shows_pictures,
     )
     side_calls = SideCalls(resources.providers, repositories.ledger, resources.metrics)
     titles = Titles(
@@ -71,6 +73,7 @@ def answer_parts(
         side_calls=side_calls,
         publisher=resources.publisher,
         model=partial(models.configured, settings.bobbin_title_model),
+        writes=models.writes,
         timing=resources.timing,
     )
     names = UserNames(repositories.people, resources.workspaces, resources.tasks, resources.timing)
@@ -128,6 +131,9 @@ def slack_after_work(
         api_echo=ApiEcho(repositories.chats, parts.names),
         queued_reactions=parts.queued_reactions,
         headers=threads.headers,
+        pictures=AnswerPictures(
+            repositories.pictures, resources.memory, parts.names, parts.models.label
+        ),
     )
 
 

@@ -76,6 +76,13 @@ class ToolsCalled:
     """See `ToolRound.extra`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ImageMade:
+    """A picture that the model has made, as its server sent it: untrusted bytes of any size up to a bound."""
+
+    data: bytes = field(repr=False)
+
+
 StreamEvent = (
     TextDelta
     | TextRetracted
@@ -83,6 +90,7 @@ StreamEvent = (
     | StepChanged
     | Usage
     | Sources
+    | ImageMade
     | CallDelta
     | ToolsCalled
     | Done

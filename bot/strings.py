@@ -337,7 +337,7 @@ FAILURES: dict[str, str] = {
     "model, or try again when it resets.",
     "out_of_memory": "{model}'s server has too little memory for it. Choose a smaller model, or tell the person who "
     "runs Bobbin.",
-    "pictures_only": "{model} answered with pictures, which I can't show. Ask for words, or choose another model.",
+    "pictures_only": "{model} answered with pictures that I couldn't read. Ask for words, or choose another model.",
     "wrong_address": "I couldn't find {model} at its provider's address. Please tell the person who runs Bobbin, or "
     "choose another model.",
     "model_gone": "{model} isn't available any more. Choose another model, and it will answer the same message.",
@@ -353,6 +353,19 @@ FAILURES: dict[str, str] = {
 }
 """What a person reads for each `ProviderError.code`."""
 FAILURE_REASON = "The provider says: “{reason}”"
+
+
+PICTURE_ALT = "A picture that {model} made"
+PICTURES_MADE = Plural("_I made a picture._", "_I made {count} pictures._")
+"""In place of the text of an answer that has none."""
+PICTURES_WITHOUT_SCOPE = (
+    ":warning: I may not show here what I drew: I need the scope `{scope}`, which an admin can add to the app. "
+    "It is kept in the chat, and the API has it: `GET /chat/conversations/{id}`."
+)
+PICTURES_REFUSED = (
+    ":warning: Slack doesn't let me show here what I drew ({reason}); an admin may know more. "
+    "It is kept in the chat, and the API has it: `GET /chat/conversations/{id}`."
+)
 
 EXPORT_HEADING = "# {title}\n\n{model} · started by {owner} · {began} · {count} messages\n\n"
 EXPORT_CONTEXT = "## Before\n\n{text}\n\n"

@@ -35,6 +35,7 @@ from storage.engine.database import Database
 from storage.erasure import Erasure
 from storage.ledger import Ledger
 from storage.people import People
+from storage.pictures import Pictures
 from storage.served_teams import Serves
 from storage.stop_buttons import StopButtons
 from storage.successors import Successors
@@ -58,6 +59,7 @@ class Repositories:
     stop_buttons: StopButtons
     ledger: Ledger
     transcripts: Transcripts
+    pictures: Pictures
     erasure: Erasure
 
 
@@ -95,6 +97,7 @@ def open_repositories(database: Database, limits: Limits, serves: Serves) -> Rep
         stop_buttons=StopButtons(database),
         ledger=Ledger(database, limits),
         transcripts=Transcripts(database),
+        pictures=Pictures(database),
         erasure=Erasure(database),
     )
 
@@ -159,6 +162,7 @@ def build_use_cases(
         publisher=resources.publisher,
         fitter=resources.image_fitter,
         exporter=exporter,
+        pictures=repositories.pictures,
         wake=wake,
         limit=settings.bobbin_max_messages,
     )

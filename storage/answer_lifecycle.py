@@ -135,6 +135,7 @@ async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
         "cut": False,
         "stop_requested": False,
         "stopped_by": None,
+        "pictures": None,
         "seconds": None,
         "prompt_tokens": None,
         "completion_tokens": None,

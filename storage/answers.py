@@ -33,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain import Answer, AnswerResult, Chore, MessageRef, ModelRef, Status
+from bot.domain import Answer, AnswerResult, Chore, Image, MessageRef, ModelRef, Status
 from bot.errors import ProviderError
 from bot.usage.calls import Call, payer_of
 from bot.usage.limits import NO_LIMITS, Limits
@@ -49,6 +49,7 @@ from storage.answer_reads import AnswerReads, first_answer
 from storage.chores import add_chores
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
+from storage.images import replace_images
 from storage.queries import (
     FINISH_ANSWER,
     LEASE_LAPSED,
@@ -150,11 +151,14 @@ class Answers(AnswerReads):
         result: AnswerResult,
         then: Mapping[Chore, float] | None = None,
         calls: Sequence[Call] = (),
+        pictures: tuple[Image, ...] = (),
     ) -> AnswerResult | None:
         """Store the whole result of the model; what remains is to show it. None when the worker no longer holds it.
 
         `then`: the chores that it leads to, with the seconds until each is due. `calls`: those of models that were made
-        for it and are not in the ledger yet. Returns the result with what is only known now.
+        for it and are not in the ledger yet. `pictures`: what they drew.
+
+        Returns the result with what is only known now.
         """
         async with self._database.begin() as connection:
             stored = result_row(result)
@@ -170,6 +174,7 @@ class Answers(AnswerReads):
                 status=result.status,
                 sources=sources_to_json(result.sources),
             )
+            await replace_images(connection, answer_id, pictures)
             touched = {"chat": row.chat_id, "updated_at": utc_now()}
             chat = to_chat((await connection.execute(TOUCH_CHAT, touched)).one())
             await add_steps(connection, answer_id, result.steps)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Image, Message
-from storage.rows import to_image, to_message
+from storage.rows import image_rows, to_image, to_message
 from storage.tables import attachments, messages
 
 
@@ -113,3 +113,12 @@ class MessageImages:
         return to_message(
             row, tuple(self.images.get(row.id, ())), tuple(self.omitted.get(row.id, ()))
         )
+
+
+async def replace_images(
+    connection: AsyncConnection, message_id: str, images: tuple[Image, ...]
+) -> None:
+    """Store the images of a message, which has no others."""
+    if images:
+        await connection.execute(delete(attachments).where(attachments.c.message_id == message_id))
+        await connection.execute(insert(attachments), image_rows(images, message_id))

@@ -113,14 +113,18 @@ COUNT_AUTHORS = select(func.count(messages.c.author.distinct())).where(
     messages.c.chat_id == bindparam("chat")
 )
 
-_HAS_TEXT = and_(messages.c.status.in_((Status.DONE, Status.STOPPED)), messages.c.text != "")
+_HAS_IMAGES = exists().where(attachments.c.message_id == messages.c.id)
+_HAS_CONTENT = and_(
+    messages.c.status.in_((Status.DONE, Status.STOPPED)),
+    or_(messages.c.text != "", _HAS_IMAGES),
+)
 """An answer that later questions build on."""
 SELECT_HISTORY = (
-    select(messages, exists().where(attachments.c.message_id == messages.c.id).label("has_images"))
+    select(messages, _HAS_IMAGES.label("has_images"))
     .where(
         messages.c.chat_id == bindparam("chat"),
         messages.c.number < bindparam("before"),
-        or_(messages.c.role == Role.USER, _HAS_TEXT),
+        or_(messages.c.role == Role.USER, _HAS_CONTENT),
     )
     .order_by(messages.c.number)
 )
@@ -131,7 +135,7 @@ SELECT_UNANSWERED = (
     .where(
         messages.c.chat_id == bindparam("chat"),
         messages.c.number < bindparam("before"),
-        not_(_HAS_TEXT),
+        not_(_HAS_CONTENT),
     )
 )
 """The answers that `SELECT_HISTORY` leaves out, with the ids of their questions."""

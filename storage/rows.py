@@ -147,6 +147,7 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
         truncated=row.cut,
         prompt=PromptFacts(row.estimated_tokens or 0, row.summarised or 0, row.omitted or 0),
         sources=sources_from_json(row.sources),
+        pictures=row.pictures or 0,
         stopped_by=row.stopped_by,
         near_budgets=near_budgets_from_json(row.budget_notice),
     )
@@ -168,6 +169,7 @@ def result_row(result: AnswerResult) -> dict[str, Any]:
         "estimated_tokens": result.prompt.estimated_tokens or None,
         "summarised": result.prompt.summarised or None,
         "omitted": result.prompt.omitted or None,
+        "pictures": result.pictures or None,
     }
 
 

@@ -98,7 +98,10 @@ class AfterWork:
         self._answers = answers
         self._tasks = tasks
         self._timing = timing
-        self._late_effects = {Chore.SHOW_QUESTION: timing.late_effect}
+        self._late_effects = {
+            Chore.SHOW_QUESTION: timing.late_effect,
+            Chore.SHOW_PICTURES: timing.late_effect,
+        }
         """Seconds in which a call of a try may still take effect, for chores whose second effect would be visible."""
         self._functions: dict[Chore, DoChore] = {}
         self._running: set[asyncio.Task[None]] = set()

@@ -20,6 +20,7 @@ from bot.answers.after_work import AfterWork
 from bot.answers.events import EventPublisher
 from bot.answers.generator import AnswerGenerator, BuildPrompt, Models
 from bot.answers.lease import ClockReading, Lease
+from bot.answers.pictures import PictureIntake
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
@@ -58,6 +59,7 @@ class Engine:
         metrics: Metrics,
         worker_id: str,
         ledger: Ledger,
+        pictures: PictureIntake,
         timing: Timing = Timing(),
         thoughts: Thoughts = THOUGHTS_TIMED,
     ) -> None:
@@ -65,8 +67,9 @@ class Engine:
         self._answers = answers
         self._sinks = sinks
         self._publisher = publisher
+        self._pictures = pictures
         self._generator = AnswerGenerator(
-            models, build_prompt, publisher, metrics, self._record, thoughts
+            models, build_prompt, publisher, metrics, self._record, pictures, thoughts
         )
         self._ledger = ledger
         self._after_work = after_work
@@ -226,7 +229,7 @@ class Engine:
                 await asyncio.shield(sink.abandon())
                 raise
             run.enter(RunState.FINISHING)
-            await self._finish(run, left)
+            await self._finish(run, chat, result, left)
 
     async def _obtain_result(
         self, run: RunningAnswer, chat: Chat, sink: AnswerSink
@@ -237,18 +240,23 @@ class Engine:
             result = await self._stored(run, lambda: self._answers.result(run.answer.id))
         if result is not None and run.answer.status.ended:
             return result
-        result = result or await self._generator.generate(run, chat, sink)
-        return await self._store_result(run, chat, result)
+        with self._pictures.hold(chat.team) as run.held:
+            result = result or await self._generator.generate(run, chat, sink)
+            return await self._store_result(run, chat, result)
 
     async def _store_result(
         self, run: RunningAnswer, chat: Chat, result: AnswerResult
     ) -> AnswerResult:
         """Stores the whole text and how the answer ended, and publishes it; the result as it is stored."""
         answer, then = run.answer, _chores_of_end(chat, result)
+        pictures = run.pictures if result.pictures else ()
         stored = await self._held(
             run,
-            lambda: self._answers.save_result(answer.id, self.worker_id, result, then, run.calls),
+            lambda: self._answers.save_result(
+                answer.id, self.worker_id, result, then, run.calls, pictures
+            ),
         )
+        run.forget_pictures()
         self._count(run.calls)
         self._metrics.count_answer(result.status)
         log.info("answer_ended", answer=answer.id, outcome=result.status, error=result.error)
@@ -269,9 +277,13 @@ class Engine:
         for call in calls:
             self._metrics.count_usage(call.model.provider, call.usage)
 
-    async def _finish(self, run: RunningAnswer, left: Mapping[Chore, float]) -> None:
+    async def _finish(
+        self, run: RunningAnswer, chat: Chat, result: AnswerResult, left: Mapping[Chore, float]
+    ) -> None:
         """Stores that all is shown, and what is left to do."""
         answer = run.answer
+        if chat.thread is not None and result.pictures:
+            left = {**left, Chore.SHOW_PICTURES: 0.0}
         finished = await self._held(
             run,
             lambda: self._answers.finish(
@@ -325,6 +337,7 @@ def _chores_of_end(chat: Chat, result: AnswerResult) -> dict[Chore, float]:
     """What is due once the text is stored: a title, if the chat has none and there is a text to name it after."""
     due = {Chore.HIDE_STOP: 0.0} if chat.thread is not None else {}
     titled = chat.title_by is not TitleBy.DEFAULT
-    if titled or not result.text or result.status is Status.FAILED:
+    said = result.text or result.pictures
+    if titled or not said or result.status is Status.FAILED:
         return due
     return due | {Chore.TITLE: 0.0}

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from bot.answers.events import EventPublisher
+from bot.answers.pictures import PictureIntake
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
@@ -27,6 +28,7 @@ from bot.errors import (
     ChatNotFound,
     ContextTooLong,
     EmptyAnswer,
+    PicturesOnly,
     ProviderError,
     StorageError,
     StreamInterrupted,
@@ -36,6 +38,7 @@ from bot.providers.base import ModelRequest
 from bot.steps import Step
 from bot.stream_events import (
     Done,
+    ImageMade,
     ReasoningDelta,
     Sources,
     StepChanged,
@@ -85,6 +88,7 @@ class AnswerGenerator:
         publisher: EventPublisher,
         metrics: Metrics,
         record: RecordCalls,
+        pictures: PictureIntake,
         thoughts: Thoughts = THOUGHTS_TIMED,
     ) -> None:
         self._models = models
@@ -93,6 +97,7 @@ class AnswerGenerator:
         self._build_prompt = build_prompt
         self._publisher = publisher
         self._metrics = metrics
+        self._pictures = pictures
 
     async def generate(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """The result of the model call, whether it succeeds, fails or is stopped. Raises only when cancelled."""
@@ -139,7 +144,7 @@ class AnswerGenerator:
                 return
             except ProviderError as error:
                 pause = _pause_before_next(error, delay)
-                if pause is None or run.text or pause >= run.seconds_to_ask:
+                if pause is None or run.has_content or pause >= run.seconds_to_ask:
                     raise
                 log.info("model_retried", answer=run.answer.id, code=error.code)
                 await asyncio.gather(asyncio.sleep(pause), self._record_repeated(run))
@@ -193,7 +198,7 @@ class AnswerGenerator:
         """Reads one stream to its end. Raises ProviderError."""
         run.usage, run.finish_reason = None, ""
         run.steps.call_begun()
-        request = replace(request, max_seconds=run.seconds_to_ask)
+        request = replace(request, max_seconds=run.seconds_to_ask, held=run.held)
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         with metered(asked, run.calls) as meter:
             async with aclosing(_closable(self._models.stream(request))) as events:
@@ -205,8 +210,13 @@ class AnswerGenerator:
                         _note(run, sink, event)
             if not run.finish_reason:
                 raise StreamInterrupted
-            if not "".join(run.text).strip():
-                raise EmptyAnswer
+            await self._take_pictures(run)
+            if not "".join(run.text).strip() and not run.pictures:
+                raise PicturesOnly if run.received_pictures else EmptyAnswer
+
+    async def _take_pictures(self, run: RunningAnswer) -> None:
+        if run.received_pictures and run.held is not None:
+            run.pictures = await self._pictures.fitted(run.received_pictures, run.held)
 
     def _add_text(
         self, run: RunningAnswer, chat: Chat, sink: AnswerSink, text: str, started: float
@@ -233,6 +243,8 @@ def _note(run: RunningAnswer, sink: AnswerSink, event: StreamEvent) -> None:
         run.steps.reasoning(event.text)
     elif isinstance(event, StepChanged):
         run.steps.change(event)
+    elif isinstance(event, ImageMade):
+        run.received_pictures.append(event.data)
     elif isinstance(event, TextRetracted):
         run.steps.reasoning("".join(run.text))
         run.retract()
@@ -287,5 +299,6 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
         truncated=run.finish_reason == "length",
         sources=run.sources,
         steps=run.steps.steps,
+        pictures=len(run.pictures),
         prompt=run.prompt,
     )

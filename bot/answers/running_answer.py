@@ -24,8 +24,9 @@ from enum import Enum, auto
 from bot.answers.lease import Lease
 from bot.answers.retry import until_stored
 from bot.answers.step_log import StepLog
-from bot.domain import WHOLE_CHAT, Answer, MessageRef, PromptFacts, Source, Usage
+from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
+from bot.memory import HeldBytes
 from bot.timing import Timing
 from bot.usage.calls import Call
 from storage.answers import Answers
@@ -75,6 +76,12 @@ class RunningAnswer:
     """Ended calls of the model that the ledger does not hold yet."""
     sources: tuple[Source, ...] = ()
     steps: StepLog = field(default_factory=StepLog)
+    received_pictures: list[bytes] = field(default_factory=list)
+    """As the model's server sent them."""
+    pictures: tuple[Image, ...] = ()
+    """As they are kept, once the model has ended."""
+    held: HeldBytes | None = None
+    """The memory that they take."""
     retracted: bool = False
     """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""
     prompt: PromptFacts = WHOLE_CHAT
@@ -111,6 +118,16 @@ class RunningAnswer:
     def seconds_to_ask(self) -> float:
         """How much longer the model may take, with everything that is left to try."""
         return max(0.0, self.ask_until - time.monotonic())
+
+    @property
+    def has_content(self) -> bool:
+        """The model has sent some of the answer, so that asking again would pay for it twice."""
+        return bool(self.text or self.received_pictures)
+
+    def forget_pictures(self) -> None:
+        """They are stored."""
+        self.received_pictures.clear()
+        self.pictures = ()
 
     def retract(self) -> None:
         """All text so far does not belong to the answer."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from bot.api.answer_parts import SourceLink
 from bot.api.responses import Responses
-from bot.api.schemas import CamelModel, ChatFields, Identifier, MessageFields, SourceLink
+from bot.api.schemas import CamelModel, ChatFields, Identifier, MessageFields
 
 
 class ExportedImage(CamelModel):

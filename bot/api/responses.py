@@ -106,10 +106,12 @@ async def answered_body(
 
 def exchange_body(exchange: Exchange) -> dict[str, Any]:
     return {
-        "userMessage": ConversationMessage.of(exchange.question).model_dump(by_alias=True),
-        "assistantMessage": WrittenAnswer.of_result(exchange.answer, exchange.result).model_dump(
-            by_alias=True
-        ),
+        "userMessage": ConversationMessage.of(
+            exchange.question, exchange.pictures_of(exchange.question)
+        ).model_dump(by_alias=True),
+        "assistantMessage": WrittenAnswer.of_result(
+            exchange.answer, exchange.result, exchange.pictures_of(exchange.answer)
+        ).model_dump(by_alias=True),
     }
 
 

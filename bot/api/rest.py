@@ -41,6 +41,7 @@ from bot.api.schemas import (
     to_storable,
 )
 from bot.api.waiting import AnswerWaiter, wait_for_answer
+from bot.chats.attachments.images import MAX_SENT_BYTES
 from bot.chats.export import ExportFormat, file_name
 from bot.chats.feed_events import AccessRevoked
 
@@ -48,6 +49,13 @@ DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
 STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restart`, and `done` or `failed` at the end."
 
+IMAGE_HEADERS = {
+    "Cache-Control": "private, max-age=86400, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+MAX_IMAGE_COST = MAX_SENT_BYTES // 3
+"""Characters of a text that takes as much memory as the largest image."""
 EVENTS = {"schema": {"type": "string", "description": "Server-sent events."}}
 ConversationId = Annotated[str, Path(description="A conversation's id.")]
 IdempotencyKey = Annotated[
@@ -120,10 +128,36 @@ async def history(
 
     async def made() -> Response:
         messages = await api.messages(chat)
-        content = History.of(chat, messages, await api.results(chat))
+        pictures = await api.pictures.of_chat(chat.id)
+        content = History.of(chat, messages, await api.results(chat), pictures)
         return with_etag(content, if_none_match)
 
     return LargeResponse(context.memory, user, await api.text_length(chat), made)
+
+
+@_conversations.get(
+    "/conversations/{conversation_id}/messages/{message_id}/images/{position}",
+    response_class=Response,
+    responses={
+        **NOT_FOUND_RESPONSES,
+        200: {"content": {"image/*": {}}, "description": "The picture."},
+    },
+)
+async def image(
+    context: Context,
+    user: CurrentUser,
+    conversation_id: ConversationId,
+    message_id: Annotated[str, Path(description="The message that it is in.")],
+    position: Annotated[int, Path(ge=0, lt=1_000, description="From 0, within the message.")],
+) -> Response:
+    """A picture of a message, as `images` names it."""
+    api = context.service
+
+    async def made() -> Response:
+        picture = await api.picture(user, conversation_id, message_id, position)
+        return Response(picture.data, media_type=picture.mime, headers=IMAGE_HEADERS)
+
+    return LargeResponse(context.memory, user, MAX_IMAGE_COST, made)
 
 
 @_conversations.get(
@@ -151,7 +185,7 @@ async def export(
 async def models(api: Service, user: CurrentUser) -> Models:
     """The models that a new conversation may use."""
     default = await api.preselected(user)
-    offered = [Model.of(info) for group in api.models.search() for info in group.models]
+    offered = [Model.of(info) for group in api.models.search(user.team) for info in group.models]
     return Models(models=offered, default=str(default.ref) if default else None)
 
 

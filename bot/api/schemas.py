@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from fastapi import Body
 from pydantic import (
@@ -20,13 +20,14 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from bot.api.answer_parts import PictureLink, SourceLink, StepOut
 from bot.chats.api_service import ApiMessage
 from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import SentFile
 from bot.domain import AnswerResult, Chat, Image, Message, ModelInfo, Role
 from bot.memory import HeldBytes
-from bot.steps import Step
+from storage.pictures import Picture
 
 MAX_MESSAGE_LENGTH = 200_000
 """Characters of one message."""
@@ -139,13 +140,6 @@ def chat_fields(chat: Chat) -> dict[str, Any]:
     }
 
 
-class SourceLink(BaseModel):
-    """A page that an answer rests on."""
-
-    title: str
-    url: str = Field(description="An https address.")
-
-
 class MessageFields(BaseModel):
     id: Identifier
     role: RoleName
@@ -201,9 +195,16 @@ class BranchedConversation(Conversation):
 
 @schema_name("OneMessage")
 class ConversationMessage(MessageFields, CamelModel):
+    images: list[PictureLink] = Field(
+        [],
+        description="The pictures in it: shared by a person, or made by the model.",
+        exclude_if=lambda images: not images,
+    )
+
     @classmethod
-    def of(cls, message: Message) -> ConversationMessage:
-        return cls(**message_fields(message))
+    def of(cls, message: Message, pictures: Sequence[Picture] = (), **more: Any) -> Self:
+        images = [PictureLink.of(message.chat_id, each) for each in pictures]
+        return cls(**message_fields(message), images=images, **more)
 
 
 class UsageOut(CamelModel):
@@ -213,21 +214,6 @@ class UsageOut(CamelModel):
     completion_tokens: int
     cached_tokens: int = Field(description="Those of the prompt that cost less.")
     cost: float | None = Field(None, description="US dollars, if the provider states it.")
-
-
-class StepOut(BaseModel):
-    """What the model did besides writing."""
-
-    kind: Literal["thinking", "search", "tool"]
-    name: str = Field(description="Of a tool; else empty.")
-    status: Literal["running", "waiting", "done", "failed", "denied", "unknown"]
-    seconds: float | None
-
-    @classmethod
-    def of(cls, step: Step) -> StepOut:
-        return cls(
-            kind=step.kind.value, name=step.name, status=step.status.value, seconds=step.seconds
-        )
 
 
 class WrittenAnswer(ConversationMessage):
@@ -244,18 +230,16 @@ class WrittenAnswer(ConversationMessage):
     )
 
     @classmethod
-    def of_result(cls, message: Message, result: AnswerResult | None) -> WrittenAnswer:
+    def of_result(
+        cls, message: Message, result: AnswerResult | None, pictures: Sequence[Picture] = ()
+    ) -> WrittenAnswer:
         """The message, and what is known of the call that wrote it."""
         if result is None:
-            return cls(**message_fields(message))
+            return cls.of(message, pictures)
         usage = None if result.usage is None else UsageOut(**asdict(result.usage))
         summarised = result.prompt.summarised or None
-        return cls(
-            **message_fields(message),
-            steps=[StepOut.of(step) for step in result.steps],
-            usage=usage,
-            summarised=summarised,
-        )
+        steps = [StepOut.of(step) for step in result.steps]
+        return cls.of(message, pictures, steps=steps, usage=usage, summarised=summarised)
 
 
 class CreatedConversation(CamelModel):
@@ -273,15 +257,19 @@ class History(CamelModel):
 
     @classmethod
     def of(
-        cls, chat: Chat, messages: Sequence[Message], results: Mapping[str, AnswerResult]
+        cls,
+        chat: Chat,
+        messages: Sequence[Message],
+        results: Mapping[str, AnswerResult],
+        pictures: Mapping[str, Sequence[Picture]],
     ) -> History:
-        """`results`: how answers ended, by their ids."""
+        """`results`: how answers ended, by their ids. `pictures`: those of messages, by theirs."""
         return cls(
             conversation=Conversation.of(chat, messages[-1].id if messages else None),
             messages=[
-                ConversationMessage.of(one)
+                ConversationMessage.of(one, pictures.get(one.id, ()))
                 if one.role is Role.USER
-                else WrittenAnswer.of_result(one, results.get(one.id))
+                else WrittenAnswer.of_result(one, results.get(one.id), pictures.get(one.id, ()))
                 for one in messages
             ],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -38,6 +38,7 @@ from storage.chat_list import ChatPage
 from storage.chats import Chats
 from storage.messages import NewMessage, StoredMessage
 from storage.people import People
+from storage.pictures import Picture, Pictures
 
 API_SOURCE = "api:"
 """The start of the source of every message from an API client."""
@@ -71,6 +72,11 @@ class Exchange:
     answer: Message
     result: AnswerResult | None = None
     """How the answer ended, once it has."""
+    pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict)
+    """Those of both messages, by their ids."""
+
+    def pictures_of(self, message: Message) -> Sequence[Picture]:
+        return self.pictures.get(message.id, ())
 
     @property
     def is_first(self) -> bool:
@@ -98,6 +104,7 @@ class ApiService:
         publisher: EventPublisher,
         fitter: ImageFitter,
         exporter: Exporter,
+        pictures: Pictures,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
@@ -113,6 +120,7 @@ class ApiService:
         self._wake = wake
         self.models = models
         self.exporter = exporter
+        self.pictures = pictures
         self.limit = limit
 
     async def create(self, user: User, title: str | None = None, model: str | None = None) -> Chat:
@@ -193,6 +201,14 @@ class ApiService:
         """The chat's messages, in order."""
         return await self._chats.messages(chat.id)
 
+    async def picture(self, user: User, chat_id: str, message_id: str, position: int) -> Image:
+        """A picture of a message in one of the user's chats. Raises ChatNotFound."""
+        chat = await self.chat(user, chat_id)
+        picture = await self.pictures.load(checked_id(message_id), position, chat.id)
+        if picture is None:
+            raise ChatNotFound("no such picture")
+        return picture
+
     async def text_length(self, chat: Chat) -> int:
         """Characters of all its messages together."""
         return await self._chats.text_length(chat.id)
@@ -205,7 +221,8 @@ class ApiService:
         """The answer and its question, as they are stored now."""
         chat = await self._chats.get(answer.chat_id)
         question, written = await self.pair(answer.question_id, answer.id)
-        return Exchange(chat, question, written, await self._answers.result(answer.id))
+        pictures = await self.pictures.of_messages([question.id, written.id])
+        return Exchange(chat, question, written, await self._answers.result(answer.id), pictures)
 
     async def pair(self, question_id: str, answer_id: str) -> tuple[Message, Message]:
         """A message and its answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from itertools import islice
 
 from bot.domain import AnswerResult, Chat, ModelInfo, ModelRef, User
@@ -17,18 +18,32 @@ MAX_KEY_LENGTH = 75
 class ModelChoice:
     """The catalogue as people and programs choose from it."""
 
-    def __init__(self, catalogue: Catalogue, people: People, default: str | None) -> None:
-        """`default`: the operator's default model, as `provider:name` or just its name."""
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        people: People,
+        default: str | None,
+        shows_pictures: Callable[[str], bool],
+    ) -> None:
+        """`default`: the operator's default model, as `provider:name` or just its name.
+
+        `shows_pictures`: whether pictures can be shown in a workspace; else models that make nothing else are not
+        offered there.
+        """
         self._catalogue = catalogue
         self._people = people
         self._default = default
+        self._shows_pictures = shows_pictures
 
-    def search(self, query: str = "", larger_than: int | None = None) -> tuple[ModelGroup, ...]:
-        """The models that the menu shows for what was typed. Answered from memory.
+    def search(
+        self, team: str, query: str = "", larger_than: int | None = None
+    ) -> tuple[ModelGroup, ...]:
+        """The models that the menu shows in a workspace for what was typed. Answered from memory.
 
         `larger_than`: tokens that the context window must exceed.
         """
-        return self._catalogue.search(query, larger_than=larger_than)
+        drawing = self._shows_pictures(team)
+        return self._catalogue.search(query, larger_than=larger_than, drawing=drawing)
 
     async def preselected(self, user: User, of_channel: ModelRef | None = None) -> ModelInfo | None:
         """The user's own model, else the channel's, the one they used last, the operator's, the provider's, the first.
@@ -41,14 +56,17 @@ class ModelChoice:
         self, profile: Profile, of_channel: ModelRef | None = None
     ) -> ModelInfo | None:
         return self._catalogue.default_for(
-            [profile.default_model, of_channel, profile.last_model, self._default]
+            [profile.default_model, of_channel, profile.last_model, self._default],
+            drawing=self._shows_pictures(profile.user.team),
         )
 
     def always_model(self, profile: Profile) -> ModelInfo | None:
         """The model of a user who skips the menu, if that model is offered."""
         if not profile.always or profile.default_model is None:
             return None
-        return self._catalogue.find(profile.default_model)
+        info = self._catalogue.find(profile.default_model)
+        shown = info is not None and (info.writes or self._shows_pictures(profile.user.team))
+        return info if shown else None
 
     def by_key(self, key: str) -> ModelInfo:
         """The model of a menu's option value. Raises ModelNotAllowed."""
@@ -87,6 +105,11 @@ class ModelChoice:
         """Whether the model accepts images; True for a model that is not in a list at the moment."""
         info = self._catalogue.find(ref)
         return info is None or info.vision
+
+    def writes(self, ref: ModelRef) -> bool:
+        """Whether the model writes text; True for a model that is not in a list at the moment."""
+        info = self._catalogue.find(ref)
+        return info is None or info.writes
 
     def vision_models(self, limit: int = 3) -> list[str]:
         """Labels of the first models in the menu that accept images."""

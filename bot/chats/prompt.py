@@ -83,6 +83,7 @@ class PromptBuilder:
             system=self._system(chat),
             messages=excerpt.turns,
             facts=excerpt.facts,
+            pictures=True,
         )
 
     async def _history(self, chat: Chat, answer: Answer) -> History:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -23,6 +23,9 @@ LEFT_OUT = "[A message is left out here, because it could not be processed]"
 """In place of a message that the provider refused, when something later is asked."""
 ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is not repeated]"
 ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
+PICTURE_MADE = "[You made a picture here: {name}]"
+"""In the model's own turn, whose pictures come with the user's next one: most servers take none in a model's."""
+PICTURE_SHOWN = "[The picture that you made: {name}]"
 ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
 
 NO_NOTES: Mapping[int, str] = MappingProxyType({})
@@ -56,8 +59,9 @@ def chat_messages(
             made.append(ChatMessage(Role.USER, LEFT_OUT) if message.id in left_out else question)
             context = None
         else:
-            images = message.images if can_see else ()
-            made.append(ChatMessage(Role.ASSISTANT, _text(message, can_see), images))
+            made.append(ChatMessage(Role.ASSISTANT, _answer_text(message)))
+            if can_see and message.images:
+                made.append(_pictures_of(message))
     return list(_alternating([turn for turn in made if turn.text.strip() or turn.images]))
 
 
@@ -66,6 +70,22 @@ def _question(message: Message, names: Mapping[str, str], can_see: bool) -> Chat
     if message.author is not None and message.author in names:
         text = f"{names[message.author]}: {text}"
     return ChatMessage(Role.USER, text, message.images if can_see else ())
+
+
+def _answer_text(message: Message) -> str:
+    """An answer, with the names of the pictures in it."""
+    names = (*(image.name for image in message.images), *message.omitted_images)
+    return "\n\n".join(filter(None, [message.text, *_named(PICTURE_MADE, names)]))
+
+
+def _pictures_of(message: Message) -> ChatMessage:
+    """An answer's pictures, as the beginning of the user's next turn."""
+    notes = _named(PICTURE_SHOWN, (image.name for image in message.images))
+    return ChatMessage(Role.USER, "\n\n".join(notes), message.images)
+
+
+def _named(template: str, names: Iterable[str]) -> list[str]:
+    return [template.format(name=short_name(name)) for name in names]
 
 
 def _alternating(turns: Sequence[ChatMessage]) -> Iterator[ChatMessage]:
@@ -99,8 +119,7 @@ def _notes(message: Message, can_see: bool) -> list[str]:
         *message.omitted_images,
         *(() if can_see else (image.name for image in message.images)),
     ]
-    template = ATTACHED_EARLIER if can_see else ATTACHED_UNSEEN
-    notes = [template.format(name=short_name(name)) for name in unseen]
+    notes = _named(ATTACHED_EARLIER if can_see else ATTACHED_UNSEEN, unseen)
     for file in message.files:
         is_unseen = file.problem is None and not can_see
         template = ATTACHED_UNSEEN if is_unseen else ATTACHED_UNREADABLE

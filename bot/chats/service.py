@@ -172,11 +172,12 @@ class ChatService:
     async def models_for_retry(self, answer_id: str, query: str) -> tuple[ModelGroup, ...]:
         """What the menu beside a failed answer shows: after ContextTooLong, only models with a larger window."""
         answer = await self._answers.get(answer_id)
+        chat = await self._chats.get(answer.chat_id)
         too_small = None
         if answer.error == ContextTooLong.code:
-            info = self._models.info((await self._chats.get(answer.chat_id)).model)
+            info = self._models.info(chat.model)
             too_small = info.context if info else None
-        return self._models.search(query, larger_than=too_small)
+        return self._models.search(chat.team, query, larger_than=too_small)
 
     def _waiting(self, answer: Answer | None) -> Answer | None:
         if answer is not None:

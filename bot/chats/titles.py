@@ -29,6 +29,7 @@ TITLE_INSTRUCTION = (
     "Generate a short title (2–8 words) for a conversation, based on its first message and its first answer. "
     "Reply with the title alone: one line, in the language of the message, without quotes or a full stop at its end."
 )
+ANSWERED_BY_PICTURE = "(a picture)"
 TITLE_REQUEST = "Now write the title of this conversation."
 EXCERPT_LENGTH = 2_000
 """Characters of the question, and of the answer, that the model reads: enough for a title, and cheap."""
@@ -55,13 +56,15 @@ class Titles:
         publisher: EventPublisher,
         *,
         model: Callable[[], ModelRef | None],
+        writes: Callable[[ModelRef], bool],
         timing: Timing = Timing(),
     ) -> None:
-        """`model`: the model that writes the titles; None: the chat's own."""
+        """`model`: the model that writes the titles; None: the chat's own, if it `writes` at all."""
         self._chats = chats
         self._side_calls = side_calls
         self._publisher = publisher
         self._model = model
+        self._writes = writes
         self._longest = timing.longest_title
         self._in_progress: set[str] = set()
         """Chats whose title is being written."""
@@ -85,6 +88,9 @@ class Titles:
             self._in_progress.discard(chat.id)
 
     async def _write(self, chat: Chat, model: ModelRef, answer: Answer) -> ChoreResult:
+        if not self._writes(model):  # it would draw the title
+            self._publisher.title_failed(chat)
+            return DONE
         if self._has_just_failed(model):
             self._publisher.title_failed(chat)  # nobody need wait, though it is tried
         history = await self._chats.history(chat.id, answer.number + 1, budget=ImageBudget(0, 0))
@@ -121,7 +127,7 @@ class Titles:
     async def _ask_model(self, payer: Payer, model: ModelRef, question: str, answer: str) -> str:
         messages = [
             ChatMessage(Role.USER, question[:EXCERPT_LENGTH]),
-            ChatMessage(Role.ASSISTANT, answer[:EXCERPT_LENGTH]),
+            ChatMessage(Role.ASSISTANT, answer[:EXCERPT_LENGTH] or ANSWERED_BY_PICTURE),
             ChatMessage(Role.USER, TITLE_REQUEST),
         ]
         request = ModelRequest(

@@ -14,6 +14,7 @@ from bot.domain import (
     PromptFacts,
     Role,
 )
+from bot.memory import HeldBytes
 from bot.stream_events import (
     StreamEvent,
     TextDelta,
@@ -84,6 +85,10 @@ class ModelRequest:
     """The turns after the messages, in which the model called tools."""
     may_call: bool = True
     """False: it must answer now, with what the tools have returned."""
+    pictures: bool = False
+    """Pictures are wanted too, from a model that makes them."""
+    held: HeldBytes | None = field(default=None, repr=False, compare=False)
+    """Where the bytes of large answers are counted, which pictures are."""
 
 
 async def whole_text(events: AsyncIterator[StreamEvent]) -> str:

@@ -128,19 +128,25 @@ class Catalogue:
         return info if listed and info and self._offers(listed, info) else None
 
     def search(
-        self, query: str = "", limit: int = 100, *, larger_than: int | None = None
+        self,
+        query: str = "",
+        limit: int = 100,
+        *,
+        larger_than: int | None = None,
+        drawing: bool = True,
     ) -> tuple[ModelGroup, ...]:
         """The groups that a menu shows for what was typed: best matches first, at most `limit` models in all groups.
 
         Every word must match; every provider with a match is represented. `larger_than`: tokens that the context
-        window must exceed, where it is known; without effect if no model has a larger one.
+        window must exceed, where it is known; without effect if no model has a larger one. `drawing`: models that only
+        make pictures too.
         """
-        wide_enough = _larger(self.models(), larger_than)
+        fitting = _larger([m for m in self.models() if m.writes or drawing], larger_than)
         groups = [
             ModelGroup(
                 g.provider,
                 g.label,
-                best_matches([m for m in g.models if m.ref in wide_enough], query),
+                best_matches([m for m in g.models if m.ref in fitting], query),
             )
             for g in self.groups()
         ]
@@ -152,22 +158,24 @@ class Catalogue:
             if share
         )
 
-    def default_for(self, preferred: Iterable[ModelRef | str | None] = ()) -> ModelInfo | None:
+    def default_for(
+        self, preferred: Iterable[ModelRef | str | None] = (), *, drawing: bool = True
+    ) -> ModelInfo | None:
         """The model to preselect; None when nothing is offered.
 
         The first of `preferred` that is offered (a text is `provider:name` or just a name), else the first provider's
-        default, else the first of all.
+        default, else the first of all that writes. `drawing`: one that only makes pictures may be preferred.
         """
         for wish in preferred:
             info = self._find_any(wish)
-            if info is not None:
+            if info is not None and (info.writes or drawing):
                 return info
         for listed in self._lists.values():
             default = listed.provider.default_model
             info = self.find(ModelRef(listed.provider.name, default)) if default else None
             if info is not None:
                 return info
-        return next((group.models[0] for group in self.groups()), None)
+        return min(self.models(), key=lambda info: not info.writes, default=None)
 
     def find_by_name(self, text: str) -> ModelInfo | None:
         """The offered model that a text names as `provider:name` or just `name`. A name may contain colons itself."""

@@ -29,6 +29,8 @@ _DOES_NOT_CHAT = frozenset(
 )  # fmt: skip
 """Kinds of models, as lists name them. Together's `language` models only continue a text."""
 
+_ANSWERS = frozenset({"text", "image"})
+"""What an answer may consist of, as lists name the outputs of a model."""
 _HAS_VISION = re.compile(
     r"(^|/)(gpt-4o|gpt-4\.1|gpt-4-turbo|gpt-5|chatgpt-4o|o1$|o1-20|o3|o4|gemini|claude-(3|opus|sonnet|haiku)|gemma-?3"
     r"|llama-?4|pixtral|llava|minicpm-v|moondream)|vision|[-_]vl\b"
@@ -75,6 +77,8 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
         provider_label=settings.label,
         context=_context(entry, spec),
         vision=_vision(name, entry, spec),
+        draws="image" in (outputs := _modalities(entry, "output_modalities") or ()),
+        writes=not outputs or "text" in outputs,
     )
 
 
@@ -92,7 +96,7 @@ def _label(
 def _can_chat(name: str, entry: Mapping[str, Any]) -> bool:
     outputs = _modalities(entry, "output_modalities")
     if outputs is not None:
-        return "text" in outputs
+        return not _ANSWERS.isdisjoint(outputs)
     declared = _capability(entry, "completion_chat", "chat_completion")
     if declared is not None:
         return declared

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from typing import Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any
 
 import httpx
 
@@ -20,32 +20,30 @@ from bot.errors import (
     InvalidResponse,
     ModelGone,
     ModelTimeout,
+    PicturesOnly,
     ProviderError,
     RequestRefused,
-    StreamInterrupted,
     Unreachable,
     WrongAddress,
 )
+from bot.memory import HeldBytes
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
 from bot.providers.dialects import first_page, next_page, request_headers
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
+from bot.providers.picture_download import fetch_picture
+from bot.providers.pictures import picture_bytes
 from bot.providers.prompt_cache import wants_marks, with_marks
+from bot.providers.response_body import Body, read_error, translated_errors
 from bot.providers.stream_parser import StreamParser
 from bot.providers.tool_messages import round_messages, tool_fields
-from bot.providers.transport import reading_paused
-from bot.stream_events import (
-    StreamEvent,
-)
+from bot.stream_events import ImageMade, StreamEvent
 from bot.timing import Timing
 
 CONNECT_TIMEOUT = 10.0
 _PROBE_TIMEOUT = 1.0
 """Seconds to connect to a server that may not be there at all."""
-_CLOSE_TIMEOUT = 0.1
-"""Seconds that a server gets to end its response properly, so that the connection can be used again."""
-_MAX_ERROR_BYTES = 64_000
 _MAX_LIST_BYTES = 32_000_000
 _MAX_UNPACED_STREAMS = 5
 """Up to this many concurrent streams are read piece by piece, without a pause."""
@@ -57,14 +55,16 @@ Slack's rate limits make text wait longer than this anyway.
 """
 _MAX_PAUSE = 0.1
 """Seconds between two reads, at most."""
-_SMALL_PIECE = 8_000
-"""Bytes: after a larger piece there is no pause, however many streams there are."""
 _MAX_LIST_PAGES = 20
+_COUNTED_AT_ONCE = 500_000
+"""Bytes of an answer that are kept before they are counted: texts never are, pictures are."""
 _COMPLETIONS = "/chat/completions"
 _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
 """Paths that need a valid key, for providers whose list of models does not."""
 
 
+_REFUSED = frozenset({400, 404, 422})
+"""How servers refuse a field of a request; OpenRouter has no endpoint that supports it."""
 _NO_LIST = (WrongAddress, ModelGone, RequestRefused, InvalidResponse)
 """How servers say that they have no list of models."""
 
@@ -97,6 +97,8 @@ class OpenAICompatible:
         self._usage_timeout = timing.usage_timeout
         self._ask_for_usage = True
         self._limit_field = "max_tokens"
+        self._modalities: dict[str, list[str]] = {}
+        """What each model that makes pictures is asked for."""
         self._open_streams = 0
         self._begin_with_reasoning: set[str] = set()
         """Models whose answers begin with reasoning that no mark opens, because their prompt's template opens it."""
@@ -123,6 +125,11 @@ class OpenAICompatible:
             for info in parse_models(page, self._settings):
                 found.setdefault(info.ref.name, info)
             url = next_page(self._settings, list_url, page)
+        self._modalities = {
+            info.ref.name: ["image", "text"] if info.writes else ["image"]
+            for info in found.values()
+            if info.draws
+        }
         return tuple(found.values())
 
     def _named_models(self, error: ProviderError | None) -> tuple[ModelInfo, ...]:
@@ -151,27 +158,62 @@ class OpenAICompatible:
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         model = request.model.name
+        counted = 0
         parser = StreamParser(
             self._secrets, begins_with_reasoning=model in self._begin_with_reasoning
         )
         async with (
             self._open_stream(request) as response,
-            aclosing(_Body(response, parser, self._pause, self._usage_timeout)) as body,
+            aclosing(Body(response, parser, self._pause, self._usage_timeout)) as body,
         ):
             while not parser.closed and (block := await body.next()) is not None:
                 known = parser.usage
                 for event in parser.feed(block):
                     body.reset_usage_timeout()
                     yield event
+                counted = await _count(parser.size, counted, request.held)
                 if parser.usage is not None and parser.usage != known:
                     yield parser.usage
                 if parser.error is not None:
                     raise parser.error
             if parser.began_with_reasoning:
                 self._begin_with_reasoning.add(model)
-            for event in _last_events(parser):
+            async for event in self._last_events(parser):
                 yield event
             await body.read_to_end()
+
+    async def _last_events(self, parser: StreamParser) -> AsyncIterator[StreamEvent]:
+        """What is known at the end, pictures included: before an error too, what the call has brought and used.
+
+        Raises ProviderError.
+        """
+        known, failure = parser.usage, None
+        events: list[StreamEvent] = []
+        try:
+            *events, done = parser.finish()
+        except ProviderError as error:
+            failure = error
+        for event in events:
+            yield event
+        some = False
+        for address in parser.pictures:
+            if picture := await self._picture(address):
+                some = True
+                yield ImageMade(picture)
+        if parser.usage is not None and parser.usage != known:
+            yield parser.usage
+        if failure is None and parser.pictures and not (some or parser.begun):
+            failure = PicturesOnly()
+        if failure is not None:
+            raise failure
+        yield done
+
+    async def _picture(self, address: str) -> bytes | None:
+        """A picture's bytes; None if it cannot be had."""
+        if address.startswith("data:"):
+            return await asyncio.to_thread(picture_bytes, address)
+        headers = request_headers(self._settings, listing=False)
+        return await fetch_picture(self._client, address, self._settings.base_url, headers)
 
     def _url(self, path: str) -> str:
         return self._settings.url(path, without=_COMPLETIONS)
@@ -190,11 +232,11 @@ class OpenAICompatible:
                     finally:
                         self._open_streams -= 1
                     return
-                rejection = await _read_error(response)
+                rejection = await read_error(response)
             finally:
                 await response.aclose()
             if not (
-                response.status_code in (400, 422) and self._drop_rejected_field(body, rejection)
+                response.status_code in _REFUSED and self._drop_rejected_field(body, rejection)
             ):
                 raise error_from_response(
                     response.status_code, response.headers, rejection, secrets=self._secrets
@@ -216,6 +258,9 @@ class OpenAICompatible:
         if "max_tokens" in body and b"max_completion_tokens" in rejection:
             self._limit_field = "max_completion_tokens"
             return True
+        if "modalities" in body and b"modalities" in rejection:
+            self._modalities.pop(body["model"], None)
+            return True
         return False
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
@@ -231,6 +276,8 @@ class OpenAICompatible:
             body["stream_options"] = {"include_usage": True}
             if self._settings.kind == "openrouter":
                 body["usage"] = {"include": True}
+        if request.pictures and (modalities := self._modalities.get(request.model.name)):
+            body["modalities"] = modalities
         if request.max_tokens:
             body[self._limit_field] = request.max_tokens
         return body | tool_fields(request)
@@ -262,7 +309,7 @@ class OpenAICompatible:
         response = await self._send(method, url, body, limits)
         content = bytearray()
         try:
-            with _translated_errors():
+            with translated_errors():
                 async for block in response.aiter_bytes():
                     content += block
                     if len(content) > _MAX_LIST_BYTES:
@@ -292,99 +339,12 @@ class OpenAICompatible:
             raise Unreachable(redact(str(error), self._secrets)) from error
 
 
-def _last_events(parser: StreamParser) -> Iterator[StreamEvent]:
-    """What is known at the end: before an error too, what the call has used. Raises ProviderError."""
-    known = parser.usage
-    try:
-        events = parser.finish()
-    except ProviderError:
-        if parser.usage is not None and parser.usage != known:
-            yield parser.usage
-        raise
-    *events, done = events
-    yield from events
-    if parser.usage is not None and parser.usage != known:
-        yield parser.usage
-    yield done
-
-
-class _Body:
-    """The bytes of a streamed response: to its end or, once the text is complete, until `usage_timeout` has passed."""
-
-    def __init__(
-        self,
-        response: httpx.Response,
-        parser: StreamParser,
-        pause: Callable[[], float],
-        usage_timeout: float,
-    ) -> None:
-        self._response = response
-        self._parser = parser
-        self._pause = pause
-        self._usage_timeout = usage_timeout
-        self._blocks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
-        self._usage_deadline: float | None = None
-        self._last_was_small = False
-
-    async def next(self) -> bytes | None:
-        """The next bytes, None at the end. Raises ProviderError."""
-        if self._parser.finished:
-            return await self._next_before_deadline()
-        if self._last_was_small and self._parser.begun and (pause := self._pause()):
-            with reading_paused(self._response):
-                await asyncio.sleep(pause)
-        with _translated_errors():
-            block = await anext(self._blocks, None)
-        self._last_was_small = block is not None and len(block) < _SMALL_PIECE
-        return block
-
-    async def _next_before_deadline(self) -> bytes | None:
-        """The next bytes while usage may still come; None at the end, at the deadline and after an error."""
-        if self._usage_deadline is None:
-            self._usage_deadline = asyncio.get_running_loop().time() + self._usage_timeout
-        with suppress(TimeoutError, httpx.HTTPError):
-            async with asyncio.timeout_at(self._usage_deadline):
-                return await anext(self._blocks, None)
-        return None
-
-    def reset_usage_timeout(self) -> None:
-        """More text came after a finish reason: some servers send one in every chunk."""
-        self._usage_deadline = None
-
-    async def read_to_end(self) -> None:
-        """Reads the end of the response, which has usually arrived, so that the connection can be used again."""
-        with suppress(TimeoutError, httpx.HTTPError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                while await anext(self._blocks, None) is not None:
-                    pass
-
-    async def aclose(self) -> None:
-        await self._blocks.aclose()
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Turns the errors of a response that has begun into ProviderErrors."""
-    try:
-        yield
-    except httpx.ReadTimeout as error:
-        raise ModelTimeout("no more bytes") from error
-    except httpx.DecodingError as error:
-        raise InvalidResponse("a body that cannot be unpacked") from error
-    except httpx.HTTPError as error:
-        raise StreamInterrupted("the connection broke") from error
-
-
-async def _read_error(response: httpx.Response) -> bytes:
-    """The beginning of an error's body: as much of it as comes."""
-    body = b""
-    with suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            async for block in response.aiter_bytes():
-                body += block
-                if len(body) > _MAX_ERROR_BYTES:
-                    break
-    return body
+async def _count(size: int, counted: int, held: HeldBytes | None) -> int:
+    """Counts what is kept of an answer where large things are counted; how much is counted now."""
+    if held is None or size - counted < _COUNTED_AT_ONCE:
+        return counted
+    await held.add(size - counted)
+    return size
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:

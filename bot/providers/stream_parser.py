@@ -17,7 +17,6 @@ from bot.errors import (
     ContentFiltered,
     EmptyAnswer,
     InvalidResponse,
-    PicturesOnly,
     ProviderError,
     ProviderServerError,
     StreamInterrupted,
@@ -25,6 +24,7 @@ from bot.errors import (
 from bot.providers.characters import CharacterJoiner
 from bot.providers.errors import error_from_object, find_error
 from bot.providers.finish_reasons import Ending, ending_of, worst
+from bot.providers.pictures import PictureCollector
 from bot.providers.reasoning import ReasoningFilter
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
@@ -42,8 +42,8 @@ from bot.stream_events import (
 )
 
 _JSON = (b"{", b"[")
-_MAX_BUFFERED_BYTES = 8_000_000
-"""Bytes of one line, or of one JSON body, that are kept until its end."""
+_MAX_BUFFERED_BYTES = 30_000_000
+"""Bytes of one line, or of one JSON body, that are kept until its end: a picture may be in it."""
 _MIN_REPEATED_LENGTH = 20
 """Characters: a last piece that is the same as all before it is the answer once more if it is at least so long."""
 _MAX_TOKENS = 2**31 - 1
@@ -68,6 +68,7 @@ class StreamParser:
         self._sources = SourceCollector()
         self._calls = ToolCallCollector()
         self._has_call_delta = False
+        self._pictures = PictureCollector()
         self.usage: Usage | None = None
         """What the call has used, as the server told last. It may come before an error, and counts all the same."""
         self._ending: Ending | None = None
@@ -75,7 +76,6 @@ class StreamParser:
         self._text: list[str] = []
         """All text as it was sent, reasoning included."""
         self._has_deltas = False
-        self._has_pictures = False
         self._has_text = False
         self._has_reasoning = False
         """Some has arrived since the last events were returned."""
@@ -88,6 +88,16 @@ class StreamParser:
     def begun(self) -> bool:
         """Some of the answer's text has arrived."""
         return self._has_text
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The addresses of the answer's pictures so far."""
+        return self._pictures.addresses()
+
+    @property
+    def size(self) -> int:
+        """Bytes that it keeps, besides text."""
+        return len(self._json_body) + self._events.buffered + self._pictures.size
 
     @property
     def closed(self) -> bool:
@@ -148,7 +158,7 @@ class StreamParser:
 
     def _check_end(self) -> None:
         """Raises ProviderError if the server does not say that the answer is whole, or cut."""
-        if not self._has_text and not self._tools_called():
+        if not (self._has_text or self.pictures or self._tools_called()):
             raise self._no_answer()
         if not self.finished:
             raise StreamInterrupted("the stream ended without an end")
@@ -181,7 +191,7 @@ class StreamParser:
         """A part cannot be read: text may be missing, unless the server had said that there is no more."""
         if self._ending is Ending.WHOLE:
             return
-        begun = self._has_text or bool(self._text)
+        begun = self._has_text or bool(self._text or self.pictures)
         self.error = (
             StreamInterrupted("a part that cannot be read")
             if begun
@@ -216,8 +226,6 @@ class StreamParser:
     def _no_answer(self) -> ProviderError:
         if self._ending is Ending.FILTERED:
             return ContentFiltered()
-        if self._has_pictures:
-            return PicturesOnly()
         if self._ending is Ending.BROKEN:
             return StreamInterrupted("the server broke the answer off")
         if self._events.unknown_lines:
@@ -297,7 +305,7 @@ class StreamParser:
         if has_reasoning or any(delta.get(key) for key in REASONING_FIELDS):
             self._has_reasoning = True
             self._thoughts.append(thoughts_of(delta))
-        self._has_pictures = self._has_pictures or _has_pictures(delta)
+        self._pictures.feed(delta)
         return text
 
     def _events_of(self, text: str, *, retracted: bool = False) -> list[StreamEvent]:
@@ -336,15 +344,6 @@ def _content(content: Any) -> tuple[str, bool]:
         elif isinstance(part, dict) and isinstance(part.get("text"), str):
             texts.append(part["text"])
     return "".join(texts), has_reasoning
-
-
-def _has_pictures(delta: dict[str, Any]) -> bool:
-    content = delta.get("content")
-    parts = content if isinstance(content, list) else ()
-    return bool(delta.get("images")) or any(
-        isinstance(part, dict) and part.get("type") in ("image_url", "image", "output_image")
-        for part in parts
-    )
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:

@@ -218,7 +218,7 @@ class Sandbox:
         self.agent_sessions = AgentSessionActions(self.workspace, self.subscriptions)
 
     def _build_web_api(self, scopes: frozenset[str], event_types: frozenset[str]) -> None:
-        self.uploads = Uploads(self.workspace, self.bot_token, scopes)
+        self.uploads = Uploads(self.workspace, self.bot_token, scopes, self.faults)
         methods: dict[str, Method] = {
             **OTHER_METHODS,
             **USER_METHODS,

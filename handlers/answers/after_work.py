@@ -24,6 +24,7 @@ from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.rate_limits.token_bucket import STOP
 from handlers.threads.agent_session import end_session, show_session_title
+from handlers.threads.answer_pictures import AnswerPictures
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.queued_reaction import QueuedReactions
@@ -55,6 +56,7 @@ class SlackAfterWork:
         api_echo: ApiEcho,
         queued_reactions: QueuedReactions,
         headers: ChatHeaders,
+        pictures: AnswerPictures,
     ) -> None:
         self._workspaces = workspaces
         self._answers = answers
@@ -63,6 +65,7 @@ class SlackAfterWork:
         self._api_echo = api_echo
         self._queued_reactions = queued_reactions
         self._headers = headers
+        self._pictures = pictures
 
     def functions(self) -> dict[Chore, DoChore]:
         """For `AfterWork.register`."""
@@ -73,6 +76,7 @@ class SlackAfterWork:
             Chore.END_SESSION: self._end_session,
             Chore.DELETE_LEFTOVERS: self._delete_leftovers,
             Chore.FIND_STRAYS: self._find_strays,
+            Chore.SHOW_PICTURES: self._pictures.show,
             Chore.SHOW_TITLE: self._show_title,
             Chore.NAME_SESSION: self._name_session,
             Chore.SHOW_STOP: self._show_stop,

@@ -135,4 +135,6 @@ async def own_answers(slack: SlackClient, thread: Thread, answer: Answer) -> lis
     """
     after = answer.question_ts or thread.ts
     found = await slack.own_messages(thread.channel, thread.ts, after)
-    return [str(m["ts"]) for m in found if not blocks.is_service_message(m)]
+    return [
+        str(m["ts"]) for m in found if not (blocks.is_service_message(m) or blocks.shows_files(m))
+    ]

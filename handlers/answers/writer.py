@@ -110,7 +110,7 @@ class AnswerWriter:
         if not self._draft.received_any and result.text:
             self.write(result.text)
         with speaking(self._options.language):
-            self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
+            self._draft.finish(_closing_line(result))
         self._pages.result = result
         self._pending.text_ended(self._slack.dispatcher.now())
         self._slack.dispatcher.wake()
@@ -240,3 +240,12 @@ class AnswerWriter:
         )
         if isinstance(error, SlackRejected):
             self._tell_refused(error.code)
+
+
+def _closing_line(result: AnswerResult) -> str:
+    """The bot's own words below the text, or in its place."""
+    if result.status is Status.STOPPED:
+        return strings.STOPPED_MARK
+    if result.pictures and not result.text:
+        return strings.PICTURES_MADE.format(count=result.pictures)
+    return ""

@@ -40,6 +40,10 @@ _NO_AGENT_VIEW = (
     "the Slack app declares none, so it has no pane and no suggested prompts: "
     "paste the manifest again (bobbin manifest)"
 )
+_WITHOUT_OPTIONAL = (
+    "all granted, except the optional {}: pictures that models make are kept but not shown, models that only draw are "
+    "not offered, and chats are exported as text"
+)
 _REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy it again",
     "not_authed": "Slack does not know this token; copy it again",
@@ -85,15 +89,17 @@ class SlackChecks:
     api_url: str
     session: aiohttp.ClientSession
 
-    async def bot_token(self, token: str, wanted: Iterable[str]) -> list[Finding]:
-        """Whether the bot token works and has all the `wanted` scopes."""
+    async def bot_token(
+        self, token: str, wanted: Iterable[str], optional: Iterable[str] = ()
+    ) -> list[Finding]:
+        """Whether the bot token works and has all the `wanted` scopes, and which of the `optional` ones it lacks."""
         answer = await self._ask("SLACK_BOT_TOKEN", self._client(token).auth_test)
         if isinstance(answer, Finding):
             return [answer]
         who = f"{answer.get('user')} in {answer.get('team')}"
         return [
             Finding("SLACK_BOT_TOKEN", True, who),
-            _scopes(answer, wanted),
+            _scopes(answer, wanted, optional),
             *await self._agent_view(token),
             *_clock(answer),
         ]
@@ -195,13 +201,14 @@ def _clock(answer: AsyncSlackResponse) -> Iterator[Finding]:
         )
 
 
-def _scopes(answer: AsyncSlackResponse, wanted: Iterable[str]) -> Finding:
+def _scopes(answer: AsyncSlackResponse, wanted: Iterable[str], optional: Iterable[str]) -> Finding:
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    granted = headers.get("x-oauth-scopes")
-    if granted is None:
+    if "x-oauth-scopes" not in headers:
         return Finding("scopes", True, "Slack does not state them here")
-    missing = sorted(set(wanted) - {scope.strip() for scope in granted.split(",")})
+    granted = {scope.strip() for scope in headers["x-oauth-scopes"].split(",")}
+    missing = sorted(set(wanted) - granted)
     if missing:
         advice = "paste the manifest again (bobbin manifest) and reinstall the app"
         return Finding("scopes", False, f"missing {', '.join(missing)}: {advice}")
-    return Finding("scopes", True, "all granted")
+    lacking = ", ".join(sorted(set(optional) - granted))
+    return Finding("scopes", True, _WITHOUT_OPTIONAL.format(lacking) if lacking else "all granted")

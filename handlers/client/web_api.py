@@ -35,6 +35,7 @@ from handlers.client.errors import (
     from_response,
 )
 from handlers.client.fencing import BeforeSend, fenced
+from handlers.client.granted_scopes import GrantedScopes
 from handlers.client.response_urls import Responder
 from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
 from handlers.rate_limits.urgency import Urgency
@@ -108,6 +109,7 @@ class SlackClient:
         self.organisation = organisation
         self.url = url if url.endswith("/") else f"{url}/"
         self.dispatcher = dispatcher
+        self.granted = GrantedScopes()
 
     def fenced(self, before_send: BeforeSend) -> SlackClient:
         """A client for the same workspace whose calls are sent only when `before_send` has returned."""
@@ -139,10 +141,12 @@ class SlackClient:
         try:
             with fenced(self._before_send):
                 response = await getattr(self._client, method.replace(".", "_"))(**arguments)
+            self.granted.note(response.headers)
             data = dict(response.data) if isinstance(response.data, dict) else {}
             self._log_missing_subscription(data)
             return data
         except SlackApiError as error:
+            self.granted.note(getattr(error.response, "headers", None))
             raise from_response(method, error) from error
         except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
             raise ConnectFailed(explain(error) or str(error)) from error
@@ -290,6 +294,8 @@ class SlackClient:
         try:
             timeout = aiohttp.ClientTimeout(total=UPLOAD_TIMEOUT)
             async with self._session.post(url, data=data, timeout=timeout) as response:
+                if response.status == 429 or response.status >= 500:
+                    raise OutcomeUnknown(f"upload: HTTP {response.status}")
                 if response.status != 200:
                     raise SlackRejected("upload", f"HTTP {response.status}")
         except (TimeoutError, aiohttp.ClientError) as error:

@@ -53,6 +53,10 @@ class WorkspaceResolver(Protocol):
         """Raises NotInstalled, StorageError."""
         ...
 
+    def shows_pictures(self, team: str) -> bool:
+        """Whether the app may show pictures there, as far as is known."""
+        ...
+
     async def authorize(
         self, enterprise_id: str | None, team_id: str | None
     ) -> AuthorizeResult | None:
@@ -84,7 +88,9 @@ class SlackClients:
         url, bot_user = str(who.get("url") or ""), str(who["user_id"])
         organisation = str(who.get("enterprise_id") or "")
         installed = Installation(organisation, "", bot_user, token, who.get("bot_id"), url)
-        return self.open(str(who["team_id"]), installed)
+        slack = self.open(str(who["team_id"]), installed)
+        slack.granted.note(who.headers)
+        return slack
 
     def open(
         self, team: str, installed: Installation, dispatcher: CallDispatcher | None = None
@@ -145,6 +151,9 @@ class SingleWorkspace:
     async def client_for(self, team: str) -> SlackClient:
         return self.only
 
+    def shows_pictures(self, team: str) -> bool:
+        return self.only.granted.may_upload
+
     async def authorize(
         self, enterprise_id: str | None, team_id: str | None
     ) -> AuthorizeResult | None:
@@ -194,6 +203,10 @@ class InstalledWorkspaces:
 
     async def client_for(self, team: str) -> SlackClient:
         return (await self._find(team, None)).slack
+
+    def shows_pictures(self, team: str) -> bool:
+        known = self._cache.get(team)
+        return known is None or known.slack.granted.may_upload
 
     async def authorize(
         self, enterprise_id: str | None, team_id: str | None

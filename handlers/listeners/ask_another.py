@@ -34,8 +34,8 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             await _branch(ctx, slack, action, chat, question, model)
         await ack()
 
-    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=blocks.option_groups(ctx.models.search(body.get("value") or "")))
+    async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ack(option_groups=ctx.model_options(body, context))
 
     app.options(blocks.ASK_ANOTHER_ACTION)(on_options)
 

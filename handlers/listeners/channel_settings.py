@@ -29,9 +29,9 @@ MAX_GROUPS = 100
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.options(channel_settings.CHANNEL_MODEL_ACTION)
-    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
+    async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         query = body.get("value") or ""
-        groups = blocks.option_groups(ctx.models.search(query))
+        groups = ctx.model_options(body, context)
         none = {
             "label": blocks.plain_text(strings.CHANNEL_MODEL, 75),
             "options": [channel_settings.no_default_option()],

@@ -38,6 +38,7 @@ from handlers.threads.private_notices import tell
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.successors import SuccessorThreads
 from handlers.views import payloads
+from handlers.views.blocks import Block, option_groups
 from handlers.views.payloads import BlockAction, Reader
 from storage.action_claims import ActionClaims
 from storage.chats import Chats
@@ -81,6 +82,11 @@ class ListenerContext:
     async def slack_of(self, body: dict[str, Any], context: dict[str, Any]) -> SlackClient:
         """The workspace that an event or interaction comes from. Raises NotInstalled."""
         return await self.workspaces.client_for(team_of(body, context))
+
+    def model_options(self, body: dict[str, Any], context: dict[str, Any]) -> list[Block]:
+        """The groups of options that a menu of models shows for what was typed into it."""
+        found = self.models.search(team_of(body, context), body.get("value") or "")
+        return option_groups(found)
 
     def notify(self, slack: SlackClient, action: BlockAction, text: str) -> None:
         """Tells the user who pressed a button or used a menu something, privately. Returns at once."""

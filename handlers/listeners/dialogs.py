@@ -41,8 +41,8 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         )
 
     @app.options(modals.DIALOG_MODEL_ACTION)
-    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=blocks.option_groups(ctx.models.search(body.get("value") or "")))
+    async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ack(option_groups=ctx.model_options(body, context))
 
     @app.view(blocks.NEW_CHAT_ACTION)
     async def on_submit(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:

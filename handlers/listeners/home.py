@@ -12,7 +12,7 @@ from bot import strings
 from bot.domain import User
 from bot.errors import ModelNotAllowed
 from handlers.listeners.context import ListenerContext
-from handlers.views import blocks, home_tab, payloads
+from handlers.views import home_tab, payloads
 from handlers.views.chat_list import ListQuery
 
 
@@ -42,8 +42,8 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         ctx.home_tabs.show(user, ListQuery.for_search(action.value))
 
     @app.options(home_tab.HOME_MODEL_ACTION)
-    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=blocks.option_groups(ctx.models.search(body.get("value") or "")))
+    async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ack(option_groups=ctx.model_options(body, context))
 
     @app.action(home_tab.HOME_MODEL_ACTION)
     async def on_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:

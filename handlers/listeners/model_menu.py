@@ -22,8 +22,8 @@ from handlers.views.payloads import BlockAction
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
-    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=blocks.option_groups(ctx.models.search(body.get("value") or "")))
+    async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ack(option_groups=ctx.model_options(body, context))
 
     app.options(blocks.MODEL_MENU_ACTION)(on_options)
 

@@ -131,6 +131,11 @@ def is_service_message(message: dict[str, Any]) -> bool:
     )
 
 
+def shows_files(message: dict[str, Any]) -> bool:
+    """Whether one of the bot's messages holds files, such as an answer's pictures."""
+    return bool(message.get("files"))
+
+
 def has_block(message: dict[str, Any], block_id: str) -> bool:
     return any(block.get("block_id") == block_id for block in message.get("blocks") or ())
 
@@ -280,6 +285,11 @@ def parse_new_chat(value: str) -> NewChat:
 def api_message(message_id: str, text: str) -> list[Block]:
     """What a user said through the API; `text` is ready mrkdwn."""
     return [{**section(text), "block_id": api_message_block_id(message_id)}]
+
+
+def pictures_block_id(answer_id: str) -> str:
+    """That of the line which says that an answer's pictures are not shown."""
+    return f"{BLOCK_ID_PREFIX}pictures.{answer_id}"
 
 
 def api_message_block_id(message_id: str) -> str:

@@ -53,6 +53,7 @@ answers = Table(
     Column("estimated_tokens", Integer),
     Column("summarised", Integer),
     Column("omitted", Integer),
+    Column("pictures", Integer),
     Column("admitted_at", UtcTime),
     Column("budget_notice", SafeText),
     Column("trace", String(64)),

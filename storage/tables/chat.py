@@ -75,7 +75,9 @@ attachments = Table(
     Column("name", SafeText, nullable=False),
     Column("mime", String(128), nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Column("slack_file", String(64)),
 )
+"""The images of messages. `slack_file`: the file in Slack that shows a picture of an answer."""
 
 summaries = Table(
     "summaries",

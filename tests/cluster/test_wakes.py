@@ -13,8 +13,10 @@ import pytest
 from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult
 from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
+from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
+from bot.chats.attachments.fitting import ImageFitter
 from bot.domain import (
     Answer,
     AnswerResult,
@@ -25,6 +27,7 @@ from bot.domain import (
     Status,
 )
 from bot.errors import StorageError
+from bot.memory import MemoryBudget
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
 from bot.stream_events import (
@@ -112,6 +115,7 @@ class Replica:
             metrics=self.metrics,
             worker_id=name,
             ledger=Ledger(database),
+            pictures=PictureIntake(MemoryBudget(), ImageFitter().fit),
             timing=timing,
         )
         self.recovery = Recovery(

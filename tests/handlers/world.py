@@ -85,6 +85,7 @@ class World:
         timing: Timing | None = None,
         clock: Clock | None = None,
         rates: Mapping[str, Rate] = RATES,
+        without_scopes: frozenset[str] = frozenset(),
         **settings: Any,
     ) -> None:
         self.database = folder / DATABASE
@@ -95,7 +96,7 @@ class World:
         self.slack = Sandbox(
             limits=(limits or Limits.off()).with_deadlines_scaled(deadline_scale),
             clock=clock or _clock_for(limits),
-            **installation(),
+            **installation(without_scopes),
             mounts=[Mount("/models/v1", create_models_app(self.models))],
         )
         self.bot: Bot | None = None
@@ -443,11 +444,11 @@ def defaults() -> Settings:
 
 
 @cache
-def installation() -> dict[str, Any]:
+def installation(without_scopes: frozenset[str] = frozenset()) -> dict[str, Any]:
     """What the app is installed with."""
     app = manifest()
     return {
-        "scopes": bot_scopes() | optional_scopes(),
+        "scopes": (bot_scopes() | optional_scopes()) - without_scopes,
         "events": tuple(app["settings"]["event_subscriptions"]["bot_events"]),
         "commands": tuple(app["features"]["slash_commands"]),
     }

@@ -42,7 +42,9 @@ async def test_openrouter_list_has_labels_context_and_vision(harness: ProviderHa
     assert [(m.ref.name, m.label, m.context, m.vision) for m in models] == [
         ("o/a", "O: A", 1000, True),
         ("o/gpt-4o-x", "O: X", None, False),
+        ("o/draw", "O: Draw", None, False),
     ]
+    assert [(m.draws, m.writes) for m in models] == [(False, True), (False, True), (True, False)]
     assert models[0].provider_label == "Any"
 
 

@@ -12,7 +12,6 @@ from bot.errors import (
     ContentFiltered,
     InvalidResponse,
     ModelBusy,
-    PicturesOnly,
     ProviderError,
     ProviderServerError,
     StreamInterrupted,
@@ -195,8 +194,9 @@ WHOLE: dict[str, tuple[bytes, Outcome]] = {
         ("Hi", "stop"),
     ),
     # pictures
-    "only a picture": (delta(images=[PICTURE]) + STOP + DONE, ("", PicturesOnly)),
-    "only a picture as content": (delta([PICTURE]) + STOP + DONE, ("", PicturesOnly)),
+    "only a picture": (delta(images=[PICTURE]) + STOP + DONE, ("", "stop")),
+    "only a picture as content": (delta([PICTURE]) + STOP + DONE, ("", "stop")),
+    "only a picture, without an end": (delta(images=[PICTURE]), ("", StreamInterrupted)),
     "a picture and a word": (delta("Hi", images=[PICTURE]) + STOP + DONE, ("Hi", "stop")),
     # characters
     "halves of a pair": (

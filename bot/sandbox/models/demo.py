@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from bot.sandbox.models.scripts import (
     Fault,
     Message,
     ModelScript,
+    Picture,
     Reasoning,
     script_from_text,
     text_of,
@@ -57,6 +59,8 @@ class DemoModel:
     script_for: Callable[[Question], ModelScript]
     context: int = 32_768
     vision: bool = False
+    draws: bool = False
+    """Whether its answers may hold pictures."""
 
 
 def asks_for_title(messages: Sequence[Message]) -> bool:
@@ -260,6 +264,25 @@ def _describe(url: str) -> str:
         return f"something that is no picture I can open ({head[:40] or 'nothing'})"
 
 
+def painter(question: Question) -> ModelScript:
+    script = script_from_text(f"{_opening(question, 'Painter')} Here is a picture.", question.rate)
+    return replace(script, pieces=[*script.pieces, Picture(_painted(question.last_text))])
+
+
+def _painted(text: str) -> bytes:
+    """A PNG of coloured circles, which the text decides."""
+    seed = hashlib.sha256(text.encode()).digest()
+    canvas = Image.new("RGB", (640, 420), (246, 243, 236))
+    draw = ImageDraw.Draw(canvas, "RGBA")
+    for at in range(0, len(seed) - 5, 3):
+        x, y, size = seed[at] * 640 // 255, seed[at + 1] * 420 // 255, 30 + seed[at + 2] // 2
+        colour = (seed[at + 3], seed[at + 4], seed[at + 5], 170)
+        draw.ellipse((x - size, y - size, x + size, y + size), fill=colour)
+    written = io.BytesIO()
+    canvas.save(written, "PNG")
+    return written.getvalue()
+
+
 _STORY = """\
 Once, in a town between two rivers, there stood a mill that no longer ground anything. The wheel still turned, for \
 the water did not know that the grain had gone, and at night one could hear it from every house, slow and even, like \
@@ -356,4 +379,5 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
     DemoModel("demo/slow", "Demo: Slow (thinks first)", slow),
     DemoModel("demo/fails", "Demo: Fails (then works on Retry)", fails),
     DemoModel("demo/eye", "Demo: Eye (sees images)", eye, vision=True),
+    DemoModel("demo/painter", "Demo: Painter (draws)", painter, vision=True, draws=True),
 )

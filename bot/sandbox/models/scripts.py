@@ -24,7 +24,15 @@ class RawBytes:
     data: bytes
 
 
-Piece = str | Reasoning | RawBytes
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of the answer."""
+
+    data: bytes
+    mime: str = "image/png"
+
+
+Piece = str | Reasoning | RawBytes | Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ until a person sees it.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import time
@@ -29,6 +30,7 @@ from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, Question, asks_for_t
 from bot.sandbox.models.scripts import (
     Fault,
     ModelScript,
+    Picture,
     Piece,
     RawBytes,
     script_from_text,
@@ -135,7 +137,7 @@ class ModelServer:
                 "context_length": model.context,
                 "architecture": {
                     "input_modalities": ["text", "image"] if model.vision else ["text"],
-                    "output_modalities": ["text"],
+                    "output_modalities": ["text", "image"] if model.draws else ["text"],
                 },
             }
             for model in self.models.values()
@@ -334,6 +336,9 @@ async def _chunk(send: Send, data: bytes) -> None:
 def _piece(piece: Piece, model: str) -> bytes:
     if isinstance(piece, RawBytes):
         return piece.data
+    if isinstance(piece, Picture):
+        url = f"data:{piece.mime};base64,{base64.b64encode(piece.data).decode()}"
+        return _event({"images": [{"type": "image_url", "image_url": {"url": url}}]}, model)
     return _event(
         {"content": piece} if isinstance(piece, str) else {"reasoning": piece.text}, model
     )

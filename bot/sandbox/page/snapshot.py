@@ -101,6 +101,7 @@ def file_json(file: File) -> Json:
         "title": file.title,
         "mimetype": file.mimetype,
         "mode": file.mode,
+        "alt_text": file.alt_text,
     }
     return shown | {"size": len(file.content), "url": f"/sandbox/file/{file.id}"}
 

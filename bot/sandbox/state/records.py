@@ -68,6 +68,7 @@ class File:
     user: str
     created: float
     mode: str = "hosted"
+    alt_text: str = ""
     channels: list[str] = field(default_factory=list)
     json_overrides: Json = field(default_factory=dict)
     """Fields that replace those of the file's usual JSON; None removes a field."""

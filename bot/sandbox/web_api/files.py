@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.faults import Fault, Faults
 from bot.sandbox.state.file_changes import delete_file_everywhere
 from bot.sandbox.state.records import Channel, File, Message
 from bot.sandbox.state.workspace import Workspace
@@ -20,6 +21,8 @@ from bot.sandbox.web_api.message_content import author_fields, reply_target
 from bot.sandbox.web_api.messages import file_json
 from bot.sandbox.web_api.pages import next_page, numbered_page
 
+MAX_ALT_TEXT = 1_000
+"""Characters."""
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in to Sandbox</body></html>"
 
 
@@ -91,6 +94,9 @@ def get_upload_url(uploads: Uploads, call: Call) -> Json:
     length = call.args.number("length", 0)
     if length < 1:
         raise SlackRefusal("invalid_arguments", "[ERROR] length must be at least 1")
+    alt_text = call.args.text("alt_txt")
+    if len(alt_text) > MAX_ALT_TEXT:
+        raise SlackRefusal("invalid_arguments", "[ERROR] alt_txt is longer than 1000 characters")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     workspace = call.workspace
     mode = "snippet" if call.args.text("snippet_type") else "hosted"
@@ -103,6 +109,7 @@ def get_upload_url(uploads: Uploads, call: Call) -> Json:
         user=workspace.bot.id,
         created=workspace.clock(),
         mode=mode,
+        alt_text=alt_text,
     )
     uploads.announced[key := secrets.token_hex(12)] = (file, length)
     return {"upload_url": f"{workspace.base_url}/upload/{key}", "file_id": file.id}
@@ -165,15 +172,24 @@ def _target(call: Call, channel_id: str) -> Channel:
 class Uploads:
     """Takes and serves the bytes of files."""
 
-    def __init__(self, workspace: Workspace, bot_token: str, scopes: frozenset[str]) -> None:
+    def __init__(
+        self, workspace: Workspace, bot_token: str, scopes: frozenset[str], faults: Faults
+    ) -> None:
+        """`faults`: those of `upload`, which is no method, hold for the bytes of files."""
         self._workspace = workspace
         self._bot_token = bot_token
         self._scopes = scopes
+        self._faults = faults
         self.announced: dict[str, tuple[File, int]] = {}
         self.received: dict[str, File] = {}
 
     async def receive(self, request: Request) -> Response:
         """Take the bytes of a file, raw or as a form, at the URL that the app was given."""
+        fault = self._faults.next_fault("upload", {})
+        if fault is not None and fault.mode == "hang":
+            await self._faults.hang(fault.seconds)
+        if fault is not None and not fault.after_effect:
+            return PlainTextResponse("a fault was asked for", _status_of(fault))
         file, length = self.announced.pop(request.path_params["key"], (None, 0))
         if file is None:
             return PlainTextResponse("no such upload", 404)
@@ -187,7 +203,7 @@ class Uploads:
             return PlainTextResponse("the length is not the one announced", 400)
         file.content = content
         self.received[file.id] = file
-        return PlainTextResponse(f"OK - {length}")
+        return PlainTextResponse(f"OK - {length}", 200 if fault is None else _status_of(fault))
 
     async def send(self, request: Request) -> Response:
         """Serve a private file to the app; without its token or the scope, Slack's sign-in page."""
@@ -199,6 +215,10 @@ class Uploads:
         if not ours or "files:read" not in self._scopes or not _sees(self._workspace, file):
             return HTMLResponse(LOGIN_PAGE, headers={"x-slack-meta": "acl_fail"})
         return file_response(file)
+
+
+def _status_of(fault: Fault) -> int:
+    return 429 if fault.mode == "ratelimited" else fault.status
 
 
 def file_response(file: File) -> Response:

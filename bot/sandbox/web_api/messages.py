@@ -148,6 +148,7 @@ def file_json(workspace: Workspace, file_id: str) -> Json:
         "url_private_download": url + "?download=1",
         "permalink": f"{workspace.base_url}/files/{file.user}/{file.id}",
         "file_access": "visible",
+        "alt_txt": file.alt_text or None,
         "channels": list(file.channels),
     }
     return {

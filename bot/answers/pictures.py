@@ -1,0 +1,42 @@
+"""Takes in the pictures that models make: counted in memory as they come, and fitted to what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from bot.domain import Image
+from bot.errors import FileProblem
+from bot.memory import HeldBytes, MemoryBudget
+from bot.observability import get_logger
+
+log = get_logger(__name__)
+
+FitPicture = Callable[[bytes, str, HeldBytes], Awaitable[Image]]
+"""Checks a picture, and makes it small enough to keep. Raises FileProblem."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureIntake:
+    """What the pictures of this process's answers pass through."""
+
+    memory: MemoryBudget
+    fit: FitPicture
+
+    def hold(self, team: str) -> AbstractContextManager[HeldBytes]:
+        """The memory that the pictures of one answer take until they are stored."""
+        return self.memory.hold(team)
+
+    async def fitted(self, pictures: Sequence[bytes], held: HeldBytes) -> tuple[Image, ...]:
+        """Those that can be read, as they are kept and shown, with names of their own."""
+        images: list[Image] = []
+        for data in pictures:
+            try:
+                image = await self.fit(data, f"picture-{len(images) + 1}", held)
+            except FileProblem as problem:
+                log.info("picture_not_readable", reason=problem.code)
+                continue
+            suffix = image.mime.partition("/")[2].replace("jpeg", "jpg")
+            images.append(Image(f"{image.name}.{suffix}", image.mime, image.data))
+        return tuple(images)

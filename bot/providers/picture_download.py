@@ -1,0 +1,75 @@
+"""Fetches a picture that a model server only names: from that server itself, or by https from a public host."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+from bot.observability import get_logger
+from bot.providers.pictures import MAX_PICTURE_BYTES
+
+log = get_logger(__name__)
+
+TIMEOUT = 30.0
+"""Seconds for one picture, with all tries."""
+_RETRY_DELAYS = (0.0, 0.5, 2.0)
+
+
+async def fetch_picture(
+    client: httpx.AsyncClient, address: str, base_url: str, headers: Mapping[str, str]
+) -> bytes | None:
+    """The picture's bytes; None if it is nowhere to be had. `headers`: for the server at `base_url` alone."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            where = urlsplit(address)
+            own = _origin(where) == _origin(urlsplit(base_url))
+            if not (own or await _is_public(where)):
+                log.warning("untrusted_picture_host", host=where.hostname)
+                return None
+            return await _fetched(client, address, headers if own else {})
+    except (TimeoutError, OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
+        log.info("picture_not_fetched", reason=type(error).__name__)
+        return None
+
+
+async def _fetched(
+    client: httpx.AsyncClient, address: str, headers: Mapping[str, str]
+) -> bytes | None:
+    """Tries again what may be over in a moment. Raises httpx.HTTPError."""
+    for delay in _RETRY_DELAYS:
+        await asyncio.sleep(delay)
+        async with client.stream(
+            "GET", address, headers=headers, follow_redirects=False
+        ) as response:
+            if response.is_success:
+                return await _whole(response)
+            if response.status_code != 429 and response.status_code < 500:
+                break
+    return None
+
+
+async def _whole(response: httpx.Response) -> bytes | None:
+    content = bytearray()
+    async for block in response.aiter_bytes():
+        content += block
+        if len(content) > MAX_PICTURE_BYTES:
+            return None
+    return bytes(content)
+
+
+def _origin(where: SplitResult) -> tuple[str, str | None, int | None]:
+    return where.scheme, where.hostname, where.port
+
+
+async def _is_public(where: SplitResult) -> bool:
+    """Whether the address is by https, of a host that is not in a network of our own. Raises OSError, ValueError."""
+    if where.scheme != "https" or not where.hostname:
+        return False
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(where.hostname, where.port or 443, type=socket.SOCK_STREAM)
+    return bool(found) and all(ip_address(each[4][0]).is_global for each in found)
