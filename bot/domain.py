@@ -135,6 +135,8 @@ class ModelInfo:
     """Whether it makes pictures."""
     writes: bool = True
     """Whether it writes text; a model that does not only makes pictures."""
+    searches: bool = False
+    """Its provider searches the web itself, if it is asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,8 @@ class Chat:
     """Id of the question in another chat that this one asks another model."""
     instructions: str = field(default="", repr=False)
     """Those of its channel when it started; sent after the fixed system prompt."""
+    web_search: bool = False
+    """The provider is to search the web, as was chosen with the model."""
     stop_shown: bool = True
     """The header may have a Stop button. A new one has, since the first answer begins with it."""
 

@@ -66,6 +66,7 @@ def answer_parts(
         people=repositories.people,
         default=settings.bobbin_default_model,
         shows_pictures=resources.workspaces.shows_pictures,
+        web_search=settings.bobbin_web_search.value,
     )
     side_calls = SideCalls(resources.providers, repositories.ledger, resources.metrics)
     titles = Titles(
@@ -117,6 +118,7 @@ def prompts(
             summarizer=parts.summarizer,
             summarise=settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
         ),
+        searches=parts.models.searches_in,
     )
 
 

@@ -47,6 +47,7 @@ class ChatRequests:
         files: tuple[SharedFile, ...] = (),
         context: str | None = None,
         model: ModelRef | None = None,
+        web_search: bool = False,
         in_dialog: bool = False,
     ) -> tuple[ChatRequest, bool]:
         """Store a request. The second value is False when this Slack message had been stored before.
@@ -67,6 +68,7 @@ class ChatRequests:
             "files": files_to_json(files),
             "context": context,
             "model": None if model is None else str(model),
+            "web_search": web_search,
             "state": "open",
             "created_at": utc_now(),
         }
@@ -172,9 +174,14 @@ class ChatRequests:
             )
             return await _get(connection, questions.c.id == request_id)
 
-    async def set_model(self, request_id: str, model: ModelRef) -> ChatRequest:
-        """Store the chosen model if the request is still open, as `ChatRequest.open` shows. Raises ChatNotFound."""
-        return await self._update(request_id, model=str(model))
+    async def set_model(
+        self, request_id: str, model: ModelRef, web_search: bool = False
+    ) -> ChatRequest:
+        """Store the chosen model, and whether the web is to be searched, if the request is still open.
+
+        `ChatRequest.open` shows that. Raises ChatNotFound.
+        """
+        return await self._update(request_id, model=str(model), web_search=web_search)
 
     async def set_menu(self, request_id: str, menu_ts: str) -> ChatRequest:
         """Store which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` shows which.
@@ -331,7 +338,7 @@ class ChatRequests:
             rows = (await connection.execute(query)).all()
             return [to_request(row) for row in rows]
 
-    async def _update(self, request_id: str, **values: str | None) -> ChatRequest:
+    async def _update(self, request_id: str, **values: str | bool | None) -> ChatRequest:
         async with self._database.begin() as connection:
             await connection.execute(
                 update(questions).where(_IS_OPEN, questions.c.id == request_id).values(**values)

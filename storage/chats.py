@@ -82,6 +82,7 @@ class Chats:
         context: str | None = None,
         header_ts: str | None = None,
         instructions: str = "",
+        web_search: bool = False,
         request_id: str | None = None,
         limit: int = 100,
     ) -> StoredMessage:
@@ -98,6 +99,7 @@ class Chats:
             context=context,
             header_ts=header_ts,
             instructions=instructions,
+            web_search=web_search,
         )
         try:
             return await self._start(chat, message, request_id, limit)
@@ -126,10 +128,16 @@ class Chats:
             )
 
     async def create(
-        self, *, team: str, owner: str, model: ModelRef, title: str = DEFAULT_TITLE
+        self,
+        *,
+        team: str,
+        owner: str,
+        model: ModelRef,
+        title: str = DEFAULT_TITLE,
+        web_search: bool = False,
     ) -> Chat:
         """Store an empty chat that has no Slack thread. Lists show a chat from its first message on."""
-        chat = _new_chat(team=team, owner=owner, model=model, title=title)
+        chat = _new_chat(team=team, owner=owner, model=model, title=title, web_search=web_search)
         async with self._database.begin() as connection:
             await connection.execute(insert(chats), chat_row(chat))
         return chat
@@ -358,6 +366,7 @@ def _new_chat(
     context: str | None = None,
     header_ts: str | None = None,
     instructions: str = "",
+    web_search: bool = False,
 ) -> Chat:
     now = utc_now()
     return Chat(
@@ -374,6 +383,7 @@ def _new_chat(
         header_ts=header_ts,
         thread_context=context,
         instructions=instructions,
+        web_search=web_search,
     )
 
 

@@ -158,6 +158,7 @@ def _new_chat(
         continues=continues,
         branch_of=branch_of,
         instructions=old.instructions,
+        web_search=old.web_search,
         stop_shown=False,
     )
 

@@ -84,7 +84,7 @@ async def create(
     elif given.from_ is not None:
         chat = await api.branch(user, given.from_, given.model)
     else:
-        chat = await api.create(user, given.title, given.model)
+        chat = await api.create(user, given.title, given.model, search=given.search)
     newest = await api.newest_message_ids(chat)
     return CreatedConversation(conversation=Conversation.of(chat, newest.get(chat.id)))
 

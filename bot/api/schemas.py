@@ -97,6 +97,10 @@ class LimitProblem(Problem, CamelModel):
 class NewConversation(CamelModel):
     title: Title | None = None
     model: ModelName | None = None
+    search: bool = Field(
+        False,
+        description="The web is searched for its answers, if the operator allows it and the model's provider can.",
+    )
     continues: Text | None = Field(
         None,
         max_length=100,

@@ -123,11 +123,22 @@ class ApiService:
         self.pictures = pictures
         self.limit = limit
 
-    async def create(self, user: User, title: str | None = None, model: str | None = None) -> Chat:
+    async def create(
+        self,
+        user: User,
+        title: str | None = None,
+        model: str | None = None,
+        *,
+        search: bool = False,
+    ) -> Chat:
         """Creates an empty chat, which lists show only once it has a message. Raises ModelNotAllowed."""
         ref = await self._choose_model(user, model)
         return await self._chats.create(
-            team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE
+            team=user.team,
+            owner=user.id,
+            model=ref,
+            title=title or DEFAULT_TITLE,
+            web_search=self.models.searches_if(search, ref),
         )
 
     async def continue_chat(self, user: User, chat_id: str) -> Chat:
@@ -160,6 +171,7 @@ class ApiService:
             team=user.team,
             owner=user.id,
             model=ref,
+            web_search=self.models.searches_if(False, ref),
             message=message.to_new_message(user),
             limit=self.limit,
         )

@@ -77,6 +77,7 @@ class MenuPosted:
 @dataclass(frozen=True, slots=True)
 class ModelSelected:
     model: ModelRef
+    web_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,8 @@ class RequestLifecycle:
         match event:
             case MenuPosted(ts):
                 return await self._requests.set_menu(request.id, ts)
-            case ModelSelected(model):
-                return await self._requests.set_model(request.id, model)
+            case ModelSelected(model, web_search):
+                return await self._requests.set_model(request.id, model, web_search)
             case TextGiven(source, text, files):
                 filled = await self._requests.set_text(
                     request.id, text=text, source=source, files=files

@@ -93,6 +93,7 @@ class ChatRequestService:
         key: str | None,
         user_team: str | None = None,
         files: tuple[SharedFile, ...] = (),
+        web_search: bool = False,
     ) -> tuple[ChatRequest, bool]:
         """Stores what a user submitted in the dialog with this id; with False if it was stored already.
 
@@ -114,6 +115,7 @@ class ChatRequestService:
             text=text,
             files=files,
             model=model,
+            web_search=web_search,
             in_dialog=True,
         )
 
@@ -180,9 +182,15 @@ class ChatRequestService:
         return own
 
     async def choose_model(
-        self, request_id: str, *, user: User, key: str, menu_ts: str | None = None
+        self,
+        request_id: str,
+        *,
+        user: User,
+        key: str,
+        menu_ts: str | None = None,
+        web_search: bool = False,
     ) -> ModelChosen:
-        """A user chooses in the menu that is in the message `menu_ts`.
+        """A user chooses in the menu that is in the message `menu_ts`, and whether the web is to be searched.
 
         Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up,
         ModelNotAllowed, LimitReached, BudgetReached.
@@ -202,7 +210,7 @@ class ChatRequestService:
         if not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
         await self._check_budgets(request.thread, request.user)
-        chosen = await self._lifecycle.advance(request, ModelSelected(model))
+        chosen = await self._lifecycle.advance(request, ModelSelected(model, web_search))
         if state_of(chosen) is RequestState.WAITING_FOR_CONTEXT:
             return ModelChosen(ModelChoiceOutcome.WAITING_FOR_CONTEXT, chosen)
         return await self._start(chosen, model)
@@ -215,7 +223,7 @@ class ChatRequestService:
         if request.open and not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
         return await self._start(
-            await self._lifecycle.advance(request, ModelSelected(model)), model
+            await self._lifecycle.advance(request, ModelSelected(model, request.web_search)), model
         )
 
     def _can_see(self, request: ChatRequest, model: ModelRef) -> bool:
@@ -229,7 +237,7 @@ class ChatRequestService:
         for (
             other
         ) in others:  # all before any starts, so that recovery finds each if this process dies
-            await self._lifecycle.advance(other, ModelSelected(model))
+            await self._lifecycle.advance(other, ModelSelected(model, request.web_search))
         stored = await self._start_chat(request, model)
         more = [await self._start_if_room(other, model) for other in others]
         return ModelChosen(
@@ -301,6 +309,7 @@ class ChatRequestService:
             context=request.context,
             header_ts=request.menu_ts,
             instructions=settings.instructions,
+            web_search=self._models.searches_if(request.web_search, model),
             request_id=request.id,
             limit=self.limit,
             message=NewMessage(

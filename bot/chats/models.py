@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from itertools import islice
+from typing import Literal
 
 from bot.domain import AnswerResult, Chat, ModelInfo, ModelRef, User
 from bot.errors import ModelNotAllowed, ProviderError
@@ -13,6 +14,9 @@ from storage.people import People, Profile
 
 MAX_KEY_LENGTH = 75
 """Characters that Slack allows in the value of a menu's option."""
+
+
+SearchMode = Literal["off", "ask", "always"]
 
 
 class ModelChoice:
@@ -24,12 +28,15 @@ class ModelChoice:
         people: People,
         default: str | None,
         shows_pictures: Callable[[str], bool],
+        web_search: SearchMode = "off",
     ) -> None:
         """`default`: the operator's default model, as `provider:name` or just its name.
 
         `shows_pictures`: whether pictures can be shown in a workspace; else models that make nothing else are not
-        offered there.
+        offered there. `web_search`: whether providers that can search the web do so never, if a user wants it, or
+        always.
         """
+        self._web_search = web_search
         self._catalogue = catalogue
         self._people = people
         self._default = default
@@ -100,6 +107,23 @@ class ModelChoice:
         if info is None:
             raise ModelNotAllowed("no model is offered at the moment")
         return info
+
+    def asks_for_search(self) -> bool:
+        """Whether users choose with the model if the web is to be searched."""
+        models = self._catalogue.models()
+        return self._web_search == "ask" and any(info.searches for info in models)
+
+    def searches_if(self, wanted: bool, ref: ModelRef) -> bool:
+        """Whether a new chat with this model searches the web."""
+        info = self.info(ref)
+        if self._web_search == "off" or info is None or not info.searches:
+            return False
+        return wanted or self._web_search == "always"
+
+    def searches_in(self, chat: Chat) -> bool:
+        """Whether the provider is asked to search for this chat, now that the operator may have changed the mode."""
+        always = self._web_search == "always"
+        return self._web_search != "off" and (chat.web_search or always)
 
     def can_see(self, ref: ModelRef) -> bool:
         """Whether the model accepts images; True for a model that is not in a list at the moment."""

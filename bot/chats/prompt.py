@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -64,12 +64,15 @@ class PromptBuilder:
         names: UserNames,
         attachments: Attachments,
         long_chats: Fitting,
+        searches: Callable[[Chat], bool] = lambda chat: False,
     ) -> None:
+        """`searches`: whether the provider is to search the web for a chat."""
         self._chats = chats
         self._system_prompt = system_prompt
         self._names = names
         self._attachments = attachments
         self._long_chats = long_chats
+        self._searches = searches
 
     async def build(self, chat: Chat, answer: Answer, limit: int | None = None) -> ModelRequest:
         """The request for an answer. `limit`: estimated tokens of a request that was too long.
@@ -84,6 +87,7 @@ class PromptBuilder:
             messages=excerpt.turns,
             facts=excerpt.facts,
             pictures=True,
+            search=self._searches(chat),
         )
 
     async def _history(self, chat: Chat, answer: Answer) -> History:

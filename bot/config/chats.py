@@ -41,6 +41,14 @@ class ReasoningMode(StrEnum):
     OFF = "off"
 
 
+class SearchMode(StrEnum):
+    """Whether providers that can search the web do so."""
+
+    OFF = "off"
+    ASK = "ask"
+    ALWAYS = "always"
+
+
 class ChatSettings(SettingsGroup):
     """What a chat holds and sends, and how its answers are shown."""
 
@@ -65,6 +73,13 @@ class ChatSettings(SettingsGroup):
         ReasoningMode.STATUS,
         description="what people see of a model's reasoning: `status` how long it takes; `shown` also what the "
         "model lets see of it, in a step that opens; `off` nothing",
+    )
+    bobbin_web_search: Annotated[
+        SearchMode, BeforeValidator(lower), Valid("off, ask or always")
+    ] = Field(
+        SearchMode.OFF,
+        description="whether providers that search the web themselves (OpenRouter, Venice) do: `off`; `ask` if it is "
+        "ticked where the model is chosen; `always`",
     )
     bobbin_long_chats: Annotated[
         LongChatsMode, BeforeValidator(lower), Valid("summarise or whole")

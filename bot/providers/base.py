@@ -79,6 +79,8 @@ class ModelRequest:
     """From the request to the end of the answer, which is cut there; None: `Timing.longest_answer`."""
     facts: PromptFacts = WHOLE_CHAT
     """What of a chat it holds."""
+    search: bool = False
+    """The provider is to search the web, if it can."""
     tools: Sequence[Tool] = ()
     """Those that the model may call."""
     rounds: Sequence[ToolRound] = field(default=(), repr=False)

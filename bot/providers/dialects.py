@@ -16,6 +16,13 @@ _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.
 _PAGE_SIZE = 1_000
 """Models of one page of a list that is cut into pages: the most that Anthropic allows."""
 
+_OPENROUTER_TOOL = {"type": "openrouter:web_search"}
+_VENICE_PARAMETERS = {
+    "enable_web_search": "on",
+    "enable_web_citations": True,
+    "include_search_results_in_stream": True,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
@@ -86,3 +93,17 @@ def next_page(settings: ProviderSettings, url: str, page: Any) -> str | None:
 
 def _with_query(url: str, query: str) -> str:
     return url + ("&" if "?" in url else "?") + query
+
+
+def can_search(kind: ProviderKind) -> bool:
+    """Whether a provider of this kind searches the web itself."""
+    return kind in ("openrouter", "venice")
+
+
+def with_search(body: Mapping[str, Any], kind: ProviderKind) -> dict[str, Any]:
+    """The body of a request that asks for a search."""
+    if kind == "openrouter":
+        return {**body, "tools": [*body.get("tools", ()), _OPENROUTER_TOOL]}
+    if kind == "venice":
+        return {**body, "venice_parameters": _VENICE_PARAMETERS}
+    return dict(body)

@@ -9,6 +9,7 @@ from typing import Any
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import InvalidResponse
 from bot.providers.base import ProviderSettings
+from bot.providers.dialects import can_search
 from bot.providers.errors import error_from_object, find_error
 
 _NOT_FOR_CHAT = re.compile(
@@ -79,6 +80,7 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
         vision=_vision(name, entry, spec),
         draws="image" in (outputs := _modalities(entry, "output_modalities") or ()),
         writes=not outputs or "text" in outputs,
+        searches=can_search(settings.kind) and _searches(spec),
     )
 
 
@@ -128,6 +130,11 @@ def _vision(name: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> boo
     if declared is not None:
         return declared
     return entry.get("type") == "vlm" or has_vision_by_name(name)
+
+
+def _searches(spec: Mapping[str, Any]) -> bool:
+    """False where the list says that this model takes no results of searches."""
+    return _capability(spec, "supportsWebSearch") is not False
 
 
 def _capability(holder: Mapping[str, Any], *names: str) -> bool | None:

@@ -29,7 +29,7 @@ from bot.errors import (
 from bot.memory import HeldBytes
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
-from bot.providers.dialects import first_page, next_page, request_headers
+from bot.providers.dialects import first_page, next_page, request_headers, with_search
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
 from bot.providers.picture_download import fetch_picture
@@ -86,6 +86,7 @@ class OpenAICompatible:
         self.label = settings.label
         self.default_model = settings.default_model
         self.optional = settings.optional
+        self.kind = settings.kind
         self._client = client
         self._settings = settings
         self._secrets = (settings.api_key,) if settings.api_key else ()
@@ -280,7 +281,8 @@ class OpenAICompatible:
             body["modalities"] = modalities
         if request.max_tokens:
             body[self._limit_field] = request.max_tokens
-        return body | tool_fields(request)
+        body |= tool_fields(request)
+        return with_search(body, self.kind) if request.search else body
 
     async def _get(self, url: str) -> Any:
         return await self._json("GET", url, None)

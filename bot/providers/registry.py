@@ -20,6 +20,7 @@ from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.system_role import ModelMemory, ProcessMemory, stream_adapted
 from bot.providers.traced import traced
 from bot.providers.transport import create_client
+from bot.providers.web_search import stream_searching
 from bot.providers.without_tools import stream_offering_tools
 from bot.stream_events import (
     StreamEvent,
@@ -54,6 +55,7 @@ class Providers:
         self._stack = stack
         self._without_system_role = without_system_role
         self._without_tools = ProcessMemory()
+        self._without_search = ProcessMemory()
         self.catalogue = catalogue
 
     @classmethod
@@ -109,8 +111,11 @@ class Providers:
         if provider is None or not self.catalogue.allows(request.model):
             return _not_served(request)
 
-        def ask(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
+        def adapted(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
             return stream_adapted(provider, asked, self._without_system_role)
+
+        def ask(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
+            return stream_searching(adapted, asked, provider.kind, self._without_search)
 
         return traced(request, stream_offering_tools(ask, request, self._without_tools))
 

@@ -31,26 +31,36 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
-        await _choose(ctx, slack, action, lambda: action.value)
+        search = payloads.search_beside_menu(body)
+        await _choose(ctx, slack, action, lambda: action.value, search)
         await ack()
 
     @app.action(blocks.START_CHAT_ACTION)
     async def on_start(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
-        await _choose(ctx, slack, action, lambda: payloads.model_beside_button(body))
+        search = payloads.search_beside_menu(body)
+        await _choose(ctx, slack, action, lambda: payloads.model_beside_button(body), search)
         await ack()
+
+    @app.action(blocks.WEB_SEARCH_ACTION)
+    async def on_tick(ack: AsyncAck) -> None:
+        await ack()  # it counts once a model is chosen
 
 
 async def _choose(
-    ctx: ListenerContext, slack: SlackClient, action: BlockAction, key: Callable[[], str]
+    ctx: ListenerContext,
+    slack: SlackClient,
+    action: BlockAction,
+    key: Callable[[], str],
+    search: bool,
 ) -> None:
     """`key`: gives that of the chosen model. Raises ValueError if there is none."""
     try:
         request_id, _ = blocks.parse_model_select_block_id(action.block)
         user = User(slack.team, action.user)
         chosen = await ctx.requests.choose_model(
-            request_id, user=user, key=key(), menu_ts=action.message_ts
+            request_id, user=user, key=key(), menu_ts=action.message_ts, web_search=search
         )
     except (ChatNotFound, ValueError):
         ctx.notify(slack, action, strings.REQUEST_UNKNOWN)

@@ -131,6 +131,7 @@ class DialogChats:
                 text=question.text,
                 about=quoted,
                 existing_chat=details.existing_chat,
+                search=self._models.asks_for_search(),
             )
             reader = Reader(user, target.channel, response_url=target.response_url)
             await open_view(slack, trigger, view, reader)

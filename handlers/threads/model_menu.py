@@ -144,7 +144,7 @@ class ModelMenus:
         user = User(request.thread.team, request.user)
         settings = await self._channels.get(request.thread.team, request.thread.channel)
         preselected = await self._models.preselected(user, settings.default_model)
-        menu = blocks.menu(request, preselected)
+        menu = blocks.menu(request, preselected, search=self._models.asks_for_search())
         ts = await self._messages.post(slack, request, menu, strings.MENU_FALLBACK)
         stored = await self._lifecycle.advance(request, MenuPosted(ts))
         if stored.menu_ts not in (None, ts):  # another process was quicker

@@ -25,6 +25,7 @@ RETRY_ANSWER_ACTION = "retry_answer"
 RETRY_WITH_MODEL_ACTION = "retry_with_model"
 FEEDBACK_ACTION = "feedback"
 CONTINUE_CHAT_ACTION = "continue_chat"
+WEB_SEARCH_ACTION = "web_search"
 ASK_ANOTHER_ACTION = "ask_another"
 NEW_CHAT_ACTION = "new_chat"
 """Also the callback id of the dialog and of the global shortcut."""
@@ -143,13 +144,20 @@ def has_block(message: dict[str, Any], block_id: str) -> bool:
 # -- the menu ------------------------------------------------------------------------------------------------------
 
 
-def menu(request: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
-    """The message that asks for a model, and for the question if there is none yet."""
+def menu(
+    request: ChatRequest, preselected: ModelInfo | None, *, search: bool = False
+) -> list[Block]:
+    """The message that asks for a model, and for the question if there is none yet.
+
+    `search`: also whether the web is to be searched.
+    """
     prompt = strings.MENU_PROMPT if request.text or request.files else strings.MENU_ASKS
     elements = [model_select(MODEL_MENU_ACTION, preselected)]
     if preselected is not None:
         label = strings.START_BUTTON.format(model=preselected.label)
         elements.append(button(label, START_CHAT_ACTION, f"{request.id}", "primary"))
+    if search:
+        elements.append(search_checkbox())
     hint = (
         strings.START_HINT.format(user=request.user)
         if preselected is not None
@@ -164,6 +172,12 @@ def menu(request: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
         },
         context(hint),
     ]
+
+
+def search_checkbox() -> Block:
+    """Whether the web is to be searched."""
+    option = {"text": plain_text(strings.WEB_SEARCH, MAX_LABEL_LENGTH), "value": "yes"}
+    return {"type": "checkboxes", "action_id": WEB_SEARCH_ACTION, "options": [option]}
 
 
 def waiting_for_text(request: ChatRequest, model: str) -> list[Block]:
@@ -218,6 +232,8 @@ def header(
     )
     if chat.instructions:
         about = f"{about} · {strings.HEADER_INSTRUCTIONS}"
+    if chat.web_search:
+        about = f"{about} · {strings.HEADER_SEARCHES}"
     hints = [context(hint)] if hint else []
     stop_button = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
     return [

@@ -136,6 +136,13 @@ def model_beside_button(body: dict[str, Any]) -> str:
     return selected.get("value") or blocks.parse_model_select_block_id(block)[1]
 
 
+def search_beside_menu(body: dict[str, Any]) -> bool:
+    """Whether the checkbox beside the menu or button that was used is ticked."""
+    block = body["actions"][0].get("block_id", "")
+    state = ((body.get("state") or {}).get("values") or {}).get(block) or {}
+    return bool((state.get(blocks.WEB_SEARCH_ACTION) or {}).get("selected_options"))
+
+
 @dataclass(frozen=True, slots=True)
 class DialogSubmission:
     """What a user submitted in the dialog."""
@@ -153,6 +160,8 @@ class DialogSubmission:
     """The user's own workspace, if Slack names it."""
     about: str = field(default="", repr=False)
     """The message that the dialog quotes."""
+    web_search: bool = False
+    """The web is to be searched."""
 
 
 def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
@@ -161,6 +170,7 @@ def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
     values = (view.get("state") or {}).get("values") or {}
     model_state = (values.get(modals.MODEL_BLOCK) or {}).get(modals.DIALOG_MODEL_ACTION) or {}
     text_state = (values.get(modals.TEXT_BLOCK) or {}).get(modals.DIALOG_TEXT_ACTION) or {}
+    search_state = (values.get(modals.SEARCH_BLOCK) or {}).get(blocks.WEB_SEARCH_ACTION) or {}
     return DialogSubmission(
         dialog=view["id"],
         user=body["user"]["id"],
@@ -172,6 +182,7 @@ def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
         has_menu=any(
             block.get("block_id") == modals.MODEL_BLOCK for block in view.get("blocks") or ()
         ),
+        web_search=bool(search_state.get("selected_options")),
     )
 
 

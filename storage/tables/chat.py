@@ -38,6 +38,7 @@ chats = Table(
     Column("continues", ID),
     Column("branch_of", ID),
     Column("instructions", SafeText),
+    Column("web_search", Boolean),
     Column("stop_shown", Boolean),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),

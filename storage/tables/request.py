@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, String, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, Index, String, Table, UniqueConstraint
 
 from storage.engine.types import SafeText, UtcTime
 from storage.tables.base import ID, message_key, metadata
@@ -27,6 +27,7 @@ questions = Table(
     Column("read_until", String(64)),
     Column("said_since", SafeText),
     Column("model", SafeText),
+    Column("web_search", Boolean),
     Column("menu_ts", String(64)),
     Column("state", String(16), nullable=False),
     Column("message_id", ID, message_key()),
