@@ -32,7 +32,12 @@ async def ask_account(slack: SlackClient, id: str, patience: float) -> Account |
     )
     user = answer.get("user") or {}
     name = _first_name(user)
-    return Account(name, plain(str(user.get("locale") or ""), MAX_LOCALE_LENGTH)) if name else None
+    return Account(name, locale_of(user)) if name else None
+
+
+def locale_of(user: Mapping[str, Any]) -> str | None:
+    """What Slack tells of the user's locale, such as `de-DE`; None if it tells nothing."""
+    return plain(str(user.get("locale") or ""), MAX_LOCALE_LENGTH) or None
 
 
 async def _ask_channel(slack: SlackClient, channel: str, patience: float) -> str | None:

@@ -115,6 +115,14 @@ class UserNames:
         await self._wait_for(missing)
         return {user: self._names[user] for user in wanted if user in self._names}
 
+    async def heard_locale(self, user: User, locale: str) -> None:
+        """Slack says which locale the user has now; kept if the user is known. Raises StorageError."""
+        await self.known([user])
+        known = self._known(user)
+        if known.name and known.locale != locale:
+            await self._people.set_account(user, Account(known.name, locale))
+            self._keep({user: Account(known.name, locale)})
+
     @asynccontextmanager
     async def speaking_to(self, user: User) -> AsyncIterator[None]:
         """Inside, texts are read in the user's language."""

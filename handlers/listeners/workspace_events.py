@@ -10,6 +10,7 @@ from bot.access.rules import Standing
 from bot.domain import Thread, User
 from bot.observability import get_logger
 from handlers.client.people import person_of
+from handlers.client.slack_names import locale_of
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads import agent_session
@@ -111,6 +112,8 @@ def _register_accounts(app: AsyncApp, ctx: ListenerContext) -> None:
         if not isinstance(account, dict) or not account.get("id"):
             return
         user = User(slack.team, str(account["id"]))
+        if locale := locale_of(account):
+            await ctx.names.heard_locale(user, locale)
         person = person_of(account, slack.team, slack.organisation)
         if person.standing is Standing.DEACTIVATED:
             await ctx.api_tokens.end_for_deactivated(user)

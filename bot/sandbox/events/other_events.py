@@ -99,6 +99,25 @@ CHANNEL_EVENTS: Mapping[str, _EventsOf] = {
 """By kind of change: the events that it makes."""
 
 
+def account_changed(workspace: Workspace, change: Change) -> Json:
+    """The event about somebody's account, with what an account says besides its profile."""
+    user = workspace.users[change.user or ""]
+    account = {
+        "id": user.id,
+        "team_id": user.team_id,
+        "name": user.name,
+        "real_name": user.real_name,
+        "deleted": user.is_deactivated,
+        "is_admin": user.is_admin,
+        "is_owner": user.is_admin,
+        "is_bot": user.is_bot,
+        "is_restricted": user.is_restricted,
+        "is_stranger": user.is_stranger,
+        "locale": user.locale,
+    }
+    return _event(workspace, "user_change", user=account)
+
+
 def posted_events(workspace: Workspace, message: Message) -> Iterator[Json]:
     """The events that a new message makes besides those that carry it: of its files and its links."""
     for file in message.files:

@@ -7,7 +7,12 @@ import uuid
 from collections.abc import Callable
 
 from bot.sandbox.events.delivery import EnvelopeDispatcher
-from bot.sandbox.events.other_events import CHANNEL_EVENTS, no_events, posted_events
+from bot.sandbox.events.other_events import (
+    CHANNEL_EVENTS,
+    account_changed,
+    no_events,
+    posted_events,
+)
 from bot.sandbox.state.records import Channel, Message
 from bot.sandbox.state.workspace import Change, Workspace
 from bot.sandbox.text import mentioned_users
@@ -64,6 +69,8 @@ class EventSubscriptions:
         workspace.subscribe(self._on_change)
 
     def _on_change(self, change: Change) -> None:
+        if change.kind == "locale":
+            self.send("user_change", account_changed(self.workspace, change))
         if change.kind not in self._handlers and change.kind not in CHANNEL_EVENTS:
             return
         if not self._app_is_member(change):

@@ -104,6 +104,7 @@ class PageApi:
             "read": self._read,
             "stop": self._stop,
             "title": self._title,
+            "locale": self._locale,
         }
 
     def routes(self) -> list[BaseRoute]:
@@ -369,6 +370,10 @@ class PageApi:
         await self._agent_sessions.rename(
             user, body["channel"], body["thread_ts"], str(body["title"])
         )
+        return {}
+
+    async def _locale(self, user: str, body: Json) -> Json:
+        self._workspace.set_locale(user, str(body["locale"]))
         return {}
 
 

@@ -75,6 +75,7 @@ class LiveUpdates:
             "notice": lambda change, _: [
                 {"type": "notice", "text": change.data["text"], "channel": change.channel or None}
             ],
+            "locale": self._user,
             "bot": lambda change, _: [{"type": "bot", "connected": change.data["connected"]}],
         }
         workspace.subscribe(self._on_change)
@@ -186,6 +187,10 @@ class LiveUpdates:
     def _channel(self, change: Change, page: OpenPage) -> list[Json]:
         channel = self._workspace.channels[change.channel]
         return [{"type": "channel", "channel": snapshot.channel_json(channel, page.viewer)}]
+
+    def _user(self, change: Change, page: OpenPage) -> list[Json]:
+        user = self._workspace.users[change.user or ""]
+        return [{"type": "user", "user": snapshot.user_json(user, self._workspace)}]
 
     def _left(self, change: Change, page: OpenPage) -> list[Json]:
         if self._workspace.can_see(self._workspace.channels[change.channel], page.viewer):

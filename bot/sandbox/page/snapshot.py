@@ -18,6 +18,7 @@ from bot.sandbox.types import Json
 def user_json(user: User, workspace: Workspace) -> Json:
     initials = "".join(part[0] for part in user.real_name.split()[:2]).upper()
     shown = {"id": user.id, "name": user.name, "real_name": user.real_name, "is_bot": user.is_bot}
+    shown["locale"] = user.locale
     return shown | {"app": user is workspace.bot, "color": user.color, "initials": initials}
 
 

@@ -47,6 +47,7 @@ class User:
     is_stranger: bool = False
     is_deactivated: bool = False
     is_admin: bool = False
+    locale: str = "en-US"
 
     @property
     def is_bot(self) -> bool:

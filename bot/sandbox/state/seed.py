@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bot.sandbox.state.workspace import Workspace
 
+GERMAN = ("erika", "Erika Ernst")
 PEOPLE = {"alice": "Alice Archer", "bob": "Bob Brown", "carol": "Carol Chen", "dan": "Dan Diaz"}
 
 
 def add_default_users_and_channels(workspace: Workspace) -> None:
-    """Add four people, another bot, three public channels and a private one."""
+    """Add four people, one more whose Slack speaks German, another bot, three public channels and a private one."""
     people = [_add(workspace, name, real_name) for name, real_name in PEOPLE.items()]
+    people.append(_add(workspace, *GERMAN))
+    workspace.users[people[-1]].locale = "de-DE"
     other_bot = _add(workspace, "weatherbot", "Weather Bot", bot=True)
     everyone = [*people, workspace.bot.id, other_bot]
     workspace.add_channel("general", everyone)

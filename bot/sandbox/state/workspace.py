@@ -144,6 +144,11 @@ class Workspace:
         self.users[user_id] = user
         return user
 
+    def set_locale(self, user: str, locale: str) -> None:
+        """Someone chooses another language for Slack."""
+        self.user(user).locale = locale
+        self.emit("locale", user=self.user(user).id)
+
     def add_channel(self, name: str, members: list[str], kind: ChannelType = "channel") -> Channel:
         """Add a channel (for DMs see `open_dm`). While it is free, the id is readable: `C0GENERAL`."""
         channel_id = "C0" + re.sub(r"[^A-Z0-9]", "", name.upper())

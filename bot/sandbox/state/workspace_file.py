@@ -1,9 +1,9 @@
 """Keeps a workspace in an SQLite file, so that a sandbox goes on where it was, even after a kill.
 
 Each record is one row, written as soon as the event loop has made the change that it belongs to. Kept are channels,
-messages as they look now, scheduled messages, shared files, threads, Home tabs, suggested prompts, the app's
-credentials, and the events that the app has not acknowledged yet, which are delivered again as Slack would. What lives
-only in an open page is not: modals, and messages that only one person sees.
+messages as they look now, scheduled messages, shared files, threads, Home tabs, suggested prompts, people's languages,
+the app's credentials, and the events that the app has not acknowledged yet, which are delivered again as Slack would.
+What lives only in an open page is not: modals, and messages that only one person sees.
 """
 
 from __future__ import annotations
@@ -113,6 +113,9 @@ class WorkspaceFile:
             workspace.scheduled[scheduled.id] = scheduled
         for shown in self._read("prompts", dict):
             workspace.prompts[shown["channel"], shown["thread_ts"]] = shown["prompts"]
+        for chosen in self._read("locale", dict):
+            if chosen["user"] in workspace.users:
+                workspace.users[chosen["user"]].locale = chosen["locale"]
         workspace.begin_ids_at(self._count_opening() * _IDS_PER_OPENING + 1)
 
     def undelivered(self) -> list[tuple[str, Json]]:
@@ -159,6 +162,9 @@ class WorkspaceFile:
             self._mark("home", change.user, lambda: self._adapter(View).dump_json(home))
         elif isinstance(scheduled := change.data.get("scheduled"), ScheduledMessage):
             self._mark_scheduled(workspace, scheduled)
+        elif change.kind == "locale" and change.user is not None:
+            chosen = {"user": change.user, "locale": workspace.users[change.user].locale}
+            self._mark("locale", change.user, lambda: json.dumps(chosen).encode())
         elif change.kind == "prompts":
             self._mark_prompts(workspace, change.channel, change.data["thread_ts"])
         if change.channel in workspace.channels:

@@ -73,7 +73,7 @@ def bots_info(call: Call) -> Json:
 
 def user_json(call: Call, user: User) -> Json:
     """A person or a bot as `users.info` shows it."""
-    locale = {"locale": "en-US"} if call.args.flag("include_locale") else {}
+    locale = {"locale": user.locale} if call.args.flag("include_locale") else {}
     organisation = None if user.is_stranger else call.workspace.enterprise
     more: Json = {"enterprise_user": {"enterprise_id": organisation}} if organisation else {}
     return more | {

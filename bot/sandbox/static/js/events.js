@@ -61,6 +61,7 @@ const REDUCERS = {
     stale: state.stale || (channel.type === "group" && !state.channels.some((each) => each.id === channel.id)) }),
   channel_gone: (state, { channel }) => ({ ...state, channels: state.channels.filter((each) => each.id !== channel),
     messages: { ...state.messages, [channel]: undefined } }),
+  user: (state, { user }) => ({ ...state, users: replaceById(state.users, user) }),
   bot: (state, { connected }) => ({ ...state, bot: { ...state.bot, connected } }),
   notice: (state, { text, channel }) => {
     const notice = { id: `notice-${state.noticeCount}`, ts: String(Date.now() / 1000), text, channel };

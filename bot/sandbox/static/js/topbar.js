@@ -1,4 +1,4 @@
-// The top bar: the person the page acts as, the traffic inspector, the theme; and the notices below it.
+// The top bar: the person the page acts as and their language, the traffic inspector, the theme; and the notices below it.
 import { html, Avatar, Icon, IconButton, classes } from "./ui.js";
 import { faceOf } from "./message.js";
 import { MenuButton } from "./overlay.js";
@@ -18,6 +18,20 @@ function People({ state }) {
     <${Icon} name="chevron-down" size=${14} /><//>`;
 }
 
+const LANGUAGES = { "en-US": "English", "de-DE": "Deutsch", "fr-FR": "Français", "es-ES": "Español", "ja-JP": "日本語" };
+
+/** The language that the person has chosen in Slack, which apps may follow. The page itself stays English. */
+function Language({ state }) {
+  const locale = userOf(state, state.me)?.locale ?? "en-US";
+  const items = () => Object.entries(LANGUAGES).map(([each, name]) => ({
+    label: name,
+    checked: each === locale,
+    run: () => store.act("locale", { locale: each }),
+  }));
+  return html`<${MenuButton} label=${`Language: ${LANGUAGES[locale] ?? locale}. Choose another`} class="top-button" items=${items}>
+    ${locale.slice(0, 2).toUpperCase()}<//>`;
+}
+
 export function TopBar({ state }) {
   return html`<div class="topbar" role="banner">
     <div class="brand"><${IconButton} icon="menu" class="on-dark drawer-button" label="Show channels"
@@ -29,6 +43,7 @@ export function TopBar({ state }) {
       <button type="button" class=${classes("top-button", state.inspector && "on")} aria-pressed=${String(state.inspector)}
         onClick=${() => store.toggleInspector()}><${Icon} name="zap" size=${15} /> Traffic</button>
       <${IconButton} icon=${state.dark ? "sun" : "moon"} class="on-dark" label=${state.dark ? "Light theme" : "Dark theme"} onClick=${() => store.toggleTheme()} />
+      <${Language} state=${state} />
       <${People} state=${state} />
     </div>
   </div>`;
