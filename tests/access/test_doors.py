@@ -32,6 +32,7 @@ from tests.api.test_sockets import socket_of
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import TwoWorkspacesFactory
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 Change = Callable[[World], None]
 
@@ -71,7 +72,7 @@ async def refusing(worlds: WorldFactory, rule: Verdict) -> AsyncIterator[tuple[W
         yield world, scene
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", slow_after(1, RULES))
 async def test_no_door_in_slack_lets_in_who_may_not(worlds: WorldFactory, rule: Verdict) -> None:
     """Nothing is stored, no model asked, nobody else reads anything of it, and they are told once."""
     async with refusing(worlds, rule) as (world, scene):
@@ -90,7 +91,9 @@ async def test_no_door_in_slack_lets_in_who_may_not(worlds: WorldFactory, rule: 
         assert set(told(world)) - set(heard) == {strings.NOT_ALLOWED[rule]}
 
 
-@pytest.mark.parametrize("door", [each for each in SLACK_DOORS if each not in UNANSWERED])
+@pytest.mark.parametrize(
+    "door", slow_after(4, [each for each in SLACK_DOORS if each not in UNANSWERED])
+)
 async def test_every_door_in_slack_says_why(worlds: WorldFactory, door: str) -> None:
     async with refusing(worlds, Verdict.USER_NOT_ALLOWED) as (world, scene):
         await SLACK_DOORS[door](scene)

@@ -57,6 +57,7 @@ def large_picture() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+@pytest.mark.slow
 async def test_large_pictures_are_decoded_one_at_a_time(world: World, api: Api) -> None:
     picture = large_picture()
     chats = [await api.conversation(model=EYE) for _ in range(4)]

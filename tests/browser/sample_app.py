@@ -12,11 +12,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidState
 
 from bot.sandbox import Sandbox
+from tests.local_http import local_client
 
 Json = dict[str, Any]
 Answer = Json | None
@@ -69,7 +69,7 @@ class ChattyApp:
         self.slack = slack
         self.received: list[tuple[str, Json]] = []
         self.silent: set[str] = set()
-        self._http = httpx.AsyncClient(base_url=slack.api_url)
+        self._http = local_client(base_url=slack.api_url)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._socket: ClientConnection | None = None
         self._stream: Json = {}

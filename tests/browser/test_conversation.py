@@ -82,6 +82,7 @@ async def test_model_output_is_never_run(slack: Sandbox, app: ChattyApp, page: P
     assert await page.title() == "Sandbox: a local workspace"
 
 
+@pytest.mark.slow
 async def test_a_growing_answer_renders_only_its_last_block_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -108,6 +109,7 @@ async def test_a_growing_answer_renders_only_its_last_block_again(
     assert await page.evaluate("window.changes") == 0
 
 
+@pytest.mark.slow
 async def test_the_end_stays_in_view_unless_the_reader_scrolled_up(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -133,6 +135,7 @@ async def test_the_end_stays_in_view_unless_the_reader_scrolled_up(
     assert await pane.evaluate(gap) <= 1
 
 
+@pytest.mark.slow
 async def test_the_status_is_shown_and_slacks_stop_reaches_the_app(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -164,6 +167,7 @@ async def test_the_status_is_shown_and_slacks_stop_reaches_the_app(
     assert slack.agent_sessions.title("general", root) == "Of seas"
 
 
+@pytest.mark.slow
 async def test_acting_as_another_person_shows_that_persons_workspace(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:

@@ -52,6 +52,7 @@ async def test_a_message_shortcut_opens_a_modal_with_validation(
     assert app.payloads("message_action")[0]["message"]["text"] == "what do you think?"
 
 
+@pytest.mark.slow
 async def test_a_global_shortcut_opens_a_modal_that_escape_closes(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -65,6 +66,7 @@ async def test_a_global_shortcut_opens_a_modal_that_escape_closes(
     assert slack.views.modal("alice") is None
 
 
+@pytest.mark.slow
 async def test_stacked_modals_keep_their_input(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await open_workspace(page, slack)
     await page.get_by_role("button", name="Attach or run a shortcut").click()
@@ -84,6 +86,7 @@ async def test_stacked_modals_keep_their_input(slack: Sandbox, app: ChattyApp, p
     await expect(text).to_have_value("half a thought")
 
 
+@pytest.mark.slow
 async def test_the_home_tab_and_the_agent_pane_work(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -109,6 +112,7 @@ async def test_the_home_tab_and_the_agent_pane_work(
     assert pressed["actions"][0]["action_id"] == "new"
 
 
+@pytest.mark.slow
 async def test_commands_are_completed_except_in_threads(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -135,6 +139,7 @@ async def test_commands_are_completed_except_in_threads(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deadline_scale", [1.0])
 async def test_a_missing_acknowledgement_is_shown(
     slack: Sandbox, app: ChattyApp, page: Page
@@ -230,6 +235,7 @@ async def test_every_block_kit_element_works(slack: Sandbox, app: ChattyApp, pag
     assert acted[1]["state"]["values"]["acts"]["colour"]["selected_option"]["value"] == "green"
 
 
+@pytest.mark.slow
 async def test_everything_works_by_keyboard(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """Mention, open the thread, choose and answer without a pointer."""
     await open_workspace(page, slack)
@@ -259,6 +265,7 @@ async def test_everything_works_by_keyboard(slack: Sandbox, app: ChattyApp, page
     assert pressed["actions"][0]["selected_option"]["value"] == "Scholar"
 
 
+@pytest.mark.slow
 async def test_a_reopened_thread_shows_the_choice_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -277,6 +284,7 @@ async def test_a_reopened_thread_shows_the_choice_again(
     await expect(menu).to_have_value("Poet")
 
 
+@pytest.mark.slow
 async def test_enter_may_be_pressed_before_the_options_arrive(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:

@@ -74,6 +74,7 @@ async def test_a_chat_from_the_first_mention_to_the_list_of_chats(
     assert "some code" not in product.log
 
 
+@pytest.mark.slow
 async def test_several_people_take_part_in_one_chat(product: Product, page: Page) -> None:
     """Only the person who asked can choose; others get an ephemeral message that says so. Then all take part."""
     await visit(page, product, channel="C0RANDOM")
@@ -94,6 +95,7 @@ async def test_several_people_take_part_in_one_chat(product: Product, page: Page
     await expect(await answered(page, 3)).to_contain_text("message 5 of this conversation")
 
 
+@pytest.mark.slow
 async def test_stop_keeps_what_was_written(product: Product, page: Page) -> None:
     """With the chat's button and with Slack's own; the chat continues afterwards."""
     await visit(page, product, channel="C0RANDOM")
@@ -114,6 +116,7 @@ async def test_stop_keeps_what_was_written(product: Product, page: Page) -> None
     await expect(page.get_by_test_id("status")).to_have_count(0)
 
 
+@pytest.mark.slow
 async def test_retry_answers_in_the_same_place(product: Product, page: Page) -> None:
     """A broken-off answer stays readable, with the reason and a Retry button."""
     await visit(page, product)
@@ -131,6 +134,7 @@ async def test_retry_answers_in_the_same_place(product: Product, page: Page) -> 
     assert await thread_messages(page).count() == count
 
 
+@pytest.mark.slow
 async def test_a_direct_message_starts_a_chat(product: Product, page: Page) -> None:
     """No mention is needed, and the thread opens by itself."""
     await visit(page, product, user="U0CAROL")
@@ -142,6 +146,7 @@ async def test_a_direct_message_starts_a_chat(product: Product, page: Page) -> N
     await expect(await answered(page, 1)).to_contain_text("You asked: “are we alone?”")
 
 
+@pytest.mark.slow
 async def test_bobbin_can_be_added_to_a_channel(product: Product, page: Page) -> None:
     """In a channel without Bobbin the page says so, and how to add it."""
     await visit(page, product, channel="C0WATERCOOLER")
@@ -150,6 +155,7 @@ async def test_bobbin_can_be_added_to_a_channel(product: Product, page: Page) ->
     await expect(await ask(page, "are you here now?")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_chats_survive_a_restart(product: Product, page: Page) -> None:
     """So do their messages, the list of chats and the usual model."""
     await visit(page, product, user="U0DAN")

@@ -36,6 +36,7 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
         yield running
 
 
+@pytest.mark.slow
 async def test_the_home_tab_starts_lists_and_searches_chats_and_stays_up_to_date(
     product: Product, page: Page
 ) -> None:
@@ -63,6 +64,7 @@ async def test_the_home_tab_starts_lists_and_searches_chats_and_stays_up_to_date
     await expect(answers(page)).to_have_count(1)
 
 
+@pytest.mark.slow
 async def test_a_persons_own_model_answers_without_a_menu(product: Product, page: Page) -> None:
     await visit(page, product, user="U0DAN")
     home = await open_home(page)
@@ -83,6 +85,7 @@ async def test_a_persons_own_model_answers_without_a_menu(product: Product, page
     await expect(thread_messages(page).nth(1)).to_contain_text("You always use this model.")
 
 
+@pytest.mark.slow
 async def test_a_full_chat_offers_a_new_chat(product: Product, page: Page) -> None:
     await visit(page, product, user="U0CAROL")
     await choose(page, await ask(page, "the first of two"), "quick")
@@ -100,6 +103,7 @@ async def test_a_full_chat_offers_a_new_chat(product: Product, page: Page) -> No
     await expect(page.get_by_role("main").get_by_text("so here I begin anew")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_chat_list_searches_and_stays_up_to_date(product: Product, page: Page) -> None:
     await visit(page, product, user="U0BOB")
     await choose(page, await ask(page, "what is a sextant for?"), "quick")
@@ -115,6 +119,7 @@ async def test_a_chat_list_searches_and_stays_up_to_date(product: Product, page:
     await expect(listed).to_contain_text("4 messages")
 
 
+@pytest.mark.slow
 async def test_a_message_shortcut_asks_about_the_message(product: Product, page: Page) -> None:
     """With the message's menu; the answer appears in its thread."""
     await visit(page, product, user="U0BOB", channel="C0RANDOM")
@@ -137,6 +142,7 @@ async def test_a_message_shortcut_asks_about_the_message(product: Product, page:
     await answered(page, 1)
 
 
+@pytest.mark.slow
 async def test_a_forward_to_the_app_shows_the_message_and_is_a_question(
     product: Product, page: Page
 ) -> None:

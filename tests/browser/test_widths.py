@@ -38,6 +38,7 @@ async def fits(page: Page) -> bool:
     return scrolled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_first_chat_works_at_every_width(product: Product, page: Page, size: str) -> None:
     """What to try goes away for good; the menu's choice leaves the focus where the next message is written."""
@@ -74,6 +75,7 @@ async def test_a_first_chat_works_at_every_width(product: Product, page: Page, s
     await expect(composer(page, "general")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_channels_are_in_a_drawer_on_a_phone(product: Product, page: Page) -> None:
     await page.set_viewport_size(SIZES["phone"])
     await visit(page, product)

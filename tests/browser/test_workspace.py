@@ -19,6 +19,7 @@ PIXEL = bytes.fromhex(
 )
 
 
+@pytest.mark.slow
 async def test_mrkdwn_is_rendered(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """Slack's own markup, as apps and people write it."""
     text = (
@@ -47,6 +48,7 @@ async def test_mrkdwn_is_rendered(slack: Sandbox, app: ChattyApp, page: Page) ->
     ]
 
 
+@pytest.mark.slow
 async def test_messages_can_be_edited_deleted_and_reacted_to(slack: Sandbox, page: Page) -> None:
     await open_workspace(page, slack)
     box = composer(page, "general")
@@ -125,6 +127,7 @@ async def test_files_are_attached_and_shown(slack: Sandbox, app: ChattyApp, page
     assert [file["name"] for file in said["files"]] == ["notes.txt", "dot.png", "dropped.csv"]
 
 
+@pytest.mark.slow
 async def test_links_to_messages_open_in_the_page(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -144,6 +147,7 @@ async def test_links_to_messages_open_in_the_page(
     await expect(page).to_have_url(re.compile(f"^{slack.url}/#"))
 
 
+@pytest.mark.slow
 async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await open_workspace(page, slack)
     await page.get_by_role("button", name="Traffic").click()
@@ -173,6 +177,7 @@ async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, p
     await expect(entries).to_have_count(0)
 
 
+@pytest.mark.slow
 async def test_a_disconnected_app_is_announced(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await open_workspace(page, slack)
     await expect(page.get_by_text("Bobbin connected")).to_be_visible()
@@ -180,6 +185,7 @@ async def test_a_disconnected_app_is_announced(slack: Sandbox, app: ChattyApp, p
     await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected.")
 
 
+@pytest.mark.slow
 async def test_a_lost_first_response_is_requested_again(
     slack: Sandbox, page: Page, complaints: list[str]
 ) -> None:
@@ -220,6 +226,7 @@ async def test_a_lost_connection_is_announced_and_restored(slack: Sandbox, page:
     await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected")
 
 
+@pytest.mark.slow
 async def test_unread_counts_and_other_peoples_channels_are_shown(
     slack: Sandbox, page: Page
 ) -> None:
@@ -260,6 +267,7 @@ async def test_the_page_obeys_its_content_security_policy(
     assert "Content Security Policy" in complaints.pop()
 
 
+@pytest.mark.slow
 async def test_an_unknown_person_in_the_url_and_a_first_visit_work(
     slack: Sandbox, app: ChattyApp, page: Page, complaints: list[str]
 ) -> None:
@@ -277,6 +285,7 @@ async def test_an_unknown_person_in_the_url_and_a_first_visit_work(
     assert mentioned["text"] == f"<@{slack.bot_user.id}> are you there?"
 
 
+@pytest.mark.slow
 async def test_channels_can_be_left_and_joined_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
@@ -308,6 +317,7 @@ async def test_channels_can_be_left_and_joined_again(
     await expect(composer(page, "general")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_slacks_own_commands_invite_and_leave_work(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:

@@ -238,7 +238,6 @@ async def multiply_answer(world: World, thread: str, count: int) -> None:
     )
 
 
-@pytest.mark.slow
 async def test_a_hanging_workspace_delays_no_chores_of_another(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:

@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from tests.handlers import bulk_chats
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_dialogs import field_values, wait_for_dialog, wait_for_question
 from tests.handlers.world import World
+from tests.local_http import local_client
 from tests.slow import slow_after
 
 
@@ -295,7 +295,7 @@ async def test_hidden_chats_cannot_be_opened_through_the_api(world: World) -> No
     assert world.bot is not None
     path = f"{world.bot.url}/chat/conversations/{world.chats()[0]['id']}"
     headers = {"Authorization": f"Bearer {key[1]}"}
-    async with httpx.AsyncClient(headers=headers) as bob:
+    async with local_client(headers=headers) as bob:
         assert (await bob.get(path)).status_code == 200
         await world.slack.conversations.leave("bob", "leads")
         await world.idle()

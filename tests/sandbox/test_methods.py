@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import slack_sdk.web.client
 from slack_sdk.web.async_client import AsyncWebClient
@@ -18,6 +17,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.sandbox import Limits, Sandbox, WorkspaceFile
 from bot.sandbox.app_permissions import EVENTS, SCOPES
 from bot.sandbox.user_actions.find_elements import state_values
+from tests.local_http import local_client
 from tests.sandbox.conftest import client_of, refusal
 
 GENERAL = "C0GENERAL"
@@ -36,7 +36,7 @@ async def slack(limits: Limits) -> Any:
 async def answer_to(slack: Sandbox, method: str, **arguments: Any) -> dict[str, Any]:
     """The answer, also of methods at which Slack's own client would warn."""
     headers = {"Authorization": f"Bearer {slack.bot_token}"}
-    async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
+    async with local_client(headers=headers) as client:
         answer = await client.post(slack.api_url + method, json=arguments)
     return dict(answer.json())
 
