@@ -16,6 +16,7 @@ from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
 from bot.api.context import ApiContext
 from bot.api.docs_page import docs_routes
 from bot.api.health import Check, operator_routes
+from bot.api.intake import Intake
 from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit, UsualPaths
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
@@ -72,6 +73,7 @@ def create_app(parts: ApiParts) -> ASGIApp:
         requests_per_minute=parts.requests_per_minute,
         recheck_interval=parts.timing.token_recheck_interval,
     )
+    intake = Intake(parts.timing.http_body_gap_timeout)
     app.state.context = ApiContext(
         service=parts.service,
         feed=parts.feed,
@@ -79,7 +81,7 @@ def create_app(parts: ApiParts) -> ASGIApp:
         authenticator=authenticator,
         memory=parts.memory,
         keepalive_interval=parts.timing.sse_keepalive_interval,
-        body_gap=parts.timing.http_body_gap_timeout,
+        intake=intake,
     )
     for routes in (rest.routes, usage.routes, compat.v1_routes, compat.call_routes):
         app.include_router(routes)
@@ -88,7 +90,7 @@ def create_app(parts: ApiParts) -> ASGIApp:
     )
     # First: FastAPI builds its own routes while it looks for a match, and Slack's first event would wait for that.
     app.router.routes[:0] = [
-        *(_slack_route(path, slack, parts) for path, slack in parts.slack.items()),
+        *(_slack_route(path, slack, parts.memory, intake) for path, slack in parts.slack.items()),
         *operator_routes(parts.metrics, parts.checks),
         *docs_routes(),
     ]
@@ -96,11 +98,11 @@ def create_app(parts: ApiParts) -> ASGIApp:
     return UsualPaths(app)
 
 
-def _slack_route(path: str, app: ASGIApp, parts: ApiParts) -> Route:
+def _slack_route(path: str, app: ASGIApp, memory: MemoryBudget, intake: Intake) -> Route:
     limited = BodyLimit(
         app,
-        memory=parts.memory,
-        gap_timeout=parts.timing.http_body_gap_timeout,
+        memory=memory,
+        intake=intake,
         most=MAX_SLACK_BODY_BYTES,
     )
     return Route(path, limited, methods=["GET", "POST"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol, get_type_hints
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -14,23 +14,24 @@ from starlette.types import Message, Receive, Scope
 
 from bot.api.auth import bearer_token
 from bot.api.context import context_of
-from bot.api.errors import ApiError
+from bot.api.errors import ApiError, invalid
+from bot.api.intake import Intake, Pace
+from bot.api.json_bodies import JsonBody, TooDeep, TooManyParts
+from bot.api.schemas import WithAttachments
 from bot.memory import HeldBytes
 
 MAX_BODY_BYTES = 40_000_000
-"""Five images of five megabytes each in base64, and the texts beside them."""
+"""Five images of five megabytes each in base64, and the texts beside them: for routes that take such things."""
 SMALL_BODY_BYTES = 100_000
-"""A body up to this size is read at once, however much memory others take."""
+"""A body up to this size is read at once, however much memory others take. Most routes take no larger ones."""
 BODY_TIMEOUT = 60.0
 """Seconds for a whole body, once there is room for it."""
 ROOM_TIMEOUT = 20.0
 """Seconds that a large body waits for room."""
 DISCARD_TIMEOUT = 5.0
 """Seconds for what a client still sends after it was refused: it would not read the response before that."""
-MAX_PARTS = 450_000
-"""Commas and brackets: as many as the texts of a message may hold. Each may cost a hundred bytes once it is parsed."""
-_COST = 3
-"""Bytes of memory for each byte of a body: as it came, decoded, and parsed."""
+_COST = 2
+"""Bytes of memory for each byte of a body: as it came, and decoded."""
 
 
 class GuardedRoute(APIRoute):
@@ -41,78 +42,136 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        most = MAX_BODY_BYTES if _takes_attachments(self.endpoint) else SMALL_BODY_BYTES
 
         async def guarded(request: Request) -> Response:
             context = context_of(request)
+            reader = BodyReader(request.scope, request.receive, context.intake, most)
             try:
                 user = await context.authenticator.authenticate(bearer_token(request.headers))
             except ApiError:
-                await discard_body(request.scope, request.receive, context.body_gap)
+                await reader.discard()
                 raise
             request.state.user = user
             with context.memory.hold(f"{user.team} {user.id}") as held:
                 request.state.held = held
-                if not has_body(request.scope):
-                    return await handle(request)
-                reader = BodyReader(request.scope, request.receive, context.body_gap)
+                body = ApiBody()
                 try:
-                    body = await reader.read(held)
+                    await reader.read_into(body, held)
                 except ClientDisconnect:
                     return Response(status_code=400)  # which nobody reads
-                return await handle(Request(request.scope, replay(body, request.receive)))
+                return await handle(JsonRequest(request.scope, body.json))
 
         return guarded
+
+
+def _takes_attachments(endpoint: Callable[..., Any]) -> bool:
+    return any(
+        isinstance(hint, type) and issubclass(hint, WithAttachments)
+        for hint in get_type_hints(endpoint).values()
+    )
+
+
+class JsonRequest(Request):
+    """A request whose body has been read and taken apart."""
+
+    def __init__(self, scope: Scope, read: JsonBody) -> None:
+        super().__init__(scope)
+        self._read = read
+
+    async def body(self) -> bytes:
+        return self._read.plain
+
+    async def json(self) -> Any:
+        return self._read.value()
+
+
+class BodySink(Protocol):
+    """What becomes of a body's pieces."""
+
+    def add(self, piece: bytes) -> None:
+        """Raises ApiError if the body is refused."""
+        ...
+
+
+class ApiBody:
+    """The body of a request of an API client."""
+
+    def __init__(self) -> None:
+        self.json = JsonBody()
+
+    def add(self, piece: bytes) -> None:
+        try:
+            self.json.add(piece)
+        except TooManyParts:
+            message = "The body has too many parts, or too many bytes beside its long texts."
+            raise ApiError(413, "Content too large", message) from None
+        except TooDeep:
+            raise invalid("The body is nested too deeply.") from None
+
+
+class WholeBody:
+    """A body as it came."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    def whole(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 class BodyReader:
     """One body, on its way."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, gap_timeout: float, most: int = MAX_BODY_BYTES
+        self, scope: Scope, receive: Receive, intake: Intake, most: int = MAX_BODY_BYTES
     ) -> None:
-        """`gap_timeout`: seconds between two pieces."""
         self._scope = scope
         self._receive = receive
-        self._gap_timeout = gap_timeout
+        self._intake = intake
         self._most = most
         declared = dict(scope["headers"]).get(b"content-length", b"")
         self._declared = int(declared[:20]) if declared.isdigit() else None
-        self._pieces: list[bytes] = []
         self._size = 0
-        self._more = True
+        self._more = has_body(scope)
 
-    async def read(self, held: HeldBytes | None = None) -> bytes:
-        """The whole body. `held`: what a large one takes.
+    async def read_into(self, sink: BodySink, held: HeldBytes | None = None) -> None:
+        """Gives the whole body to the sink. `held`: what a large one takes.
 
-        Raises ApiError: 408, 413, or 503 when there is no room; ClientDisconnect.
+        Raises ApiError: 408, 413, 503 when there is no room, or what the sink raises; ClientDisconnect.
         """
         try:
             if (self._declared or 0) > self._most:
                 raise self._too_large()
-            await self._read_in_time(min(SMALL_BODY_BYTES, self._most))
+            await self._read_in_time(min(SMALL_BODY_BYTES, self._most), sink)
             if self._more and self._size <= self._most:
                 if held is not None:
                     await make_room(held, _COST * (self._declared or self._most))
-                await self._read_in_time(self._most)
+                await self._read_in_time(self._most, sink)
             if self._size > self._most:
                 raise self._too_large()
         except ApiError:
-            self._pieces.clear()
-            await discard_body(self._scope, self._receive, self._gap_timeout)
+            await self.discard()
             raise
-        body = b"".join(self._pieces)
-        if sum(map(body.count, b",[{")) > MAX_PARTS:
-            raise ApiError(413, "Content too large", "The body has too many parts.")
-        return body
 
-    async def _read_in_time(self, until: int) -> None:
+    async def discard(self) -> None:
+        """Reads what a refused client still sends, as far as it comes soon, and keeps none of it."""
+        try:
+            async with asyncio.timeout(DISCARD_TIMEOUT):
+                while self._more:
+                    await self._next_piece(self._intake.discarding)
+        except (TimeoutError, ClientDisconnect):
+            pass
+
+    async def _read_in_time(self, until: int, sink: BodySink) -> None:
         """Reads on, until there is more than this or nothing more comes."""
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 while self._more and self._size <= until:
-                    async with asyncio.timeout(self._gap_timeout):
-                        message = await self._receive()
-                    self._add(message)
+                    sink.add(await self._next_piece(self._intake.pace))
         except TimeoutError:
             raise ApiError(
                 408,
@@ -121,12 +180,18 @@ class BodyReader:
                 headers={"Connection": "close"},
             ) from None
 
-    def _add(self, message: Message) -> None:
+    async def _next_piece(self, pace: Pace) -> bytes:
+        """Raises TimeoutError, ClientDisconnect."""
+        async with asyncio.timeout(self._intake.gap_timeout):
+            message = await self._receive()
         if message["type"] != "http.request":
             raise ClientDisconnect
-        self._pieces.append(message.get("body", b""))
-        self._size += len(self._pieces[-1])
+        piece: bytes = message.get("body", b"")
+        self._size += len(piece)
         self._more = bool(message.get("more_body"))
+        if self._size > SMALL_BODY_BYTES:
+            await pace.passed(len(piece))
+        return piece
 
     def _too_large(self) -> ApiError:
         return ApiError(
@@ -141,20 +206,6 @@ def has_body(scope: Scope) -> bool:
     """Whether a body was announced."""
     names = {name for name, _ in scope["headers"]}
     return b"content-length" in names or b"transfer-encoding" in names
-
-
-async def discard_body(scope: Scope, receive: Receive, gap_timeout: float) -> None:
-    """Reads what a refused client still sends, as far as it comes soon, and keeps none of it."""
-    if not has_body(scope):
-        return
-    try:
-        async with asyncio.timeout(DISCARD_TIMEOUT):
-            more = True
-            while more:
-                async with asyncio.timeout(gap_timeout):
-                    more = (await receive()).get("more_body", False)
-    except TimeoutError:
-        pass
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -200,7 +200,7 @@ async def chat(
 ) -> Response:
     """Sends a message; responds when the answer is complete."""
     api = context.service
-    message = given.to_message(given.message, held, idempotency_key)
+    message = await given.to_message(given.message, held, idempotency_key)
     stored = await api.send(user, given.conversation_id, message)
 
     async def body() -> dict[str, Any]:
@@ -234,7 +234,8 @@ def _model_failed(api: ApiService, exchange: Exchange) -> ApiError:
 @call_routes.post("/new-chat")
 async def new_chat(api: Service, user: CurrentUser, held: Held, given: NewChat) -> StoredPair:
     """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
-    stored = await api.start(user, given.to_message(given.initial_message, held), given.model)
+    message = await given.to_message(given.initial_message, held)
+    stored = await api.start(user, message, given.model)
     return await _stored_exchange(api, stored)
 
 
@@ -250,7 +251,7 @@ async def chat_message(
     idempotency_key: IdempotencyKey = None,
 ) -> StoredPair:
     """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
-    message = given.to_message(given.message, held, idempotency_key)
+    message = await given.to_message(given.message, held, idempotency_key)
     return await _stored_exchange(api, await api.send(user, chat_id_of(given.chat), message))
 
 

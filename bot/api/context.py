@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
 from bot.api.auth import Authenticator, bearer
+from bot.api.intake import Intake
 from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
 from bot.chats.usage import UsageService
@@ -27,8 +28,7 @@ class ApiContext:
     memory: MemoryBudget
     keepalive_interval: float
     """Seconds between two comments in an idle event stream."""
-    body_gap: float
-    """Seconds between two pieces of a request's body."""
+    intake: Intake
 
 
 def context_of(request: Request) -> ApiContext:

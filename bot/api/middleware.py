@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.api.bodies import BodyReader, replay
+from bot.api.bodies import BodyReader, WholeBody, replay
 from bot.api.errors import ApiError, error_body, to_response
+from bot.api.intake import Intake
 from bot.memory import HeldBytes, MemoryBudget
 
 MAX_SLACK_BODY_BYTES = 1_000_000
@@ -92,13 +93,10 @@ def _without_body(send: Send) -> Send:
 class BodyLimit:
     """Limits the body that an application reads, and the time that it may take. Nothing is read before it asks."""
 
-    def __init__(
-        self, app: ASGIApp, *, memory: MemoryBudget, gap_timeout: float, most: int
-    ) -> None:
-        """`gap_timeout`: seconds between two pieces of a body."""
+    def __init__(self, app: ASGIApp, *, memory: MemoryBudget, intake: Intake, most: int) -> None:
         self._app = app
         self._memory = memory
-        self._gap_timeout = gap_timeout
+        self._intake = intake
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,8 +109,10 @@ class BodyLimit:
         async def limited() -> Message:
             nonlocal body
             if body is None:
-                reader = BodyReader(scope, receive, self._gap_timeout, self._most)
-                body = replay(await reader.read(held), receive)
+                read = WholeBody()
+                reader = BodyReader(scope, receive, self._intake, self._most)
+                await reader.read_into(read, held)
+                body = replay(read.whole(), receive)
             return await body()
 
         try:

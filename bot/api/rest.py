@@ -209,7 +209,7 @@ async def say(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Sends a message; responds when the answer is complete. Disconnecting does not stop the answer."""
-    message = given.to_message(given.content, held, idempotency_key)
+    message = await given.to_message(given.content, held, idempotency_key)
     stored = await context.service.send(user, conversation_id, message)
     waiting = wait_for_answer(context.service, context.feed, user, stored.chat, stored.answer)
     return respond(request, context, waiting, 201)

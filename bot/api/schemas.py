@@ -17,15 +17,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from bot.api.answer_parts import PictureLink, SourceLink, StepOut
+from bot.api.json_bodies import LongString
 from bot.chats.api_service import ApiMessage
 from bot.chats.attachments import rules
+from bot.chats.attachments.base64_text import Base64Text
 from bot.chats.attachments.rules import TextFile
-from bot.chats.attachments.sent_files import SentFile
-from bot.domain import AnswerResult, Chat, Image, Message, ModelInfo, Role
+from bot.chats.attachments.sent_files import file_from_base64, image_from_base64
+from bot.domain import AnswerResult, Chat, Message, ModelInfo, Role
 from bot.memory import HeldBytes
 from storage.pictures import Picture
 
@@ -45,7 +49,26 @@ def to_storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-Text = Annotated[str, AfterValidator(to_storable)]
+def to_text(given: Any) -> Any:
+    """The text of a long string. Raises ValueError if it is none."""
+    return given.text() if isinstance(given, LongString) else given
+
+
+def to_base64(given: Any) -> Base64Text:
+    if isinstance(given, LongString):
+        return Base64Text(given.ascii_pieces)
+    if isinstance(given, str):
+        return Base64Text.of(given)
+    raise PydanticCustomError("string_type", "Input should be a valid string")
+
+
+def to_image(given: Any) -> Any:
+    """A picture may be sent as its data alone."""
+    return {"data": given} if isinstance(given, str | LongString) else given
+
+
+Text = Annotated[str, BeforeValidator(to_text), AfterValidator(to_storable)]
+Base64 = Annotated[Base64Text, PlainValidator(to_base64, json_schema_input_type=str)]
 Content = Annotated[
     Text, Field(min_length=1, max_length=MAX_MESSAGE_LENGTH, description="What the person says.")
 ]
@@ -282,7 +305,7 @@ class History(CamelModel):
 class ImageIn(BaseModel):
     """A picture in base64: png, jpeg, gif or webp."""
 
-    data: str = Field(description="base64, or a data URL")
+    data: Base64 = Field(description="base64, or a data URL")
     type: str | None = Field(None, max_length=100, examples=["image/png"])
     name: Text | None = Field(None, max_length=200)
 
@@ -299,16 +322,15 @@ class FileIn(BaseModel):
     """A file in base64: a document, an image or a text."""
 
     name: Text = Field(max_length=200, examples=["report.pdf"])
-    content: str = Field(description="base64, or a data URL")
+    content: Base64 = Field(description="base64, or a data URL")
     type: Text | None = Field(None, max_length=100, examples=["application/pdf"])
 
-    def to_sent_file(self) -> SentFile:
-        """Raises InvalidInput."""
-        return SentFile(self.name, self.type or "", rules.file_from_text(self.content, self.name))
+
+SentImage = Annotated[ImageIn, BeforeValidator(to_image, json_schema_input_type=str | ImageIn)]
 
 
 class WithAttachments(BaseModel):
-    images: list[str | ImageIn] | None = Field(
+    images: list[SentImage] | None = Field(
         None,
         description="data URLs or base64; at most 5 of 5 MB; nothing is fetched from addresses",
     )
@@ -321,20 +343,19 @@ class WithAttachments(BaseModel):
         description="pdf, docx, xlsx, pptx, odt, ods, rtf, epub, html, eml, images and texts; at most 5 of 10 MB",
     )
 
-    def to_message(self, text: str, held: HeldBytes, key: str | None = None) -> ApiMessage:
+    async def to_message(self, text: str, held: HeldBytes, key: str | None = None) -> ApiMessage:
         """The message with its images and texts, which take memory from `held`. Raises InvalidInput."""
-        images = rules.limit_images(
-            [_image(one) for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]]
-        )
         texts = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
-        files = tuple(one.to_sent_file() for one in self.files or ())
-        return ApiMessage(rules.append_api_texts(text, texts), images, files, key, held)
-
-
-def _image(given: str | ImageIn) -> Image:
-    if isinstance(given, str):
-        return rules.image_from_text(given)
-    return rules.image_from_text(given.data, given.name or "image")
+        text = rules.append_api_texts(text, texts)
+        images = [
+            await image_from_base64(one.data, one.name or "image")
+            for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]
+        ]
+        files = [
+            await file_from_base64(one.content, one.name, one.type or "")
+            for one in self.files or ()
+        ]
+        return ApiMessage(text, rules.limit_images(images), tuple(files), key, held)
 
 
 class NewMessageIn(WithAttachments):

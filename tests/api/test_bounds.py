@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from bot.api.bodies import MAX_PARTS
+from bot.api.bodies import SMALL_BODY_BYTES
+from bot.api.json_bodies import MAX_PARTS
 from bot.api.sockets import MAX_SOCKETS_OF_ONE
 from bot.asgi_server import MAX_UNREAD_MESSAGES
 from tests.api.conftest import Api, address
@@ -90,6 +91,18 @@ async def test_a_body_of_very_many_parts_is_refused(world: World, api: Api) -> N
     assert growth[0] < 100_000_000
 
 
+async def test_only_routes_that_take_files_take_large_bodies(world: World, api: Api) -> None:
+    chat = await api.conversation()
+    padding = b" " * SMALL_BODY_BYTES
+    small = ("/chat/conversations", "/list-chats", "/check-chat", "/api/v1/conversations")
+    large = (f"/chat/conversations/{chat}/messages", "/new-chat", "/chat-message", "/api/v1/chat")
+    for path in (*small, *large):
+        answer = await api.http.post(
+            path, content=b"{}" + padding, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == (413 if path in small else 422), path
+
+
 async def test_many_large_bodies_at_once_take_turns(world: World, api: Api, bobs: Api) -> None:
     body = json.dumps({"content": "x", "images": ["A" * 30_000_000]}).encode()
 
@@ -103,7 +116,7 @@ async def test_many_large_bodies_at_once_take_turns(world: World, api: Api, bobs
         return (await api.http.post("/new-chat", content=pieces(), headers=headers)).status_code
 
     async with watched() as growth:
-        working = asyncio.gather(*(send() for _ in range(12)))
+        working = asyncio.gather(*(send() for _ in range(6)))
         while not working.done():
             assert (await bobs.http.get("/chat/models")).status_code == 200
             await asyncio.sleep(0.05)

@@ -14,10 +14,13 @@ class ImageFitter:
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        """For their headers, which a hostile image may have many thousands of."""
 
     async def fit(self, data: bytes, name: str, held: HeldBytes) -> Image:
         """The image as it is sent. Raises FileProblem (see `images.fit_image`)."""
-        needed = decoding_bytes(data)
+        async with self._looking:
+            needed = await asyncio.to_thread(decoding_bytes, data)
         await held.add(needed)  # before the lock, so that whoever has the lock waits for nothing
         try:
             async with self._lock:

@@ -6,8 +6,6 @@ gets a notice, and the rest of the message is answered.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,9 +39,6 @@ MAX_TEXT_BYTES = 1_000_000
 """Bytes that are read of a text file: enough for `MAX_TEXT_LENGTH` characters in any encoding."""
 _MAX_NAME_LENGTH = 80
 """Characters of a file's name that are shown."""
-_DATA_URL = re.compile(
-    r"data:(?P<mime>[\w/+.-]*)(?:;[\w=+.-]*)*?;base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE
-)
 _TEXT_TYPES = re.compile(
     r"text/.*|.*[+/](json|xml|yaml|x-yaml|toml|javascript|x-javascript|ecmascript|typescript|x-typescript|sql|graphql"
     r"|x-sh|x-shellscript|x-python|x-perl|x-ruby|x-php|x-httpd-php|x-tex|x-latex|x-ndjson|jsonlines|rtf|csv|x-csv)"
@@ -229,42 +224,20 @@ def short_name(name: str) -> str:
 # -- files from API clients ------------------------------------------------------------------------------------------
 
 
+def image_too_large() -> InvalidInput:
+    return InvalidInput(
+        english_strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000)
+    )
+
+
 def image_from_bytes(data: bytes, name: str = "image") -> Image:
     """The image. Raises InvalidInput if it is too large, or of a format that models do not accept."""
     if len(data) > MAX_API_IMAGE_BYTES:
-        raise InvalidInput(
-            english_strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000)
-        )
+        raise image_too_large()
     mime = image_type(data)
     if mime is None:
         raise InvalidInput(english_strings.IMAGE_UNKNOWN)
     return Image(name, mime, data)
-
-
-def image_from_text(text: str, name: str = "image") -> Image:
-    """An image from a data URL or plain base64. Other URLs are rejected: nothing is fetched. Raises InvalidInput."""
-    if not _DATA_URL.fullmatch(text) and re.match(r"[a-z][a-z0-9+.-]*:", text, re.IGNORECASE):
-        raise InvalidInput(english_strings.IMAGE_NOT_FETCHED)
-    return image_from_bytes(_bytes_of(text, english_strings.IMAGE_NOT_BASE64), name)
-
-
-def file_from_text(text: str, name: str) -> bytes:
-    """The bytes of a file in base64, or in a data URL. Raises InvalidInput."""
-    data = _bytes_of(text, english_strings.FILE_NOT_BASE64.format(name=short_name(name)))
-    if len(data) > MAX_API_FILE_BYTES:
-        raise InvalidInput(
-            english_strings.FILE_TOO_LARGE.format(megabytes=MAX_API_FILE_BYTES // 1_000_000)
-        )
-    return data
-
-
-def _bytes_of(text: str, problem: str) -> bytes:
-    """Raises InvalidInput with the problem."""
-    found = _DATA_URL.fullmatch(text)
-    try:
-        return base64.b64decode("".join((found["data"] if found else text).split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidInput(problem) from None
 
 
 def limit_images(found: list[Image]) -> tuple[Image, ...]:

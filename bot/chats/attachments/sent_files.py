@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot import sentences
+from bot import english_strings, sentences
 from bot.chats.attachments import rules
+from bot.chats.attachments.base64_text import Base64Text, NotBase64, NotFetched, TooLarge
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.images import image_type
 from bot.chats.attachments.rules import TextFile
@@ -25,6 +26,32 @@ class SentFile:
     name: str
     mime: str
     data: bytes = field(repr=False)
+
+
+async def image_from_base64(given: Base64Text, name: str) -> Image:
+    """Raises InvalidInput if it is too large, or of a format that models do not accept."""
+    try:
+        data = await given.decode(rules.MAX_API_IMAGE_BYTES)
+    except NotFetched:
+        raise InvalidInput(english_strings.IMAGE_NOT_FETCHED) from None
+    except NotBase64:
+        raise InvalidInput(english_strings.IMAGE_NOT_BASE64) from None
+    except TooLarge:
+        raise rules.image_too_large() from None
+    return rules.image_from_bytes(data, name)
+
+
+async def file_from_base64(given: Base64Text, name: str, mime: str) -> SentFile:
+    """Raises InvalidInput if it is too large, or no base64."""
+    try:
+        return SentFile(name, mime, await given.decode(rules.MAX_API_FILE_BYTES))
+    except NotBase64:
+        problem = english_strings.FILE_NOT_BASE64.format(name=rules.short_name(name))
+    except TooLarge:
+        problem = english_strings.FILE_TOO_LARGE.format(
+            megabytes=rules.MAX_API_FILE_BYTES // 1_000_000
+        )
+    raise InvalidInput(problem)
 
 
 class SentFiles:

@@ -1,0 +1,38 @@
+"""How bodies are read in one process: how long a sender may pause, and how fast all of them together come in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+BYTES_PER_SECOND = 80_000_000
+"""Reading so much takes about a seventh of a core; without a limit, a few dozen large bodies take all of it."""
+DISCARDED_PER_SECOND = 20_000_000
+"""Of bodies that are refused and not kept."""
+
+
+class Pace:
+    """Lets so many bytes pass in a second. Use it only in the event loop's thread."""
+
+    def __init__(self, bytes_per_second: float) -> None:
+        self._rate = bytes_per_second
+        self._free_at = 0.0
+        """By the event loop's clock."""
+
+    async def passed(self, count: int) -> None:
+        """So many bytes have come: returns when more may."""
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(self._free_at, now) + count / self._rate
+        await asyncio.sleep(self._free_at - now)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The same for every request."""
+
+    gap_timeout: float
+    """Seconds between two pieces of one body."""
+    pace: Pace = field(default_factory=lambda: Pace(BYTES_PER_SECOND))
+    """Of all large bodies together."""
+    discarding: Pace = field(default_factory=lambda: Pace(DISCARDED_PER_SECOND))
+    """Of what refused clients still send."""
