@@ -140,7 +140,10 @@ async def history(
     response_class=Response,
     responses={
         **NOT_FOUND_RESPONSES,
-        200: {"content": {"image/*": {}}, "description": "The picture."},
+        200: {
+            "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "The picture.",
+        },
     },
 )
 async def image(

@@ -31,6 +31,7 @@ def paths(chat: str) -> dict[str, set[str]]:
     for route in PROMISED:
         method, path = route.split()
         path = path.replace("{conversation_id}", chat).replace("{message_id}", "m")
+        path = path.replace("{position}", "0")
         found.setdefault(path, set()).add(method)
     return found
 
@@ -68,7 +69,8 @@ async def test_head_is_where_get_is(api: Api) -> None:
         assert head.content == b""
         if "GET" in methods:
             got = await api.http.get(path)
-            assert head.status_code == got.status_code == 200, path
+            there = 404 if "/m/" in path else 200  # no message is called that
+            assert head.status_code == got.status_code == there, path
             assert head.headers.get("etag") == got.headers.get("etag")
             assert head.headers["content-type"] == got.headers["content-type"]
         else:
