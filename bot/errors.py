@@ -56,6 +56,11 @@
     ApiError                           (bot.api.errors) an HTTP response other than success
     DocumentBusy                       (bot.documents.reader) too much else goes on to read a document now
     DocumentError                      (bot.documents.problems) a document cannot be read; `problem` says why
+    TooDeep                            (bot.api.json_bodies) a body is nested so deeply that it is not parsed
+    TooManyParts                       (bot.api.json_bodies) a body has too many values to be parsed
+    TooLarge                           (bot.chats.attachments.base64_text) a file in base64 has too many bytes
+    NotBase64                          (bot.chats.attachments.base64_text) neither base64 nor a data URL with it
+    └── NotFetched                     (bot.chats.attachments.base64_text) another URL: nothing is fetched
 
 "retried" is the class attribute `retried_automatically`. What a user reads for each `code` is in `bot.strings`.
 Classes that never leave their module and the sandbox's own errors (`bot.sandbox.errors`) are not drawn.

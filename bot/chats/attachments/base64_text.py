@@ -17,7 +17,7 @@ _HEAD = re.compile(rb"data:[\w/+.-]*(?:;[\w=+.-]*)*;base64", re.IGNORECASE)
 _SCHEME = re.compile(rb"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
-class NotBase64(ValueError):
+class NotBase64(Exception):
     """The text is neither base64 nor a data URL with base64."""
 
 
@@ -53,8 +53,6 @@ class Base64Text:
                     decoder.add(piece[begin : begin + _PIECE])
                     await asyncio.sleep(0)  # others have their turn
             return decoder.end()
-        except NotBase64:
-            raise
         except ValueError:
             raise NotBase64 from None
 
