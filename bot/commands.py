@@ -14,6 +14,7 @@ from starlette.routing import Mount
 from bot import english_strings
 from bot.app import build
 from bot.app_workspace import workspace_file
+from bot.config.chats import SearchMode
 from bot.config.settings import Settings
 from bot.config.tracing import traces_wanted
 from bot.config.unknown import unknown_settings
@@ -109,7 +110,10 @@ async def sandbox(
         if "port" not in settings.model_fields_set:
             changes["port"] = 0  # another bot on this machine may use the default port
         slack.workspace.user("alice").is_admin = True  # so that somebody can try what admins may
-        demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1")
+        if "bobbin_web_search" not in settings.model_fields_set:
+            changes["bobbin_web_search"] = SearchMode.ASK  # so that it can be tried
+        # They speak OpenRouter's dialect, in which a model can search the web.
+        demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1", kind="openrouter")
         async with build(settings.changed(**changes), demo) as bot:
             if not await bot.transport.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")

@@ -127,7 +127,7 @@ async def test_reasoning_is_reported_but_never_text(
 async def test_text_that_resembles_a_think_tag_is_kept(harness: ProviderHarness, text: str) -> None:
     events = await harness.events(streaming(*(delta(c) for c in text), DONE))
     assert text_of(events) == text
-    assert ReasoningDelta() not in events
+    assert not any(isinstance(event, ReasoningDelta) for event in events)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -177,7 +177,7 @@ async def test_json_body_instead_of_a_stream_is_accepted(
     events = await harness.events(
         responding({"choices": [choice], "usage": usage}, content_type=content_type)
     )
-    assert events == [ReasoningDelta(), TextDelta("All of it."), Usage(1, 2), Done("stop")]
+    assert events == [ReasoningDelta("hm"), TextDelta("All of it."), Usage(1, 2), Done("stop")]
 
 
 async def test_flood_of_tiny_chunks_arrives_whole_and_does_not_block_other_tasks(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from bot.sandbox.models.scripts import (
+    Citation,
     Fault,
     Message,
     ModelScript,
@@ -35,6 +36,8 @@ class Question:
     """How often exactly the same was asked before."""
     since_first: float = 0.0
     """Seconds since it was asked first."""
+    may_search: bool = False
+    """The request lets the model search the web."""
 
     def texts(self, role: str) -> list[str]:
         return [text_of(message) for message in self.messages if message.get("role") == role]
@@ -173,6 +176,21 @@ def slow(question: Question) -> ModelScript:
     )
     rate = question.rate / 6
     return ModelScript([*thoughts, *words(answer)], rate=rate)
+
+
+_PAGES = (
+    ("https://en.wikipedia.org/wiki/Bobbin", "Bobbin"),
+    ("https://en.wikipedia.org/wiki/Spinning_wheel", "Spinning wheel"),
+)
+
+
+def searcher(question: Question) -> ModelScript:
+    """Names pages if it may search, as OpenRouter does; it has looked at none of them."""
+    opening = _opening(question, "Searcher")
+    if not question.may_search:
+        return script_from_text(f"{opening} I was not asked to search the web.", question.rate)
+    told = f"{opening} I pretend to have searched the web, and found what stands below."
+    return ModelScript([*words(told), *(Citation(*page) for page in _PAGES)], rate=question.rate)
 
 
 OUTAGE_SECONDS = 8.0
@@ -378,6 +396,7 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
     DemoModel("demo/markdown", "Demo: Markdown (rich)", markdown),
     DemoModel("demo/slow", "Demo: Slow (thinks first)", slow),
     DemoModel("demo/fails", "Demo: Fails (then works on Retry)", fails),
+    DemoModel("demo/searcher", "Demo: Searcher (searches the web)", searcher),
     DemoModel("demo/eye", "Demo: Eye (sees images)", eye, vision=True),
     DemoModel("demo/painter", "Demo: Painter (draws)", painter, vision=True, draws=True),
 )

@@ -18,6 +18,14 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A page that the answer rests on."""
+
+    url: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class RawBytes:
     """Bytes sent in the stream unchanged: half lines, comments, chunks of any shape."""
 
@@ -32,7 +40,7 @@ class Picture:
     mime: str = "image/png"
 
 
-Piece = str | Reasoning | RawBytes | Picture
+Piece = str | Reasoning | Citation | RawBytes | Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,20 @@ from starlette.types import Receive, Scope, Send
 
 from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, Question, asks_for_title, title_for
 from bot.sandbox.models.scripts import (
+    Citation,
     Fault,
     ModelScript,
     Picture,
     Piece,
     RawBytes,
+    Reasoning,
     script_from_text,
     text_of,
 )
 
 MAX_REMEMBERED_QUESTIONS = 2_000
+SEARCH_TOOL = "openrouter:web_search"
+"""The type of the tool by which a request lets a model search, as at OpenRouter."""
 TITLE_WORDS_PER_SECOND = 200.0
 
 
@@ -151,7 +155,13 @@ class ModelServer:
         if len(self._seen) > MAX_REMEMBERED_QUESTIONS:
             self._seen.popitem(last=False)
         since = self.clock() - first
-        return Question(asked.messages, self.words_per_second, seen_before=count, since_first=since)
+        return Question(
+            asked.messages,
+            self.words_per_second,
+            seen_before=count,
+            since_first=since,
+            may_search=any(tool.get("type") == SEARCH_TOOL for tool in asked.body.get("tools", ())),
+        )
 
 
 def create_models_app(server: ModelServer | None = None) -> Starlette:
@@ -339,9 +349,16 @@ def _piece(piece: Piece, model: str) -> bytes:
     if isinstance(piece, Picture):
         url = f"data:{piece.mime};base64,{base64.b64encode(piece.data).decode()}"
         return _event({"images": [{"type": "image_url", "image_url": {"url": url}}]}, model)
-    return _event(
-        {"content": piece} if isinstance(piece, str) else {"reasoning": piece.text}, model
-    )
+    return _event(_delta(piece), model)
+
+
+def _delta(piece: str | Reasoning | Citation) -> dict[str, Any]:
+    if isinstance(piece, str):
+        return {"content": piece}
+    if isinstance(piece, Reasoning):
+        return {"reasoning": piece.text}
+    page = {"url": piece.url, "title": piece.title}
+    return {"annotations": [{"type": "url_citation", "url_citation": page}]}
 
 
 def _event(delta: Mapping[str, Any], model: str, finish_reason: str | None = None) -> bytes:
