@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bot.api.answer_parts import SourceLink
+from bot.api.answer_parts import SourceLink, StepOut
 from bot.api.responses import Responses
 from bot.api.schemas import CamelModel, ChatFields, Identifier, MessageFields
 
@@ -17,6 +17,7 @@ class ExportedImage(CamelModel):
 
 class ExportedMessage(MessageFields, CamelModel):
     sources: list[SourceLink] = Field(description="Of an answer that names any, in order.")
+    steps: list[StepOut] = Field(description="What the model did besides writing, in order.")
     author: str | None = Field(description="Slack id of the person; null for answers.")
     unread_files: list[str] = Field(description="Names of the files that were not read.")
     images: list[ExportedImage] = Field([], description="Of a message that has any.")
