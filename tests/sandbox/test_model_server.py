@@ -280,9 +280,6 @@ async def test_connections_of_many_answers_are_reused(
         for _ in range(2):
             is_available = await asyncio.gather(*(ask(providers, "x") for _ in range(12)))
             assert {text_of(events) for events in is_available} == {"".join(pieces)}
-            assert (
-                max(len(events) for events in is_available) < len(pieces) + 1
-            )  # several were read together
 
 
 async def test_a_client_that_disconnects_is_recorded(

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Request, expect
 
-from tests.api.conftest import Api, client, token_for
+from tests.api.conftest import Api, client
 from tests.browser.steps import open_workspace, thread_messages
 from tests.handlers.world import World
 from tests.security.text_sources import (
-    HOSTILE_USER,
+    hostile_token,
     models_with_hostile_name,
     write_from_every_source,
 )
@@ -48,7 +48,7 @@ async def test_no_text_source_runs_a_script_on_any_surface(
     page.on("request", note)
     page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
     async with World(tmp_path, log, models=models_with_hostile_name(SCRIPTS)) as world:
-        token = await token_for(world, HOSTILE_USER)
+        token = await hostile_token(world, SCRIPTS)
         async with client(world, token) as http:
             thread = await write_from_every_source(world, Api(http, token), SCRIPTS)
         world.allow_redelivery()

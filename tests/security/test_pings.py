@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bot.config.chats import StreamMode
-from tests.api.conftest import Api, client, token_for
+from tests.api.conftest import Api, client
 from tests.handlers.world import World
 from tests.security.text_sources import (
-    HOSTILE_USER,
     TEXT_SOURCES,
+    hostile_token,
     models_with_hostile_name,
     texts_sent,
     write_from_every_source,
@@ -35,7 +35,7 @@ async def test_no_mouth_pings_on_any_surface(
     async with World(
         tmp_path, log, models=models_with_hostile_name(PINGS), bobbin_stream=mode
     ) as world:
-        token = await token_for(world, HOSTILE_USER)
+        token = await hostile_token(world, PINGS)
         async with client(world, token) as http:
             await write_from_every_source(world, Api(http, token), PINGS)
         shown = [

@@ -9,7 +9,7 @@ from bot.sandbox.models.demo import DemoModel, quick
 from bot.sandbox.models.scripts import Fault, ModelScript
 from bot.sandbox.models.server import ModelServer
 from bot.sandbox.user_actions.conversations import Upload
-from tests.api.conftest import Api
+from tests.api.conftest import Api, token_for
 from tests.handlers.test_dialogs import field_values, wait_for_dialog
 from tests.handlers.world import MODEL, World
 
@@ -34,13 +34,18 @@ def models_with_hostile_name(poison: str) -> ModelServer:
     return ModelServer([DemoModel(MODEL, f"label {poison}", quick)], words_per_second=5000.0)
 
 
+async def hostile_token(world: World, poison: str) -> str:
+    """An API token of `HOSTILE_USER`, whose name is hostile before the bot learns it."""
+    world.slack.workspace.user(HOSTILE_USER).name = f"person {poison}"
+    return await token_for(world, HOSTILE_USER)
+
+
 async def write_from_every_source(world: World, api: Api, poison: str) -> str:
     """Write text with the poison from every source and wait until all of it is in Slack; return the thread.
 
-    `api` belongs to `HOSTILE_USER`.
+    `api` has the `hostile_token`.
     """
     slack = world.slack
-    slack.workspace.user(HOSTILE_USER).name = f"person {poison}"
     world.entitle(f"title {poison}")
     world.say(f"answer {poison}")
     thread = await world.start("A harmless question.")
