@@ -101,10 +101,16 @@ class UserNames:
 
         Slack is asked for it in the background. The database is waited for, as long as for names.
         """
+        language = await self.known_language(user)
+        if user not in self._locales:
+            self._ask({user}, UNKNOWN_TTL)
+        return language
+
+    async def known_language(self, user: User) -> Language:
+        """The same, but Slack is not asked."""
         if user not in self._locales and self._is_due(user, UNKNOWN_TTL):
             reading = self._tasks.start(self.known([user]), name="locale")
             await asyncio.wait([reading], timeout=self._timing.user_name_timeout)
-            self._ask({user}, UNKNOWN_TTL)
         return await make_ready(language_of(self._locales.get(user)))
 
     async def find(self, users: Iterable[User]) -> dict[User, str]:

@@ -15,7 +15,7 @@ from bot.access.gate import Visitor
 from bot.access.rules import Standing, Verdict, standing_of
 from bot.domain import User
 from bot.errors import StorageError
-from bot.languages.language import Language
+from bot.languages.language import Language, speaking
 from bot.observability import get_logger
 from handlers.client.errors import NotInstalled
 from handlers.client.web_api import SlackClient
@@ -54,12 +54,18 @@ class Doorkeeper:
         if verdict is Verdict.ALLOWED:
             return None
         log.info("refused", door=visit.door, user=visit.user, reason=str(verdict))
-        return await self._refuse(slack, visit, verdict, body)
+        # Nothing is asked or stored about who may not.
+        with speaking(await self._ctx.names.known_language(User(slack.team, visit.user))):
+            return await self._refuse(slack, visit, verdict, body)
 
     async def language(self, body: dict[str, Any], context: dict[str, Any]) -> Language:
-        """That of the person who does something, in which they are told what comes of it."""
+        """That of the person who does something, in which they are told what comes of it.
+
+        English for messages: they are stored before anything is looked up, in the order in which they arrive. Who then
+        tells something about them asks for the language.
+        """
         visit = visit_of(body)
-        if visit is None:
+        if visit is None or visit.door is Door.MESSAGE:
             return Language.ENGLISH
         return await self._ctx.names.language(User(team_of(body, context), visit.user))
 

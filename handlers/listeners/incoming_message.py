@@ -37,15 +37,15 @@ async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[s
         result = await ctx.service.handle_message(message)
     if result.outcome in (Outcome.REQUESTED, Outcome.STORED):
         ctx.tasks.start(_learn_names(ctx, message), name="names")
-    _show(ctx, slack, message, result)
+    if result.outcome not in (Outcome.IGNORED, Outcome.STOPPED):
+        async with ctx.names.speaking_to(User(slack.team, message.user)):
+            _show(ctx, slack, message, result)
 
 
 def _show(
     ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, result: HandleResult
 ) -> None:
     """Starts everything that shows the result. Returns at once."""
-    if result.outcome in (Outcome.IGNORED, Outcome.STOPPED):
-        return
     if result.outcome is Outcome.CHAT_FULL:
         _tell_chat_full(ctx, slack, message, result.chat_id)
         return

@@ -132,9 +132,10 @@ class SharedApp(AsyncApp):
             self.last_request_at = time.monotonic()
 
     async def _answer(self, req: AsyncBoltRequest) -> BoltResponse:
+        if refusal := await self._door.refusal(req.body, req.context):
+            return refusal
         with speaking(await self._door.language(req.body, req.context)):
-            refusal = await self._door.refusal(req.body, req.context)
-            return refusal or await self._dispatch_once(req)
+            return await self._dispatch_once(req)
 
     async def _dispatch_once(self, req: AsyncBoltRequest) -> BoltResponse:
         """Acknowledges a press, a shortcut or an opened Home tab that any replica handled, or is handling, as it is.
