@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -163,10 +163,20 @@ class AfterWork:
                 if self._claimed:
                     await self._chores.give_back(self._claimed, self._late_effects)
 
+    async def _claim(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
+        """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""
+        claim = asyncio.ensure_future(self._chores.claim(answer_id, seconds))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            with suppress(StorageError):
+                self._claimed.update(await claim)
+            raise
+
     async def _do_due(self, answer_id: str) -> None:
         since = ClockReading()
         timeout = self._timing.chore_timeout
-        claimed = await self._chores.claim(answer_id, timeout + CLAIM_MARGIN)
+        claimed = await self._claim(answer_id, timeout + CLAIM_MARGIN)
         if not claimed:
             return
         self._claimed.update(claimed)
