@@ -6,6 +6,7 @@ A *chat* belongs to a Slack thread or, when it was started through the API, to n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -221,6 +222,17 @@ class Source:
     """One line; the host's name where the provider gives none."""
 
 
+MENTION_MARK = "\u2063"
+"""Stands, unseen, between `@` or `#` and an id that was one of Slack's marks: not what a person has typed as an id."""
+
+_MARKED_ID = re.compile(rf"(?<=[@#]){MENTION_MARK}(?=[UWCG][A-Z0-9])")
+
+
+def unmarked(text: str) -> str:
+    """The text as it is read, without the MENTION_MARK."""
+    return _MARKED_ID.sub("", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a chat. Messages are ordered by `number` (1, 2, 3 …)."""
@@ -232,6 +244,8 @@ class Message:
     text: str = field(repr=False)
     status: Status = Status.DONE
     created_at: datetime | None = None
+    marked_text: str | None = field(default=None, repr=False)
+    """The same with the MENTION_MARK in mentions whose names are not known yet; None if there are none."""
     author: str | None = None
     """Slack id of the user who wrote it; None for answers."""
     author_name: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
+from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status, unmarked
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from bot.tracing import current_trace
 from bot.usage.calls import payer_of
@@ -168,7 +168,8 @@ async def store_message(
         chat_id=chat.id,
         number=chat.message_count - 1,
         role=Role.USER,
-        text=new.text,
+        text=unmarked(new.text),
+        marked_text=new.text,
         created_at=now,
         author=new.author,
         source=new.source,
@@ -213,7 +214,7 @@ def _user_row(message: Message, now: datetime) -> dict[str, Any]:
         "chat_id": message.chat_id,
         "number": message.number,
         "role": Role.USER,
-        "text": message.text,
+        "text": message.marked_text or message.text,
         "status": Status.DONE,
         "author": message.author,
         "source": message.source,

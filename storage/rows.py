@@ -25,6 +25,7 @@ from bot.domain import (
     Thread,
     TitleBy,
     Usage,
+    unmarked,
 )
 from storage.tables import answers, messages
 
@@ -86,7 +87,8 @@ def to_message(
         chat_id=row.chat_id,
         number=row.number,
         role=Role(row.role),
-        text=row.text,
+        text=unmarked(row.text),
+        marked_text=row.text if unmarked(row.text) != row.text else None,
         status=Status(row.status),
         created_at=row.created_at,
         author=row.author,

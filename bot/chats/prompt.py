@@ -101,7 +101,7 @@ class PromptBuilder:
         # Both at the same time, so that they share their deadline.
         names, _ = await asyncio.gather(
             self._author_names(chat, history),
-            self._names.settle(chat.team, (message.text for message in history)),
+            self._names.settle(chat.team, (message.marked_text or "" for message in history)),
         )
 
         def turns_of(messages: Sequence[Message], notes: Mapping[int, str]) -> list[ChatMessage]:
@@ -115,11 +115,17 @@ class PromptBuilder:
                 notes=notes,
             )
 
-        messages = [
-            replace(message, text=await self._names.name_ids(chat.team, message.text))
+        messages = await self._with_names(chat, history)
+        return History(messages, turns_of, self._system(chat))
+
+    async def _with_names(self, chat: Chat, history: Sequence[Message]) -> list[Message]:
+        """The messages with the names of those whom they mention, as far as known."""
+        return [
+            replace(message, text=await self._names.name_ids(chat.team, message.marked_text))
+            if message.marked_text
+            else message
             for message in history
         ]
-        return History(messages, turns_of, self._system(chat))
 
     def _system(self, chat: Chat) -> str:
         """The operator's prompt, then what the channel's admins had set when the chat started: always the same."""
@@ -131,6 +137,7 @@ class PromptBuilder:
         history = await self._chats.history(chat.id, end, budget=NO_IMAGES)
         left_out = await self._left_out(chat, end, history)
         names = await self._author_names(chat, history)
+        history = await self._with_names(chat, history)
         template = CONTINUED if chat.continues else THREAD_CONTEXT
         return chat_messages(
             history, names, chat.thread_context, template=template, can_see=False, left_out=left_out

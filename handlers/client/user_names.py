@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from bot.domain import User
+from bot.domain import MENTION_MARK, User
 from bot.errors import StorageError
 from bot.languages.catalogues import make_ready
 from bot.languages.language import Language, language_of, speaking
@@ -25,7 +25,6 @@ from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.slack_names import ask_account, is_channel
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.mrkdwn import MENTION_MARK
 from storage.people import Account, People
 
 log = get_logger(__name__)

@@ -14,7 +14,7 @@ from bot.chats.messages import (
     ModelChosen,
     Outcome,
 )
-from bot.domain import User
+from bot.domain import User, unmarked
 from bot.usage.limits import BudgetReached
 from bot.usage.texts import budget_reached
 from handlers.client.web_api import SlackClient
@@ -108,7 +108,9 @@ def _tell_chat_full(
         user=message.user,
         text=strings.CHAT_FULL.format(count=ctx.service.limit),
         thread=message.thread.ts,
-        content=blocks.limit_reached(chat_id, ctx.service.limit, message.text, message.ts),
+        content=blocks.limit_reached(
+            chat_id, ctx.service.limit, unmarked(message.text), message.ts
+        ),
     )
     ctx.tasks.start(notice, name="notice")
 

@@ -15,8 +15,6 @@ _KNOWN_MARK = re.compile(
     r"|<(?:https?://|mailto:|tel:)[^<>\s]+?(?:\|[^<>]*)?>"
 )
 _SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
-MENTION_MARK = "\u2063"
-"""Stands, unseen, between `@` or `#` and an id that was one of Slack's marks: not what a person has typed as an id."""
 _BROADCASTS = ("here", "channel", "everyone")
 _ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 """In this order: what a person typed as `&lt;` is `&amp;lt;`."""

@@ -14,7 +14,7 @@ from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
-from bot.domain import ModelInfo, User
+from bot.domain import ModelInfo, User, unmarked
 from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
 from bot.timing import Timing
@@ -123,7 +123,7 @@ class ModelMenus:
                 text=strings.CHAT_FULL.format(count=self._service.limit),
                 thread=request.thread.ts,
                 content=blocks.limit_reached(
-                    str(full), self._service.limit, request.text or "", request.ts
+                    str(full), self._service.limit, unmarked(request.text or ""), request.ts
                 ),
             )
             return True
@@ -234,9 +234,12 @@ class ModelMenus:
     async def _insert_names(self, stored: StoredMessage) -> None:
         """Stores names that became known between the question and the start of the chat."""
         thread, message = stored.chat.thread, stored.message
-        text = await self._names.replace_ids(stored.chat.team, message.text)
-        if text != message.text and thread is not None and message.source is not None:
-            await self._service.replace_text(thread, message.source, message.text, text)
+        before = message.marked_text
+        if before is None or thread is None or message.source is None:
+            return
+        text = await self._names.replace_ids(stored.chat.team, before)
+        if text != before:
+            await self._service.replace_text(thread, message.source, before, text)
 
     async def _draw_waiting_for_text(self, request: ChatRequest) -> dict[str, Any]:
         async with self._speaking_to_asker(request):

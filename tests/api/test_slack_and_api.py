@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from bot.domain import MENTION_MARK
 from bot.sandbox.state.records import Message
 from tests.api.conftest import Api, WorldFactory, client, token_for
 from tests.deadlines import patient_timing
@@ -172,3 +174,34 @@ async def test_a_token_is_valid_until_it_is_revoked(world: World, api: Api) -> N
         "alice", "general", "/chats", "token revoke"
     )
     assert nothing.text == "You have no API token."
+
+
+async def test_no_unseen_mark_of_a_mention_leaves(world: World) -> None:
+    """Slack names nobody: all that is shown, sent and exported holds the mere ids."""
+    world.forgive("user_not_found", "channel_not_found")
+    for method, error in (
+        ("users.info", "user_not_found"),
+        ("conversations.info", "channel_not_found"),
+    ):
+        world.slack.faults.add(method, error=error, times=-1)
+    thread = await world.start("Do <@U0DAN> and <@U0CAROL> know <#C0RANDOM>?")
+    await world.answered(thread)
+    await world.slack.conversations.say("bob", "general", "Ask <@U0DAN>.", thread)
+    await world.answered(thread, 2)
+    await world.idle()
+    (chat,) = world.chats()
+    async with client(world, await token_for(world)) as http:
+        path = f"/chat/conversations/{chat['id']}"
+        told = [
+            await http.get(path),
+            await http.get(f"{path}/export"),
+            await http.get("/chat/conversations"),
+        ]
+        told.append(await http.post("/chat/conversations", json={"continues": chat["id"]}))
+    texts = [each.text for each in told]
+    assert [each.status_code for each in told] == [200, 200, 200, 201]
+    assert all("@U0DAN" in text for text in texts[:2])
+    calls = [json.dumps(call.args, default=str, ensure_ascii=False) for call in world.slack.calls]
+    asked = [json.dumps(each.messages, ensure_ascii=False) for each in world.models.journal]
+    assert "@U0DAN" in asked[-1]
+    assert [text for text in [*texts, *calls, *asked] if MENTION_MARK in text] == []

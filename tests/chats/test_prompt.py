@@ -15,7 +15,7 @@ from bot import english_strings
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
-from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
+from bot.domain import MENTION_MARK, Answer, Chat, Image, Message, Role, SharedFile, User
 from bot.providers.base import ChatMessage, ModelRequest
 from storage.answers import Answers
 from storage.chats import Chats
@@ -152,7 +152,7 @@ class People:
         pass
 
     async def name_ids(self, team: str, text: str) -> str:
-        return text.replace("<@U2>", f"@Bob of {team}")
+        return text.replace(f"@{MENTION_MARK}U2", f"@Bob of {team}")
 
 
 @dataclass
@@ -204,7 +204,7 @@ async def brief(
 
 
 async def test_single_author_is_not_named_and_ids_become_names(builder: ChatBuilder) -> None:
-    chat = (await builder.start(text="Ask <@U2>")).chat
+    chat = (await builder.start(text=f"Ask @{MENTION_MARK}U2")).chat
     request = await brief(builder, chat, People({"U1": "Ann"}))
     assert (request.model, request.system, texts(request.messages)) == (
         MODEL,
