@@ -157,3 +157,19 @@ async def test_a_forward_to_the_app_shows_the_message_and_is_a_question(
     await page.get_by_role("navigation").get_by_text("Bobbin", exact=True).first.click()
     forwarded = page.get_by_role("main").get_by_role("article").filter(has_text="Dan Diaz").last
     await expect(forwarded.locator("blockquote")).to_contain_text("Why is the sea salty?")
+
+
+async def test_a_picture_that_a_model_makes_opens_large_and_closes_by_keyboard(
+    product: Product, page: Page
+) -> None:
+    await visit(page, product)
+    await choose(page, await ask(page, "Paint a lighthouse"), "Painter")
+    picture = thread_messages(page).get_by_role("button", name="Open picture: A picture that")
+    await expect(picture.locator("img")).to_be_visible()
+    await picture.focus()
+    await page.keyboard.press("Enter")
+    viewer = page.get_by_role("dialog", name="A picture that Demo: Painter (draws) made")
+    await expect(viewer.get_by_role("img")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(viewer).to_have_count(0)
+    await expect(picture).to_be_focused()

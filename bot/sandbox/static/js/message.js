@@ -12,6 +12,7 @@ import { SurfaceContext, surfaceFor } from "./surface.js";
 import { ago, clockOf, exactOf } from "./time.js";
 import { EmojiPicker } from "./emoji.js";
 import { EditBox } from "./composer.js";
+import { Pictures } from "./viewer.js";
 
 function Author({ message, who }) {
   const name = message.username ?? displayName(who);
@@ -50,14 +51,24 @@ function Content({ message, errors }) {
 
 const sizeText = (bytes) => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);
 
-export function FileCard({ file, me }) {
-  const address = `${file.url}?${new URLSearchParams({ user: me })}`;
-  if (/^image\/(png|jpeg|gif|webp)$/.test(file.mimetype ?? "")) {
-    return html`<a class="file-image" href=${address} target="_blank" rel="noopener"><img src=${address} alt=${file.title || file.name} loading="lazy" /></a>`;
-  }
+const addressOf = (file, me) => `${file.url}?${new URLSearchParams({ user: me })}`;
+const isPicture = (file) => /^image\/(png|jpeg|gif|webp)$/.test(file.mimetype ?? "");
+
+function FileCard({ file, me }) {
+  const address = addressOf(file, me);
   return html`<a class="file-card" href=${address} target="_blank" rel="noopener" download=${file.name}>
     <span class="file-icon"><${Icon} name="file-text" size=${20} /></span>
     <span><b>${file.title || file.name}</b><small>${file.mimetype} · ${sizeText(file.size ?? 0)}</small></span></a>`;
+}
+
+function Files({ files, me }) {
+  const pictures = files.filter(isPicture).map((file) => {
+    const name = file.title || file.name;
+    return { id: file.id, address: addressOf(file, me), alt: file.alt_text || name, name };
+  });
+  const others = files.filter((file) => !isPicture(file));
+  return html`<div class="files"><${Pictures} pictures=${pictures} />
+    ${others.map((file) => html`<${FileCard} key=${file.id} file=${file} me=${me} />`)}</div>`;
 }
 
 /** A forwarded message, or what an app reports in Slack's older form. */
@@ -184,8 +195,7 @@ export const Message = memo(({ message, grouped, inThread = false, status = "", 
         ${editing ? html`<${EditBox} message=${message} onDone=${() => setEditing(false)} />`
           : html`<${Content} message=${message} />`}
         ${message.edited && html`<span class="edited">(edited)</span>`}
-        ${(message.files ?? []).length > 0 && html`<div class="files">
-          ${message.files.map((file) => html`<${FileCard} key=${file.id} file=${file} me=${me} />`)}</div>`}
+        ${(message.files ?? []).length > 0 && html`<${Files} files=${message.files} me=${me} />`}
         ${(message.attachments ?? []).map((attachment, number) => html`<${Attachment} key=${number} attachment=${attachment} />`)}
         <${Reactions} message=${message} />
         ${!inThread && html`<${Replies} message=${message} status=${status} title=${title} onOpen=${open} />`}

@@ -133,8 +133,10 @@ export function Dialog({ label, onClose, class: extra = "", children }) {
   const element = useRef(null);
   useLayoutEffect(() => {
     const before = document.activeElement;
-    element.current.showModal();
+    const dialog = element.current;
+    dialog.showModal();
     return () => {
+      dialog.close(); // while it is open, nothing else takes the focus
       before?.focus?.();
       if (document.activeElement === document.body) focusComposer(document);
     };
@@ -143,7 +145,8 @@ export function Dialog({ label, onClose, class: extra = "", children }) {
     event.preventDefault();
     onClose();
   };
-  return html`<dialog ref=${element} class=${`dialog ${extra}`} aria-label=${label} onCancel=${cancel}>${children}</dialog>`;
+  const keys = (event) => event.key === "Escape" && event.stopPropagation(); // the pane around it must not close too
+  return html`<dialog ref=${element} class=${`dialog ${extra}`} aria-label=${label} onCancel=${cancel} onKeyDown=${keys}>${children}</dialog>`;
 }
 
 const words = (object, otherwise) => object?.text ?? otherwise;
