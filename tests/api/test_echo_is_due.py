@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Api
 from tests.api.test_slack_and_api import chat_of, messages_through_api, section_of
+from tests.deadlines import patient_timing
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World
 from tests.slow import slow_after
+
+
+@pytest.fixture
+async def world(worlds: WorldFactory) -> AsyncIterator[World]:
+    """A Slack in which a call takes effect soon or never."""
+    async with worlds(timing=patient_timing(late_effect=2.0)) as settled_soon:
+        yield settled_soon
 
 
 async def said(world: World, api: Api, fault: dict[str, Any]) -> str:
