@@ -233,6 +233,11 @@ def unmarked(text: str) -> str:
     return _MARKED_ID.sub("", text)
 
 
+def marked_text(text: str) -> str | None:
+    """What a Message keeps beside its `unmarked` text; None for a text without marks."""
+    return text if _MARKED_ID.search(text) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a chat. Messages are ordered by `number` (1, 2, 3 …)."""

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status, unmarked
+from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status, marked_text, unmarked
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from bot.tracing import current_trace
 from bot.usage.calls import payer_of
@@ -169,7 +169,7 @@ async def store_message(
         number=chat.message_count - 1,
         role=Role.USER,
         text=unmarked(new.text),
-        marked_text=new.text,
+        marked_text=marked_text(new.text),
         created_at=now,
         author=new.author,
         source=new.source,

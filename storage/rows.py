@@ -25,6 +25,7 @@ from bot.domain import (
     Thread,
     TitleBy,
     Usage,
+    marked_text,
     unmarked,
 )
 from storage.tables import answers, messages
@@ -88,7 +89,7 @@ def to_message(
         number=row.number,
         role=Role(row.role),
         text=unmarked(row.text),
-        marked_text=row.text if unmarked(row.text) != row.text else None,
+        marked_text=marked_text(row.text),
         status=Status(row.status),
         created_at=row.created_at,
         author=row.author,
