@@ -17,7 +17,8 @@ from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
-from bot.providers.system_role import ModelMemory, ProcessMemory, stream_adapted
+from bot.providers.refusals import ModelMemory, ProcessMemory
+from bot.providers.system_role import stream_adapted
 from bot.providers.traced import traced
 from bot.providers.transport import create_client
 from bot.providers.web_search import stream_searching
@@ -112,7 +113,7 @@ class Providers:
             return _not_served(request)
 
         def adapted(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-            return stream_adapted(provider, asked, self._without_system_role)
+            return stream_adapted(provider.stream, asked, self._without_system_role)
 
         def ask(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
             return stream_searching(adapted, asked, provider.kind, self._without_search)

@@ -5,16 +5,14 @@ A refusal costs one more request, without the search; that the answer is without
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
-from typing import cast
 
 from bot.errors import ModelGone, ProviderError, RequestRefused
 from bot.observability import get_logger
 from bot.providers.base import ModelRequest, ProviderKind
 from bot.providers.dialects import can_search
-from bot.providers.system_role import ModelMemory
+from bot.providers.refusals import Ask, ModelMemory, closing
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import (
     ReasoningDelta,
@@ -25,8 +23,6 @@ from bot.stream_events import (
 )
 
 log = get_logger(__name__)
-
-Ask = Callable[[ModelRequest], AsyncIterator[StreamEvent]]
 
 _KEY = "web search"
 _REFUSALS = (RequestRefused, ModelGone)
@@ -52,13 +48,13 @@ async def _searching(
     refusal: ProviderError | None = None
     if request.model not in refusing:
         try:
-            async with _closing(_told(ask(request), kind)) as events:
+            async with closing(_told(ask(request), kind)) as events:
                 async for event in events:
                     yield event
             return
         except _REFUSALS as error:
             refusal = error
-    async with _closing(ask(replace(request, search=False))) as events:
+    async with closing(ask(replace(request, search=False))) as events:
         first = True
         async for event in events:
             if first:
@@ -78,7 +74,7 @@ async def _told(
     if running:
         yield StepChanged(_KEY, StepKind.SEARCH, StepStatus.RUNNING)
     told = False
-    async with _closing(events) as stream:
+    async with closing(events) as stream:
         async for event in stream:
             if not told and isinstance(
                 event, (TextDelta, ReasoningDelta, Sources) if running else Sources
@@ -86,7 +82,3 @@ async def _told(
                 told = True
                 yield StepChanged(_KEY, StepKind.SEARCH, StepStatus.DONE)
             yield event
-
-
-def _closing(events: AsyncIterator[StreamEvent]) -> aclosing[AsyncGenerator[StreamEvent, None]]:
-    return aclosing(cast("AsyncGenerator[StreamEvent, None]", events))

@@ -11,8 +11,8 @@ import pytest
 from bot.domain import ModelRef, Role
 from bot.errors import EmptyAnswer, ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
+from bot.providers.refusals import ProcessMemory
 from bot.providers.stream_parser import StreamParser
-from bot.providers.system_role import ProcessMemory
 from bot.providers.without_tools import stream_offering_tools
 from bot.stream_events import TextDelta, ToolsCalled
 from bot.tool_calls import Tool, ToolCall, ToolRound

@@ -1,0 +1,70 @@
+"""What some models refuse is learnt: the same is asked once more without it, and from then on only so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Protocol, cast
+
+from bot.domain import ModelRef
+from bot.errors import ProviderError
+from bot.observability import get_logger
+from bot.providers.base import ModelRequest
+from bot.stream_events import StreamEvent
+
+log = get_logger(__name__)
+
+Ask = Callable[[ModelRequest], AsyncIterator[StreamEvent]]
+
+
+class ModelMemory(Protocol):
+    """A set of models that outlives the process; implemented by `storage.models_without_system_role`."""
+
+    def __contains__(self, model: ModelRef) -> bool: ...
+
+    async def add(self, model: ModelRef) -> None:
+        """Adds a model. Never raises: what could not be stored is remembered until the process ends."""
+        ...
+
+
+class ProcessMemory:
+    """A `ModelMemory` that ends with the process."""
+
+    def __init__(self) -> None:
+        self._models: set[ModelRef] = set()
+
+    def __contains__(self, model: ModelRef) -> bool:
+        return model in self._models
+
+    async def add(self, model: ModelRef) -> None:
+        self._models.add(model)
+
+
+async def stream_or_without(
+    ask: Ask,
+    request: ModelRequest,
+    without: ModelRequest,
+    refusal: type[ProviderError],
+    refusing: ModelMemory,
+) -> AsyncIterator[StreamEvent]:
+    """The answer to `request`, or to `without` if the model refuses it. `refusing`: models that are known to.
+
+    The same request twice: there is nothing to refuse.
+    """
+    if without is not request and request.model not in refusing:
+        try:
+            async with closing(ask(request)) as events:
+                async for event in events:
+                    yield event
+            return
+        except refusal:
+            log.info("asked_again", model=str(request.model), reason=refusal.__name__)
+            await refusing.add(request.model)
+    async with closing(ask(without)) as events:
+        async for event in events:
+            yield event
+
+
+def closing(events: AsyncIterator[StreamEvent]) -> aclosing[AsyncGenerator[StreamEvent, None]]:
+    """A provider's answer, which ends at once when its reader does."""
+    return aclosing(cast("AsyncGenerator[StreamEvent, None]", events))
