@@ -38,8 +38,8 @@ from bot.api.schemas import (
     chat_fields,
     message_fields,
     schema_name,
-    to_storable,
 )
+from bot.api.values import to_storable
 from bot.api.waiting import AnswerWaiter, wait_for_answer
 from bot.chats.api_service import ApiService, Exchange, as_waiting
 from bot.domain import Chat, Message, Role, Status

@@ -38,8 +38,8 @@ from bot.api.schemas import (
     Models,
     NewMessageIn,
     OptionalConversation,
-    to_storable,
 )
+from bot.api.values import to_storable
 from bot.api.waiting import AnswerWaiter, wait_for_answer
 from bot.chats.attachments.images import MAX_SENT_BYTES
 from bot.chats.export import ExportFormat, file_name

@@ -22,6 +22,7 @@ from bot.observability import Metrics, get_logger
 from bot.tasks import KeyedLocks
 from bot.timing import Timing
 from bot.tracing import SpanKind, span
+from handlers.client.call_targets import channel_of, target_of
 from handlers.client.errors import (
     METHOD_UNAVAILABLE_CODES,
     NO_STREAMING_CODES,
@@ -54,13 +55,6 @@ PAGE_SIZE = 200
 _FIRST_PAUSE = 0.5
 """Seconds before a call that failed is repeated; doubles each time."""
 _LONGEST_PAUSE = 15.0
-_SET_BY = {
-    "chat.update": ("channel", "ts"),
-    "assistant.threads.setStatus": ("channel_id", "thread_ts"),
-    "assistant.threads.setTitle": ("channel_id", "thread_ts"),
-    "agents.sessions.rename": ("channel_id", "thread_ts"),
-}
-"""Methods that replace a whole value, and the arguments that identify it: of several queued, the newest is made."""
 Fresh = Callable[[], Awaitable[dict[str, Any]]]
 """Makes a call's arguments when its turn has come, from what is stored then."""
 _MAX_REMEMBERED = 2_000
@@ -131,10 +125,10 @@ class SlackClient:
             result = error.result
             if isinstance(error, RateLimited):
                 self._metrics.count_rate_limited(method)
-                self.dispatcher.rate_limited(method, _channel(arguments), error.retry_after)
+                self.dispatcher.rate_limited(method, channel_of(arguments), error.retry_after)
             raise
         finally:
-            self.dispatcher.settle(method, _channel(arguments))
+            self.dispatcher.settle(method, channel_of(arguments))
             self._metrics.observe_slack_call(method, result, time.monotonic() - started_at)
 
     async def _send(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +177,7 @@ class SlackClient:
         Raises SlackRejected, OutcomeUnknown, Superseded, or after `patience` seconds TooLate or the last error.
         """
         deadline = asyncio.get_running_loop().time() + patience
-        channel, target = _channel(arguments), _target(method, arguments)
+        channel, target = channel_of(arguments), target_of(method, arguments)
         pause = _FIRST_PAUSE
         while True:
             await self._turn(method, channel, urgency, target, deadline)
@@ -221,7 +215,7 @@ class SlackClient:
 
     def in_order(self, method: str, **arguments: Any) -> AbstractAsyncContextManager[Any]:
         """Where something else than a call of this method sets what it would set: nobody sets it at the same time."""
-        return self._in_order(_target(method, arguments))
+        return self._in_order(target_of(method, arguments))
 
     async def _made(self, fresh: Fresh | None, method: str, channel: str) -> dict[str, Any]:
         """The fresh arguments of a granted call; if they cannot be made, the call is not."""
@@ -388,16 +382,6 @@ class SlackClient:
         """
         address = f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
         return f"{address}?thread_ts={thread}&cid={channel}" if thread else address
-
-
-def _channel(arguments: dict[str, Any]) -> str:
-    return arguments.get("channel") or arguments.get("channel_id") or ""
-
-
-def _target(method: str, arguments: dict[str, Any]) -> Hashable:
-    """What the call sets, if a newer call of the kind makes it superfluous."""
-    names = _SET_BY.get(method)
-    return None if names is None else (method, *(arguments.get(name) for name in names))
 
 
 def _raise_if_late(error: SlackError, deadline: float, pause: float = 0.0) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from PIL import Image, ImageDraw, UnidentifiedImageError
-
+from bot.sandbox.models.drawing import describe, painted
 from bot.sandbox.models.scripts import (
     Citation,
     Fault,
@@ -262,7 +257,7 @@ def eye(question: Question) -> ModelScript:
         for part in (content if isinstance(content, list) else [])
         if isinstance(part, dict) and part.get("type") == "image_url"
     ]
-    seen = [f"{number}. {_describe(url)}" for number, url in enumerate(urls, 1)]
+    seen = [f"{number}. {describe(url)}" for number, url in enumerate(urls, 1)]
     told = (
         "\n".join(["I received these images:", "", *seen])
         if seen
@@ -271,34 +266,9 @@ def eye(question: Question) -> ModelScript:
     return script_from_text(f"{_opening(question, 'Eye')}\n\n{told}", question.rate)
 
 
-def _describe(url: str) -> str:
-    head, _, data = url.partition(",")
-    try:
-        raw = base64.b64decode(data, validate=True)
-        with Image.open(io.BytesIO(raw)) as image:
-            width, height = image.size
-            return f"a {image.format} picture, {width} × {height} pixels, {len(raw):,} bytes"
-    except (binascii.Error, UnidentifiedImageError, OSError, ValueError):
-        return f"something that is no picture I can open ({head[:40] or 'nothing'})"
-
-
 def painter(question: Question) -> ModelScript:
     script = script_from_text(f"{_opening(question, 'Painter')} Here is a picture.", question.rate)
-    return replace(script, pieces=[*script.pieces, Picture(_painted(question.last_text))])
-
-
-def _painted(text: str) -> bytes:
-    """A PNG of coloured circles, which the text decides."""
-    seed = hashlib.sha256(text.encode()).digest()
-    canvas = Image.new("RGB", (640, 420), (246, 243, 236))
-    draw = ImageDraw.Draw(canvas, "RGBA")
-    for at in range(0, len(seed) - 5, 3):
-        x, y, size = seed[at] * 640 // 255, seed[at + 1] * 420 // 255, 30 + seed[at + 2] // 2
-        colour = (seed[at + 3], seed[at + 4], seed[at + 5], 170)
-        draw.ellipse((x - size, y - size, x + size, y + size), fill=colour)
-    written = io.BytesIO()
-    canvas.save(written, "PNG")
-    return written.getvalue()
+    return replace(script, pieces=[*script.pieces, Picture(painted(question.last_text))])
 
 
 _STORY = """\
