@@ -110,8 +110,10 @@ async def sandbox(
         if "port" not in settings.model_fields_set:
             changes["port"] = 0  # another bot on this machine may use the default port
         slack.workspace.user("alice").is_admin = True  # so that somebody can try what admins may
-        if "bobbin_web_search" not in settings.model_fields_set:
-            changes["bobbin_web_search"] = SearchMode.ASK  # so that it can be tried
+        if not settings.providers() and "bobbin_web_search" not in settings.model_fields_set:
+            changes["bobbin_web_search"] = (
+                SearchMode.ASK
+            )  # so that it can be tried, where it costs nothing
         # They speak OpenRouter's dialect, in which a model can search the web.
         demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1", kind="openrouter")
         async with build(settings.changed(**changes), demo) as bot:

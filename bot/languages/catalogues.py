@@ -30,14 +30,20 @@ def catalogue(language: Language) -> GNUTranslations:
     return GNUTranslations(compiled)
 
 
+_ready = {Language.ENGLISH}
+
+
 async def make_ready(language: Language) -> Language:
-    """Loads a catalogue beside the event loop, which reading it would stop for a tenth of a second."""
-    if language is not Language.ENGLISH:
+    """Loads a catalogue beside the event loop, which reading it would stop for a tenth of a second.
+
+    One that is loaded is ready at once: whoever speaks it waits for no thread.
+    """
+    if language not in _ready:
         await asyncio.to_thread(_load, language)
+        _ready.add(language)
     return language
 
 
-@cache
 def _load(language: Language) -> None:
     catalogue(language)
     number(1.5, "#,##0.0", language)
