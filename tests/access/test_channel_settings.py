@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -144,8 +145,12 @@ async def test_only_admins_change_settings(worlds: WorldFactory) -> None:
         (text,) = told(world, "bob")
         assert "admins and owners" in text
         assert "<@U0ALICE>" in text
-        # Which language bob reads was looked up.
-        assert stored(world) | {"people": []} == before | {"people": []}
+        after = stored(world)
+        (bob,) = map(json.loads, after.pop("people"))
+        assert before.pop("people") == []
+        # His name and language were looked up, to tell him in it.
+        assert (bob["default_model"], bob["last_model"], bob["always"]) == (None, None, 0)
+        assert after == before
 
 
 @pytest.mark.parametrize("by", ["workspace", "setting"])
