@@ -69,7 +69,7 @@ function useFollowing(place, own) {
   useLayoutEffect(() => {
     const before = said.current;
     said.current = { place, own };
-    if (own && before.place === place && own !== before.own) jump();
+    if (before.place === place && own > before.own) jump();
   }, [place, own]);
   return { scroller, content, away, jump };
 }
@@ -77,8 +77,9 @@ function useFollowing(place, own) {
 /** `statusOf(message)`: the app's status in its thread; `titleOf(message)`: the thread's title. A new `place` starts at the end again. */
 export function MessageList({ place, messages, ephemerals, inThread = false, statusOf, titleOf, label, head, divider, tail }) {
   const { me } = useContext(Directory);
-  const last = messages.at(-1);
-  const { scroller, content, away, jump } = useFollowing(place, last?.user === me ? last.ts : null);
+  // Not just the last message: an app's answer may arrive together with the question.
+  const own = messages.findLast((each) => each.user === me)?.ts ?? "";
+  const { scroller, content, away, jump } = useFollowing(place, own);
   const row = (each, index) => {
     if (each.kind === "day") return html`<div class="day" role="separator" key=${each.key}><span>${each.title}</span></div>`;
     if (each.kind === "ephemeral") return html`<${Ephemeral} key=${each.key} ephemeral=${each.ephemeral} />`;
