@@ -14,6 +14,7 @@ from bot.answers.engine import Engine
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.step_log import Thoughts
+from bot.answers.tool_loop import ToolLoop
 from bot.answers.workers import new_worker_id
 from bot.api.app import ApiParts, create_app
 from bot.api.health import Check, readiness_checks
@@ -81,7 +82,7 @@ async def build(
             stack, settings=settings, demo=demo, timing=timing, rates=rates
         )
         repositories = open_repositories(
-            resources.database, settings.limits(), resources.workspaces.serves
+            resources.database, settings.limits(), resources.workspaces.serves, timing
         )
         parts = answer_parts(settings, resources, repositories)
         prompt_builder = prompts(settings, resources, repositories, parts)
@@ -103,7 +104,13 @@ async def build(
             timing=resources.timing,
         )
         use_cases = build_use_cases(
-            settings, resources, repositories, parts.models, continuations, engine.wake
+            settings,
+            resources,
+            repositories,
+            parts.models,
+            continuations,
+            engine.wake,
+            after_work.start,
         )
         threads = thread_parts(resources, repositories, parts, use_cases)
         after_work.register(
@@ -161,6 +168,7 @@ def _engine(
     prompts: PromptBuilder,
     after_work: AfterWork,
 ) -> Engine:
+    worker_id = new_worker_id()
     sinks = SlackSinkFactory(
         workspaces=resources.workspaces,
         models=parts.models,
@@ -181,9 +189,16 @@ def _engine(
         after_work=after_work,
         on_end=parts.models.on_answer_ended,
         metrics=resources.metrics,
-        worker_id=new_worker_id(),
+        worker_id=worker_id,
         ledger=repositories.ledger,
         pictures=PictureIntake(resources.memory, resources.image_fitter.fit),
+        tools=ToolLoop(
+            resources.tools,
+            repositories.tool_calls,
+            worker_id,
+            steps=settings.bobbin_tool_steps,
+            seconds=settings.bobbin_tool_timeout,
+        ),
         timing=resources.timing,
         thoughts=_thoughts(settings.bobbin_reasoning),
     )

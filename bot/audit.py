@@ -23,12 +23,18 @@ class Action(StrEnum):
     TOKEN_ISSUED = "token_issued"  # noqa: S105 - no password
     TOKENS_REVOKED = "tokens_revoked"
     CHANNEL_SETTINGS_CHANGED = "channel_settings_changed"
+    TOOL_CALLED = "tool_called"
     EXPORTED = "exported"
     ERASED = "erased"
 
 
 def record(
-    action: Action, *, team: str | None, actor: str = OPERATOR, target: str = "", **facts: str | int
+    action: Action,
+    *,
+    team: str | None,
+    actor: str = OPERATOR,
+    target: str = "",
+    **facts: str | float,
 ) -> None:
     """Logs one entry.
 

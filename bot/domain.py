@@ -64,6 +64,8 @@ class Chore(StrEnum):
     """Show a new title in the chat's header."""
     NAME_SESSION = "name_session"
     """Show a new title where Slack lists its conversations."""
+    SHOW_APPROVALS = "show_approvals"
+    """Ask for a decision about calls of tools, or show what was decided."""
     SHOW_STOP = "show_stop"
     """Show the Stop button in the chat's header."""
     SHOW_PICTURES = "show_pictures"

@@ -54,6 +54,7 @@
             └── ToolsRefused           the model has no tools; the same is asked without them
     AccessRevoked                      (bot.chats.feed_events) an API client may no longer listen
     ApiError                           (bot.api.errors) an HTTP response other than success
+    Parked                             (bot.answers.tool_loop) an answer waits for somebody's decision about a tool
     DocumentBusy                       (bot.documents.reader) too much else goes on to read a document now
     DocumentError                      (bot.documents.problems) a document cannot be read; `problem` says why
     TooDeep                            (bot.api.json_bodies) a body is nested so deeply that it is not parsed

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bot.access.gate import Gate
 from bot.answers.events import EventPublisher
+from bot.answers.tool_loop import NoTools, Tools
 from bot.api.middleware import StartupApp
 from bot.api.server import serving
 from bot.chats.api_tokens import ApiTokens
@@ -75,6 +76,8 @@ class Resources:
     memory: MemoryBudget
     """What large things may take of the process's memory."""
     image_fitter: ImageFitter
+    tools: Tools
+    """The servers of tools that the operator has named."""
 
 
 async def open_resources(
@@ -149,7 +152,17 @@ async def open_resources(
         tasks=tasks,
         memory=MemoryBudget(MAX_BYTES, MAX_OWN_BYTES),
         image_fitter=ImageFitter(),
+        tools=await _tools(stack, settings, network),
     )
+
+
+async def _tools(stack: AsyncExitStack, settings: Settings, network: Network) -> Tools:
+    """The servers of tools; what speaks to them is large, so it is loaded only where there are some."""
+    if not settings.tools.servers:
+        return NoTools()
+    from bot.tools.servers import ToolServers
+
+    return await stack.enter_async_context(ToolServers(settings.tools, network).running())
 
 
 async def _coordination(

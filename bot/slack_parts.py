@@ -25,6 +25,7 @@ from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.answer_pictures import AnswerPictures
 from handlers.threads.api_echo import ApiEcho
+from handlers.threads.approvals import Approvals
 from handlers.threads.chat_exports import ChatExports
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
@@ -136,6 +137,7 @@ def slack_after_work(
         pictures=AnswerPictures(
             repositories.pictures, resources.memory, parts.names, parts.models.label
         ),
+        approvals=Approvals(repositories.tool_calls, parts.names),
     )
 
 
@@ -236,6 +238,7 @@ async def listener_context(
         requests=use_cases.requests,
         api_tokens=use_cases.api_tokens,
         usage=use_cases.usage,
+        approvals=use_cases.approvals,
         models=parts.models,
         channels=use_cases.channels,
         chats=repositories.chats,

@@ -32,6 +32,8 @@ class Timing:
     """How long the first words of an answer that was taken over wait for a search for its lost message."""
     chore_timeout: float = 30.0
     """For one try of one chore, in the queue for Slack and in the call."""
+    approval_life: float = 86_400.0
+    """After this time a call of a tool that nobody has decided about counts as denied."""
     chore_pause: float = 5.0
     """Between the first try of a chore, when that failed, and the second; doubles with each further one."""
     chore_busy_pause: float = 3.0

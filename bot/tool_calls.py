@@ -79,6 +79,84 @@ class ToolRound:
     """JSON: what the provider wants back with the turn, unchanged, such as DeepSeek's reasoning."""
 
 
+class CallState(StrEnum):
+    """How far a stored call is. The names are stored.
+
+    asked ──allowed──▶ ready ──▶ calling ──▶ done, failed
+      └────────▶ denied            └──the process ends──▶ ready (if it may be repeated), else unknown
+    """
+
+    ASKED = "asked"
+    """It waits for the asker's decision."""
+    READY = "ready"
+    """It may be made."""
+    CALLING = "calling"
+    """It is about to be made, or under way, or its process has ended."""
+    DONE = "done"
+    FAILED = "failed"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+    """It may have taken effect. It is never made again by itself."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its result stands."""
+        return self in (CallState.DONE, CallState.FAILED, CallState.DENIED, CallState.UNKNOWN)
+
+
+class Decision(StrEnum):
+    """What the asker says about a call."""
+
+    ONCE = "once"
+    ALWAYS = "always"
+    """And about all calls of the same tool for their questions in this chat."""
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """One call as its row has it."""
+
+    id: str
+    """Names the approval, too."""
+    answer_id: str
+    round: int
+    number: int
+    """Its place in the round."""
+    call: ToolCall
+    path: str
+    """`Tool.path`; the model's own name where there is no such tool."""
+    state: CallState
+    pin: str = ""
+    """`Tool.pin` when it was asked for."""
+    repeatable: bool = False
+    said: str = field(default="", repr=False)
+    round_extra: str = field(default="", repr=False)
+    result: str = field(default="", repr=False)
+    seconds: float | None = None
+    asker: str | None = None
+    """Slack id of whose question led to it: the only person who may decide."""
+    asked: bool = False
+    """It needed a decision."""
+    overdue: bool = False
+    """Nobody has decided for so long that it counts as denied."""
+    decided_by: str | None = None
+    notice_ts: str | None = None
+    """The Slack message that asks for the decision."""
+    notice_state: CallState | None = None
+    """What that message shows."""
+
+    @property
+    def approval(self) -> str:
+        """Names the decision: about this call of a tool of this definition."""
+        return f"{self.id}-{self.pin[:12]}"
+
+
+def arguments_hash(arguments: str) -> str:
+    """What the audit log has of arguments."""
+    return hashlib.sha256(arguments.encode("utf-8", "replace")).hexdigest()
+
+
 class CallOutcome(StrEnum):
     """How a call ended."""
 

@@ -9,6 +9,7 @@ from bot.access.chat_access import ChatAccess
 from bot.access.membership import Membership
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
+from bot.chats.approvals import ApprovalService
 from bot.chats.attachments.sent_files import SentFiles
 from bot.chats.branches import BranchService
 from bot.chats.channels import ChannelService
@@ -23,6 +24,7 @@ from bot.chats.successors import SuccessorService
 from bot.chats.usage import UsageService
 from bot.config.settings import Settings
 from bot.resources import Resources
+from bot.timing import Timing
 from bot.usage.limits import Limits
 from handlers.client.channels import SlackChannels
 from storage.action_claims import ActionClaims
@@ -40,6 +42,7 @@ from storage.served_teams import Serves
 from storage.stop_buttons import StopButtons
 from storage.successors import Successors
 from storage.summaries import Summaries
+from storage.tool_calls import ToolCalls
 from storage.transcripts import Transcripts
 
 
@@ -61,6 +64,7 @@ class Repositories:
     transcripts: Transcripts
     pictures: Pictures
     erasure: Erasure
+    tool_calls: ToolCalls
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,12 @@ class UseCases:
     exporter: Exporter
     feed: Feed
     usage: UsageService
+    approvals: ApprovalService
 
 
-def open_repositories(database: Database, limits: Limits, serves: Serves) -> Repositories:
+def open_repositories(
+    database: Database, limits: Limits, serves: Serves, timing: Timing = Timing()
+) -> Repositories:
     """`limits`: what people may use. `serves`: the workspaces whose work this process takes up."""
     return Repositories(
         chats=Chats(database, limits=limits),
@@ -99,6 +106,7 @@ def open_repositories(database: Database, limits: Limits, serves: Serves) -> Rep
         transcripts=Transcripts(database),
         pictures=Pictures(database),
         erasure=Erasure(database),
+        tool_calls=ToolCalls(database, limits, timing.approval_life),
     )
 
 
@@ -109,6 +117,7 @@ def build_use_cases(
     models: ModelChoice,
     continuations: ContinueService,
     wake: Callable[[str], None],
+    start_chores: Callable[[str], object],
 ) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
     channels = ChannelService(repositories.channel_settings, models)
@@ -174,6 +183,7 @@ def build_use_cases(
     )
     return UseCases(
         service=service,
+        approvals=ApprovalService(repositories.tool_calls, wake, start_chores),
         requests=requests,
         lifecycle=lifecycle,
         api=api,

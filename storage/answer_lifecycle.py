@@ -54,7 +54,7 @@ async def claim_answer(
         await _note_several(connection, chat_id, found.message_id)
     row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
     answer = to_answer(row)
-    if found.state == "running":
+    if found.state == "running" and not found.parked:
         await _record_lost_call(connection, answer, ModelRef.parse(row.model))
     answer = replace(
         answer,
@@ -136,6 +136,7 @@ async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
         "stop_requested": False,
         "stopped_by": None,
         "pictures": None,
+        "parked": None,
         "seconds": None,
         "prompt_tokens": None,
         "completion_tokens": None,

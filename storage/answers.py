@@ -30,6 +30,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -274,6 +275,9 @@ class Answers(AnswerReads):
                 stop_requested=True,
                 stop_source=func.coalesce(source, answers.c.stop_source),
                 stopped_by=func.coalesce(answers.c.stopped_by, user),
+                lease_until=case(
+                    (answers.c.parked == true(), database_time()), else_=answers.c.lease_until
+                ),
             )
             .returning(answers.c.message_id)
         )

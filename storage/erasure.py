@@ -33,6 +33,8 @@ from storage.tables import (
     questions,
     spending,
     summaries,
+    tool_calls,
+    tool_grants,
     usage_days,
 )
 
@@ -46,6 +48,8 @@ COVERED = {
     "attachments": "of these chats, and of the person's other messages",
     "summaries": "of these chats",
     "chores": "of these chats",
+    "tool_calls": "of these chats, and those that the person's other messages led to",
+    "tool_grants": "of these chats, and the person's in chats of others",
     "participants": "of these chats, and the person's in chats of others",
     "questions": "of these chats, and all that the person asked",
     "feedback": "on answers of these chats, and the person's",
@@ -161,6 +165,8 @@ class Erasure:
             ids = list((await connection.scalars(some)).all())
             asked = update(answers).where(answers.c.question_id.in_(ids))
             await connection.execute(asked.values(asker=None, asker_team=None))
+            answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
+            await connection.execute(delete(tool_calls).where(tool_calls.c.answer_id.in_(answered)))
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
             emptied = update(messages).where(messages.c.id.in_(ids))
             await connection.execute(
@@ -206,6 +212,9 @@ class Erasure:
                 await connection.execute(
                     delete(table).where(table.c.team == user.team, table.c.user == user.id)
                 )
+            in_team = select(chats.c.id).where(chats.c.team == user.team)
+            granted = and_(tool_grants.c.user == user.id, tool_grants.c.chat_id.in_(in_team))
+            await connection.execute(delete(tool_grants).where(granted))
             spent = and_(
                 spending.c.team == user.team,
                 spending.c.scope.in_(("user", "messages")),
@@ -240,7 +249,7 @@ def _counts(selection: Selection) -> dict[str, Select[int]]:
         "chats": _count(chats.c.id, selection.chats()),
         "questions": _count(questions.c.id, selection.requests()),
     }
-    for table in (messages, answers, summaries, participants):
+    for table in (messages, answers, summaries, participants, tool_calls, tool_grants):
         wanted[table.name] = _count(table.c.chat_id, table.c.chat_id.in_(of_chats))
     for table in (answer_steps, attachments, chores, feedback):
         wanted[table.name] = _count(table.c.message_id, table.c.message_id.in_(of_messages))

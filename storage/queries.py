@@ -146,6 +146,7 @@ SELECT_NEXT_ANSWER = (
         answers.c.state,
         answers.c.owner,
         answers.c.queued,
+        answers.c.parked,
         _FOLLOWS_UNSHOWN.label("follows_unshown"),
         _IN_SLACK.label("in_slack"),
         _STOP_HIDDEN.label("stop_hidden"),
@@ -168,6 +169,7 @@ CLAIM_ANSWER = (
         owner=bindparam("worker"),
         lease_until=database_time(bindparam("lease", type_=Double)),
         attempt=answers.c.attempt + 1,
+        parked=false(),
     )
 )
 """Leases an answer to `worker` for `lease` seconds, unless another worker was faster."""

@@ -25,6 +25,7 @@ from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
 from bot.answers.step_log import THOUGHTS_TIMED, Thoughts
+from bot.answers.tool_loop import Parked, ToolLoop
 from bot.domain import Answer, AnswerResult, Chat, Chore, Status, TitleBy
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import Metrics, get_logger, log_context
@@ -60,6 +61,7 @@ class Engine:
         worker_id: str,
         ledger: Ledger,
         pictures: PictureIntake,
+        tools: ToolLoop,
         timing: Timing = Timing(),
         thoughts: Thoughts = THOUGHTS_TIMED,
     ) -> None:
@@ -69,8 +71,9 @@ class Engine:
         self._publisher = publisher
         self._pictures = pictures
         self._generator = AnswerGenerator(
-            models, build_prompt, publisher, metrics, self._record, pictures, thoughts
+            models, build_prompt, publisher, metrics, self._record, pictures, tools, thoughts
         )
+        self._tools = tools
         self._ledger = ledger
         self._after_work = after_work
         self._on_end = on_end
@@ -225,6 +228,10 @@ class Engine:
                 run.enter(RunState.SHOWING)
                 run.text_stored.set()
                 left = await sink.close(result)
+            except Parked:
+                await asyncio.shield(sink.abandon())
+                await self._park(run)
+                return
             except BaseException:
                 await asyncio.shield(sink.abandon())
                 raise
@@ -243,6 +250,16 @@ class Engine:
         with self._pictures.hold(chat.team) as run.held:
             result = result or await self._generator.generate(run, chat, sink)
             return await self._store_result(run, chat, result)
+
+    async def _park(self, run: RunningAnswer) -> None:
+        """Lets go of an answer that waits for a decision. What it has used so far counts."""
+        answer = run.answer
+        run.enter(RunState.RELEASED)
+        if await self._stored(run, lambda: self._tools.park(run)):
+            self._count(run.calls)
+            log.info("answer_parked", answer=answer.id)
+            self._after_work.start(answer.id)
+            self.wake(answer.chat_id)
 
     async def _store_result(
         self, run: RunningAnswer, chat: Chat, result: AnswerResult

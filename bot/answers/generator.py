@@ -17,6 +17,7 @@ from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
 from bot.answers.step_log import THOUGHTS_TIMED, StepLog, Thoughts
+from bot.answers.tool_loop import Parked, ToolLoop
 from bot.domain import (
     Answer,
     AnswerResult,
@@ -45,7 +46,9 @@ from bot.stream_events import (
     StreamEvent,
     TextDelta,
     TextRetracted,
+    ToolsCalled,
 )
+from bot.tool_calls import StoredCall
 from bot.usage.calls import Call, call_for_answer, metered
 from storage.engine.types import new_id
 
@@ -89,8 +92,10 @@ class AnswerGenerator:
         metrics: Metrics,
         record: RecordCalls,
         pictures: PictureIntake,
+        tools: ToolLoop,
         thoughts: Thoughts = THOUGHTS_TIMED,
     ) -> None:
+        self._tools = tools
         self._models = models
         self._record = record
         self._thoughts = thoughts
@@ -100,10 +105,17 @@ class AnswerGenerator:
         self._pictures = pictures
 
     async def generate(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
-        """The result of the model call, whether it succeeds, fails or is stopped. Raises only when cancelled."""
+        """The result of the model's work, whether it succeeds, fails or is stopped.
+
+        Raises only when cancelled, or Parked.
+        """
         started = time.monotonic()
         run.steps = self._step_log(run, chat, sink)
-        run.model_task = asyncio.create_task(self._ask(run, chat, sink, started))
+        turns = await self._tools.stored(run)
+        for turn in turns:
+            run.begin_turn()
+            self._add_text(run, chat, sink, turn[0].said, started)
+        run.model_task = asyncio.create_task(self._ask(run, chat, sink, started, turns))
         if run.state is RunState.STOPPING:
             run.model_task.cancel()
         error: ProviderError | None = None
@@ -117,11 +129,13 @@ class AnswerGenerator:
         except ProviderError as raised:
             error = raised
             self._metrics.count_model_error(chat.model.provider, raised.code)
-        except ChatNotFound:
+        except (ChatNotFound, Parked):
             raise
         except Exception as unexpected:
             log.exception("generator_crashed", answer=run.answer.id)
             error = ProviderError(type(unexpected).__name__)
+        if run.state is RunState.STOPPING:
+            await self._tools.give_up(run, chat)
         run.steps.end(failed=error is not None)
         return _result(run, error, time.monotonic() - started)
 
@@ -134,10 +148,40 @@ class AnswerGenerator:
 
         return StepLog(on_change, self._thoughts)
 
-    async def _ask(self, run: RunningAnswer, chat: Chat, sink: AnswerSink, started: float) -> None:
-        """Asks the model, again after some failures as long as none of the answer has been shown."""
-        request = await self._request(run, chat)
+    async def _ask(
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        sink: AnswerSink,
+        started: float,
+        turns: Sequence[Sequence[StoredCall]],
+    ) -> None:
+        """Asks the model until it has answered, and makes the calls of tools that it wants before.
+
+        `turns`: calls of earlier attempts. Raises Parked, ProviderError.
+        """
         run.begin_asking()
+        for turn in turns:
+            await self._tools.go_on(run, chat, turn)
+        request = await self._request(run, chat)
+        while True:
+            run.begin_turn()
+            await self._ask_once(run, chat, request, sink, started)
+            if run.called is None:
+                return
+            if self._tools.exhausted(run):
+                raise EmptyAnswer("it kept calling tools")
+            await self._tools.carry_out(run, chat, run.turn_text, run.called)
+
+    async def _ask_once(
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        request: ModelRequest,
+        sink: AnswerSink,
+        started: float,
+    ) -> None:
+        """One turn of the model, asked for again after some failures as long as none of it has been shown."""
         for delay in (*RETRY_DELAYS, None):
             try:
                 await self._stream_what_fits(run, chat, request, sink, started)
@@ -180,7 +224,7 @@ class AnswerGenerator:
                 return
             except ContextTooLong:
                 tokens = request.facts.estimated_tokens
-                if not run.text:
+                if not run.turn_text:
                     request = await self._request(run, chat, tokens)
                 if request.facts.estimated_tokens < tokens:
                     run.calls[:] = [call.repeated() for call in run.calls]
@@ -196,9 +240,14 @@ class AnswerGenerator:
         started: float,
     ) -> None:
         """Reads one stream to its end. Raises ProviderError."""
-        run.usage, run.finish_reason = None, ""
+        run.usage, run.finish_reason, run.called = None, "", None
         run.steps.call_begun()
-        request = replace(request, max_seconds=run.seconds_to_ask, held=run.held)
+        request = replace(
+            request,
+            max_seconds=run.seconds_to_ask,
+            held=run.held,
+            **self._tools.offered(run, chat),
+        )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         with metered(asked, run.calls) as meter:
             async with aclosing(_closable(self._models.stream(request))) as events:
@@ -206,24 +255,38 @@ class AnswerGenerator:
                     meter.note(event)
                     if isinstance(event, TextDelta):
                         self._add_text(run, chat, sink, event.text, started)
+                    elif isinstance(event, TextRetracted):
+                        self._retract(run, sink)
                     else:
-                        _note(run, sink, event)
+                        _note(run, event)
             if not run.finish_reason:
                 raise StreamInterrupted
             await self._take_pictures(run)
-            if not "".join(run.text).strip() and not run.pictures:
+            if run.called is None and not "".join(run.text).strip() and not run.pictures:
                 raise PicturesOnly if run.received_pictures else EmptyAnswer
 
     async def _take_pictures(self, run: RunningAnswer) -> None:
         if run.received_pictures and run.held is not None:
             run.pictures = await self._pictures.fitted(run.received_pictures, run.held)
 
+    def _retract(self, run: RunningAnswer, sink: AnswerSink) -> None:
+        """Takes back what the present turn has shown."""
+        run.steps.reasoning(run.turn_text)
+        run.retract()
+        sink.restart()
+        if run.text:
+            sink.write("".join(run.text))
+
     def _add_text(
         self, run: RunningAnswer, chat: Chat, sink: AnswerSink, text: str, started: float
     ) -> None:
+        if not text:
+            return
         if not run.text:
             self._metrics.observe_first_word(time.monotonic() - started)
         run.steps.text()
+        if run.text and len(run.text) == run.turn_start and not run.text[-1].endswith("\n"):
+            text = f"\n\n{text.lstrip()}"
         run.text.append(text)
         sink.write(text)
         if not run.retracted:
@@ -231,7 +294,7 @@ class AnswerGenerator:
         run.length += len(text)
 
 
-def _note(run: RunningAnswer, sink: AnswerSink, event: StreamEvent) -> None:
+def _note(run: RunningAnswer, event: StreamEvent) -> None:
     """What a model's stream says besides text."""
     if isinstance(event, Usage):
         run.usage = event
@@ -245,10 +308,8 @@ def _note(run: RunningAnswer, sink: AnswerSink, event: StreamEvent) -> None:
         run.steps.change(event)
     elif isinstance(event, ImageMade):
         run.received_pictures.append(event.data)
-    elif isinstance(event, TextRetracted):
-        run.steps.reasoning("".join(run.text))
-        run.retract()
-        sink.restart()
+    elif isinstance(event, ToolsCalled):
+        run.called = event
 
 
 def _pause_before_next(error: ProviderError, delay: float | None) -> float | None:

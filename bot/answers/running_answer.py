@@ -27,7 +27,9 @@ from bot.answers.step_log import StepLog
 from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
 from bot.memory import HeldBytes
+from bot.stream_events import ToolsCalled
 from bot.timing import Timing
+from bot.tool_calls import ToolRound
 from bot.usage.calls import Call
 from storage.answers import Answers
 
@@ -82,6 +84,12 @@ class RunningAnswer:
     """As they are kept, once the model has ended."""
     held: HeldBytes | None = None
     """The memory that they take."""
+    rounds: list[ToolRound] = field(default_factory=list)
+    """The model's turns so far in which it called tools."""
+    called: ToolsCalled | None = None
+    """What it has called in its present turn."""
+    turn_start: int = 0
+    """Where in `text` its present turn begins."""
     retracted: bool = False
     """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""
     prompt: PromptFacts = WHOLE_CHAT
@@ -121,17 +129,26 @@ class RunningAnswer:
 
     @property
     def has_content(self) -> bool:
-        """The model has sent some of the answer, so that asking again would pay for it twice."""
-        return bool(self.text or self.received_pictures)
+        """The model has sent some of its turn, so that asking again would pay for it twice."""
+        return bool(self.turn_text or self.received_pictures)
 
     def forget_pictures(self) -> None:
         """They are stored."""
         self.received_pictures.clear()
         self.pictures = ()
 
+    @property
+    def turn_text(self) -> str:
+        """What the model has written in its present turn."""
+        return "".join(self.text[self.turn_start :])
+
+    def begin_turn(self) -> None:
+        """The model is about to be asked for what follows the text so far."""
+        self.turn_start, self.called = len(self.text), None
+
     def retract(self) -> None:
-        """All text so far does not belong to the answer."""
-        self.text.clear()
+        """All text of the present turn does not belong to the answer."""
+        del self.text[self.turn_start :]
         self.retracted = True
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -36,6 +36,12 @@ class ToolSettings(SettingsGroup):
     def tools(self) -> ToolConfig:
         """The servers that BOBBIN_MCP_CONFIG names."""
         return self._tools
+
+    def with_tools(self, tools: ToolConfig) -> Self:
+        """A copy with these servers."""
+        copy = self.model_copy()
+        copy._tools = tools
+        return copy
 
 
 def read_tool_config(path: str | None, variables: Mapping[str, str]) -> ToolConfig:

@@ -26,6 +26,7 @@ from handlers.rate_limits.token_bucket import STOP
 from handlers.threads.agent_session import end_session, show_session_title
 from handlers.threads.answer_pictures import AnswerPictures
 from handlers.threads.api_echo import ApiEcho
+from handlers.threads.approvals import Approvals
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.queued_reaction import QueuedReactions
 from storage.answers import Answers
@@ -57,6 +58,7 @@ class SlackAfterWork:
         queued_reactions: QueuedReactions,
         headers: ChatHeaders,
         pictures: AnswerPictures,
+        approvals: Approvals,
     ) -> None:
         self._workspaces = workspaces
         self._answers = answers
@@ -66,6 +68,7 @@ class SlackAfterWork:
         self._queued_reactions = queued_reactions
         self._headers = headers
         self._pictures = pictures
+        self._approvals = approvals
 
     def functions(self) -> dict[Chore, DoChore]:
         """For `AfterWork.register`."""
@@ -81,6 +84,7 @@ class SlackAfterWork:
             Chore.NAME_SESSION: self._name_session,
             Chore.SHOW_STOP: self._show_stop,
             Chore.HIDE_STOP: self._hide_stop,
+            Chore.SHOW_APPROVALS: self._approvals.show,
         }
         return {chore: partial(self._do, work) for chore, work in in_thread.items()}
 

@@ -6,6 +6,7 @@ from slack_bolt.app.async_app import AsyncApp
 
 from handlers.listeners import (
     answer_buttons,
+    approvals,
     ask_another,
     channel_settings,
     chats_command,
@@ -29,6 +30,7 @@ def register_all(app: AsyncApp, ctx: ListenerContext) -> None:
         thread_reply,
         model_menu,
         answer_buttons,
+        approvals,
         ask_another,
         continue_button,
         header_menu,

@@ -11,6 +11,7 @@ from bot.access.gate import Gate
 from bot.access.membership import Membership
 from bot.answers.events import EventPublisher
 from bot.chats.api_tokens import ApiTokens
+from bot.chats.approvals import ApprovalService
 from bot.chats.branches import BranchService
 from bot.chats.channels import ChannelService
 from bot.chats.chat_request_service import ChatRequestService
@@ -52,6 +53,7 @@ class ListenerContext:
     requests: ChatRequestService
     api_tokens: ApiTokens
     usage: UsageService
+    approvals: ApprovalService
     models: ModelChoice
     channels: ChannelService
     chats: Chats

@@ -19,6 +19,7 @@ from storage.tables.chat import attachments, chats, messages, participants, summ
 from storage.tables.person import api_tokens, people
 from storage.tables.process import done_once, models_without_system_role
 from storage.tables.request import questions
+from storage.tables.tool import tool_calls, tool_grants
 from storage.tables.usage import ledger, spending, usage_days
 from storage.tables.workspace import channel_settings, installations, workspaces
 
@@ -49,6 +50,8 @@ __all__ = [
     "questions",
     "spending",
     "summaries",
+    "tool_calls",
+    "tool_grants",
     "usage_days",
     "workspaces",
 ]

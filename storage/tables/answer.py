@@ -57,8 +57,12 @@ answers = Table(
     Column("admitted_at", UtcTime),
     Column("budget_notice", SafeText),
     Column("trace", String(64)),
+    Column("parked", Boolean),
 )
-"""The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`)."""
+"""The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`).
+
+`parked`: it is running without a worker until somebody has decided about a call of a tool (`storage.tool_calls`).
+"""
 
 IS_RUNNING = answers.c.state == literal_column("'running'")
 IS_WAITING = answers.c.state == literal_column("'waiting'")

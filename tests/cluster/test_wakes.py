@@ -16,6 +16,7 @@ from bot.answers.events import EventPublisher
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
+from bot.answers.tool_loop import NoTools, ToolLoop
 from bot.chats.attachments.fitting import ImageFitter
 from bot.domain import (
     Answer,
@@ -45,6 +46,7 @@ from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
 from storage.ledger import Ledger
 from storage.messages import NewMessage
+from storage.tool_calls import ToolCalls
 from tests.deadlines import WAIT_TIMEOUT
 
 TEAM, USER = "T1", "U1"
@@ -115,6 +117,7 @@ class Replica:
             metrics=self.metrics,
             worker_id=name,
             ledger=Ledger(database),
+            tools=ToolLoop(NoTools(), ToolCalls(database), name, steps=10, seconds=60.0),
             pictures=PictureIntake(MemoryBudget(), ImageFitter().fit),
             timing=timing,
         )

@@ -150,7 +150,10 @@ class World:
             "database_url": SecretStr(f"sqlite:///{self.database}"),
             "port": 0,
         }
-        return defaults().changed(**(values | self._more))
+        more = dict(self._more)
+        tools = more.pop("tools", None)
+        settings = defaults().changed(**(values | more))
+        return settings if tools is None else settings.with_tools(tools)
 
     async def start_bot(self, **settings: Any) -> None:
         self._more |= settings

@@ -33,6 +33,8 @@ class CountingServer:
         """Set while a call of `hang` or `hang_reading` is under way."""
         self.cancelled = asyncio.Event()
         """Set when such a call was cancelled."""
+        self.pace = 0.0
+        """Seconds that adding a line takes, before and after the effect."""
         self.app = MCPServer("counting")
         look, change = self.app.tool(annotations=READS), self.app.tool()
         for reads in (self.look, self.big, self.hang_reading, self.ping, self.fail):
@@ -85,7 +87,9 @@ class CountingServer:
 
     async def add(self, text: str) -> str:
         """Adds a line."""
+        await asyncio.sleep(self.pace)
         self._note(f"add {text}")
+        await asyncio.sleep(self.pace)
         return f"Added {text}."
 
     async def put(self, text: str) -> str:
@@ -103,6 +107,11 @@ class CountingServer:
         self.app.add_tool(grown, annotations=READS)
         await context.notify_tools_changed()
         return "There is one more."
+
+    def redescribe_add(self, description: str) -> None:
+        """Says something else of a tool than before."""
+        self.app.remove_tool("add")
+        self.app.add_tool(self.add, description=description)
 
     @asynccontextmanager
     async def over_http(self, port: int = 0) -> AsyncIterator[str]:

@@ -12,6 +12,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from bot.tool_calls import CallOutcome, Permission
 from bot.tools.config import ToolConfig, parse_tool_config
 from bot.tools.results import MAX_RESULT
@@ -151,3 +153,35 @@ async def test_a_local_server_ends_with_its_process_even_by_kill_9(tmp_path: Pat
     while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     assert not Path(f"/proc/{child}").exists()
+
+
+async def test_a_local_server_gets_nothing_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No token of Slack's, no model's key: only what the file says, and what any program needs."""
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-secret")
+    listing = tmp_path / "environment"
+    spy = f"env > {listing}.part && mv {listing}.part {listing}"
+    servers = ToolServers(
+        config(spy={"command": "sh", "args": ["-c", spy], "env": {"OWN": "yes"}}), first_pause=30.0
+    )
+    async with servers.running():
+        await until(listing.exists, WAIT_TIMEOUT)
+
+    seen = {line.partition("=")[0] for line in listing.read_text().splitlines()}
+    allowed = {
+        "HOME",
+        "LOGNAME",
+        "PATH",
+        "SHELL",
+        "TERM",
+        "USER",
+        "OWN",
+        "PWD",
+        "SHLVL",
+        "_",
+        "OLDPWD",
+        "LC_CTYPE",
+    }
+    assert "OWN" in seen
+    assert seen <= allowed

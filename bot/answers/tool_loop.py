@@ -1,0 +1,310 @@
+"""What happens between two turns of a model that calls tools: each call is stored, made once, and its result stored.
+
+A turn's calls are rows before any is made. Those that only read are made at once and together, the others one after the
+other, and what the asker has to allow parks the answer: no worker holds it until somebody has decided. Whoever claims
+it next, in whatever process, goes on from the rows.
+
+    rows ──all results stand──▶ the model is asked again
+      └──some wait for a decision──▶ Parked
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, Protocol
+
+from bot.answers.retry import until_stored
+from bot.answers.running_answer import RunningAnswer
+from bot.audit import Action, record
+from bot.domain import Chat
+from bot.observability import get_logger
+from bot.steps import StepKind, StepStatus
+from bot.stream_events import StepChanged, ToolsCalled
+from bot.tool_calls import (
+    CallOutcome,
+    CallResult,
+    CallState,
+    Permission,
+    StoredCall,
+    Tool,
+    ToolCall,
+    ToolRound,
+    arguments_hash,
+    parsed_arguments,
+)
+from storage.engine.types import new_id
+from storage.tool_calls import ToolCalls
+
+log = get_logger(__name__)
+
+READY_TIMEOUT = 10.0
+"""Seconds that the first answers of a process wait for servers of tools that are just being connected."""
+MAX_EXTRA_ROUNDS = 2
+"""Turns with calls beyond the limit, which are not made, before the answer has failed."""
+UNKNOWN_RESULT = (
+    "[It is not known whether this call took effect: the process that made it ended. Do not call it again before the "
+    "user has confirmed that. Tell the user.]"
+)
+EXPIRED_RESULT = "[The user did not decide about this call within a day, so it was not made]"
+_STATES = {
+    CallOutcome.DONE: CallState.DONE,
+    CallOutcome.FAILED: CallState.FAILED,
+    CallOutcome.UNKNOWN: CallState.UNKNOWN,
+}
+
+_STATUSES = {
+    CallState.ASKED: StepStatus.WAITING,
+    CallState.READY: StepStatus.RUNNING,
+    CallState.CALLING: StepStatus.RUNNING,
+    CallState.DONE: StepStatus.DONE,
+    CallState.FAILED: StepStatus.FAILED,
+    CallState.DENIED: StepStatus.DENIED,
+    CallState.UNKNOWN: StepStatus.UNKNOWN,
+}
+
+
+class Tools(Protocol):
+    """What the loop needs of `bot.tools.servers`."""
+
+    @property
+    def tools(self) -> Mapping[str, Tool]: ...
+    async def ready(self, seconds: float) -> None: ...
+    async def call(
+        self, tool: Tool, arguments: Mapping[str, Any], seconds: float
+    ) -> CallResult: ...
+
+
+class NoTools:
+    """Nothing to call."""
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        return {}
+
+    async def ready(self, seconds: float) -> None:
+        pass
+
+    async def call(self, tool: Tool, arguments: Mapping[str, Any], seconds: float) -> CallResult:
+        raise NotImplementedError
+
+
+class Parked(Exception):
+    """The answer waits for a decision; its worker lets go of it."""
+
+
+class ToolLoop:
+    """Carries out the calls of all answers of the process."""
+
+    def __init__(
+        self, tools: Tools, calls: ToolCalls, worker_id: str, *, steps: int, seconds: float
+    ) -> None:
+        """`steps`: calls of one answer at most. `seconds`: for one call."""
+        self._tools = tools
+        self._calls = calls
+        self._worker_id = worker_id
+        self._steps = steps
+        self._seconds = seconds
+
+    def offered(self, run: RunningAnswer, chat: Chat) -> dict[str, Any]:
+        """The fields of a `ModelRequest` that offer tools and tell what was called."""
+        tools = sorted(self._tools.tools.values(), key=lambda tool: tool.name)
+        return {"tools": tools, "rounds": tuple(run.rounds), "may_call": self._left(run) > 0}
+
+    def exhausted(self, run: RunningAnswer) -> bool:
+        """Whether the model goes on calling though it was told that it may not."""
+        return len(run.rounds) >= self._steps + MAX_EXTRA_ROUNDS
+
+    def _left(self, run: RunningAnswer) -> int:
+        return self._steps - sum(len(turn.calls) for turn in run.rounds)
+
+    # -- going on from what is stored ------------------------------------------------------------------------------
+
+    async def stored(self, run: RunningAnswer) -> list[list[StoredCall]]:
+        """The turns of earlier attempts at this answer."""
+        if run.answer.attempt <= 1:
+            return []
+        rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
+        for row in rows:
+            _tell(run, row)
+        return [list(turn) for _, turn in groupby(rows, key=lambda call: call.round)]
+
+    async def go_on(self, run: RunningAnswer, chat: Chat, turn: Sequence[StoredCall]) -> None:
+        """Ends a stored turn: makes what may be made (again), and adds its results to the answer. Raises Parked."""
+        await self._tools.ready(READY_TIMEOUT)
+        for call in turn:
+            if call.state is CallState.CALLING:
+                await self._take_up(run, chat, call)
+            elif call.overdue:
+                await self._settle(run, chat, call, CallState.DENIED, EXPIRED_RESULT)
+        await self._work_off(run, chat, turn[0].round)
+
+    async def _take_up(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
+        """A call that another process was making when it ended."""
+        if call.repeatable:
+            await self._store(run, call, CallState.READY)
+        else:
+            await self._settle(run, chat, call, CallState.UNKNOWN, UNKNOWN_RESULT)
+
+    # -- a new turn ------------------------------------------------------------------------------------------------
+
+    async def carry_out(
+        self, run: RunningAnswer, chat: Chat, said: str, called: ToolsCalled
+    ) -> None:
+        """Stores a turn's calls, makes those that may be made, and adds the turn to the answer. Raises Parked."""
+        number, left = len(run.rounds), self._left(run)
+        rows = []
+        for place, call in enumerate(called.calls):
+            row = StoredCall(
+                id=new_id(),
+                answer_id=run.answer.id,
+                round=number,
+                number=place,
+                call=call,
+                path=call.name,
+                state=CallState.FAILED,
+                said="" if place else said,
+                round_extra="" if place else called.extra,
+                asker=run.answer.asker,
+            )
+            rows.append(await self._judged(run, chat, row, allowed=place < left))
+            _tell(run, rows[-1])
+        if not await until_stored(
+            lambda: self._calls.add(self._worker_id, chat.id, rows), run.answer.id
+        ):
+            raise asyncio.CancelledError
+        await self._work_off(run, chat, number)
+
+    async def _judged(
+        self, run: RunningAnswer, chat: Chat, row: StoredCall, *, allowed: bool
+    ) -> StoredCall:
+        """The call with what becomes of it: made, asked for, or refused."""
+        tool = self._tools.tools.get(row.call.name)
+        if not allowed:
+            told = (
+                f"[Not called: an answer may make {self._steps} calls. Answer with what you know.]"
+            )
+            return replace(row, result=told)
+        if tool is None:
+            return replace(row, result="[Not called: there is no such tool]")
+        if not _is_object(row.call):
+            return replace(row, result="[Not called: the arguments are not a JSON object]")
+        row = replace(row, path=tool.path, pin=tool.pin, repeatable=tool.repeatable)
+        asks = tool.permission is not Permission.RUNS
+        granted = asks and await until_stored(
+            lambda: self._calls.is_granted(chat.id, run.answer.asker, tool.pin), run.answer.id
+        )
+        state = CallState.ASKED if asks and not granted else CallState.READY
+        return replace(row, state=state, asked=asks)
+
+    # -- making calls ----------------------------------------------------------------------------------------------
+
+    async def _work_off(self, run: RunningAnswer, chat: Chat, number: int) -> None:
+        """Makes what may be made of a stored turn. Raises Parked."""
+        turn = await self._turn(run, number)
+        ready = [call for call in turn if call.state is CallState.READY]
+        reading = [call for call in ready if not call.asked]
+        await asyncio.gather(*(self._make(run, chat, call) for call in reading))
+        for call in ready:
+            if call.asked:
+                await self._make(run, chat, call)
+        turn = await self._turn(run, number)
+        if any(not call.state.ended for call in turn):
+            raise Parked
+        run.rounds.append(
+            ToolRound(
+                turn[0].said,
+                tuple(call.call for call in turn),
+                tuple(call.result for call in turn),
+                turn[0].round_extra,
+            )
+        )
+
+    async def _turn(self, run: RunningAnswer, number: int) -> list[StoredCall]:
+        rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
+        return [call for call in rows if call.round == number]
+
+    async def _make(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
+        """One call: noted before, made, and its result stored. None that is not certain to be this worker's."""
+        tool = self._tools.tools.get(call.call.name)
+        if tool is None:
+            await self._settle(run, chat, call, CallState.FAILED, "[The tool is not available now]")
+            return
+        if call.asked and tool.pin != call.pin:
+            await until_stored(lambda: self._calls.ask_again(call, tool.pin), run.answer.id)
+            return
+        if not await until_stored(lambda: self._calls.begin(self._worker_id, call), run.answer.id):
+            raise asyncio.CancelledError
+        await run.confirm()
+        _tell(run, replace(call, state=CallState.CALLING))
+        started = time.monotonic()
+        result = await self._tools.call(tool, parsed_arguments(call.call), self._seconds)
+        calling = replace(call, state=CallState.CALLING)
+        state, seconds = _STATES[result.outcome], time.monotonic() - started
+        if state is CallState.UNKNOWN and call.repeatable:
+            state = CallState.FAILED
+        await self._settle(run, chat, calling, state, result.text, seconds)
+
+    async def _settle(
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        call: StoredCall,
+        state: CallState,
+        result: str,
+        seconds: float | None = None,
+    ) -> None:
+        """Stores how a call has ended, and notes it in the audit log, without arguments or result."""
+        await self._store(run, call, state, result, seconds)
+        _tell(run, replace(call, state=state))
+        record(
+            Action.TOOL_CALLED,
+            team=chat.team,
+            actor=call.asker or "",
+            target=chat.id,
+            tool=call.path,
+            arguments=arguments_hash(call.call.arguments),
+            outcome=str(state),
+            seconds=round(seconds or 0.0, 3),
+        )
+
+    async def _store(
+        self,
+        run: RunningAnswer,
+        call: StoredCall,
+        state: CallState,
+        result: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        await until_stored(lambda: self._calls.settle(call, state, result, seconds), run.answer.id)
+
+    async def park(self, run: RunningAnswer) -> bool:
+        """Stores that the answer waits for a decision, and what its calls of the model have used."""
+        return await self._calls.park(self._worker_id, run.answer.id, run.calls)
+
+    async def give_up(self, run: RunningAnswer, chat: Chat) -> None:
+        """The answer was stopped: nothing that waits will be made, and what was under way may have taken effect."""
+        rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
+        for call in rows:
+            if call.state is CallState.CALLING:
+                told = "[The user stopped this call. It may have taken effect.]"
+                await self._settle(run, chat, call, CallState.UNKNOWN, told)
+            elif not call.state.ended:
+                told = "[The user stopped the answer before this call was made]"
+                await self._settle(run, chat, call, CallState.DENIED, told)
+
+
+def _tell(run: RunningAnswer, call: StoredCall) -> None:
+    """Shows how far a call is."""
+    run.steps.change(StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path))
+
+
+def _is_object(call: ToolCall) -> bool:
+    try:
+        parsed_arguments(call)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""The buttons of a message that asks about a call of a tool."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from bot import strings
+from bot.domain import User
+from bot.tool_calls import CallState, Decision
+from handlers.listeners.context import ListenerContext
+from handlers.views import payloads
+from handlers.views.approval import ACTIONS
+
+
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
+    for decision, action in ACTIONS.items():
+        app.action(action)(_listener(ctx, decision))
+
+
+def _listener(ctx: ListenerContext, decision: Decision) -> Any:
+    async def on_decision(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
+        await ack()
+        tell = partial(ctx.notify, slack, action)
+        decided = await ctx.approvals.decide(action.value, User(slack.team, action.user), decision)
+        if decided is None:
+            tell(strings.APPROVAL_UNKNOWN_CALL)
+        elif not decided.accepted and decided.call.state is CallState.ASKED:
+            tell(strings.APPROVAL_NOT_YOURS.format(user=decided.call.asker or ""))
+        elif not decided.accepted:
+            tell(strings.APPROVAL_DECIDED)
+
+    return on_decision

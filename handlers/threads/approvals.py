@@ -1,0 +1,72 @@
+"""Posts the messages that ask about calls of tools, and keeps them true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult
+from bot.domain import Thread, User
+from bot.tool_calls import CallState, StoredCall
+from handlers.client.post_once import post_message_once
+from handlers.client.user_names import UserNames
+from handlers.client.web_api import SlackClient
+from handlers.rate_limits.urgency import Urgency
+from handlers.views import approval, blocks
+from storage.tool_calls import ToolCalls
+
+_SHOWN_ALIKE = {CallState.CALLING: CallState.READY}
+
+
+class Approvals:
+    """The messages of all approvals."""
+
+    def __init__(self, calls: ToolCalls, names: UserNames) -> None:
+        self._calls = calls
+        self._names = names
+
+    async def show(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        """Does `Chore.SHOW_APPROVALS`: one message for each call that somebody has to know of. Raises SlackError."""
+        result = DONE
+        for call in await self._calls.of_answer(job.answer.id):
+            state = _SHOWN_ALIKE.get(call.state, call.state)
+            if state is call.notice_state or not (call.asked or state is CallState.UNKNOWN):
+                continue
+            if not await self._show(slack, thread, replace(call, state=state), job):
+                result = FAILED
+        return result
+
+    async def _show(
+        self, slack: SlackClient, thread: Thread, call: StoredCall, job: ChoreJob
+    ) -> bool:
+        async with self._names.speaking_to(User(job.chat.team, call.asker or job.chat.owner)):
+            content = approval.approval(call)
+            text = approval.fallback(call)
+        ts, shown = call.notice_ts, True
+        if (
+            ts is None and job.again
+        ):  # an earlier try may have posted it, perhaps with other content
+            ts = await self._find(slack, thread, call)
+        if ts is None:
+            ts = await post_message_once(
+                slack,
+                lambda: self._find(slack, thread, call),
+                retry_limit=0.0,
+                urgency=Urgency.ANSWER,
+                channel=thread.channel,
+                thread_ts=thread.ts,
+                blocks=content,
+                text=text,
+            )
+        else:
+            error = await slack.try_call_error(
+                "chat.update", channel=thread.channel, ts=ts, blocks=content, text=text
+            )
+            shown = error is None
+        if shown:
+            await self._calls.note_notice(call, ts, call.state)
+        return shown
+
+    async def _find(self, slack: SlackClient, thread: Thread, call: StoredCall) -> str | None:
+        wanted = approval.block_id(call)
+        messages = await slack.own_messages(thread.channel, thread.ts, thread.ts)
+        return next((str(m["ts"]) for m in messages if blocks.has_block(m, wanted)), None)

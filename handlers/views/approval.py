@@ -1,0 +1,83 @@
+"""The message that asks somebody about a call of a tool, or shows what became of it. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from bot import strings
+from bot.tool_calls import CallState, Decision, StoredCall
+from handlers.markdown.plain_text import mrkdwn_escape, plain
+from handlers.views.blocks import BLOCK_ID_PREFIX, Block, button, context, plain_sections, section
+
+ACTIONS = {
+    Decision.ONCE: "tool_allow_once",
+    Decision.ALWAYS: "tool_allow_always",
+    Decision.DENY: "tool_deny",
+}
+MAX_ARGUMENTS = 2_900
+"""Characters of arguments that are shown: one section's."""
+MAX_NAME = 150
+
+
+def approval(call: StoredCall) -> list[Block]:
+    """What would be called, its arguments as plain text, which cannot ping, and the buttons or what became of it."""
+    told = strings.APPROVAL_ASKS if call.state is CallState.ASKED else strings.APPROVAL_CALL
+    head = told.format(tool=_code(call.path), user=call.asker or "")
+    return [
+        {**section(head), "block_id": block_id(call)},
+        *plain_sections(_arguments(call)),
+        *(_buttons(call) if call.state is CallState.ASKED else [context(outcome(call))]),
+    ]
+
+
+def fallback(call: StoredCall) -> str:
+    """The message where blocks are not shown."""
+    return strings.APPROVAL_FALLBACK.format(tool=plain(call.path, MAX_NAME))
+
+
+def block_id(call: StoredCall) -> str:
+    """Of the block that identifies the message."""
+    return f"{BLOCK_ID_PREFIX}approval.{call.approval}"
+
+
+def outcome(call: StoredCall) -> str:
+    """What became of a call, as mrkdwn."""
+    user = call.decided_by or ""
+    if call.state is CallState.UNKNOWN:
+        return strings.APPROVAL_UNKNOWN
+    if call.state is CallState.DENIED:
+        return strings.APPROVAL_DENIED.format(user=user) if user else strings.APPROVAL_LAPSED
+    if call.state is CallState.FAILED:
+        return strings.APPROVAL_FAILED.format(user=user)
+    if call.state is CallState.DONE:
+        return strings.APPROVAL_DONE.format(user=user)
+    return strings.APPROVAL_ALLOWED.format(user=user)
+
+
+def _buttons(call: StoredCall) -> list[Block]:
+    labels = {
+        Decision.ONCE: strings.APPROVAL_ONCE_BUTTON,
+        Decision.ALWAYS: strings.APPROVAL_ALWAYS_BUTTON,
+        Decision.DENY: strings.APPROVAL_DENY_BUTTON,
+    }
+    styles = {Decision.ONCE: "primary", Decision.DENY: "danger"}
+    elements = [
+        button(label, ACTIONS[decision], call.approval, styles.get(decision))
+        for decision, label in labels.items()
+    ]
+    return [{"type": "actions", "elements": elements}]
+
+
+def _arguments(call: StoredCall) -> str:
+    try:
+        text = json.dumps(json.loads(call.call.arguments or "{}"), ensure_ascii=False, indent=1)
+    except ValueError:
+        text = call.call.arguments
+    if len(text) <= MAX_ARGUMENTS:
+        return text
+    cut = strings.APPROVAL_CUT.format(count=len(text) - MAX_ARGUMENTS)
+    return f"{text[:MAX_ARGUMENTS]}\n{cut}"
+
+
+def _code(path: str) -> str:
+    return f"`{mrkdwn_escape(plain(path, MAX_NAME)).replace('`', '’')}`"

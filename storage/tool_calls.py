@@ -1,0 +1,291 @@
+"""Calls of tools, each a row before it is made, and what people decide about them.
+
+An answer that waits for a decision is *parked*: it stays running, so that the next answer of its chat waits, but no
+worker holds it; its lease lapses when somebody has decided, or after a day. Then any worker claims it and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, exists, func, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Chore
+from bot.tool_calls import CallState, Decision, StoredCall, ToolCall, arguments_hash
+from bot.usage.calls import Call, payer_of
+from bot.usage.limits import NO_LIMITS, Limits
+from storage.call_rows import record
+from storage.chores import add_chores
+from storage.engine.database import Database
+from storage.engine.types import database_time, utc_now
+from storage.queries import SELECT_CHAT, UPDATE_OWNED, dialect_insert
+from storage.rows import to_chat
+from storage.tables import IS_RUNNING, answers, chats, tool_calls, tool_grants
+
+_ASKED = tool_calls.c.state == CallState.ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A call after somebody has decided, or tried to."""
+
+    call: StoredCall
+    chat_id: str
+    team: str
+    accepted: bool
+    """False: it was not theirs to decide, or had been decided before."""
+
+
+class ToolCalls:
+    """The repository of calls of tools. Every method raises StorageError when the database fails."""
+
+    def __init__(
+        self, database: Database, limits: Limits = NO_LIMITS, approval_life: float = 86_400.0
+    ) -> None:
+        """`limits`: what people may use. `approval_life`: see `Timing`."""
+        self._database = database
+        self._limits = limits
+        self._approval_life = timedelta(seconds=approval_life)
+
+    async def of_answer(self, answer_id: str) -> list[StoredCall]:
+        """All calls of an answer, in order."""
+        return await self._select(tool_calls.c.answer_id == answer_id)
+
+    async def of_chat(self, chat_id: str) -> list[StoredCall]:
+        """All calls of a chat's answers."""
+        return await self._select(tool_calls.c.chat_id == chat_id)
+
+    async def _select(self, where: Any) -> list[StoredCall]:
+        order = (tool_calls.c.answer_id, tool_calls.c.round, tool_calls.c.number)
+        query = select(tool_calls).where(where).order_by(*order)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return [_to_call(row, overdue=self._is_overdue(row)) for row in rows]
+
+    def _is_overdue(self, row: Row[Any]) -> bool:
+        return bool(row.state == CallState.ASKED) and bool(
+            utc_now() - row.created_at >= self._approval_life
+        )
+
+    async def add(self, worker_id: str, chat_id: str, calls: Sequence[StoredCall]) -> bool:
+        """Stores the calls of one turn, once; False when the worker no longer holds the answer."""
+        now = utc_now()
+        rows = [
+            _row(call) | {"chat_id": chat_id, "created_at": now, "updated_at": now}
+            for call in calls
+        ]
+        async with self._database.begin() as connection:
+            if not await _holds(connection, calls[0].answer_id, worker_id):
+                return False
+            await connection.execute(
+                dialect_insert(connection, tool_calls).on_conflict_do_nothing(), rows
+            )
+            return True
+
+    async def begin(self, worker_id: str, call: StoredCall) -> bool:
+        """Notes that a call is about to be made; False when it must not be: it is not ready, or the lease is lost."""
+        startable = and_(tool_calls.c.id == call.id, tool_calls.c.state == CallState.READY)
+        async with self._database.begin() as connection:
+            if not await _holds(connection, call.answer_id, worker_id):
+                return False
+            done = await connection.execute(
+                update(tool_calls)
+                .where(startable)
+                .values(state=CallState.CALLING, updated_at=utc_now())
+            )
+            return done.rowcount > 0
+
+    async def settle(
+        self, call: StoredCall, state: CallState, result: str = "", seconds: float | None = None
+    ) -> None:
+        """Notes how a call has ended, or that it is ready again, unless somebody else has moved it meanwhile."""
+        values = {"state": state, "result": result, "seconds": seconds, "updated_at": utc_now()}
+        same = and_(tool_calls.c.id == call.id, tool_calls.c.state == call.state)
+        async with self._database.begin() as connection:
+            done = await connection.execute(update(tool_calls).where(same).values(values))
+            told = call.asked or state is CallState.UNKNOWN
+            if done.rowcount and told and state.ended:
+                await add_chores(connection, call.answer_id, {Chore.SHOW_APPROVALS: 0.0})
+
+    async def ask_again(self, call: StoredCall, pin: str) -> None:
+        """The tool has changed since it was allowed: the decision counts no more."""
+        same = and_(tool_calls.c.id == call.id, tool_calls.c.state == CallState.READY)
+        values = {"state": CallState.ASKED, "pin": pin, "asked": True, "decided_by": None}
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(tool_calls).where(same).values(**values, notice_ts=None, notice_state=None)
+            )
+
+    async def is_granted(self, chat_id: str, user: str | None, pin: str) -> bool:
+        """Whether this person has allowed this definition of a tool for the chat."""
+        query = select(
+            exists().where(
+                tool_grants.c.chat_id == chat_id,
+                tool_grants.c.user == user,
+                tool_grants.c.pin == pin,
+            )
+        )
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(query))
+
+    async def park(self, worker_id: str, answer_id: str, calls: Sequence[Call]) -> bool:
+        """Lets go of an answer until somebody has decided. `calls`: of models that the ledger does not hold yet.
+
+        False when the worker no longer holds it.
+        """
+        async with self._database.begin() as connection:
+            oldest = await connection.scalar(
+                select(func.min(tool_calls.c.created_at)).where(
+                    tool_calls.c.answer_id == answer_id, _ASKED
+                )
+            )
+            rest = oldest + self._approval_life - utc_now() if oldest else timedelta()
+            done = await connection.execute(
+                update(answers)
+                .where(answers.c.message_id == answer_id, answers.c.owner == worker_id, IS_RUNNING)
+                .values(
+                    parked=True,
+                    owner=None,
+                    lease_until=database_time(max(0.0, rest.total_seconds())),
+                )
+                .returning(answers.c.chat_id, answers.c.asker, answers.c.admitted_at)
+            )
+            row = done.one_or_none()
+            if row is None:
+                return False
+            chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": row.chat_id})).one())
+            await record(
+                connection, self._limits, payer_of(chat, row.asker), calls, row.admitted_at
+            )
+            await add_chores(connection, answer_id, {Chore.SHOW_APPROVALS: 0.0})
+            return True
+
+    async def decide(
+        self, approval: str, team: str, user: str, decision: Decision
+    ) -> Decided | None:
+        """What a person says about a call; None when there is no such call in their workspace, or not any more.
+
+        `approval`: see `StoredCall.approval`.
+
+        Only the asker's word counts, and the first.
+        """
+        call_id, _, pin = approval.partition("-")
+        mine = and_(
+            tool_calls.c.id == call_id,
+            tool_calls.c.pin.startswith(pin, autoescape=True),
+            _ASKED,
+            tool_calls.c.asker == user,
+        )
+        state = CallState.DENIED if decision is Decision.DENY else CallState.READY
+        result = "[The user has not allowed this call]" if decision is Decision.DENY else ""
+        async with self._database.begin() as connection:
+            found = (
+                await connection.execute(
+                    select(tool_calls, chats.c.team)
+                    .join(chats, chats.c.id == tool_calls.c.chat_id)
+                    .where(
+                        tool_calls.c.id == call_id,
+                        tool_calls.c.pin.startswith(pin, autoescape=True),
+                        chats.c.team == team,
+                    )
+                )
+            ).one_or_none()
+            if found is None:
+                return None
+            changed = await connection.execute(
+                update(tool_calls)
+                .where(mine)
+                .values(state=state, result=result, decided_by=user, updated_at=utc_now())
+            )
+            accepted = changed.rowcount > 0
+            if accepted:
+                if decision is Decision.ALWAYS:
+                    await _grant(connection, found.chat_id, user, found.pin)
+                await _unpark(connection, found.answer_id)
+                await add_chores(connection, found.answer_id, {Chore.SHOW_APPROVALS: 0.0})
+            row = (
+                await connection.execute(select(tool_calls).where(tool_calls.c.id == call_id))
+            ).one()
+            return Decided(_to_call(row), found.chat_id, found.team, accepted)
+
+    async def note_notice(self, call: StoredCall, ts: str, state: CallState) -> None:
+        """Which Slack message asks about a call, and what it shows; unless it is asked about anew meanwhile."""
+        values = {"notice_ts": ts, "notice_state": state}
+        same = and_(tool_calls.c.id == call.id, tool_calls.c.pin == call.pin)
+        async with self._database.begin() as connection:
+            await connection.execute(update(tool_calls).where(same).values(values))
+
+
+async def _holds(connection: AsyncConnection, answer_id: str, worker_id: str) -> bool:
+    """Whether the worker holds the answer; nobody takes it over before the transaction has ended."""
+    touched = UPDATE_OWNED.where(IS_RUNNING)
+    done = await connection.execute(
+        touched, {"answer": answer_id, "worker": worker_id, "parked": False}
+    )
+    return done.rowcount > 0
+
+
+async def _unpark(connection: AsyncConnection, answer_id: str) -> None:
+    """Any worker may claim the answer now."""
+    parked = and_(answers.c.message_id == answer_id, answers.c.parked == true(), IS_RUNNING)
+    await connection.execute(
+        update(answers).where(parked, answers.c.owner.is_(None)).values(lease_until=database_time())
+    )
+
+
+async def _grant(connection: AsyncConnection, chat_id: str, user: str, pin: str) -> None:
+    row = {"chat_id": chat_id, "user": user, "pin": pin, "created_at": utc_now()}
+    await connection.execute(
+        dialect_insert(connection, tool_grants).values(row).on_conflict_do_nothing()
+    )
+
+
+def _row(call: StoredCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "answer_id": call.answer_id,
+        "round": call.round,
+        "number": call.number,
+        "said": call.said,
+        "round_extra": call.round_extra,
+        "call_id": call.call.id,
+        "name": call.call.name,
+        "path": call.path,
+        "pin": call.pin,
+        "repeatable": call.repeatable,
+        "arguments": call.call.arguments,
+        "arguments_hash": arguments_hash(call.call.arguments),
+        "extra": call.call.extra,
+        "state": call.state,
+        "result": call.result,
+        "asker": call.asker,
+        "asked": call.asked,
+    }
+
+
+def _to_call(row: Row[Any], *, overdue: bool = False) -> StoredCall:
+    return StoredCall(
+        id=row.id,
+        answer_id=row.answer_id,
+        round=row.round,
+        number=row.number,
+        call=ToolCall(row.call_id, row.name, row.arguments, row.extra),
+        path=row.path,
+        state=CallState(row.state),
+        pin=row.pin,
+        repeatable=row.repeatable,
+        said=row.said,
+        round_extra=row.round_extra,
+        result=row.result,
+        seconds=row.seconds,
+        asker=row.asker,
+        asked=row.asked,
+        overdue=overdue,
+        decided_by=row.decided_by,
+        notice_ts=row.notice_ts,
+        notice_state=CallState(row.notice_state) if row.notice_state else None,
+    )

@@ -1,0 +1,8 @@
+"""Fixtures for tests of tools."""
+
+from __future__ import annotations
+
+from tests.cluster.conftest import fork_server
+from tests.handlers.conftest import WorldFactory, log, make_workspaces, worlds
+
+__all__ = ["WorldFactory", "fork_server", "log", "make_workspaces", "worlds"]

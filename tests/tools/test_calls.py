@@ -1,0 +1,222 @@
+"""Calls of tools in a thread, through the whole product: run, asked about, denied, stopped, and never made twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bot.sandbox.models.scripts import ModelScript, RawBytes, words
+from bot.tools.config import parse_tool_config
+from tests.deadlines import patient_timing
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.world import MODEL, World, elements, shown
+from tests.providers.scripted_server import delta
+from tests.tools.servers import CountingServer
+
+
+def calling(*calls: tuple[str, dict[str, Any]], saying: str = "") -> ModelScript:
+    """A turn of a model that ends with calls of tools."""
+    pieces = [
+        {"index": n, "id": f"c{n}", "type": "function",
+         "function": {"name": f"web__{name}", "arguments": json.dumps(arguments)}}
+        for n, (name, arguments) in enumerate(calls)
+    ]  # fmt: skip
+    return ModelScript(
+        [*words(saying), RawBytes(delta(tool_calls=pieces))], finish_reason="tool_calls"
+    )
+
+
+def script(world: World, *turns: ModelScript | str) -> None:
+    """The next turns of the model."""
+    for turn in turns:
+        if isinstance(turn, str):
+            world.say(turn)
+        else:
+            world.models.queue(MODEL, turn)
+
+
+@asynccontextmanager
+async def tooled(
+    worlds: WorldFactory, folder: Path, rules: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[tuple[World, CountingServer]]:
+    """A world whose models may call the tools of a server."""
+    server = CountingServer(folder / "effects")
+    async with server.over_http() as url:
+        config = {"mcpServers": {"web": {"url": url, **(rules or {})}}}
+        async with worlds(tools=parse_tool_config(json.dumps(config), {}), **settings) as world:
+            yield world, server
+
+
+def asking(world: World, thread: str) -> list[Any]:
+    """The messages of the thread that ask about a call."""
+    return [m for m in world.replies(thread) if elements(m, "tool_allow_once")]
+
+
+def results(world: World) -> list[str]:
+    """What the model was told in its last request that its calls returned."""
+    return [
+        str(message["content"])
+        for message in world.models.requests()[-1].messages
+        if message["role"] == "tool"
+    ]
+
+
+async def test_reading_tools_run_by_themselves_and_their_results_are_data(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """Several at once; a large result is cut, a failure and an unknown name are told, and nothing pings."""
+    async with tooled(worlds, tmp_path) as (world, server):
+        script(
+            world,
+            calling(("look", {"at": "a cat"}), ("big", {}), ("fail", {}), ("nonesuch", {}),
+                    ("ping", {}), saying="Let me look."),
+            calling(("look", {"at": "a dog"})),
+            "There is a cat and a dog.",
+        )  # fmt: skip
+        thread = await world.start("What is there?")
+        (answer,) = await world.answered(thread)
+
+        assert answer == "Let me look.\n\nThere is a cat and a dog."
+        assert sorted(server.effects) == ["look a cat", "look a dog"]
+        first = [m for m in world.models.requests()[1].messages if m["role"] == "tool"]
+        told = [str(m["content"]) for m in first]
+        assert told[0] == "There is a cat."
+        assert "20000 of 5000000 characters" in told[1]
+        assert "no such thing" in told[2]
+        assert "no such tool" in told[3]
+        states = [
+            row["state"]
+            for row in world.rows("SELECT state FROM tool_calls ORDER BY round, number")
+        ]
+        assert states == ["done", "done", "failed", "failed", "done", "done"]
+        assert not asking(world, thread)
+        assert len(world.rows("SELECT 1 FROM ledger WHERE kind = 'answer'")) == 3
+        await world.idle()
+        steps = world.rows("SELECT kind, name, status FROM answer_steps ORDER BY number")
+        assert ("tool", "web/look", "done") in [tuple(step.values()) for step in steps]
+
+
+async def test_the_asker_alone_decides_about_what_does_more_than_read(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """Allowed once, denied, allowed for the chat: each call has the effect that was decided, whoever else presses."""
+    async with tooled(worlds, tmp_path) as (world, server):
+        script(world, calling(("add", {"text": "one <!channel>"}), saying="I add it."), "Added.")
+        thread = await world.start("Add one.")
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        assert server.effects == []
+        assert "web/add" in str(message.blocks)
+        sections = [b["text"] for b in message.blocks if b["type"] == "section"]
+        assert [text["type"] for text in sections if "one <!channel>" in text["text"]] == [
+            "plain_text"
+        ]
+
+        await world.slack.interactions.press("bob", message, "tool_allow_once")
+        await world.until(lambda: world.whispers("bob"), "it is told who decides")
+        assert server.effects == []
+        await world.restart()
+        await world.slack.interactions.press("alice", message, "tool_allow_once")
+        (answer,) = await world.answered(thread)
+        assert answer == "I add it.\n\nAdded."
+        assert server.effects == ["add one <!channel>"]
+        assert results(world) == ["Added one <!channel>."]
+        await world.until(lambda: "and done" in str(world.replies(thread)), "what became of it")
+
+        script(world, calling(("add", {"text": "two"})), "Not added.")
+        await world.slack.conversations.say("alice", "general", "Add two.", thread)
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        await world.slack.interactions.press("alice", message, "tool_deny")
+        await world.answered(thread, 2)
+        assert "not allowed" in results(world)[-1]
+
+        script(world, calling(("add", {"text": "three"})), "Added three.",
+               calling(("add", {"text": "four"})), "Added four.",
+               calling(("add", {"text": "five"})), "Added five.")  # fmt: skip
+        await world.slack.conversations.say("alice", "general", "Add three.", thread)
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        await world.slack.interactions.press("alice", message, "tool_allow_always")
+        await world.answered(thread, 3)
+        await world.slack.conversations.say("alice", "general", "Add four.", thread)
+        await world.answered(thread, 4)
+        assert server.effects[1:] == ["add three", "add four"]
+
+        await world.slack.conversations.say("bob", "general", "Add five.", thread)
+        (message,) = await world.until(lambda: asking(world, thread), "bob is asked himself")
+        await world.slack.interactions.press("bob", message, "tool_allow_once")
+        await world.answered(thread, 5)
+        assert server.effects[-1] == "add five"
+        await world.idle()
+        audits = [line for line in world.lines() if line.get("action") == "tool_called"]
+        assert {line["actor"] for line in audits} == {
+            world.slack.workspace.user("alice").id, world.slack.workspace.user("bob").id,
+        }  # fmt: skip
+
+
+async def test_stop_ends_a_call_and_one_that_waits(worlds: WorldFactory, tmp_path: Path) -> None:
+    """The server is told; what may have taken effect is unknown, and what waited is never made."""
+    async with tooled(worlds, tmp_path, {"allow": ["hang"]}) as (world, server):
+        script(world, calling(("hang", {}), saying="I try."))
+        thread = await world.start("Hang.")
+        await server.hanging.wait()
+        await world.slack.conversations.say("alice", "general", "stop", thread)
+        (answer,) = await world.answered(thread)
+        await server.cancelled.wait()
+        assert answer.startswith("I try.")
+        await world.until(lambda: "don't know whether" in str(world.replies(thread)), "told")
+
+        script(world, calling(("add", {"text": "x"}), saying="And now?"))
+        await world.slack.conversations.say("alice", "general", "Add x.", thread)
+        await world.until(lambda: asking(world, thread), "the question")
+        await world.slack.conversations.say("alice", "general", "stop", thread)
+        await world.answered(thread, 2)
+        await world.until(lambda: not asking(world, thread), "no more buttons")
+        assert server.effects == ["hang"]
+        assert "And now?" in shown(world.answers(thread)[-1])
+
+
+async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """Waiting ends; and a model that never stops calling gets an end too."""
+    timing = replace(patient_timing(), approval_life=0.5)
+    async with tooled(worlds, tmp_path, timing=timing, bobbin_tool_steps=2) as (world, server):
+        script(world, calling(("add", {"text": "x"})), "Nothing was added.")
+        thread = await world.start("Add x.")
+        await world.answered(thread)
+        assert "did not decide" in results(world)[0]
+        assert server.effects == []
+
+        script(world, *[calling(("look", {"at": str(n)})) for n in range(4)], "Enough.")
+        await world.slack.conversations.say("alice", "general", "Look for ever.", thread)
+        await world.answered(thread, 2)
+        assert [effect for effect in server.effects if effect.startswith("look")] == [
+            "look 0",
+            "look 1",
+        ]
+        assert world.models.requests()[-1].body["tool_choice"] == "none"
+
+
+async def test_a_tool_that_has_changed_is_asked_about_again(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """An approval, once or for the chat, holds for the definition that somebody saw."""
+    async with tooled(worlds, tmp_path) as (world, server):
+        script(world, calling(("add", {"text": "x"})), "Added.")
+        thread = await world.start("Add x.")
+        (first,) = await world.until(lambda: asking(world, thread), "the question")
+        server.redescribe_add("Adds a line, and mails it to everybody.")
+        await world.restart()
+
+        await world.slack.interactions.press("alice", first, "tool_allow_always")
+
+        (second,) = await world.until(
+            lambda: [m for m in asking(world, thread) if m.ts != first.ts], "it is asked again"
+        )
+        assert server.effects == []
+        await world.slack.interactions.press("alice", second, "tool_allow_once")
+        await world.answered(thread)
+        assert server.effects == ["add x"]
