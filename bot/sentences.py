@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot import strings
+from bot.domain import Chat, TitleBy
 
 FAILURES_WITH_REASON = frozenset(
     {
@@ -26,6 +27,11 @@ FAILURES_WITH_REASON = frozenset(
     }
 )
 """Those whose detail is what the provider said."""
+
+
+def title(chat: Chat) -> str:
+    """The chat's title, or what stands for one until somebody has written it."""
+    return strings.NEW_CONVERSATION if chat.title_by is TitleBy.DEFAULT else chat.title
 
 
 def file_problem(code: str, names: str) -> str:

@@ -30,6 +30,7 @@ NOTHING_WRITTEN = "…"
 ANSWER_FALLBACK = "An answer"
 
 NEW_CHAT = "New chat"
+NEW_CONVERSATION = "New conversation"
 
 MENU_PROMPT = "Which model should answer?"
 MENU_ASKS = "What would you like to ask? Reply in this thread, and choose a model."

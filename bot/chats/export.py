@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot import strings
+from bot import sentences, strings
 from bot.chats.step_texts import step_title
 from bot.domain import Chat, Message, ModelRef, Role, Source, Status, User
 from bot.steps import Step
@@ -75,7 +75,7 @@ class Exporter:
         names = _Names(self._people, chat)
         model = self._label(chat.model)
         yield strings.EXPORT_HEADING.format(
-            title=_one_line(chat.title),
+            title=_one_line(sentences.title(chat)),
             model=_one_line(model),
             owner=await names.of(chat.owner),
             began=_shown(chat.created_at),
@@ -134,7 +134,7 @@ class _Names:
 
 def file_name(chat: Chat, form: ExportFormat) -> str:
     """A name for the file, from the chat's title, that every file system takes."""
-    title = re.sub(r"[^\w -]+", "", chat.title).strip()[:60] or "chat"
+    title = re.sub(r"[^\w -]+", "", sentences.title(chat)).strip()[:60] or "chat"
     return f"{title}.{form.suffix}"
 
 

@@ -10,6 +10,7 @@ from bot.chats.messages import HandleResult, IncomingMessage, Outcome
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, Thread, TitleBy, User
 from bot.errors import ContextTooLong, LimitReached
+from bot.languages.stop_words import asks_to_stop
 from bot.providers.catalogue import ModelGroup
 from bot.usage.limits import BudgetReached
 from storage.answers import Answers
@@ -93,8 +94,7 @@ class ChatService:
             return HandleResult(Outcome.IGNORED)
         if refusal := refusal_of(message, chat.model, self._models):
             return refusal
-        is_stop = message.text.strip().rstrip(".!").lower() == "stop"
-        if is_stop and await self.stop(chat.id, message.user, message.ts):
+        if asks_to_stop(message.text) and await self.stop(chat.id, message.user, message.ts):
             return HandleResult(Outcome.STOPPED)
         new = NewMessage(
             text=message.text,

@@ -84,6 +84,8 @@ async def _rename(ctx: ListenerContext, slack: SlackClient, chat_id: str, title:
     """Stores the title; what keeps it from being stored, for the person."""
     try:
         chat = await ctx.chats.get(chat_id)
+        if title == rename_dialog.shown_title(chat):
+            return ""
         renamed = await ctx.service.rename(chat, title) if chat.team == slack.team else None
     except ChatNotFound:
         renamed = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import strings
+from bot import sentences, strings
 from bot.chats.export import Exporter, ExportFormat, file_name
 from bot.domain import Chat
 from bot.memory import MemoryBudget
@@ -64,7 +64,7 @@ async def _send_file(slack: SlackClient, chat: Chat, channel: str, data: bytes) 
     await slack.call_with_retry(
         "files.completeUploadExternal",
         again_if_unsure=False,
-        files=[{"id": slot["file_id"], "title": plain(chat.title, 150) or name}],
+        files=[{"id": slot["file_id"], "title": plain(sentences.title(chat), 150) or name}],
         channel_id=channel,
         initial_comment=strings.EXPORT_READY.format(title=_title(chat)),
     )
@@ -95,4 +95,4 @@ async def _send_text(slack: SlackClient, chat: Chat, channel: str, text: str) ->
 
 
 def _title(chat: Chat) -> str:
-    return mrkdwn_escape(plain(chat.title, 150))
+    return mrkdwn_escape(plain(sentences.title(chat), 150))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from bot import strings
+from bot import sentences, strings
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.chats.successors import Neighbours, SuccessorService
@@ -185,7 +185,7 @@ class ChatHeaders:
         """The message's arguments; their blocks are added to `drawn`."""
         chat = await self._chats.get(chat_id)
         drawn.append(await self.content(chat))
-        return message(drawn[-1], chat.title)
+        return message(drawn[-1], await self._title(chat))
 
     async def _note_stop(self, slack: SlackClient, chat: Chat, ts: str, shown: list[Block]) -> None:
         """Stores that the header has no Stop button, or adds it if an answer has begun in the meantime."""
@@ -204,7 +204,7 @@ class ChatHeaders:
         self._posting.add(chat.id)
         try:
             content = await self.content(chat)
-            text = plain(chat.title, MAX_FALLBACK_LENGTH)
+            text = plain(await self._title(chat), MAX_FALLBACK_LENGTH)
             ts = await self._messages.post(slack, request, content, text, look_first=look_first)
         except SlackError as error:  # the answer reports what keeps it from being shown
             log.warning("header_not_posted", chat=chat.id, reason=str(error))
@@ -228,6 +228,11 @@ class ChatHeaders:
         """The header's blocks, from what is stored now. Raises NotInstalled."""
         async with self._names.speaking_to(User(chat.team, chat.owner)):
             return await self._content(chat)
+
+    async def _title(self, chat: Chat) -> str:
+        """What notifications show in the header's place."""
+        async with self._names.speaking_to(User(chat.team, chat.owner)):
+            return sentences.title(chat)
 
     async def _content(self, chat: Chat) -> list[Block]:
         skipped = _began_with_a_question(chat) and await self._service.skipped_menu(chat)
@@ -256,7 +261,7 @@ class ChatHeaders:
             template = strings.CONTINUED_FROM if link else strings.CONTINUED_FROM_API
         else:
             template = strings.BRANCH_OF if link else strings.BRANCH_OF_API
-        names = {"title": before.title, "model": self._models.label(chat.model)}
+        names = {"title": sentences.title(before), "model": self._models.label(chat.model)}
         shown = {key: mrkdwn_escape(plain(name, 150)) for key, name in names.items()}
         return template.format(link=link, **shown)
 

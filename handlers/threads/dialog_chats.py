@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from bot import strings
+from bot import sentences, strings
 from bot.access.rules import AccessRules
 from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import (
@@ -170,7 +170,9 @@ class DialogChats:
             thread = Thread(user.team, target.channel, target.thread)
             chat = await self._chats.find_by_thread(thread)
             if chat is not None:
-                return DialogDetails(existing_chat=(chat.title, self._models.label(chat.model)))
+                return DialogDetails(
+                    existing_chat=(sentences.title(chat), self._models.label(chat.model))
+                )
         info = await self._model_of(user, target, like) if like else None
         settings = await self._channels.get(user.team, target.channel)
         preselected = await self._models.preselected(user, settings.default_model)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot import strings
+from bot import sentences, strings
 from bot.chats.models import menu_key
 from bot.domain import Chat, ModelInfo
 from bot.providers.catalogue import ModelGroup
@@ -226,7 +226,9 @@ def header(
     `links`: to the chats that it continues and is continued by, as mrkdwn. `summary`: of the one that it continues.
     `stop`: with the button.
     """
-    title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*", accessory=header_menu(chat.id))
+    title = section(
+        f"*{mrkdwn_escape(plain(sentences.title(chat), 200))}*", accessory=header_menu(chat.id)
+    )
     about = (
         f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
     )

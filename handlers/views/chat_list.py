@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot import strings
+from bot import sentences, strings
 from bot.domain import Chat
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import (
@@ -77,7 +77,7 @@ class ChatListView:
 
 def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
     """One chat: its title as a link, and a line with model, place, age and number of messages."""
-    title = mrkdwn_escape(plain(chat.title, 150))
+    title = mrkdwn_escape(plain(sentences.title(chat), 150))
     heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
     count = strings.MESSAGES.format(count=chat.message_count)
     facts = [mrkdwn_escape(plain(model, 100)), _place(chat), age(chat.updated_at, now), count]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot import strings
+from bot import sentences, strings
 from bot.domain import Chat
 from handlers.markdown.plain_text import plain
 from handlers.views.blocks import View, plain_text
@@ -33,11 +33,16 @@ def dialog(chat: Chat) -> View:
                     "type": "plain_text_input",
                     "action_id": TITLE_ACTION,
                     "max_length": MAX_TITLE_LENGTH,
-                    "initial_value": plain(chat.title, MAX_TITLE_LENGTH),
+                    "initial_value": shown_title(chat),
                 },
             }
         ],
     }
+
+
+def shown_title(chat: Chat) -> str:
+    """The title that the dialog begins with: submitted as it is, it changes nothing."""
+    return plain(sentences.title(chat), MAX_TITLE_LENGTH)
 
 
 def submission(body: dict[str, Any]) -> tuple[str, str]:

@@ -166,3 +166,40 @@ async def test_nothing_waits_for_a_locale_that_slack_does_not_tell(world: World)
     await world.answered(thread)
     await world.idle()
     assert found(Language.GERMAN, read_in(world.replies(thread))) == []
+
+
+async def test_the_words_of_every_language_stop_an_answer(world: World) -> None:
+    world.say(*["So many words. " * 400] * 7, rate=40)
+    thread = await world.start("Frage", GERMAN)
+    ways = ("Stopp!", "arrête.", "¡Alto!", "ストップ。", "Ｓｔｏｐ", "STOP")
+    for count, word in enumerate(ways, 1):
+        await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), word)
+        await world.slack.conversations.say("alice", "general", word, thread)
+        await world.answered(thread, count)
+        await world.slack.conversations.say("alice", "general", "Go on.", thread)
+    assert [row["status"] for row in world.ended(thread)] == ["stopped"] * len(ways)
+    assert not {row["text"] for row in world.messages(thread)} & set(ways)
+    await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "next")
+    await world.slack.conversations.say("alice", "general", "stop", thread)
+    await world.answered(thread, len(ways) + 1)
+
+
+async def test_a_chat_without_a_title_is_called_so_in_the_readers_language(world: World) -> None:
+    await get_to_know(world, GERMAN)
+    world.entitle(None)
+    thread = await world.start("Gezeiten?", GERMAN)
+    await world.answered(thread)
+    await world.idle()
+    header = world.header(thread)
+    assert read_in([header]).count("Neue Unterhaltung") >= 2  # in the message and for notifications
+    await world.slack.interactions.choose(
+        GERMAN, header, "chat_menu", f"rename:{world.chats()[0]['id']}"
+    )
+    dialog = await wait_for_dialog(world, GERMAN)
+    (field,) = [block["element"] for block in dialog.definition["blocks"]]
+    assert field["initial_value"] == "Neue Unterhaltung"
+    unchanged = {"bobbin.title": {"title": field["initial_value"]}}
+    assert await world.slack.views.submit(GERMAN, unchanged, dialog) == {}
+    await world.idle()
+    (chat,) = world.chats()
+    assert (chat["title"], chat["title_by"]) == ("New conversation", "default")
