@@ -100,8 +100,9 @@ class Recovery:
                 run.abort()
 
     async def _sweep(self) -> None:
+        """Takes up answers that nobody has begun, and those whose lease lapsed: `Timing.lease`, `LEASE_LAPSED`."""
         before = ClockReading()
-        await self._release_dead_workers()
+        await self._release_dead_on_this_machine()
         self._metrics.set_waiting(await self._answers.waiting_count())
         for chat_id in await self._answers.chats_to_claim(MAX_CHATS_PER_SWEEP):
             self._engine.look_for_work(chat_id)
@@ -112,7 +113,7 @@ class Recovery:
         await self._after_work.sweep()
         self._swept_chores = before
 
-    async def _release_dead_workers(self) -> None:
+    async def _release_dead_on_this_machine(self) -> None:
         """Releases the leases of dead workers on this machine, instead of waiting until they lapse."""
         for worker_id in await self._answers.worker_ids():
             if is_dead(worker_id, self._engine.worker_id, single_host=self._single_host):

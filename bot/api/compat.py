@@ -1,7 +1,7 @@
 """The same conversations under other paths, for clients written for other servers.
 
 `/api/v1/…` responds when the model has finished; `/new-chat`, `/chat-message` and the like respond at once, and the
-text follows on the WebSocket.
+text follows on the WebSocket. None of them is OpenAI's API.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from bot.errors import (
 )
 from bot.observability import get_logger
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 
 log = get_logger(__name__)
 

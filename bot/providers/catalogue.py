@@ -114,7 +114,10 @@ class Catalogue:
         return tuple(info for group in self.groups() for info in group.models)
 
     def groups(self) -> tuple[ModelGroup, ...]:
-        """Every model that is offered now, by provider; no group is empty."""
+        """Every model that is offered now, by provider; no group is empty.
+
+        Providers are in the order of `ModelSettings.providers`, models in that of their server's list.
+        """
         groups = (
             ModelGroup(listed.provider.name, listed.provider.label, tuple(self._offered(listed)))
             for listed in self._lists.values()

@@ -11,7 +11,7 @@ from bot import strings
 from bot.domain import Chat, Message, ModelRef
 from bot.errors import ChatNotFound, ModelNotAllowed
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.views import answer_footer, blocks, payloads

@@ -44,7 +44,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                     said = await _act(ctx, slack, command) if is_first else {}
                 await ack(**said)
             case Subcommand.USAGE:
-                await _show(ctx, ack, slack, command, _usage(ctx, slack, command.user))
+                await _show(ctx, ack, slack, command, _own_usage(ctx, slack, command.user))
             case Subcommand.SEARCH:
                 listing = _list(ctx, slack, command.user, command.text)
                 await _show(ctx, ack, slack, command, listing)
@@ -125,7 +125,7 @@ async def _respond(
     await slack.respond(command.response_url, **await asking)
 
 
-async def _usage(ctx: ListenerContext, slack: SlackClient, user: str) -> dict[str, Any]:
+async def _own_usage(ctx: ListenerContext, slack: SlackClient, user: str) -> dict[str, Any]:
     """The private message with what the user has used, or why there is none."""
     try:
         text = usage_message(await ctx.usage.overview(User(slack.team, user)))

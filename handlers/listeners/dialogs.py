@@ -12,7 +12,7 @@ from bot.domain import Thread
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed, StorageError
 from bot.observability import get_logger
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.views import blocks, modals, payloads

@@ -16,7 +16,7 @@ from bot.chats.messages import (
 )
 from bot.domain import User, unmarked
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.private_notices import post_ephemeral_once

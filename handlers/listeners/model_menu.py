@@ -13,7 +13,7 @@ from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.domain import User
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.thread_messages import delete_message

@@ -6,7 +6,7 @@ from bot import strings
 from bot.domain import Chat
 from bot.errors import ChatNotFound
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.views.payloads import BlockAction

@@ -24,7 +24,7 @@ from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames

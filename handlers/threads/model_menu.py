@@ -19,7 +19,7 @@ from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
 from bot.timing import Timing
 from bot.usage.limits import BudgetReached
-from bot.usage.texts import budget_reached
+from bot.usage.sentences import budget_reached
 from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient

@@ -7,7 +7,7 @@ from textwrap import shorten
 from bot import sentences, strings
 from bot.domain import Answer, AnswerResult, Status
 from bot.errors import ProviderError
-from bot.usage.texts import budget_near
+from bot.usage.sentences import budget_near
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import (
     ASK_ANOTHER_ACTION,

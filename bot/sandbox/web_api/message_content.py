@@ -8,10 +8,9 @@ from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.state.records import Channel, Revision
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
-from bot.sandbox.validation.blocks import check_message_blocks
+from bot.sandbox.validation.blocks import MAX_MARKDOWN_LENGTH, check_message_blocks
 from bot.sandbox.web_api.calls import Call
 
-MAX_MARKDOWN_LENGTH = 12_000
 MAX_TEXT_LENGTH = 40_000
 MAX_ATTACHMENTS = 100
 

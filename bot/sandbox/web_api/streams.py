@@ -9,11 +9,10 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Channel, Message, Revision, Stream
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
-from bot.sandbox.validation.blocks import check_message_blocks
+from bot.sandbox.validation.blocks import MAX_MARKDOWN_LENGTH, check_message_blocks
 from bot.sandbox.web_api.agents import SESSION_STATUSES
 from bot.sandbox.web_api.calls import Call, Method
 from bot.sandbox.web_api.message_content import (
-    MAX_MARKDOWN_LENGTH,
     author_fields,
     parse_metadata,
     reply_target,
