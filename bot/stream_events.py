@@ -6,6 +6,7 @@ that a stream tells (a picture, a call of a tool) is a new event here.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bot.domain import Source, Usage
@@ -77,10 +78,20 @@ class ToolsCalled:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageMade:
-    """A picture that the model has made, as its server sent it: untrusted bytes of any size up to a bound."""
+class MadeImage:
+    """A picture that the model has made."""
 
-    data: bytes = field(repr=False)
+    load: Callable[[], Awaitable[bytes | None]] = field(repr=False)
+    """Its bytes as the server sent them, untrusted and of any size up to a bound; None if they cannot be had."""
+    arrived: bool = True
+    """They are here; else `load` fetches them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesMade:
+    """All pictures of the call so far, in order. Replaces the one before: a picture may still grow."""
+
+    images: tuple[MadeImage, ...]
 
 
 StreamEvent = (
@@ -90,7 +101,7 @@ StreamEvent = (
     | StepChanged
     | Usage
     | Sources
-    | ImageMade
+    | ImagesMade
     | CallDelta
     | ToolsCalled
     | Done

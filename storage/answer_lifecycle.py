@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, literal, select, update
+from sqlalchemy import Select, and_, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chore, ModelRef, NearBudget, Status
@@ -26,7 +26,7 @@ from storage.queries import (
 from storage.rows import near_budgets_to_json, to_answer, to_chat
 from storage.spending import admit, mark_warned
 from storage.steps import remove_steps
-from storage.tables import IS_OPEN, IS_WAITING, answers, chats
+from storage.tables import IS_OPEN, IS_WAITING, answers, attachments, chats
 
 
 async def claim_answer(
@@ -148,6 +148,7 @@ async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
     await connection.execute(update(answers).where(answers.c.message_id == answer_id).values(again))
     await update_message(connection, answer_id, status=Status.WAITING, error=None)
     await remove_steps(connection, answer_id)
+    await connection.execute(delete(attachments).where(attachments.c.message_id == answer_id))
 
 
 def _model_of_chat() -> Any:

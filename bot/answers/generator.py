@@ -39,7 +39,7 @@ from bot.providers.base import ModelRequest
 from bot.steps import Step
 from bot.stream_events import (
     Done,
-    ImageMade,
+    ImagesMade,
     ReasoningDelta,
     Sources,
     StepChanged,
@@ -136,6 +136,8 @@ class AnswerGenerator:
             error = ProviderError(type(unexpected).__name__)
         if run.state is RunState.STOPPING:
             await self._tools.give_up(run, chat)
+        if error is not None or run.state is RunState.STOPPING:
+            await self._take_pictures(run, arrived=True)
         run.steps.end(failed=error is not None)
         return _result(run, error, time.monotonic() - started)
 
@@ -265,9 +267,11 @@ class AnswerGenerator:
             if run.called is None and not "".join(run.text).strip() and not run.pictures:
                 raise PicturesOnly if run.received_pictures else EmptyAnswer
 
-    async def _take_pictures(self, run: RunningAnswer) -> None:
-        if run.received_pictures and run.held is not None:
-            run.pictures = await self._pictures.fitted(run.received_pictures, run.held)
+    async def _take_pictures(self, run: RunningAnswer, *, arrived: bool = False) -> None:
+        """Makes of the received pictures those that are kept. `arrived`: without fetching any."""
+        received = [each for each in run.received_pictures if each.arrived or not arrived]
+        if received and run.held is not None:
+            run.pictures = await self._pictures.fitted(received, run.held)
 
     def _retract(self, run: RunningAnswer, sink: AnswerSink) -> None:
         """Takes back what the present turn has shown."""
@@ -306,8 +310,8 @@ def _note(run: RunningAnswer, event: StreamEvent) -> None:
         run.steps.reasoning(event.text)
     elif isinstance(event, StepChanged):
         run.steps.change(event)
-    elif isinstance(event, ImageMade):
-        run.received_pictures.append(event.data)
+    elif isinstance(event, ImagesMade):
+        run.note_pictures(event.images)
     elif isinstance(event, ToolsCalled):
         run.called = event
 
@@ -341,6 +345,7 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
             seconds=seconds,
             prompt=run.prompt,
             steps=run.steps.steps,
+            pictures=len(run.pictures),
         )
     if error is not None:
         return AnswerResult(
@@ -351,6 +356,7 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
             usage=run.usage,
             seconds=seconds,
             steps=run.steps.steps,
+            pictures=len(run.pictures),
         )
     return AnswerResult(
         Status.DONE,

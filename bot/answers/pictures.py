@@ -10,6 +10,7 @@ from bot.domain import Image
 from bot.errors import FileProblem
 from bot.memory import HeldBytes, MemoryBudget
 from bot.observability import get_logger
+from bot.stream_events import MadeImage
 
 log = get_logger(__name__)
 
@@ -28,10 +29,13 @@ class PictureIntake:
         """The memory that the pictures of one answer take until they are stored."""
         return self.memory.hold(team)
 
-    async def fitted(self, pictures: Sequence[bytes], held: HeldBytes) -> tuple[Image, ...]:
+    async def fitted(self, pictures: Sequence[MadeImage], held: HeldBytes) -> tuple[Image, ...]:
         """Those that can be read, as they are kept and shown, with names of their own."""
         images: list[Image] = []
-        for data in pictures:
+        for picture in pictures:
+            data = await picture.load()
+            if data is None:
+                continue
             try:
                 image = await self.fit(data, f"picture-{len(images) + 1}", held)
             except FileProblem as problem:

@@ -27,7 +27,7 @@ from bot.answers.step_log import StepLog
 from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
 from bot.memory import HeldBytes
-from bot.stream_events import ToolsCalled
+from bot.stream_events import MadeImage, ToolsCalled
 from bot.timing import Timing
 from bot.tool_calls import ToolRound
 from bot.usage.calls import Call
@@ -78,8 +78,10 @@ class RunningAnswer:
     """Ended calls of the model that the ledger does not hold yet."""
     sources: tuple[Source, ...] = ()
     steps: StepLog = field(default_factory=StepLog)
-    received_pictures: list[bytes] = field(default_factory=list)
-    """As the model's server sent them."""
+    received_pictures: tuple[MadeImage, ...] = ()
+    """As the model's server sent them, those of all turns so far."""
+    pictures_before: int = 0
+    """How many of them are of earlier turns."""
     pictures: tuple[Image, ...] = ()
     """As they are kept, once the model has ended."""
     held: HeldBytes | None = None
@@ -130,12 +132,15 @@ class RunningAnswer:
     @property
     def has_content(self) -> bool:
         """The model has sent some of its turn, so that asking again would pay for it twice."""
-        return bool(self.turn_text or self.received_pictures)
+        return bool(self.turn_text or self.received_pictures[self.pictures_before :])
 
     def forget_pictures(self) -> None:
         """They are stored."""
-        self.received_pictures.clear()
-        self.pictures = ()
+        self.received_pictures, self.pictures = (), ()
+
+    def note_pictures(self, pictures: tuple[MadeImage, ...]) -> None:
+        """The model has made these in its present turn."""
+        self.received_pictures = self.received_pictures[: self.pictures_before] + pictures
 
     @property
     def turn_text(self) -> str:
@@ -145,6 +150,7 @@ class RunningAnswer:
     def begin_turn(self) -> None:
         """The model is about to be asked for what follows the text so far."""
         self.turn_start, self.called = len(self.text), None
+        self.pictures_before = len(self.received_pictures)
 
     def retract(self) -> None:
         """All text of the present turn does not belong to the answer."""

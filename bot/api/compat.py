@@ -6,6 +6,7 @@ text follows on the WebSocket. None of them is OpenAI's API.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header
@@ -29,6 +30,7 @@ from bot.api.schemas import (
     ChatFields,
     Content,
     Identifier,
+    Images,
     MessageFields,
     ModelName,
     NullIsEmpty,
@@ -36,6 +38,7 @@ from bot.api.schemas import (
     Title,
     WithAttachments,
     chat_fields,
+    image_links,
     message_fields,
     schema_name,
 )
@@ -44,6 +47,7 @@ from bot.api.waiting import AnswerWaiter, wait_for_answer
 from bot.chats.api_service import ApiService, Exchange, as_waiting
 from bot.domain import Chat, Message, Role, Status
 from storage.messages import StoredMessage
+from storage.pictures import Picture
 
 MAX_CHATS_PAGE_SIZE = 1_000
 
@@ -66,10 +70,13 @@ class CompatMessage(MessageFields):
         description="The answer is still being written; its tokens follow on the socket."
     )
 
+    images: Images = Field([])
+
     @classmethod
-    def of(cls, message: Message) -> CompatMessage:
+    def of(cls, message: Message, pictures: Sequence[Picture] = ()) -> CompatMessage:
         return cls(
             **message_fields(message),
+            images=image_links(message, pictures),
             chat=message.chat_id,
             unreceived=message.role is Role.ASSISTANT and not message.status.ended,
         )
@@ -215,8 +222,8 @@ async def _answered(api: ApiService, waiter: AnswerWaiter) -> dict[str, Any]:
     if exchange.answer.status is Status.FAILED:
         raise _model_failed(api, exchange)
     return V1AnsweredMessage(
-        user_message=CompatMessage.of(exchange.question),
-        assistant_message=CompatMessage.of(exchange.answer),
+        user_message=_asked(exchange),
+        assistant_message=_written(exchange),
         conversation_title=await waiter.title(exchange),
     ).model_dump(exclude_none=True)
 
@@ -226,9 +233,17 @@ def _model_failed(api: ApiService, exchange: Exchange) -> ApiError:
         502,
         "Model failed",
         failure_sentence(api, exchange),
-        user_message=CompatMessage.of(exchange.question).model_dump(),
-        assistant_message=CompatMessage.of(exchange.answer).model_dump(),
+        user_message=_asked(exchange).model_dump(),
+        assistant_message=_written(exchange).model_dump(),
     )
+
+
+def _asked(exchange: Exchange) -> CompatMessage:
+    return CompatMessage.of(exchange.question, exchange.pictures_of(exchange.question))
+
+
+def _written(exchange: Exchange) -> CompatMessage:
+    return CompatMessage.of(exchange.answer, exchange.pictures_of(exchange.answer))
 
 
 @call_routes.post("/new-chat")
@@ -260,8 +275,8 @@ async def _stored_exchange(api: ApiService, stored: StoredMessage) -> StoredPair
     answer = exchange.answer if stored.duplicate else as_waiting(exchange.answer)
     return StoredPair(
         chat=CompatChat.of(exchange.chat, exchange.answer.id),
-        user_message=CompatMessage.of(exchange.question),
-        assistant_message=CompatMessage.of(answer),
+        user_message=_asked(exchange),
+        assistant_message=CompatMessage.of(answer, exchange.pictures_of(answer)),
     )
 
 
@@ -295,7 +310,9 @@ async def list_messages(context: Context, user: CurrentUser, given: ChatReferenc
     chat = await api.chat(user, chat_id_of(given.chat))
 
     async def made() -> Response:
-        messages = [CompatMessage.of(message) for message in await api.messages(chat)]
+        pictures = await api.pictures.of_chat(chat.id)
+        found = await api.messages(chat)
+        messages = [CompatMessage.of(each, pictures.get(each.id, ())) for each in found]
         content = MessageList(chat=chat.id, messages=messages).model_dump_json()
         return Response(content, media_type="application/json")
 

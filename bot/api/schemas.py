@@ -161,6 +161,19 @@ def message_fields(message: Message) -> dict[str, Any]:
     }
 
 
+Images = Annotated[
+    list[PictureLink],
+    Field(
+        description="The pictures in it: shared by a person, or made by the model.",
+        exclude_if=lambda images: not images,
+    ),
+]
+
+
+def image_links(message: Message, pictures: Sequence[Picture]) -> list[PictureLink]:
+    return [PictureLink.of(message.chat_id, each) for each in pictures]
+
+
 class Conversation(ChatFields, CamelModel):
     last_message_id: Identifier | None
 
@@ -191,15 +204,11 @@ class BranchedConversation(Conversation):
 
 @schema_name("OneMessage")
 class ConversationMessage(MessageFields, CamelModel):
-    images: list[PictureLink] = Field(
-        [],
-        description="The pictures in it: shared by a person, or made by the model.",
-        exclude_if=lambda images: not images,
-    )
+    images: Images = Field([])
 
     @classmethod
     def of(cls, message: Message, pictures: Sequence[Picture] = (), **more: Any) -> Self:
-        images = [PictureLink.of(message.chat_id, each) for each in pictures]
+        images = image_links(message, pictures)
         return cls(**message_fields(message), images=images, **more)
 
 

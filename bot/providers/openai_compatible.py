@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import httpx
@@ -20,7 +21,6 @@ from bot.errors import (
     InvalidResponse,
     ModelGone,
     ModelTimeout,
-    PicturesOnly,
     ProviderError,
     RequestRefused,
     Unreachable,
@@ -38,7 +38,7 @@ from bot.providers.prompt_cache import wants_marks, with_marks
 from bot.providers.response_body import Body, read_error, translated_errors
 from bot.providers.stream_parser import StreamParser
 from bot.providers.tool_messages import round_messages, tool_fields
-from bot.stream_events import ImageMade, StreamEvent
+from bot.stream_events import ImagesMade, MadeImage, StreamEvent
 from bot.timing import Timing
 
 CONNECT_TIMEOUT = 10.0
@@ -159,7 +159,7 @@ class OpenAICompatible:
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         model = request.model.name
-        counted = 0
+        counted, drawn = 0, tuple[str, ...]()
         parser = StreamParser(
             self._secrets, begins_with_reasoning=model in self._begin_with_reasoning
         )
@@ -173,20 +173,23 @@ class OpenAICompatible:
                     body.reset_usage_timeout()
                     yield event
                 counted = await _count(parser.size, counted, request.held)
+                if parser.pictures != drawn:
+                    drawn = parser.pictures
+                    yield self._images(drawn)
                 if parser.usage is not None and parser.usage != known:
                     yield parser.usage
                 if parser.error is not None:
                     raise parser.error
             if parser.began_with_reasoning:
                 self._begin_with_reasoning.add(model)
-            async for event in self._last_events(parser):
+            for event in self._last_events(parser, drawn):
                 yield event
             await body.read_to_end()
 
-    async def _last_events(self, parser: StreamParser) -> AsyncIterator[StreamEvent]:
-        """What is known at the end, pictures included: before an error too, what the call has brought and used.
+    def _last_events(self, parser: StreamParser, drawn: Sequence[str]) -> Iterator[StreamEvent]:
+        """What is known at the end: before an error too, what the call has brought and used. Raises ProviderError.
 
-        Raises ProviderError.
+        `drawn`: the addresses of the pictures that were told already.
         """
         known, failure = parser.usage, None
         events: list[StreamEvent] = []
@@ -194,20 +197,22 @@ class OpenAICompatible:
             *events, done = parser.finish()
         except ProviderError as error:
             failure = error
-        for event in events:
-            yield event
-        some = False
-        for address in parser.pictures:
-            if picture := await self._picture(address):
-                some = True
-                yield ImageMade(picture)
+        yield from events
+        if parser.pictures != drawn:
+            yield self._images(parser.pictures)
         if parser.usage is not None and parser.usage != known:
             yield parser.usage
-        if failure is None and parser.pictures and not (some or parser.begun):
-            failure = PicturesOnly()
         if failure is not None:
             raise failure
         yield done
+
+    def _images(self, addresses: Sequence[str]) -> ImagesMade:
+        return ImagesMade(
+            tuple(
+                MadeImage(partial(self._picture, address), arrived=address.startswith("data:"))
+                for address in addresses
+            )
+        )
 
     async def _picture(self, address: str) -> bytes | None:
         """A picture's bytes; None if it cannot be had."""

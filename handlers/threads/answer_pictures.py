@@ -29,6 +29,8 @@ from storage.pictures import Picture, Pictures
 
 log = get_logger(__name__)
 
+TRIES_TO_SHOW = MAX_TRIES - 2
+"""Of the tries of the chore; the others are there to tell that the pictures are not shown."""
 SHARE_OF_TRY = 0.8
 """Of the time of one try, so that there is some left to tell that it failed."""
 _NO_SCOPE = frozenset(
@@ -63,7 +65,7 @@ class AnswerPictures:
             await self._tell(slack, thread, job, error.code)
         except (SlackError, TimeoutError) as error:
             log.info("pictures_not_shown", answer=job.answer.id, reason=type(error).__name__)
-            if job.tries < MAX_TRIES:
+            if job.tries <= TRIES_TO_SHOW:
                 return FAILED
             await self._tell(slack, thread, job, "timeout")
         return DONE
@@ -78,6 +80,8 @@ class AnswerPictures:
             files = [each.slack_file for each in pictures if each.slack_file is not None]
             if job.again and len(files) == len(pictures) and await _is_shared(slack, thread, files):
                 return
+            if job.tries > TRIES_TO_SHOW:
+                raise TimeoutError
             async with self._names.speaking_to(User(job.chat.team, job.chat.owner)):
                 model = plain(self._label(job.chat.model), 150)
                 alt_text = strings.PICTURE_ALT.format(model=model)

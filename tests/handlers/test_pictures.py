@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from bot import strings
 from bot.sandbox.faults import Fault
+from bot.sandbox.models.scripts import Fault as ModelFault
 from bot.sandbox.models.scripts import ModelScript, Picture
 from bot.sandbox.state.records import Message
 from tests.api.conftest import Api, client, token_for
@@ -20,6 +22,7 @@ from tests.handlers.scripted_models import questions, scripted_world
 from tests.handlers.shared_files import image_bytes, sent_images
 from tests.handlers.world import MODEL, World, below, options_of
 from tests.providers.scripted_server import DONE, USAGE, delta, responding, streaming
+from tests.slow import slow_after
 
 TEAL, RED = image_bytes(), image_bytes(colour="red", size=(2000, 10))
 PAINTER = "demo/painter"
@@ -134,6 +137,11 @@ async def test_the_api_names_pictures_gives_them_to_their_owner_and_exports_them
             for wrong in (image["url"].replace("images/0", "images/1"), image["url"] + "/x"):
                 assert (await http.get(wrong)).status_code == 404
             assert (await bob.get(image["url"])).status_code == 404
+            listed = (await http.post("/list-messages", json={"chat": chat})).json()["messages"]
+            assert (listed[1]["images"], "images" in listed[0]) == ([image], False)
+            v1 = {"conversation_id": chat, "message": "Draw a boat."}
+            again = (await http.post("/api/v1/chat", json=v1)).json()["assistant_message"]
+            assert again["images"][0]["url"].endswith(f"/messages/{again['id']}/images/0")
             http.headers.pop("Authorization")
             assert (await http.get(image["url"])).status_code == 401
             bob.headers["Authorization"] = f"Bearer {token}"
@@ -191,6 +199,24 @@ async def test_a_refusal_is_told_in_the_thread_once(world: World, method: str) -
     assert len(world.models.requests()) == 1
 
 
+@pytest.mark.parametrize("method", slow_after(1, UPLOAD))
+async def test_what_never_works_is_told_once_and_the_api_has_the_picture(
+    worlds: WorldFactory, method: str
+) -> None:
+    impatient = replace(QUICK, chore_timeout=1.0, slack_call_timeout=0.4, late_effect=0.1)
+    async with worlds(timing=impatient) as world:
+        world.forgive("file_not_found", method="files.info")
+        world.slack.faults.add(method, "hang", times=-1, seconds=3_600.0)
+        thread = await painted(world)
+        chat = world.chats()[0]["id"]
+        line = strings.PICTURES_REFUSED.format(reason="timeout", id=chat)
+        assert [m.text for m in world.replies(thread)].count(line) == 1
+        assert (files(world, thread), len(world.models.requests())) == ([], 1)
+        async with client(world, await token_for(world)) as http:
+            said = (await http.get(f"/chat/conversations/{chat}")).json()["messages"][-1]
+            assert (await http.get(said["images"][0]["url"])).content == TEAL
+
+
 async def test_without_the_scope_it_is_said_and_models_that_only_draw_are_not_offered(
     worlds: WorldFactory,
 ) -> None:
@@ -237,3 +263,29 @@ async def test_a_demo_model_draws_and_sees_what_it_has_drawn(world: World) -> No
     await world.slack.conversations.say("alice", "general", "Another one.", thread)
     await world.answered(thread, 2)
     assert sent_images(world) == [("PNG", (640, 420))]
+
+
+@pytest.mark.parametrize(("way", "ending"), [("hang", "stopped"), ("break", "failed")])
+async def test_an_answer_that_is_stopped_or_breaks_after_a_picture_keeps_what_came(
+    worlds: WorldFactory, way: Any, ending: str
+) -> None:
+    """A retry begins without it."""
+    async with worlds(timing=QUICK) as world:
+        world.forgive("stopped_by_user")
+        pieces: list[Any] = ["Here: ", Picture(TEAL), Picture(RED)]
+        world.models.queue(PAINTER, ModelScript(pieces, fault=ModelFault(way, after=2)))
+        thread = await world.start("Draw a boat.", model=PAINTER)
+        await world.until(lambda: "Here:" in str(world.answers(thread)), "the first words")
+        if way == "hang":
+            await world.until(lambda: world.stop_buttons(thread), "the button")
+            await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
+        await world.until(lambda: files(world, thread) == [TEAL], "the picture")
+        assert [row["status"] for row in world.ended(thread)] == [ending]
+        assert len(world.rows("SELECT 1 FROM attachments")) == 1
+
+        world.say("No picture this time.", model=PAINTER)
+        await world.slack.interactions.press("alice", world.answers(thread)[0], "retry_answer")
+        await world.until(lambda: world.ended(thread)[0]["status"] == "done", "the retry")
+        await world.idle()
+        assert world.rows("SELECT 1 FROM attachments") == []
+        assert len(world.models.requests()) == 2

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bot.domain import Usage
-from bot.errors import PicturesOnly, StreamInterrupted
+from bot.errors import EmptyAnswer, StreamInterrupted
 from bot.providers.pictures import MAX_PICTURES, PictureCollector, picture_bytes
-from bot.stream_events import Done, ImageMade, StreamEvent
+from bot.stream_events import Done, ImagesMade, StreamEvent
 from tests.providers.harness import ProviderHarness, read, request, text_of
 from tests.providers.scripted_server import (
     DONE,
@@ -47,8 +47,10 @@ async def _collect(stream: AsyncIterator[StreamEvent], events: list[StreamEvent]
         events.append(event)
 
 
-def pictures_of(events: Sequence[StreamEvent]) -> list[bytes]:
-    return [event.data for event in events if isinstance(event, ImageMade)]
+async def pictures_of(events: Sequence[StreamEvent]) -> list[bytes]:
+    *_, made = (ImagesMade(()), *(event for event in events if isinstance(event, ImagesMade)))
+    loaded = [await image.load() for image in made.images]
+    return [data for data in loaded if data is not None]
 
 
 A, B = address(ONE), address(TWO)
@@ -88,7 +90,7 @@ async def test_pictures_are_found_in_every_form(
     harness: ProviderHarness, chunks: Sequence[bytes], expected: list[bytes]
 ) -> None:
     events = await harness.events(streaming(*chunks, STOP, USAGE, DONE))
-    assert pictures_of(events) == expected
+    assert await pictures_of(events) == expected
     assert isinstance(events[-1], Done)
     assert [event.cost for event in events if isinstance(event, Usage)] == [0.002]
 
@@ -98,7 +100,7 @@ async def test_a_whole_message_instead_of_a_stream_may_hold_pictures(
 ) -> None:
     choice = {"message": message("Here.", images=[entry(A)]), "finish_reason": "stop"}
     events = await harness.events(responding({"choices": [choice]}))
-    assert (text_of(events), pictures_of(events)) == ("Here.", [ONE])
+    assert (text_of(events), await pictures_of(events)) == ("Here.", [ONE])
 
 
 async def test_pictures_of_an_answer_that_breaks_off_are_told_before_the_error(
@@ -108,14 +110,16 @@ async def test_pictures_of_an_answer_that_breaks_off_are_told_before_the_error(
         events: list[StreamEvent] = []
         with pytest.raises(StreamInterrupted):
             await _collect(harness.provider(server.url).stream(request()), events)
-    assert pictures_of(events) == [ONE]
+    assert await pictures_of(events) == [ONE]
 
 
 async def test_pictures_that_cannot_be_had_are_no_answer(harness: ProviderHarness) -> None:
     for wrong in ("data:image/png;base64,%%%", "https://127.0.0.1:9/x.png", "ftp://a/b"):
         stream = streaming(delta(images=[entry(wrong)]), STOP, DONE)
-        error, _ = await harness.failure(stream)
-        assert isinstance(error, PicturesOnly) or wrong.startswith("ftp")
+        if wrong.startswith("ftp"):
+            assert isinstance((await harness.failure(stream))[0], EmptyAnswer)
+        else:
+            assert await pictures_of(await harness.events(stream)) == []
 
 
 async def test_a_picture_is_fetched_from_the_server_itself_with_its_key_and_from_no_other_in_our_networks(
@@ -133,7 +137,7 @@ async def test_a_picture_is_fetched_from_the_server_itself_with_its_key_and_from
         ScriptedServer(responding("secret")).running() as other,
     ):
         events = await read(harness.provider(server.url))
-        assert pictures_of(events) == [ONE]
+        assert await pictures_of(events) == [ONE]
         fetched = server.received[-1]
         assert (fetched.path, fetched.headers["authorization"][:7]) == ("/files/1.png", "Bearer ")
         assert other.received == []

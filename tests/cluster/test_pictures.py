@@ -1,0 +1,46 @@
+"""A process is killed at each moment of showing a picture: it is shown once, and drawn once."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bot.sandbox.models.demo import asks_for_title
+from bot.sandbox.models.scripts import ModelScript, Picture, script_from_text
+from tests.cluster.processes import Cluster, ForkServer
+from tests.handlers.shared_files import image_bytes
+from tests.handlers.test_pictures import PAINTER, UPLOAD, files, under_way
+
+MOMENTS = [(method, effect) for method in UPLOAD for effect in (False, True)]
+"""The call that is under way when the process dies, and whether Slack has done it."""
+
+
+def answering(asked: Any) -> ModelScript:
+    titled = asks_for_title(asked.messages)
+    return script_from_text("A boat", 100) if titled else ModelScript([Picture(image_bytes())])
+
+
+async def test_a_kill_while_pictures_are_shown_repeats_and_loses_none(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
+    environment = {"TEST_RATE_SCALE": "20"}
+    async with Cluster(tmp_path, fork_server, environment=environment) as world:
+        world.forgive("file_not_found", method="files.info")
+        world.models.answer_with("*", answering)
+        threads = []
+        for method, effect in MOMENTS:
+            fault = world.slack.faults.add(method, "hang", seconds=3_600.0, after_effect=effect)
+            threads.append(await world.start("Draw a boat.", model=PAINTER))
+            await under_way(world, fault)
+        await world.kill(0)
+        # The claims of the dead process end now, instead of forty seconds later.
+        await world.execute("UPDATE chores SET due_at = datetime('now', '-1 minute')")
+        await world.launch(0)
+        for thread in threads:
+            await world.until(partial(files, world, thread), "the picture")
+        await world.idle()
+        assert [files(world, thread) for thread in threads] == [[image_bytes()]] * len(MOMENTS)
+        drawn = [asked for asked in world.models.requests() if asked.model == PAINTER]
+        assert len(drawn) == len(MOMENTS)
+        assert len(world.rows("SELECT 1 FROM ledger WHERE kind = 'answer'")) == len(MOMENTS)
