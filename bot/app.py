@@ -150,6 +150,7 @@ async def build(
         resources.http_app.open(
             _http_app(resources, repositories, use_cases, transport, recovery.fault)
         )
+        resources.tools.begin()
         yield Bot(
             database=resources.database,
             service=use_cases.service,

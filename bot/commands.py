@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import date
@@ -24,6 +25,8 @@ from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
 from bot.shutdown import shutdown_on_signal
 from bot.timing import Timing
+from bot.tools import notice_board
+from bot.tools.config import ToolConfig, ToolServer
 from bot.tracing import tracing
 from bot.usage.figures import Figures, GroupBy
 from handlers.rate_limits.token_bucket import RATES, Rate
@@ -86,6 +89,7 @@ async def sandbox(
         raise SettingsError(str(error)) from None
     if fresh:
         _delete_database(data)
+        _notes_file(data).unlink(missing_ok=True)
     async with (
         shutdown_on_signal() as shutdown,
         Sandbox(
@@ -114,21 +118,35 @@ async def sandbox(
             changes["bobbin_web_search"] = (
                 SearchMode.ASK
             )  # so that it can be tried, where it costs nothing
+        tools = settings.tools
+        if not settings.providers() and not tools.servers:
+            tools = _notice_board(data)
         # They speak OpenRouter's dialect, in which a model can search the web.
         demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1", kind="openrouter")
-        async with build(settings.changed(**changes), demo) as bot:
+        async with build(settings.changed(**changes).with_tools(tools), demo) as bot:
             if not await bot.transport.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url, bot.url)
             await shutdown.wait()
 
 
+def _notice_board(data: Path) -> ToolConfig:
+    """A server of tools to try, whose notes are kept beside the chats."""
+    args = ("-I", notice_board.__file__, str(_notes_file(data)))
+    return ToolConfig((ToolServer("board", command=sys.executable, args=args),))
+
+
+def _notes_file(data: Path) -> Path:
+    return data.with_name(f"{data.stem}.notes.txt")
+
+
 def _tips(settings: Settings) -> Sequence[str]:
     """What the first page suggests to try."""
     first, *rest = english_strings.SANDBOX_TIPS
-    return (
-        [first, *rest] if settings.providers() else [first, english_strings.SANDBOX_TIP_DEMO, *rest]
-    )
+    if settings.providers():
+        return [first, *rest]
+    tools = [] if settings.tools.servers else [english_strings.SANDBOX_TIP_TOOLS]
+    return [first, english_strings.SANDBOX_TIP_DEMO, *tools, *rest]
 
 
 def _delete_database(file: Path) -> None:

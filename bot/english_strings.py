@@ -71,3 +71,7 @@ SANDBOX_TIPS = (
 )
 """What to try, as mrkdwn, on the first page of the sandbox."""
 SANDBOX_TIP_DEMO = "Pick *Demo: Fails* to see a failure: `Retry` answers the same message again, in the same place."
+SANDBOX_TIP_TOOLS = (
+    "Pick *Demo: Toolsmith* and write *add a note: tea at four*: before it changes anything it waits for your "
+    "`Allow once` or `Deny`."
+)

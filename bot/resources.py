@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bot.access.gate import Gate
 from bot.answers.events import EventPublisher
-from bot.answers.tool_loop import NoTools, Tools
+from bot.answers.tool_loop import NoTools
 from bot.api.middleware import StartupApp
 from bot.api.server import serving
 from bot.chats.api_tokens import ApiTokens
@@ -26,6 +26,7 @@ from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, is_available
 from bot.tasks import Tasks
 from bot.timing import Timing
+from bot.tools.late import LateToolServers
 from handlers.client.http_session import new_session, new_web_client
 from handlers.client.people import SlackPeople
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
@@ -76,8 +77,8 @@ class Resources:
     memory: MemoryBudget
     """What large things may take of the process's memory."""
     image_fitter: ImageFitter
-    tools: Tools
-    """The servers of tools that the operator has named."""
+    tools: LateToolServers | NoTools
+    """The servers of tools that the operator has named; begun when everything else is."""
 
 
 async def open_resources(
@@ -156,13 +157,12 @@ async def open_resources(
     )
 
 
-async def _tools(stack: AsyncExitStack, settings: Settings, network: Network) -> Tools:
-    """The servers of tools; what speaks to them is large, so it is loaded only where there are some."""
+async def _tools(
+    stack: AsyncExitStack, settings: Settings, network: Network
+) -> LateToolServers | NoTools:
     if not settings.tools.servers:
         return NoTools()
-    from bot.tools.servers import ToolServers
-
-    return await stack.enter_async_context(ToolServers(settings.tools, network).running())
+    return await stack.enter_async_context(LateToolServers(settings.tools, network).running())
 
 
 async def _coordination(

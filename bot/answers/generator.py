@@ -163,6 +163,7 @@ class AnswerGenerator:
         `turns`: calls of earlier attempts. Raises Parked, ProviderError.
         """
         run.begin_asking()
+        await self._tools.ready()
         for turn in turns:
             await self._tools.go_on(run, chat, turn)
         request = await self._request(run, chat)

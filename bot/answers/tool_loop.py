@@ -42,7 +42,7 @@ from storage.tool_calls import ToolCalls
 log = get_logger(__name__)
 
 READY_TIMEOUT = 10.0
-"""Seconds that the first answers of a process wait for servers of tools that are just being connected."""
+"""Seconds of a process's life in which answers wait for servers of tools that are just being connected."""
 MAX_EXTRA_ROUNDS = 2
 """Turns with calls beyond the limit, which are not made, before the answer has failed."""
 UNKNOWN_RESULT = (
@@ -72,7 +72,9 @@ class Tools(Protocol):
 
     @property
     def tools(self) -> Mapping[str, Tool]: ...
-    async def ready(self, seconds: float) -> None: ...
+    async def ready(self, seconds: float) -> None:
+        """Returns when every server is connected or could not be, `seconds` after the first such wait at most."""
+
     async def call(
         self, tool: Tool, arguments: Mapping[str, Any], seconds: float
     ) -> CallResult: ...
@@ -80,6 +82,9 @@ class Tools(Protocol):
 
 class NoTools:
     """Nothing to call."""
+
+    def begin(self) -> None:
+        pass
 
     @property
     def tools(self) -> Mapping[str, Tool]:
@@ -109,6 +114,10 @@ class ToolLoop:
         self._steps = steps
         self._seconds = seconds
 
+    async def ready(self) -> None:
+        """Waits for servers that are just being connected, in the first seconds of the process."""
+        await self._tools.ready(READY_TIMEOUT)
+
     def offered(self, run: RunningAnswer, chat: Chat) -> dict[str, Any]:
         """The fields of a `ModelRequest` that offer tools and tell what was called."""
         tools = sorted(self._tools.tools.values(), key=lambda tool: tool.name)
@@ -134,7 +143,6 @@ class ToolLoop:
 
     async def go_on(self, run: RunningAnswer, chat: Chat, turn: Sequence[StoredCall]) -> None:
         """Ends a stored turn: makes what may be made (again), and adds its results to the answer. Raises Parked."""
-        await self._tools.ready(READY_TIMEOUT)
         for call in turn:
             if call.state is CallState.CALLING:
                 await self._take_up(run, chat, call)

@@ -95,6 +95,25 @@ async def test_several_people_take_part_in_one_chat(product: Product, page: Page
     await expect(await answered(page, 3)).to_contain_text("message 5 of this conversation")
 
 
+async def test_a_tool_waits_for_allow_or_deny(product: Product, page: Page) -> None:
+    """The demo's notice board gets the note that was allowed, and not the one that was denied."""
+    await visit(page, product, channel="C0RANDOM")
+    await choose(page, await ask(page, "add a note: tea at four"), "toolsmith")
+    question = thread_messages(page).filter(has_text="board/add_note")
+    await expect(question).to_contain_text("tea at four")
+    await question.get_by_role("button", name="Allow once").click()
+    await expect(await answered(page, 1)).to_contain_text("Pinned to the board: tea at four")
+    await expect(page.get_by_role("button", name="Allow once")).to_have_count(0)
+
+    await reply(page, "add a note: no tea at all")
+    await page.get_by_role("button", name="Deny").click()
+    await expect(await answered(page, 2)).to_contain_text("not allowed this call")
+    await reply(page, "What is on the board?")
+    board = await answered(page, 3)
+    await expect(board).to_contain_text("1. tea at four")
+    await expect(board).not_to_contain_text("no tea")
+
+
 @pytest.mark.slow
 async def test_stop_keeps_what_was_written(product: Product, page: Page) -> None:
     """With the chat's button and with Slack's own; the chat continues afterwards."""

@@ -14,6 +14,7 @@ from bot.sandbox.models.scripts import (
     ModelScript,
     Picture,
     Reasoning,
+    ToolCall,
     script_from_text,
     text_of,
     words,
@@ -33,6 +34,8 @@ class Question:
     """Seconds since it was asked first."""
     may_search: bool = False
     """The request lets the model search the web."""
+    tools: Sequence[str] = ()
+    """The tools that the request lets the model call."""
 
     def texts(self, role: str) -> list[str]:
         return [text_of(message) for message in self.messages if message.get("role") == role]
@@ -41,6 +44,12 @@ class Question:
     def last_text(self) -> str:
         """The newest message of the user."""
         return next(reversed(self.texts("user")), "")
+
+    @property
+    def returned(self) -> list[str]:
+        """What the calls of tools for the newest message have returned, in order."""
+        newest = max((n for n, m in enumerate(self.messages) if m.get("role") == "user"), default=0)
+        return [text_of(m) for m in self.messages[newest:] if m.get("role") == "tool"]
 
     @property
     def message_count(self) -> int:
@@ -186,6 +195,41 @@ def searcher(question: Question) -> ModelScript:
         return script_from_text(f"{opening} I was not asked to search the web.", question.rate)
     told = f"{opening} I pretend to have searched the web, and found what stands below."
     return ModelScript([*words(told), *(Citation(*page) for page in _PAGES)], rate=question.rate)
+
+
+SLOW_SECONDS = 20.0
+"""How long a slow note takes: long enough to end the process meanwhile."""
+
+
+def toolsmith(question: Question) -> ModelScript:
+    """Reads the notes of the sandbox's notice board, or adds one where the question asks for it."""
+    opening = _opening(question, "Toolsmith")
+    if not question.tools:
+        return script_from_text(f"{opening} I was offered no tools.", question.rate)
+    if question.returned:
+        told = "\n\n".join(f"```\n{text}\n```" for text in question.returned)
+        return script_from_text(f"This is what the tool returned:\n\n{told}", question.rate)
+    call = _board_call(question)
+    if call is None:
+        offered = ", ".join(f"`{name}`" for name in question.tools)
+        return script_from_text(f"{opening} I was offered these tools: {offered}.", question.rate)
+    said = words(f"{opening} I use a tool.")
+    return ModelScript([*said, call], rate=question.rate, finish_reason="tool_calls")
+
+
+def _board_call(question: Question) -> ToolCall | None:
+    """The call of the notice board's tool that the question asks for."""
+    adds = re.search(r"(?i)\b(?:add|pin|post|write)\b", question.last_text)
+    wanted = "add_note" if adds else "read_notes"
+    name = next((name for name in question.tools if name.endswith(wanted)), None)
+    if name is None:
+        return None
+    if not adds:
+        return ToolCall(name, {})
+    slow = re.search(r"(?i)\bslow", question.last_text)
+    text = " ".join(question.last_text.rpartition(_QUOTE_FROM)[2].split())
+    note = re.sub(r"(?i)^.*?\bnote\b\W*", "", text) or text
+    return ToolCall(name, {"text": note, **({"seconds": SLOW_SECONDS} if slow else {})})
 
 
 OUTAGE_SECONDS = 8.0
@@ -367,6 +411,7 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
     DemoModel("demo/slow", "Demo: Slow (thinks first)", slow),
     DemoModel("demo/fails", "Demo: Fails (then works on Retry)", fails),
     DemoModel("demo/searcher", "Demo: Searcher (searches the web)", searcher),
+    DemoModel("demo/toolsmith", "Demo: Toolsmith (calls tools)", toolsmith),
     DemoModel("demo/eye", "Demo: Eye (sees images)", eye, vision=True),
     DemoModel("demo/painter", "Demo: Painter (draws)", painter, vision=True, draws=True),
 )

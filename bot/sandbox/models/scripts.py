@@ -40,7 +40,15 @@ class Picture:
     mime: str = "image/png"
 
 
-Piece = str | Reasoning | Citation | RawBytes | Picture
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool that the request has offered."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+Piece = str | Reasoning | Citation | RawBytes | Picture | ToolCall
 
 
 @dataclass(frozen=True, slots=True)

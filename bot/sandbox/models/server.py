@@ -14,6 +14,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import secrets
 import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ from bot.sandbox.models.scripts import (
     Piece,
     RawBytes,
     Reasoning,
+    ToolCall,
     script_from_text,
     text_of,
 )
@@ -161,7 +163,16 @@ class ModelServer:
             seen_before=count,
             since_first=since,
             may_search=any(tool.get("type") == SEARCH_TOOL for tool in asked.body.get("tools", ())),
+            tools=_callable(asked.body),
         )
+
+
+def _callable(body: Mapping[str, Any]) -> Sequence[str]:
+    """The names of the tools that a request lets the model call."""
+    if body.get("tool_choice") == "none":
+        return ()
+    functions = [tool["function"] for tool in body.get("tools", ()) if "function" in tool]
+    return tuple(str(function.get("name")) for function in functions)
 
 
 def create_models_app(server: ModelServer | None = None) -> Starlette:
@@ -352,11 +363,15 @@ def _piece(piece: Piece, model: str) -> bytes:
     return _event(_delta(piece), model)
 
 
-def _delta(piece: str | Reasoning | Citation) -> dict[str, Any]:
+def _delta(piece: str | Reasoning | Citation | ToolCall) -> dict[str, Any]:
     if isinstance(piece, str):
         return {"content": piece}
     if isinstance(piece, Reasoning):
         return {"reasoning": piece.text}
+    if isinstance(piece, ToolCall):
+        function = {"name": piece.name, "arguments": json.dumps(piece.arguments)}
+        call = {"index": 0, "id": f"call_{secrets.token_hex(6)}", "type": "function"}
+        return {"tool_calls": [call | {"function": function}]}
     page = {"url": piece.url, "title": piece.title}
     return {"annotations": [{"type": "url_citation", "url_citation": page}]}
 

@@ -1,0 +1,75 @@
+"""Servers of tools whose code is loaded beside the start: `mcp` is large, and nobody waits for a tool yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bot.network import Network
+from bot.tool_calls import CallOutcome, CallResult, Tool
+from bot.tools.config import ToolConfig
+
+if TYPE_CHECKING:
+    from bot.tools.servers import ToolServers
+
+_NOT_YET = CallResult(CallOutcome.FAILED, "[The tool's server is not available now]")
+
+
+class LateToolServers:
+    """Has no tools until the servers are there; see `bot.tools.servers.ToolServers`."""
+
+    def __init__(self, config: ToolConfig, network: Network) -> None:
+        self._config = config
+        self._network = network
+        self._servers: ToolServers | None = None
+        self._ready_until = 0.0
+        """By the loop's clock; 0: nobody has waited yet."""
+        self._wanted = asyncio.Event()
+        self._loaded = asyncio.Event()
+
+    def begin(self) -> None:
+        """Everything else has started: now load them."""
+        self._wanted.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[LateToolServers]:
+        """Keeps all servers connected from `begin` on, once their code is loaded."""
+        task = asyncio.create_task(self._run(), name="servers of tools")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        await self._wanted.wait()
+        await asyncio.to_thread(import_module, "bot.tools.servers")
+        from bot.tools.servers import ToolServers
+
+        async with ToolServers(self._config, self._network).running() as self._servers:
+            self._loaded.set()
+            await asyncio.Event().wait()
+
+    async def ready(self, seconds: float) -> None:
+        """Returns when every server is connected or could not be, `seconds` after the first such wait at most."""
+        now = asyncio.get_running_loop().time()
+        self._ready_until = self._ready_until or now + seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._ready_until):
+                await self._loaded.wait()
+                if self._servers is not None:
+                    await self._servers.ready(seconds)
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """All tools of connected servers that are not denied, by name."""
+        return {} if self._servers is None else self._servers.tools
+
+    async def call(self, tool: Tool, arguments: Mapping[str, Any], seconds: float) -> CallResult:
+        """What the tool returns. Never raises but when cancelled; see `Connection.call`."""
+        if self._servers is None:
+            return _NOT_YET
+        return await self._servers.call(tool, arguments, seconds)
