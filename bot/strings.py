@@ -305,6 +305,8 @@ NOT_ALLOWED: dict[Verdict, str] = {
     "Please ask the person who runs Bobbin.",
     Verdict.CHANNEL_NOT_ALLOWED: "I may not answer in this channel. Please ask me in another one, "
     "or ask the person who runs Bobbin to allow this one.",
+    Verdict.CHANNEL_LEFT: "You aren't in that channel any more, so nothing was done there. "
+    "Ask somebody in it to invite you, then try again.",
     Verdict.OUTSIDER: "I only answer people of the organisation that added me. "
     "Please ask somebody there, or the person who runs Bobbin.",
     Verdict.GUEST: "I don't answer guests of this workspace. "

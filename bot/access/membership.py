@@ -81,6 +81,20 @@ class Membership:
         done, _ = await asyncio.wait(tasks, timeout=self._timing.membership_timeout)
         return any(task.result() for task in done)
 
+    async def is_away(self, user: User, channel: str) -> bool:
+        """Whether Slack says now that the user is not in this private channel. Waits like `confirm`.
+
+        For what they began when they were in it: Slack says so of everything else by letting them do it.
+        """
+        is_known = (
+            not channel or channel.startswith(DIRECT) or not self._is_due((user.team, channel))
+        )
+        if is_known:
+            return False
+        task = self._tasks.start(self._has_left(user, channel), name="channel membership")
+        done, _ = await asyncio.wait([task], timeout=self._timing.membership_timeout)
+        return bool(done) and task.result()
+
     def heard(self, user: User, chat_id: str) -> None:
         """A change in this chat is delivered to the user. Returns at once."""
         if self._is_due((user, chat_id)):

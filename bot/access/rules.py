@@ -38,6 +38,8 @@ class Verdict(StrEnum):
     ALLOWED = "allowed"
     USER_NOT_ALLOWED = "user_not_allowed"
     CHANNEL_NOT_ALLOWED = "channel_not_allowed"
+    CHANNEL_LEFT = "channel_left"
+    """They are not in the private channel any more that it is about."""
     OUTSIDER = "outsider"
     GUEST = "guest"
     DEACTIVATED = "deactivated"

@@ -57,6 +57,11 @@ class ApiParts:
 
 def create_app(parts: ApiParts) -> ASGIApp:
     """The application: health and metrics, Slack's requests, the API, and its documentation at `/docs`."""
+    return UsualPaths(routed_app(parts))
+
+
+def routed_app(parts: ApiParts) -> FastAPI:
+    """All routes."""
     app = FastAPI(
         title="Bobbin",
         version=version("bobbin"),
@@ -95,7 +100,7 @@ def create_app(parts: ApiParts) -> ASGIApp:
         *docs_routes(),
     ]
     errors.install_error_handlers(app)
-    return UsualPaths(app)
+    return app
 
 
 def _slack_route(path: str, app: ASGIApp, memory: MemoryBudget, intake: Intake) -> Route:

@@ -50,13 +50,21 @@ class Doorkeeper:
             return None  # Bolt rejects what comes from there, or its listener says why it fails
         if visit.user == slack.bot_user:
             return None
-        verdict = await self._ctx.gate.verdict(_visitor(visit, slack))
+        verdict = await self._verdict(slack, visit)
         if verdict is Verdict.ALLOWED:
             return None
         log.info("refused", door=visit.door, user=visit.user, reason=str(verdict))
         # Nothing is asked or stored about who may not.
         with speaking(await self._ctx.names.known_language(User(slack.team, visit.user))):
             return await self._refuse(slack, visit, verdict, body)
+
+    async def _verdict(self, slack: SlackClient, visit: Visit) -> Verdict:
+        verdict = await self._ctx.gate.verdict(_visitor(visit, slack))
+        if verdict is Verdict.ALLOWED and visit.door is Door.DIALOG:
+            user = User(slack.team, visit.user)
+            if await self._ctx.membership.is_away(user, visit.channel):
+                return Verdict.CHANNEL_LEFT
+        return verdict
 
     async def language(self, body: dict[str, Any], context: dict[str, Any]) -> Language:
         """That of the person who does something, in which they are told what comes of it.

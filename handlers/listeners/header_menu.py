@@ -40,7 +40,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         if chat is not None and choice is HeaderChoice.EXPORT:
             ctx.tasks.start(_export(ctx, slack, action, trigger, chat), name="export")
         if chat is not None and choice is HeaderChoice.RENAME:
-            view = rename_dialog.dialog(chat)
+            view = rename_dialog.dialog(chat, action.channel)
             ctx.tasks.start(_open(slack, action, trigger, view), name="rename dialog")
 
     @app.view(rename_dialog.RENAME_DIALOG)

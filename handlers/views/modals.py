@@ -57,6 +57,8 @@ class DialogTarget:
     """Where messages can be sent to the user for half an hour."""
     files: tuple[tuple[str, str], ...] = ()
     """Id and name of each file that the chat's first message includes."""
+    chat: str = ""
+    """Id of the chat that the dialog changes."""
 
     def dump(self) -> str:
         """JSON of at most 3,000 characters; file names, then the response URL, are left out if they do not fit."""
@@ -80,7 +82,8 @@ class DialogTarget:
             else []
         )
         fields = {
-            name: str(stored.get(name) or "") for name in ("channel", "thread", "response_url")
+            name: str(stored.get(name) or "")
+            for name in ("channel", "thread", "response_url", "chat")
         }
         return cls(**fields, files=tuple((str(id), str(name)) for id, name in pairs))
 

@@ -79,11 +79,19 @@ def reader_of(body: dict[str, Any]) -> Reader | None:
         return Reader(body["user_id"], body.get("channel_id") or "", response_url=url)
     if body.get("type") not in ("block_actions", "shortcut", "message_action"):
         return None
+    channel = (body.get("container") or {}).get("channel_id") or (body.get("channel") or {}).get(
+        "id"
+    )
+    return Reader(body["user"]["id"], channel or "", _thread_of(body) or None, url)
+
+
+def _thread_of(body: dict[str, Any]) -> str:
+    """Ts of the thread that an interaction's message is in, or would start; a private message starts none."""
     container, message = body.get("container") or {}, body.get("message") or {}
-    channel = container.get("channel_id") or (body.get("channel") or {}).get("id") or ""
-    ts = container.get("message_ts") or message.get("ts") or ""
-    thread = container.get("thread_ts") or message.get("thread_ts") or ts
-    return Reader(body["user"]["id"], channel, thread or None, url)
+    thread = container.get("thread_ts") or message.get("thread_ts")
+    if thread or container.get("is_ephemeral"):
+        return str(thread or "")
+    return str(container.get("message_ts") or message.get("ts") or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class BlockAction:
     channel: str
     message_ts: str
     thread: str
-    """Ts of the thread that the message is in, or would start."""
+    """Ts of the thread that the message is in, or would start; empty for a private message outside of threads."""
     block: str
     """Id of the block with the element."""
     value: str
@@ -113,7 +121,7 @@ def block_action(body: dict[str, Any]) -> BlockAction:
         user=body["user"]["id"],
         channel=container.get("channel_id") or (body.get("channel") or {}).get("id") or "",
         message_ts=ts,
-        thread=container.get("thread_ts") or message.get("thread_ts") or ts,
+        thread=_thread_of(body),
         block=action.get("block_id", ""),
         value=selected.get("value") or action.get("value") or "",
         response_url=body.get("response_url"),

@@ -8,6 +8,7 @@ from bot import sentences, strings
 from bot.domain import Chat
 from handlers.markdown.plain_text import plain
 from handlers.views.blocks import View, plain_text
+from handlers.views.modals import DialogTarget
 
 RENAME_DIALOG = "rename_chat"
 TITLE_BLOCK = "bobbin.title"
@@ -15,12 +16,12 @@ TITLE_ACTION = "title"
 MAX_TITLE_LENGTH = 150
 
 
-def dialog(chat: Chat) -> View:
-    """The modal with the present title in it."""
+def dialog(chat: Chat, channel: str) -> View:
+    """The modal with the present title in it. `channel`: where the chat's header is."""
     return {
         "type": "modal",
         "callback_id": RENAME_DIALOG,
-        "private_metadata": chat.id,
+        "private_metadata": DialogTarget(channel, chat=chat.id).dump(),
         "title": plain_text(strings.RENAME_TITLE, 24),
         "submit": plain_text(strings.RENAME_SAVE, 24),
         "close": plain_text(strings.DIALOG_CANCEL, 24),
@@ -49,5 +50,13 @@ def submission(body: dict[str, Any]) -> tuple[str, str]:
     """The chat's id and the new title, in one line."""
     view = body["view"]
     values = (view.get("state") or {}).get("values") or {}
+    metadata = view.get("private_metadata") or ""
     given = ((values.get(TITLE_BLOCK) or {}).get(TITLE_ACTION) or {}).get("value") or ""
-    return view.get("private_metadata") or "", " ".join(given.split())[:MAX_TITLE_LENGTH]
+    return _chat_of(metadata), " ".join(given.split())[:MAX_TITLE_LENGTH]
+
+
+def _chat_of(metadata: str) -> str:
+    try:
+        return DialogTarget.load(metadata).chat
+    except ValueError:  # a dialog that an older version opened: the id alone
+        return metadata

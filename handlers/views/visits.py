@@ -93,11 +93,14 @@ def _of_interaction(body: dict[str, Any], user: dict[str, Any]) -> Visit | None:
         case "block_suggestion":
             return Visit(Door.OPTIONS, id, _channel_of(body), own_team)
         case "view_submission":
-            return Visit(Door.DIALOG, id, _dialog_channel(body.get("view") or {}), own_team)
+            return Visit(Door.DIALOG, id, _dialog_channel(body["view"]), own_team)
     return None
 
 
 def _channel_of(body: dict[str, Any]) -> str:
+    view = body.get("view") or {}
+    if view.get("type") == "modal":
+        return _dialog_channel(view)
     container, channel = body.get("container") or {}, body.get("channel") or {}
     return str(container.get("channel_id") or channel.get("id") or "")
 

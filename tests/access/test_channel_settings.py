@@ -11,7 +11,7 @@ from bot.config.chats import DEFAULT_SYSTEM_PROMPT
 from bot.sandbox.state.records import View
 from handlers.views.channel_settings import NO_DEFAULT
 from tests.access.conftest import WorldFactory
-from tests.access.doors import stored, told
+from tests.access.scene import stored, told
 from tests.handlers.test_never_stuck import chat_with_failed_answer
 from tests.handlers.world import MODEL, World, elements, options_of
 

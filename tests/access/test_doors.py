@@ -3,135 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from bot import strings
 from bot.access.rules import Treatment, Verdict
 from tests.access.conftest import WorldFactory
-from tests.access.doors import (
-    IN_NO_CHANNEL,
-    OF_A_CHANNEL,
-    PLACE,
-    SLACK_DOORS,
-    UNANSWERED,
-    WHO,
-    Scene,
-    api_requests,
-    mention,
-    send,
-    stored,
-    told,
-    written,
-)
-from tests.api.conftest import address, client, token_for
-from tests.api.test_sockets import socket_of
+from tests.access.doors import IN_NO_CHANNEL, SLACK_DOORS, UNANSWERED, mention
+from tests.access.listeners import NO_DOORS, Listeners
+from tests.access.rules import RULES, becomes_outsider, refusing
+from tests.access.scene import PLACE, WHO, stored, told, written
+from tests.api.conftest import token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import TwoWorkspacesFactory
 from tests.handlers.world import World
 from tests.slow import slow_after
 
-Change = Callable[[World], None]
-
-
-def nothing(_: World) -> None:
-    """The settings alone decide."""
-
-
-def becomes_outsider(world: World) -> None:
-    person = world.slack.workspace.user(WHO)
-    person.is_stranger, person.team_id = True, "T0ELSEWHERE"
-    world.slack.workspace.channel(PLACE).ext_shared = True
-
-
-def becomes_guest(world: World) -> None:
-    world.slack.workspace.user(WHO).is_restricted = True
-
-
-RULES: dict[Verdict, tuple[dict[str, Any], Change]] = {
-    Verdict.USER_NOT_ALLOWED: ({"bobbin_allowed_users": ("U0BOB", "W9*")}, nothing),
-    Verdict.CHANNEL_NOT_ALLOWED: ({"bobbin_allowed_channels": ("C0NOWHERE",)}, nothing),
-    Verdict.OUTSIDER: ({}, becomes_outsider),
-    Verdict.GUEST: ({"bobbin_guests": Treatment.IGNORE}, becomes_guest),
-}
-
-
-@asynccontextmanager
-async def refusing(worlds: WorldFactory, rule: Verdict) -> AsyncIterator[tuple[World, Scene]]:
-    """A world in which the rule came after everything that the scene holds."""
-    async with worlds() as world:
-        scene = await Scene.prepare(world)
-        settings, change = RULES[rule]
-        change(world)
-        await world.restart(**settings)
-        await world.idle()
-        world.models.journal.clear()
-        yield world, scene
-
 
 @pytest.mark.parametrize("rule", slow_after(1, RULES))
 async def test_no_door_in_slack_lets_in_who_may_not(worlds: WorldFactory, rule: Verdict) -> None:
-    """Nothing is stored, no model asked, nobody else reads anything of it, and they are told once."""
+    """Nothing is stored, no model asked, nobody else reads anything of it, and they are told once.
+
+    And no door is forgotten: what Slack sent was meant for every listener that there is.
+    """
+    doors, listeners = SLACK_DOORS, Listeners.registered()
+    if rule is Verdict.CHANNEL_NOT_ALLOWED:
+        doors = {name: door for name, door in doors.items() if name not in IN_NO_CHANNEL}
     async with refusing(worlds, rule) as (world, scene):
         before, seen, heard = stored(world), written(world), told(world)
-        for name, attempt in SLACK_DOORS.items():
-            if rule is Verdict.CHANNEL_NOT_ALLOWED and name in IN_NO_CHANNEL:
-                continue
+        sent = len(world.slack.deliveries)
+        for attempt in doors.values():
             await attempt(scene)
-            await world.idle()
-            changed = [table for table, rows in stored(world).items() if rows != before[table]]
-            assert changed == [], name
-            assert written(world) == seen, name
+        await world.idle()
+        now = stored(world)
+        assert [table for table, rows in now.items() if rows != before[table]] == []
+        assert written(world) == seen
         assert list(world.models.journal) == []
+        if doors is SLACK_DOORS:
+            reached = listeners.reached_by(world.slack.deliveries[sent:])
+            assert listeners.ids.keys() - reached == NO_DOORS
         places = 2 if rule is Verdict.CHANNEL_NOT_ALLOWED else 1  # the channel, and direct messages
         assert told(world)[len(heard) :].count(strings.NOT_ALLOWED[rule]) <= places
         assert set(told(world)) - set(heard) == {strings.NOT_ALLOWED[rule]}
 
 
-@pytest.mark.parametrize(
-    "door", slow_after(4, [each for each in SLACK_DOORS if each not in UNANSWERED])
-)
-async def test_every_door_in_slack_says_why(worlds: WorldFactory, door: str) -> None:
+async def until_told_again(world: World, text: str, heard: int, door: str) -> None:
+    await world.until(lambda: told(world).count(text) == heard + 1, door)
+
+
+async def test_every_door_in_slack_says_why(worlds: WorldFactory) -> None:
     async with refusing(worlds, Verdict.USER_NOT_ALLOWED) as (world, scene):
-        await SLACK_DOORS[door](scene)
         text = strings.NOT_ALLOWED[Verdict.USER_NOT_ALLOWED]
-        await world.until(lambda: text in told(world), "the notice")
-        await world.idle()
-        assert told(world).count(text) == 1
-
-
-@pytest.mark.parametrize("rule", RULES)
-async def test_no_request_of_the_api_is_answered_for_who_may_not(
-    worlds: WorldFactory, rule: Verdict
-) -> None:
-    """With a token that was made before the rule."""
-    async with refusing(worlds, rule) as (world, scene):
-        before = stored(world)
-        by_channel = rule is Verdict.CHANNEL_NOT_ALLOWED
-        async with client(world, scene.token) as http:
-            for name, request in api_requests(scene).items():
-                if by_channel and name not in OF_A_CHANNEL:
-                    continue
-                response = await send(http, request)
-                assert (response.status_code, response.json()["error"]) == (403, "Not allowed"), (
-                    name
-                )
-                assert response.json()["message"] == strings.NOT_ALLOWED[rule]
-        assert stored(world) == before
-        assert list(world.models.journal) == []
-
-
-async def test_no_socket_opens_for_who_may_not(worlds: WorldFactory) -> None:
-    from websockets.exceptions import ConnectionClosed, InvalidStatus
-
-    async with refusing(worlds, Verdict.USER_NOT_ALLOWED) as (world, scene):
-        with pytest.raises((InvalidStatus, ConnectionClosed)) as refused:
-            async with socket_of(address(world), scene.token) as reader:
-                await reader.socket.recv()
-        assert "403" in str(refused.value)
+        for name, attempt in SLACK_DOORS.items():
+            if name in UNANSWERED:
+                continue
+            heard = told(world).count(text)
+            await attempt(scene)
+            await until_told_again(world, text, heard, name)
+            await world.execute("UPDATE done_once SET kept_until = '2020-01-01'")
 
 
 async def test_others_are_answered_under_every_rule(worlds: WorldFactory) -> None:

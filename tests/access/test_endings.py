@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from bot import strings
+from bot.access.rules import Verdict
 from bot.api.auth import MAX_REQUESTS_PER_MINUTE
 from tests.access.conftest import WorldFactory
+from tests.access.scene import DIALOGS, opened_dialogs, stored, submit_dialog
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_ended_tokens import cut_off
 from tests.api.test_sockets import socket_of
@@ -123,6 +126,23 @@ async def test_membership_is_not_asked_for_again_within_its_age(worlds: WorldFac
             for _ in range(5):
                 await Api(http, "").history(chat)
         assert len(world.slack.calls_of("conversations.members")) == 1
+
+
+async def test_a_dialog_that_was_opened_before_its_reader_left_is_refused(
+    worlds: WorldFactory,
+) -> None:
+    """Slack does not vouch for who submits a dialog: it may stay open for hours."""
+    async with worlds(bobbin_admins=("U0BOB",)) as world:
+        thread = await private_chat(world)
+        dialogs = await opened_dialogs(world, thread, "bob", PRIVATE)
+        unheard_leave(world, "bob")
+        before = stored(world)
+        for name in DIALOGS:
+            told = await submit_dialog(world, dialogs, name)
+            assert told == strings.NOT_ALLOWED[Verdict.CHANNEL_LEFT]
+        await world.idle()
+        changed = {name for name, rows in stored(world).items() if rows != before[name]}
+        assert changed <= {"participants"}  # he is known to be away now
 
 
 async def test_a_stream_ends_when_its_reader_leaves_the_channel(worlds: WorldFactory) -> None:
