@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bot.chats.attachments.loader import AttachmentLoader
+from bot.chats.called_before import CalledBefore
 from bot.chats.long_chats import LongChats
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
@@ -119,6 +120,7 @@ def prompts(
             summarizer=parts.summarizer,
             summarise=settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
         ),
+        calls=CalledBefore(repositories.call_history, parts.models),
         searches=parts.models.searches_in,
     )
 

@@ -29,6 +29,7 @@ from bot.usage.limits import Limits
 from handlers.client.channels import SlackChannels
 from storage.action_claims import ActionClaims
 from storage.answers import Answers
+from storage.call_history import CallHistory
 from storage.channel_settings import ChannelSettingsStore
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
@@ -65,6 +66,7 @@ class Repositories:
     pictures: Pictures
     erasure: Erasure
     tool_calls: ToolCalls
+    call_history: CallHistory
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def open_repositories(
         transcripts=Transcripts(database),
         pictures=Pictures(database),
         erasure=Erasure(database),
+        call_history=CallHistory(database),
         tool_calls=ToolCalls(database, limits, timing.approval_life),
     )
 

@@ -47,6 +47,7 @@ from storage.answer_lifecycle import (
     update_owned,
 )
 from storage.answer_reads import AnswerReads, first_answer
+from storage.call_history import forget_extras
 from storage.chores import add_chores
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
@@ -317,6 +318,7 @@ class Answers(AnswerReads):
                 await connection.execute(
                     update(chats).where(chats.c.id == row.chat_id).values(changed)
                 )
+                await forget_extras(connection, row.chat_id)
             if row.state == "ended":
                 await begin_again(connection, answer_id)
             await admit_again(connection, self._limits, answer_id)

@@ -9,6 +9,7 @@ from sqlalchemy import Row, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Status
+from storage.call_history import copy_calls
 from storage.engine.types import new_id, utc_now
 from storage.messages import add_participants, load_chat, store_answer
 from storage.queries import INSERT_MESSAGE
@@ -108,3 +109,4 @@ async def _copy_answers(
         }
         await connection.execute(insert(answers), {**row._mapping, **changed})
         await copy_steps(connection, row.message_id, new_ids[row.message_id])
+        await copy_calls(connection, row.message_id, new_ids[row.message_id], chat.id)

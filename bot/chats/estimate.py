@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.providers.base import ChatMessage
+from bot.tool_calls import ToolRound
 
 BYTES_PER_TOKEN = 3
 """Careful: in most languages a token has more bytes. The first count of a model corrects the estimate."""
@@ -22,7 +23,17 @@ def tokens_of_text(text: str) -> int:
 
 
 def tokens_of_turns(turns: Iterable[ChatMessage]) -> int:
-    return sum(tokens_of_text(turn.text) + TOKENS_PER_IMAGE * len(turn.images) for turn in turns)
+    return sum(
+        tokens_of_text(turn.text)
+        + TOKENS_PER_IMAGE * len(turn.images)
+        + sum(map(_tokens_of_round, turn.rounds))
+        for turn in turns
+    )
+
+
+def _tokens_of_round(turn: ToolRound) -> int:
+    written = (turn.text, turn.extra, *(call.arguments for call in turn.calls), *turn.results)
+    return sum(map(tokens_of_text, written))
 
 
 def correction(measure: tuple[int, int] | None) -> float:

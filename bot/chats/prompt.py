@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest
+from bot.tool_calls import ToolRound
 from storage.chats import Chats
 from storage.images import ImageBudget
 
@@ -54,6 +55,14 @@ class Fitting(Protocol):
     ) -> Excerpt: ...
 
 
+class Calls(Protocol):
+    """What a prompt needs of `bot.chats.called_before.CalledBefore`."""
+
+    async def read(
+        self, chat: Chat, number: int, answered: Collection[str]
+    ) -> dict[str, tuple[ToolRound, ...]]: ...
+
+
 class PromptBuilder:
     """Makes the request for an answer from the stored chat."""
 
@@ -64,9 +73,11 @@ class PromptBuilder:
         names: UserNames,
         attachments: Attachments,
         long_chats: Fitting,
+        calls: Calls,
         searches: Callable[[Chat], bool] = lambda chat: False,
     ) -> None:
         """`searches`: whether the provider is to search the web for a chat."""
+        self._calls = calls
         self._chats = chats
         self._system_prompt = system_prompt
         self._names = names
@@ -99,8 +110,9 @@ class PromptBuilder:
         if await self._attachments.load_pending(chat, answer, sent):
             history = await self._chats.history(chat.id, answer.number, budget=budget)
         # Both at the same time, so that they share their deadline.
-        names, _ = await asyncio.gather(
+        names, calls, _ = await asyncio.gather(
             self._author_names(chat, history),
+            self._calls_before(chat, answer.number, history),
             self._names.settle(chat.team, (message.marked_text or "" for message in history)),
         )
 
@@ -113,6 +125,7 @@ class PromptBuilder:
                 can_see=can_see,
                 left_out=left_out,
                 notes=notes,
+                calls=calls,
             )
 
         messages = await self._with_names(chat, history)
@@ -137,11 +150,22 @@ class PromptBuilder:
         history = await self._chats.history(chat.id, end, budget=NO_IMAGES)
         left_out = await self._left_out(chat, end, history)
         names = await self._author_names(chat, history)
+        calls = await self._calls_before(chat, end, history)
         history = await self._with_names(chat, history)
-        template = CONTINUED if chat.continues else THREAD_CONTEXT
         return chat_messages(
-            history, names, chat.thread_context, template=template, can_see=False, left_out=left_out
+            history,
+            names,
+            chat.thread_context,
+            template=CONTINUED if chat.continues else THREAD_CONTEXT,
+            can_see=False,
+            left_out=left_out,
+            calls=calls,
         )
+
+    async def _calls_before(
+        self, chat: Chat, number: int, history: Sequence[Message]
+    ) -> dict[str, tuple[ToolRound, ...]]:
+        return await self._calls.read(chat, number, {message.id for message in history})
 
     async def _left_out(
         self, chat: Chat, before_number: int, history: Sequence[Message]

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from bot.chats.attachments.rules import short_name
 from bot.domain import Message, Role
 from bot.providers.base import ChatMessage
+from bot.tool_calls import ToolRound
 
 THREAD_CONTEXT = (
     "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
@@ -28,6 +29,10 @@ PICTURE_MADE = "[You made a picture here: {name}]"
 PICTURE_SHOWN = "[The picture that you made: {name}]"
 ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
 
+UNFINISHED = "[You called these tools, and the answer was not finished]"
+"""In place of an answer that failed, or was stopped before its first word, after calls of tools."""
+
+NO_CALLS: Mapping[str, tuple[ToolRound, ...]] = MappingProxyType({})
 NO_NOTES: Mapping[int, str] = MappingProxyType({})
 
 
@@ -40,13 +45,15 @@ def chat_messages(
     can_see: bool = True,
     left_out: Collection[str] = (),
     notes: Mapping[int, str] = NO_NOTES,
+    calls: Mapping[str, tuple[ToolRound, ...]] = NO_CALLS,
 ) -> list[ChatMessage]:
     """The chat as the model reads it. A message begins with its author's name where `names` has it.
 
     Messages that no answer separates become one, because many servers refuse two messages of one role in a row.
     `context`: what was said before the chat began; it goes with the first message, as `template` says. `can_see`:
     whether the model accepts images. `left_out`: ids of messages that are only mentioned. `notes`: texts to insert, by
-    the number of the message that each precedes.
+    the number of the message that each precedes. `calls`: of tools, by the id of the answer; by that of its question
+    where the answer is not in the history.
     """
     made: list[ChatMessage] = []
     for message in history:
@@ -58,8 +65,10 @@ def chat_messages(
                 question = replace(question, text=text)
             made.append(ChatMessage(Role.USER, LEFT_OUT) if message.id in left_out else question)
             context = None
+            if message.id in calls:
+                made.append(ChatMessage(Role.ASSISTANT, UNFINISHED, rounds=calls[message.id]))
         else:
-            made.append(ChatMessage(Role.ASSISTANT, _answer_text(message)))
+            made.append(_answer(message, calls.get(message.id, ())))
             if can_see and message.images:
                 made.append(_pictures_of(message))
     return list(_alternating([turn for turn in made if turn.text.strip() or turn.images]))
@@ -70,6 +79,18 @@ def _question(message: Message, names: Mapping[str, str], can_see: bool) -> Chat
     if message.author is not None and message.author in names:
         text = f"{names[message.author]}: {text}"
     return ChatMessage(Role.USER, text, message.images if can_see else ())
+
+
+def _answer(message: Message, rounds: tuple[ToolRound, ...]) -> ChatMessage:
+    """An answer after its turns with calls: their texts begin the answer's own, which then is the rest."""
+    text = _answer_text(message)
+    if not rounds:
+        return ChatMessage(Role.ASSISTANT, text)
+    said = "".join(turn.text for turn in rounds)
+    if text.startswith(said):
+        return ChatMessage(Role.ASSISTANT, text[len(said) :].lstrip() or UNFINISHED, rounds=rounds)
+    silent = tuple(replace(turn, text="") for turn in rounds)
+    return ChatMessage(Role.ASSISTANT, text, rounds=silent)
 
 
 def _answer_text(message: Message) -> str:
@@ -106,7 +127,7 @@ def _joined(first: ChatMessage, second: ChatMessage) -> ChatMessage:
     if second.text == LEFT_OUT and first.text.endswith(LEFT_OUT):
         return first  # once is enough
     text = "\n\n".join(text for text in (first.text, second.text) if text)
-    return ChatMessage(first.role, text, first.images + second.images)
+    return ChatMessage(first.role, text, first.images + second.images, first.rounds + second.rounds)
 
 
 def _text(message: Message, can_see: bool) -> str:

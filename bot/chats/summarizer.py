@@ -13,6 +13,7 @@ from bot.errors import ContextTooLong, ProviderError, StorageError
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.model_search import fair_shares
+from bot.providers.tool_messages import without_rounds
 from bot.tasks import Tasks
 from bot.timing import Timing
 from bot.usage.calls import CallKind, Payer
@@ -139,8 +140,8 @@ class Summarizer:
 
 
 def transcript(turns: Sequence[ChatMessage], length: int) -> str:
-    """The conversation as one text of at most so many bytes; the longest turns are cut first."""
-    texts = [f"{SPEAKERS[turn.role]}: {turn.text}" for turn in turns]
+    """The conversation, with what tools returned, as one text of at most so many bytes; long turns are cut first."""
+    texts = [f"{SPEAKERS[turn.role]}: {turn.text}" for turn in without_rounds(turns)]
     sizes = [len(text.encode()) for text in texts]
     shares = fair_shares(sizes, max(0, length - 4 * len(texts)))
     return "\n\n".join(

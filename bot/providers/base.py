@@ -63,6 +63,8 @@ class ChatMessage:
     role: Role
     text: str = field(repr=False)
     images: tuple[Image, ...] = ()
+    rounds: tuple[ToolRound, ...] = field(default=(), repr=False)
+    """Of an answer: its model's turns before the text, in which it called tools."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from bot.providers.pictures import picture_bytes
 from bot.providers.prompt_cache import wants_marks, with_marks
 from bot.providers.response_body import Body, read_error, translated_errors
 from bot.providers.stream_parser import StreamParser
-from bot.providers.tool_messages import round_messages, tool_fields
+from bot.providers.tool_messages import round_messages, tool_fields, with_unique_ids
 from bot.stream_events import ImagesMade, MadeImage, StreamEvent
 from bot.timing import Timing
 
@@ -273,10 +273,13 @@ class OpenAICompatible:
         messages: list[dict[str, Any]] = (
             [{"role": "system", "content": request.system}] if request.system else []
         )
-        messages += [_message(message) for message in request.messages]
+        for message in request.messages:
+            messages += round_messages(message.rounds, self._settings.kind)
+            messages.append(_message(message))
+        messages += round_messages(request.rounds, self._settings.kind)
+        messages = with_unique_ids(messages)
         if wants_marks(self._settings, request.model.name):
             messages = with_marks(messages)
-        messages += round_messages(request.rounds, self._settings.kind)
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
         if self._ask_for_usage:
             body["stream_options"] = {"include_usage": True}

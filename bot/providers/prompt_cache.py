@@ -46,6 +46,8 @@ def with_marks(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _as_parts(message: Mapping[str, Any], marked: bool) -> dict[str, Any]:
     content = message["content"]
+    if message["role"] == "tool" or content is None:
+        return dict(message)
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
     if marked and parts:
         parts[-1] = {**parts[-1], **_MARK}

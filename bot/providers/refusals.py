@@ -44,7 +44,7 @@ async def stream_or_without(
     ask: Ask,
     request: ModelRequest,
     without: ModelRequest,
-    refusal: type[ProviderError],
+    refusal: type[ProviderError] | tuple[type[ProviderError], ...],
     refusing: ModelMemory,
 ) -> AsyncIterator[StreamEvent]:
     """The answer to `request`, or to `without` if the model refuses it. `refusing`: models that are known to.
@@ -57,8 +57,8 @@ async def stream_or_without(
                 async for event in events:
                     yield event
             return
-        except refusal:
-            log.info("asked_again", model=str(request.model), reason=refusal.__name__)
+        except refusal as error:
+            log.info("asked_again", model=str(request.model), reason=type(error).__name__)
             await refusing.add(request.model)
     async with closing(ask(without)) as events:
         async for event in events:

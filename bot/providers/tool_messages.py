@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -76,10 +77,46 @@ def _id(call: ToolCall, kind: ProviderKind) -> str:
     return hashlib.sha256(call.id.encode()).hexdigest()[:9]
 
 
+def with_unique_ids(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same messages, where no two calls have the same id: models number theirs anew in each turn."""
+    used: Counter[str] = Counter()
+    renamed: dict[str, str] = {}
+    made = []
+    for message in messages:
+        if "tool_calls" in message:
+            renamed = {call["id"]: _unused(call["id"], used) for call in message["tool_calls"]}
+            calls = [{**call, "id": renamed[call["id"]]} for call in message["tool_calls"]]
+            made.append({**message, "tool_calls": calls})
+        elif message["role"] == "tool":
+            made.append({**message, "tool_call_id": renamed[message["tool_call_id"]]})
+        else:
+            made.append(dict(message))
+    return made
+
+
+def _unused(id_: str, used: Counter[str]) -> str:
+    """The id, or one for its next use, of a form that every server takes."""
+    used[id_] += 1
+    if used[id_] == 1:
+        return id_
+    return hashlib.sha256(f"{id_} {used[id_]}".encode()).hexdigest()[:9]
+
+
 def as_text(request: ModelRequest) -> ModelRequest:
     """The same request for a model without tools: what was called, and what it returned, as words."""
     turns = [message for turn in request.rounds for message in _told(turn)]
-    return replace(request, tools=(), rounds=(), messages=[*request.messages, *turns])
+    messages = [*without_rounds(request.messages), *turns]
+    return replace(request, tools=(), rounds=(), messages=messages)
+
+
+def without_rounds(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+    """The same messages with what was called, and what it returned, as messages."""
+    made: list[ChatMessage] = []
+    for message in messages:
+        for turn in message.rounds:
+            made += _told(turn)
+        made.append(replace(message, rounds=()))
+    return made
 
 
 def _told(turn: ToolRound) -> Sequence[ChatMessage]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
 from bot.domain import MENTION_MARK, Answer, Chat, Image, Message, Role, SharedFile, User
 from bot.providers.base import ChatMessage, ModelRequest
+from bot.tool_calls import ToolRound
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
@@ -183,6 +184,15 @@ class WholeChats:
         return history.excerpt()
 
 
+class NoCalls:
+    """A chat in which no tools were called."""
+
+    async def read(
+        self, chat: Chat, number: int, answered: Collection[str]
+    ) -> dict[str, tuple[ToolRound, ...]]:
+        return {}
+
+
 @pytest.fixture
 async def builder(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[ChatBuilder]:
     path = tmp_path / "bobbin.db"
@@ -198,7 +208,7 @@ async def brief(
     answer = await builder.replies.next_waiting(chat.id)
     assert answer is not None
     made = PromptBuilder(
-        builder.chats, "Be kind.", people or People(), files or Files(), WholeChats()
+        builder.chats, "Be kind.", people or People(), files or Files(), WholeChats(), NoCalls()
     )
     return await made.build(await builder.chats.get(chat.id), answer)
 

@@ -1,0 +1,40 @@
+"""What a model is sent of the tools that were called for earlier answers: a fixed share of its window."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bot.chats.estimate import BYTES_PER_TOKEN, room_for_prompt
+from bot.chats.models import ModelChoice
+from bot.domain import Chat
+from bot.tool_calls import ToolRound
+from storage.call_history import CallHistory
+
+SHARE_OF_RESULTS = 0.25
+MAX_RESULTS = 200_000
+"""Characters, however large the window is."""
+UNKNOWN_WINDOW = 32_768
+"""Tokens of a model that tells no window."""
+
+
+class CalledBefore:
+    """Reads the calls of a chat's earlier answers."""
+
+    def __init__(self, history: CallHistory, models: ModelChoice) -> None:
+        self._history = history
+        self._models = models
+
+    async def read(
+        self, chat: Chat, number: int, answered: Collection[str]
+    ) -> dict[str, tuple[ToolRound, ...]]:
+        """The calls before message `number`, by the id of the answer; by that of its question if it isn't `answered`.
+
+        Raises StorageError.
+        """
+        info = self._models.info(chat.model)
+        room = room_for_prompt(info.context if info and info.context else UNKNOWN_WINDOW)
+        budget = min(MAX_RESULTS, int(room * SHARE_OF_RESULTS * BYTES_PER_TOKEN))
+        return {
+            each.answer_id if each.answer_id in answered else each.question_id: each.rounds
+            for each in await self._history.before(chat.id, number, budget)
+        }

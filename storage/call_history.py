@@ -1,0 +1,116 @@
+"""What tools returned for earlier answers of a chat, as much of it as its model is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import and_, case, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.tool_calls import CallState, ToolCall, ToolRound
+from storage.engine.database import Database
+from storage.engine.types import new_id
+from storage.images import ImageBudget, first_kept
+from storage.tables import answers, messages, tool_calls
+
+LEFT_OUT = "[What this call returned is left out here]"
+MAX_OLD_ARGUMENTS = 500
+"""Characters of the arguments of calls whose results are left out; longer ones are left out too."""
+_NOT_COPIED = {"extra": "", "round_extra": "", "notice_ts": None, "notice_state": None}
+_ENDED = [state for state in CallState if state.ended]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierCalls:
+    """The calls for one earlier answer, whether that succeeded or not."""
+
+    answer_id: str
+    question_id: str
+    rounds: tuple[ToolRound, ...] = field(repr=False)
+
+
+class CallHistory:
+    """Reads the calls of a chat. Raises StorageError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def before(self, chat_id: str, number: int, budget: int) -> list[EarlierCalls]:
+        """The calls of the answers before message `number` of a chat, the oldest first.
+
+        The newest have their results. When all have more than `budget` characters, so many old ones lose theirs that
+        half of it is free again: what was sent once stays the same for many turns.
+        """
+        async with self._database.read() as connection:
+            sizes = await _sizes(connection, chat_id, number)
+            if not sizes:
+                return []
+            first = first_kept([[size] for size in sizes.values()], ImageBudget(len(sizes), budget))
+            return await _load(connection, list(sizes)[:first], list(sizes)[first:])
+
+
+async def _sizes(connection: AsyncConnection, chat_id: str, number: int) -> Mapping[str, int]:
+    """The characters of each answer's calls, by its id, the oldest first; without answers that still call tools."""
+    columns = (tool_calls.c.said, tool_calls.c.arguments, tool_calls.c.result)
+    size = func.sum(sum((func.length(column) for column in columns), literal(0)))
+    unfinished = func.sum(case((tool_calls.c.state.in_(_ENDED), 0), else_=1))
+    query = (
+        select(tool_calls.c.answer_id, size.label("size"))
+        .join(messages, messages.c.id == tool_calls.c.answer_id)
+        .where(tool_calls.c.chat_id == chat_id, messages.c.number < number)
+        .group_by(tool_calls.c.answer_id, messages.c.number)
+        .having(unfinished == 0)
+        .order_by(messages.c.number)
+    )
+    return {row.answer_id: row.size for row in await connection.execute(query)}
+
+
+async def _load(
+    connection: AsyncConnection, old: Sequence[str], kept: Sequence[str]
+) -> list[EarlierCalls]:
+    is_old = tool_calls.c.answer_id.in_(old)
+    long = func.length(tool_calls.c.arguments) > MAX_OLD_ARGUMENTS
+    sent = [
+        case((is_old, LEFT_OUT), else_=tool_calls.c.result).label("result"),
+        case((and_(is_old, long), "{}"), else_=tool_calls.c.arguments).label("arguments"),
+    ]
+    rest = [column for column in tool_calls.c if column.name not in ("result", "arguments")]
+    query = (
+        select(*rest, *sent, answers.c.question_id)
+        .join(answers, answers.c.message_id == tool_calls.c.answer_id)
+        .where(tool_calls.c.answer_id.in_([*old, *kept]))
+        .order_by(answers.c.number, tool_calls.c.round, tool_calls.c.number)
+    )
+    rows = (await connection.execute(query)).all()
+    by_answer = groupby(rows, lambda row: (row.answer_id, row.question_id))
+    return [EarlierCalls(*ids, _rounds(calls)) for ids, calls in by_answer]
+
+
+def _rounds(rows: Iterable[Any]) -> tuple[ToolRound, ...]:
+    turns = (list(turn) for _, turn in groupby(rows, lambda row: row.round))
+    return tuple(
+        ToolRound(
+            turn[0].said,
+            tuple(ToolCall(row.call_id, row.name, row.arguments, row.extra) for row in turn),
+            tuple(row.result for row in turn),
+            turn[0].round_extra,
+        )
+        for turn in turns
+    )
+
+
+async def copy_calls(connection: AsyncConnection, old: str, new: str, chat_id: str) -> None:
+    """Gives an answer of another chat the calls of an answer, without what only their model understands."""
+    query = select(tool_calls).where(tool_calls.c.answer_id == old)
+    for row in (await connection.execute(query)).all():
+        changed = {"id": new_id(), "answer_id": new, "chat_id": chat_id, **_NOT_COPIED}
+        await connection.execute(insert(tool_calls), {**row._mapping, **changed})
+
+
+async def forget_extras(connection: AsyncConnection, chat_id: str) -> None:
+    """The chat goes on with another model, which does not understand what its former one wanted back."""
+    of_chat = update(tool_calls).where(tool_calls.c.chat_id == chat_id)
+    await connection.execute(of_chat.values(extra="", round_extra=""))
