@@ -82,7 +82,11 @@ async def build(
             stack, settings=settings, demo=demo, timing=timing, rates=rates
         )
         repositories = open_repositories(
-            resources.database, settings.limits(), resources.workspaces.serves, timing
+            resources.database,
+            settings.limits(),
+            resources.workspaces.serves,
+            resources.gate.rules.channels,
+            timing,
         )
         parts = answer_parts(settings, resources, repositories)
         prompt_builder = prompts(settings, resources, repositories, parts)

@@ -312,8 +312,8 @@ NOT_ALLOWED: dict[Verdict, str] = {
     Verdict.GUEST: "I don't answer guests of this workspace. "
     "Please ask one of its members, or the person who runs Bobbin.",
     Verdict.DEACTIVATED: "This account is deactivated.",
-    Verdict.UNKNOWN: "Slack couldn't tell me which organisation you belong to, so I can't answer you. "
-    "Please try again in a moment.",
+    Verdict.UNKNOWN: "Slack couldn't tell me whether you are a member of this workspace, so I can't answer "
+    "you yet. Please try again in a moment.",
 }
 """What somebody who may not reads, in Slack and from the API."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.access.chat_access import ChatAccess
@@ -90,11 +90,18 @@ class UseCases:
 
 
 def open_repositories(
-    database: Database, limits: Limits, serves: Serves, timing: Timing = Timing()
+    database: Database,
+    limits: Limits,
+    serves: Serves,
+    channels: Sequence[str] = (),
+    timing: Timing = Timing(),
 ) -> Repositories:
-    """`limits`: what people may use. `serves`: the workspaces whose work this process takes up."""
+    """`limits`: what people may use. `serves`: the workspaces whose work this process takes up.
+
+    `channels`: patterns of the channels whose chats are listed; empty: all.
+    """
     return Repositories(
-        chats=Chats(database, limits=limits),
+        chats=Chats(database, limits=limits, channels=channels),
         answers=Answers(database, limits, serves),
         chores=Chores(database, serves),
         requests=ChatRequests(database, serves),

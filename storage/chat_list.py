@@ -43,14 +43,16 @@ async def list_chats(
     words: Sequence[str],
     newer: bool = False,
     limits: SearchLimits = SearchLimits(),
+    channels: Sequence[str] = (),
 ) -> ChatPage:
     """The page after `cursor`, or with `newer` the one before it.
 
     Users take part in a chat from its first message on, so no list shows an empty chat. Nor does it show chats in
-    private channels that the user has left. Raises InvalidInput for an invalid cursor.
+    private channels that the user has left, or in channels that match none of the patterns `channels`. Raises
+    InvalidInput for an invalid cursor.
     """
     start = None if cursor is None else _decode_cursor(cursor)
-    search = Search(connection, user, words, limits)
+    search = Search(connection, user, words, limits, channels)
     matches = await search.page(start, limit + 1, newer=newer)
     count_with_page = matches.all_at_once and start is None
     query = _select_page(matches, start, limit=limit + 1, newer=newer, counted=count_with_page)

@@ -65,8 +65,10 @@ class Chats:
         *,
         limits: Limits = NO_LIMITS,
         search_limits: SearchLimits = SearchLimits(),
+        channels: Sequence[str] = (),
     ) -> None:
-        """`limits`: what people may use."""
+        """`limits`: what people may use. `channels`: patterns of the channels whose chats are listed; empty: all."""
+        self._channels = channels
         self._database = database
         self._limits = limits
         self._search_limits = search_limits
@@ -301,6 +303,7 @@ class Chats:
                 words=(words or "").split(),
                 newer=newer,
                 limits=self._search_limits,
+                channels=self._channels,
             )
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:

@@ -45,6 +45,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import User
 from storage.engine.types import SafeText, UtcTime
+from storage.globs import matches_any
 from storage.tables import ID, chats, messages, participants
 
 ListPosition = tuple[datetime, str]
@@ -152,7 +153,10 @@ class Search:
         user: User,
         words: Sequence[str],
         limits: SearchLimits = SearchLimits(),
+        channels: Sequence[str] = (),
     ) -> None:
+        """`channels`: patterns of the channels whose chats are found; empty: of all."""
+        self._channels = channels
         self._connection = connection
         self._user = user
         self._words = list(dict.fromkeys(words))
@@ -173,7 +177,7 @@ class Search:
             ]
         sample_is_everything = len(sample) < self._limits.sample_size
         if sample_is_everything or len(hits) >= limit:
-            return Matches(participants, (in_list_of(self._user), participants.c.chat_id.in_(hits)))
+            return Matches(participants, (*self._in_list(), participants.c.chat_id.in_(hits)))
         if not self._rare_words:
             return self._by_reading()
         if len(hits) >= self._limits.min_sample_hits:
@@ -196,6 +200,21 @@ class Search:
             number < self._limits.max_counted for number in found
         )
         return found[0] if found else scanned, not complete
+
+    def _in_list(self) -> list[ColumnElement[bool]]:
+        return [in_list_of(self._user), *self._in_channels(participants)]
+
+    def _in_channels(self, source: FromClause) -> list[ColumnElement[bool]]:
+        """That a chat is where chats are listed: chats of the API alone are in no channel."""
+        if not self._channels:
+            return []
+        names = (chats.c.channel, chats.c.team + "/" + chats.c.channel)
+        dialect = self._connection.dialect.name
+        listed = or_(
+            chats.c.channel.is_(None),
+            *(matches_any(dialect, name, self._channels) for name in names),
+        )
+        return [exists().where(chats.c.id == source.c.chat_id, listed)]
 
     async def _sample(self, start: ListPosition | None, *, newer: bool) -> list[Row[Any]]:
         """The next chats of the list, and which of the words each contains."""
@@ -222,14 +241,14 @@ class Search:
     def _by_reading(self) -> Matches:
         """Read chats in list order until there are enough."""
         contains = (self._contains(participants, word) for word in self._words)
-        return Matches(participants, (in_list_of(self._user), *contains))
+        return Matches(participants, (*self._in_list(), *contains))
 
     def _by_walking_the_list(
         self, start: ListPosition | None, limit: int, *, newer: bool
     ) -> Matches:
         """Walk the list, asking the index, until there are enough for the page and for the count."""
         query = select(participants.c.chat_id, participants.c.active_at).where(
-            in_list_of(self._user),
+            *self._in_list(),
             *(self._contains_rare(word, number) for number, word in enumerate(self._rare_words)),
             *self._contains_common(participants),
         )
@@ -244,7 +263,8 @@ class Search:
             for number, word in enumerate(self._rare_words)
         ]
         in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
-        return Matches(source, (*in_others, *self._contains_common(source)), all_at_once=True)
+        conditions = (*in_others, *self._in_channels(source), *self._contains_common(source))
+        return Matches(source, conditions, all_at_once=True)
 
     async def _count_index_hits(self) -> tuple[int, bool]:
         matches = self._by_index(_HITS_PER_PASSAGE)
@@ -276,7 +296,7 @@ class Search:
         self, start: ListPosition | None, limit: int, *, newer: bool = False
     ) -> FromClause:
         columns = (participants.c.chat_id, participants.c.active_at, participants.c.indexed)
-        query = select(*columns).where(in_list_of(self._user))
+        query = select(*columns).where(*self._in_list())
         return in_list_order(query, start=start, newer=newer).limit(limit).subquery()
 
     def _contains_rare(self, word: str, number: int) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from tests.access.doors import IN_NO_CHANNEL, SLACK_DOORS, UNANSWERED, mention
 from tests.access.listeners import NO_DOORS, Listeners
 from tests.access.rules import RULES, becomes_outsider, refusing
 from tests.access.scene import PLACE, WHO, stored, told, written
-from tests.api.conftest import token_for
+from tests.api.conftest import client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import TwoWorkspacesFactory
 from tests.handlers.world import World
@@ -106,6 +106,39 @@ async def test_who_cannot_be_told_apart_counts_as_an_outsider(worlds: WorldFacto
         assert list(world.models.journal) == []
 
 
+@pytest.mark.parametrize("who", ["alice", "bob"])
+async def test_who_may_be_a_guest_waits_until_slack_tells_where_guests_are_ignored(
+    worlds: WorldFactory, who: str
+) -> None:
+    """They are told so, and a member is answered as soon as Slack tells; outsiders are answered here."""
+    timing = patient_timing(person_timeout=0.1)
+    rules = {"bobbin_guests": Treatment.IGNORE, "bobbin_outsiders": Treatment.ANSWER}
+    async with worlds(timing=timing, **rules) as world:
+        world.slack.workspace.user("bob").is_restricted = True
+        world.slack.faults.add("users.info", error="internal_error", times=-1)
+        world.forgive("internal_error", method="users.info")
+        before = stored(world)
+        bot = world.slack.bot_user.id
+        await world.slack.conversations.say(who, PLACE, f"<@{bot}> Who am I?")
+        unknown = strings.NOT_ALLOWED[Verdict.UNKNOWN]
+        await world.until(lambda: unknown in told(world, who), "the reason")
+        await world.idle()
+        assert stored(world) == before
+        world.slack.faults.clear()  # the question that is under way is repeated
+        asked = "users.info"
+        await world.until(
+            lambda: any(call.error is None for call in world.slack.calls_of(asked)), "Slack tells"
+        )
+        await world.idle()
+        if who == "alice":
+            assert len(await world.answered(await world.start("And now?", who))) == 1
+        else:
+            await world.slack.conversations.say(who, PLACE, f"<@{bot}> And now?")
+            guest = strings.NOT_ALLOWED[Verdict.GUEST]
+            await world.until(lambda: guest in told(world, who), "the rule")
+            assert stored(world) == before
+
+
 async def test_people_of_other_workspaces_of_the_organisation_are_members(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:
@@ -162,6 +195,35 @@ async def test_the_refusal_is_told_once_a_day(worlds: WorldFactory) -> None:
         await world.execute("UPDATE done_once SET kept_until = '2020-01-01'")
         await mention(scene)
         await world.until(lambda: told(world).count(text) == 2, "the next day's notice")
+
+
+async def test_no_list_shows_chats_of_channels_that_are_not_allowed_any_more(
+    worlds: WorldFactory,
+) -> None:
+    """Neither titles nor what a search finds, by whichever door."""
+    async with worlds() as world:
+        for place, title in (("general", "Kept apart"), ("random", "Still listed")):
+            world.entitle(title)
+            await world.answered(await world.start("A question.", WHO, place), channel=place)
+            await world.idle()
+        token = await token_for(world)
+        await world.restart(bobbin_allowed_channels=("C0RANDOM", "D*"))
+        lists = []
+        for words in ("", "question", "Kept"):
+            (shown,) = await world.slack.interactions.command(WHO, "random", "/chats", words)
+            lists.append(str(shown.blocks))
+        await world.slack.views.open_home(WHO)
+        home = await world.until(lambda: world.slack.views.home(WHO), "the Home tab")
+        assert home is not None
+        async with client(world, token) as http:
+            for method, path in (
+                ("GET", "/chat/conversations"),
+                ("GET", "/chat/conversations?q=question"),
+                ("POST", "/list-chats"),
+            ):
+                lists.append((await http.request(method, path, json={})).text)
+        assert [text for text in (*lists, str(home.blocks)) if "Kept apart" in text] == []
+        assert ["Still listed" in text for text in lists] == [True, True, False, True, True, True]
 
 
 async def test_home_shows_nothing_but_the_reason(worlds: WorldFactory) -> None:

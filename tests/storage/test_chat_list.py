@@ -11,7 +11,9 @@ from bot.domain import (
 )
 from bot.errors import ChatNotFound, InvalidInput
 from storage.chats import Chats
-from tests.storage.chat_builder import ChatBuilder
+from storage.engine.database import Database
+from storage.messages import NewMessage
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 
 async def test_lists_are_paged_with_the_most_recently_active_chat_first(
@@ -33,6 +35,29 @@ async def test_lists_are_paged_with_the_most_recently_active_chat_first(
     assert [chat.id for chat in (await chats.list_for(User("T1", "U2"), limit=9)).chats] == [
         started[2].id
     ]
+
+
+async def test_chats_of_other_channels_are_not_listed_or_counted(
+    database: Database, chats: Chats, builder: ChatBuilder
+) -> None:
+    """Pages are as full as if there were no such chats; those of the API alone are in no channel."""
+    ann = User("T1", "U1")
+    for number, channel in enumerate(("C1", "C2", "D1", None) * 3):
+        thread = Thread("T1", channel, f"{number}.0") if channel else None
+        message = NewMessage("A boat.", "U1", source=f"{number}")
+        await chats.start(team="T1", owner="U1", model=MODEL, thread=thread, message=message)
+    for patterns, count in ((("c1", "T1/D*"), 9), (("C2",), 6), (("T2/*",), 3), ((), 12)):
+        restricted = Chats(database, channels=patterns)
+        for words in ("", "boat"):
+            first = await restricted.list_for(ann, limit=4, words=words)
+            assert (len(first.chats), first.total) == (min(count, 4), count)
+            seen = list(first.chats)
+            cursor = first.next_cursor
+            while cursor:
+                page = await restricted.list_for(ann, limit=4, words=words, cursor=cursor)
+                seen += page.chats
+                cursor = page.next_cursor
+            assert len(seen) == count
 
 
 async def test_pages_can_be_followed_back(chats: Chats, builder: ChatBuilder) -> None:

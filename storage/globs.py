@@ -1,0 +1,48 @@
+"""Glob patterns as conditions of a database, the same ones that `fnmatch` knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, literal, or_
+
+_PIECE = re.compile(r"\[(?P<no>!)?(?P<set>\]?[^\]]*)\]|(?P<other>.)", re.DOTALL)
+"""One piece of a pattern: a set of characters, or a character."""
+
+
+def matches_any(
+    dialect: str, text: ColumnElement[Any], patterns: Sequence[str]
+) -> ColumnElement[bool]:
+    """Whether the text matches one of these patterns, ignoring case."""
+    upper = func.upper(text)
+    if dialect == "sqlite":
+        return or_(*(upper.op("GLOB")(literal(_glob(pattern.upper()))) for pattern in patterns))
+    return or_(*(upper.op("~")(literal(_expression(pattern.upper()))) for pattern in patterns))
+
+
+def _glob(pattern: str) -> str:
+    """As SQLite writes it: only the sign for "none of these" is another one."""
+    return "".join(
+        each[0].replace("[", "[[]")
+        if each["other"]
+        else f"[{'^' if each['no'] else ''}{each['set']}]"
+        for each in _PIECE.finditer(pattern)
+    )
+
+
+def _expression(pattern: str) -> str:
+    """As a regular expression of PostgreSQL."""
+    wild = {"*": ".*", "?": "."}
+    pieces = [
+        f"[{'^' if each['no'] else ''}{_set(each['set'])}]"
+        if each["other"] is None
+        else wild.get(each[0], re.escape(each[0]))
+        for each in _PIECE.finditer(pattern)
+    ]
+    return f"^{''.join(pieces)}$"
+
+
+def _set(characters: str) -> str:
+    return re.sub(r"[\\\[\]^]", r"\\\g<0>", characters)
