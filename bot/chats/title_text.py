@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import Any
@@ -13,22 +14,23 @@ _QUOTES = "\"'“”‘’„‚«»‹›「」『』`*_~| \t"
 _FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _JSON = re.compile(r"[{\[].*[}\]]", re.DOTALL)
 _TAGS = re.compile(
-    r"</?(?:title|h[1-6]|b|i|strong|em|p|answer|response|output)\b[^>]*>", re.IGNORECASE
+    r"</?(?:title|h[1-6]|b|i|strong|em|p|answer|response|output|s)\b[^>]*>", re.IGNORECASE
 )
 _LINE_MARK = re.compile(
     r"(?:#{1,6}|>+|[-*•–+]|\(?\d{1,2}[.):]|option \d+\s*[:.])(?:\s+|$)", re.IGNORECASE
 )
 _POLITE = re.compile(
-    r"(?:sure(?: thing)?|certainly|of course|okay|ok|absolutely|great|alright|understood|yes)[,.!:]+(?:\s+|$)",
+    r"(?:sure(?: thing)?|certainly|of course|okay|ok|absolutely|great|alright|understood|yes)\s*[,.!:–—-]+(?:\s+|$)",
     re.IGNORECASE,
 )
 _TITLE_WORD = "(?:titles?|titel|t[ií]tulo|titre|titolo|название|заголовок|标题|標題|タイトル|제목)"
 _INTRODUCTION = re.compile(
-    r"(?:here(?:['’]s| is| are)\b[^:：]{0,100}"
+    r"(?:(?:here(?:['’]s| is| are)|hier (?:ist|sind)|voici|aqu[ií] (?:est[áa]|tienes|hay)|ecco)\b[^:：]{0,100}"
+    r"|assistant|subject|topic|chat"
     r"|(?:(?:the|an?|my|your|one|suggested|possible|proposed|short|concise|brief|generated|chat|conversation|final"
     rf"|good)\s+){{0,5}}{_TITLE_WORD}"
     r"(?:\s+(?:for|of)\s+(?:this|the|our|your)\s+(?:conversation|chat|discussion|exchange))?"
-    r"(?:\s+(?:is|could be|would be|might be))?\s*)[:：\-–]\s*",
+    r"(?:\s+(?:is|could be|would be|might be|should be))?\s*(?:\([^()]{0,30}\)\s*)?)[:：=\-–—]\s*",
     re.IGNORECASE,
 )
 _MORE_INTRODUCTION = re.compile(
@@ -40,6 +42,20 @@ _NAMED = re.compile(rf"\b\w*{_TITLE_WORD}\b[\"'”]?[^\"“\n]{{0,40}}[\"“]([^
 """A title in quotation marks after the word, also in JSON that is not complete."""
 _NAMED_SINGLE = re.compile(rf"'\w*{_TITLE_WORD}'\s*:\s*'([^'\n]+)", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]*)\}+")
+_NAMED_LATER = re.compile(
+    rf"[.!]\s[^.!:]{{0,40}}\b{_TITLE_WORD}\b[^.!:]{{0,40}}:\s*(\S.*)", re.IGNORECASE
+)
+_QUOTED = re.compile(
+    r"(?:^|\bI['’]d [^\"“]{0,40}|\bhow about\s|\bmaybe\s)[\"“]([^\"”]{3,})[\"”](?=\W|$)",
+    re.IGNORECASE,
+)
+"""A title in quotation marks, with words about it around."""
+_REFUSAL = re.compile(
+    r"(?:i['’]?m )?(?:sorry(?:[,.!]|\s+but\b)|unable to\b)"
+    r"|i (?:can(?:no|['’])t|could not|am (?:sorry|unable|not able))\b",
+    re.IGNORECASE,
+)
+_BRACKETED = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 _WORD_COUNT = re.compile(r"\s*\(\d+ words?\)\s*$", re.IGNORECASE)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _CONTROL_SEQUENCE = re.compile(r"<[!@#]([^>|]*)(?:\|([^>]*))?>")
@@ -56,7 +72,7 @@ def clean_title(reply: str) -> str:
     """
     fenced = _FENCED.search(reply)
     text = fenced[1] if fenced and fenced[1].strip() else reply
-    text = _title_in_json(text) or _TAGS.sub("", text)
+    text = _title_in_json(text) or html.unescape(_TAGS.sub("", text)).replace('\\"', '"')
     lines = (_clean_line(line) for line in text.splitlines())
     words = next((line for line in lines if _is_title(line)), "").split()
     kept = " ".join(words[:MAX_WORDS])
@@ -64,14 +80,15 @@ def clean_title(reply: str) -> str:
 
 
 def _is_title(line: str) -> bool:
-    return len(line.split()) >= MIN_WORDS or _UNSPACED.search(line) is not None
+    has_words = len(line.split()) >= MIN_WORDS or _UNSPACED.search(line) is not None
+    return has_words and not _REFUSAL.match(line)
 
 
 def _clean_line(line: str) -> str:
     """What a line has of a title; empty for an introduction."""
     line = _BOXED.sub(r"\1", line.replace("**", "").replace("__", ""))
-    if (named := _NAMED.search(line) or _NAMED_SINGLE.search(line)) and _is_title(named[1]):
-        line = named[1]
+    if named := _named(line.strip()):
+        line = named
     elif line.rstrip().endswith((":", "：")):
         return ""
     before = None
@@ -82,8 +99,15 @@ def _clean_line(line: str) -> str:
             found = mark.match(line)
             line = line[found.end() :] if found else line
         line = _WORD_COUNT.sub("", line).strip(_QUOTES).rstrip(".。")
+        line = bracketed[1] if (bracketed := _BRACKETED.fullmatch(line)) else line
     line = _LINK.sub(r"\1", line)
     return _CONTROL_SEQUENCE.sub(lambda found: found[2] or found[1], line).strip(_QUOTES)
+
+
+def _named(line: str) -> str:
+    """The title that a line of words about it names; empty where there is none."""
+    found = (pattern.search(line) for pattern in (_NAMED, _NAMED_SINGLE, _QUOTED, _NAMED_LATER))
+    return next((named[1] for named in found if named and _is_title(named[1])), "")
 
 
 def _title_in_json(text: str) -> str:

@@ -1,6 +1,7 @@
 """Joins characters that a server has cut in two between chunks: halves of a surrogate pair, or bytes of UTF-8.
 
-A half that stays alone becomes U+FFFD, so that no road of the text (database, Slack, API) meets what it cannot hold.
+A half that stays alone becomes U+FFFD, and so does NUL: no road of the text (database, Slack, API) meets what it
+cannot hold.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class CharacterJoiner:
 
     def feed(self, text: str) -> str:
         """The text with whole characters only. The beginning of one at the end is held back until the next call."""
+        text = text.replace("\x00", "\ufffd")
         if not self._held and (text.isascii() or not _SURROGATE.search(text)):
             return text
         text = self._held + text

@@ -22,6 +22,7 @@ _AMBIGUOUS = '"'
 _SINGLE_QUOTES = "'‘‚"
 _SINGLE_ENDS = "'’‘"
 """An apostrophe looks like one, so only what comes directly after it is quoted."""
+_IN_SENTENCE = re.compile(r"[\w,;)] |.?\(")
 _BEFORE_QUOTE = " \t([{*_"
 
 
@@ -55,6 +56,11 @@ class CodeSpans:
         """Whether what comes next, if it is neither a backtick nor a tilde, is code or quoted."""
         self._end_run()
         return self._is_code or self._is_quoted
+
+    @property
+    def in_sentence(self) -> bool:
+        """Whether what comes next goes on with a sentence as a word of its own."""
+        return _IN_SENTENCE.fullmatch(self._end) is not None
 
     def quotation(self) -> int | None:
         """The number of the open quotation, if nothing else makes of what comes next words that are only shown."""

@@ -49,11 +49,15 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     408: ModelTimeout,
     413: ContextTooLong,
     429: ModelBusy,
+    511: Blocked,
+    529: ModelBusy,
     451: RegionRefused,
     501: WrongAddress,
 }
-_REFUSING_PAGES = frozenset({401, 403, 407, 451})
+_REFUSING_PAGES = frozenset({401, 403, 407, 451, 511})
 """Statuses that mean a proxy or a firewall when the body is a web page: a provider sends JSON."""
+_FIREWALL = re.compile(r"error code: 1\d{3}")
+"""All that Cloudflare says to a client that it refuses."""
 
 
 def _any_of(*alternatives: str) -> re.Pattern[str]:
@@ -119,6 +123,7 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         _any_of(
             r"insufficient[_ ](quota|credit|balance|funds)|(credit|account)[_ ]balance|arrearage",
             r"billing|(no|any|more|enough|available|of|all) (\w+ )?credits?\b|payment required|spending[_ ]limit",
+            r"exceeded your (\w+ ){0,3}(credits?|quota|balance)|budget.{0,20}exceeded|exceeded\w{0,10}[ _]?budget",
             r"your current quota|key limit exceeded|balance.{0,20}(too low|not enough|insufficient|exhausted)",
         ),
     ),
@@ -202,7 +207,13 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
             r"no endpoints found(?! (that|matching|which))",
         ),
     ),
-    (ModelBusy, _statuses(), _any_of(r"rate[_ ]limit|too many requests|overloaded")),
+    (
+        ModelBusy,
+        _statuses(500, 502, 503),
+        _any_of(
+            r"rate[_ ]limit|too many requests|overloaded|(model|is) (is )?(still )?loading|loading model"
+        ),
+    ),
     (ModelTimeout, _statuses(), _any_of(r"timed?[_ -]?out")),
     (RequestRefused, _statuses(), _any_of(r"invalid[_ ]request|bad[_ ]?request")),
 )
@@ -279,6 +290,7 @@ def error_from_object(
     retry_after: float | None = None,
 ) -> ProviderError:
     """The ProviderError for a server's error object. `status`: of the response, if that was an error too."""
+    error = _opened(error)
     codes, message = _codes(error), _message(error)
     status = status or next((int(code) for code in codes if code.isdecimal()), _NO_STATUS)
     kind = _kind(status, " ".join([*codes, message, _details(error)]).lower())
@@ -311,7 +323,7 @@ def _error_from_page(
         kind = Blocked if status in _REFUSING_PAGES else _by_status(status)
         text = _page_title(text)
     else:
-        kind = _kind(status, text.lower())
+        kind = Blocked if _FIREWALL.fullmatch(text) else _kind(status, text.lower())
         kind = _by_status(status) if kind is ModelGone else kind
     return kind(redact(text, secrets) or f"HTTP {status}", retry_after=retry_after)
 
@@ -332,6 +344,19 @@ def _by_status(status: int) -> type[ProviderError]:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return RequestRefused if 300 <= status < 500 else ProviderServerError
+
+
+def _opened(error: Any) -> Any:
+    """The error that a router has put into another as text, else the error itself."""
+    words = error if isinstance(error, str) else _message(error)
+    try:
+        inner = json.loads(words) if words.lstrip().startswith(("{", "[{")) else None
+    except ValueError:
+        return error
+    found = find_error(inner) or inner
+    if not isinstance(found, dict) or not _message(found):
+        return error
+    return ({} if isinstance(error, str) else {"code": error.get("code")}) | found
 
 
 def _codes(error: Any) -> list[str]:
@@ -358,6 +383,8 @@ def _message(error: Any) -> str:
     if not isinstance(error, dict):
         return json.dumps(error)[:_MAX_DETAIL_LENGTH] if error else ""
     words = next((error[key] for key in (*_MESSAGE_FIELDS, "error") if error.get(key)), "")
+    if isinstance(words, list) and words and all(isinstance(each, dict) for each in words):
+        words = "; ".join(filter(None, map(_message, words))) or words
     metadata = error.get("metadata")
     behind = metadata.get("raw") if isinstance(metadata, dict) else None
     parts = [

@@ -46,6 +46,16 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
             "stop_str",
             "stop_token",
             "stop_word",
+            "stop_words",
+            "stop_eot",
+            "eot",
+            "eos_reached",
+            "end_of_turn",
+            "end_of_text",
+            "end_of_sequence",
+            "end_of_sentence",
+            "natural",
+            "natural_stop",
             "end",
             "success",
             "tool_calls",
@@ -70,12 +80,22 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
             "context_window_exceeded",
         }
         | {"max_length", "token_limit", "token_limit_reached", "limit", "truncated", "pause_turn"}
+        | {"maxlength", "length_limit", "output_limit", "output_length"}
     ),
     Ending.FILTERED: frozenset(
         {
             "content_filter",
             "content_filtered",
-            "content-filter",
+            "content_filter_block",
+            "content_policy",
+            "content_policy_violation",
+            "policy_violation",
+            "blocked",
+            "unsafe",
+            "harmful",
+            "image_prohibited_content",
+            "image_recitation",
+            "jailbreak",
             "safety",
             "refusal",
             "blocklist",
@@ -96,8 +116,9 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
 _BY_REASON = {reason: ending for ending, reasons in _ENDINGS.items() for reason in reasons}
 
 
-_PREFIX = re.compile(r"finish_?reason[_.]")
+_PREFIX = re.compile(r"finish_?(reason[_.]|(?=stop|length))_?")
 """What some servers put before the word: the name of their type."""
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BY_SEVERITY = (Ending.WHOLE, Ending.CUT, Ending.FILTERED, Ending.BROKEN)
 
 
@@ -109,5 +130,17 @@ def worst(one: Ending | None, other: Ending | None) -> Ending | None:
 
 def ending_of(reason: str) -> Ending | None:
     """What a finish reason means; None: the answer goes on."""
-    word = _PREFIX.sub("", reason.strip().lower())
+    word = _word(reason)
     return None if word in _NO_END else _BY_REASON.get(word, Ending.BROKEN)
+
+
+def native_ending_of(reason: object) -> Ending | None:
+    """What the reason of the server behind a router says beyond the router's own: that the answer is not whole."""
+    ending = _BY_REASON.get(_word(reason)) if isinstance(reason, str) else None
+    return None if ending is Ending.WHOLE else ending
+
+
+def _word(reason: str) -> str:
+    """One spelling of the words of all servers: `MaxTokens`, `max-tokens` and `MAX_TOKENS` are `max_tokens`."""
+    words = _CAMEL.sub("_", reason.strip()).replace("-", "_").replace(" ", "_").lower()
+    return _PREFIX.sub("", words)

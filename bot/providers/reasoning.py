@@ -24,10 +24,18 @@ from bot.providers.reasoning_marks import (
     MARK,
     PAIRS,
     beginning_of,
+    closing_pattern,
     length_of_begun_mark,
     name_of,
 )
 
+_AFTER_MENTION = re.compile(
+    r"[.,;)]|\s(?:and|or|tags?|tokens?|marks?|markers?|is|are|was|ends?|closes?|opens?|starts?|begins?|means?|at|to|in|on"
+    r"|for|as|when|after|before|which|that|with|without|around|inside)\b(?!$)"
+)
+"""What goes on with a sentence that mentions a mark; neither reasoning nor an answer begins so."""
+_MAY_MENTION = re.compile(r"\s?|\s[a-z]{1,7}")
+"""The beginning of such words."""
 _QUOTES = tuple("`\"'”’»")
 _MAX_LEADING_SPACE = 1_000
 """Characters of white space before the first word that are kept."""
@@ -68,6 +76,10 @@ class ReasoningFilter:
         self._doubt: _Doubt | None = None
         self._opened = False
         """An opening mark has been passed, so that a closing one alone says nothing of what came before."""
+        self._nested = False
+        """The reasoning has opened once more within itself, so the next closing mark may not be its last."""
+        self._is_complete = False
+        """No more text comes."""
         self._just_closed = False
         self._shown = False
         """Some text other than white space belongs to the answer."""
@@ -111,10 +123,14 @@ class ReasoningFilter:
 
         `whole`: the server says that the answer is complete, so that what nothing closes was no reasoning.
         """
+        self._is_complete = True
+        parts: list[str] = [self.feed("")]
         held, self._held = self._held, ""
         if self._phase is _Phase.REASONING:
-            return "".join([*self._hidden, held]) if self._hidden is not None and whole else ""
-        parts = [self._text(held)] if self._shown or held.strip() else []
+            hidden = [*self._hidden, held] if self._hidden is not None and whole else []
+            return "".join([*parts, *hidden])
+        if self._shown or held.strip():
+            parts.append(self._text(held))
         if whole:
             self._code.end()
             self._settle_doubt(parts)
@@ -133,15 +149,28 @@ class ReasoningFilter:
         before, self._held = self._held[: mark.start()], self._held[mark.end() :]
         if self._shown or before.strip():
             parts.append(self._text(before))
-        if self._code.inside:
+        is_shown = self._code.inside or self._is_mentioned()
+        if is_shown is None:
+            self._held = mark[0] + self._held
+            return False
+        if is_shown:
             self._show(mark[0], parts)
         else:
             self._pass(mark, parts)
         return True
 
+    def _is_mentioned(self) -> bool | None:
+        """Whether a sentence speaks of the mark before what is held; None: what follows will tell."""
+        if not (self._shown and self._code.in_sentence):
+            return False
+        if _AFTER_MENTION.match(self._held):
+            return True
+        is_open = _MAY_MENTION.fullmatch(self._held) is not None and not self._is_complete
+        return None if is_open else False
+
     def _show(self, mark: str, parts: list[str]) -> None:
         """Takes a mark for words of the answer; for how long, what follows on its line may decide."""
-        is_lone = mark.lower() in CLOSING and not self._opened
+        is_lone = name_of(mark) in CLOSING and not self._opened
         quotation = self._code.quotation() if is_lone else None
         parts.append(self._text(mark))
         if quotation is not None:
@@ -207,19 +236,29 @@ class ReasoningFilter:
     def _skip_reasoning(self) -> bool:
         """Drops what is held up to the closing mark, and all but the beginning of one if there is none."""
         self._reasoned_now = self._reasoned_now or bool(self._held.strip())
-        end = _end_of(self._held, self._closes)
-        if end is not None:
-            self._thoughts += [*(self._hidden or ()), _without_mark(self._held[:end], self._closes)]
-            self._held, self._hidden = self._held[end:], None
-            self._is_final = self._is_final or FINAL in self._closes
-            self._phase, self._just_closed = _Phase.TEXT, True
-            return True
-        if self._hidden is not None:
-            self._hidden.append(self._held[:-LONGEST])
-        else:
-            self._thoughts.append(self._held[:-LONGEST])
+        mark = _inner_mark(self._held, self._closes)
+        if mark is not None:
+            return self._pass_inner(mark)
+        self._hide(self._held[:-LONGEST])
         self._held = self._held[-LONGEST:]
         return False
+
+    def _pass_inner(self, mark: re.Match[str]) -> bool:
+        """Moves past a mark within reasoning: one that closes it, or opens it once more."""
+        before, self._held = self._held[: mark.start()], self._held[mark.end() :]
+        if mark.groupdict().get("opens") is not None:
+            self._nested = True
+            self._hide(before + mark[0])
+            return True
+        self._thoughts += [*(self._hidden or ()), before]
+        self._hidden = None
+        self._is_final = self._is_final or FINAL in self._closes
+        self._phase, self._just_closed = _Phase.TEXT, True
+        self._opened, self._nested = self._opened and not self._nested, False
+        return True
+
+    def _hide(self, text: str) -> None:
+        (self._thoughts if self._hidden is None else self._hidden).append(text)
 
     def _retract(self, parts: list[str]) -> None:
         self._thoughts += parts
@@ -258,17 +297,9 @@ class ReasoningFilter:
         return text
 
 
-def _end_of(text: str, closes: Collection[str]) -> int | None:
-    """Where the first of these marks ends in the text; None: none is there."""
-    lower = text.lower()
-    ends = [at + len(mark) for mark in closes if (at := lower.find(mark)) >= 0]
+def _inner_mark(text: str, closes: Collection[str]) -> re.Match[str] | None:
+    """The first mark in reasoning that one of these marks closes: one of them, or one that opens it once more."""
+    found = [closing_pattern(frozenset(closes)).search(text)]
     if FINAL in closes:
-        ends += [mark.end() for mark in CHANNEL.finditer(text) if mark[1].lower() == "final"][:1]
-    return min(ends, default=None)
-
-
-def _without_mark(text: str, closes: Collection[str]) -> str:
-    """Reasoning without the mark that closes it."""
-    lower = text.lower()
-    mark = next((mark for mark in closes if lower.endswith(mark)), "")
-    return text.removesuffix(text[-len(mark) :]) if mark else CHANNEL.sub("", text)
+        found += [mark for mark in CHANNEL.finditer(text) if mark[1].lower() == "final"][:1]
+    return min(filter(None, found), key=lambda mark: (mark.end(), mark.start()), default=None)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _TAGS = (
     "think", "thinking", "thought", "thoughts", "reason", "reasoning", "reflection", "rethink", "deepthink", "cot",
     "chain_of_thought", "scratchpad", "scratch_pad", "inner_monologue", "inner_thought", "inner_thoughts",
     "internal_thought", "internal_thoughts", "thought_process", "thinking_process", "reasoning_process",
     "reasoning_content", "think_fast", "think_faster", "think:opensource", "antthinking", "seed:think", "mm:think",
-    "ds_think", "longcat_think",
+    "ds_think", "longcat_think", "minimax:think", "reasoning_scratchpad", "internal_monologue", "internal_reasoning",
+    "monologue", "reflect", "self_reflection", "antml:thinking",
 )  # fmt: skip
 """Names of XML-like tags: DeepSeek, Qwen, GLM, MiniMax and most others; Claude; EXAONE; Reka; Seed; K2; Hunyuan."""
 _TOKENS = ("think", "thinking", "thought", "reasoning", "cot")
@@ -30,7 +32,7 @@ _DEEPSEEK = str.maketrans("|_", "｜▁")
 """How DeepSeek spells its special tokens."""
 _DETAILS = '<details type="reasoning"'
 """Begins a tag with further attributes: Open WebUI."""
-_BRACKETED = ("think", "thinking", "reasoning")  # the first: Magistral
+_BRACKETED = ("think", "thinking", "thoughts", "reasoning")  # the first: Magistral
 
 
 def _pairs() -> Iterator[tuple[str, str]]:
@@ -42,6 +44,8 @@ def _pairs() -> Iterator[tuple[str, str]]:
             yield opening, closing
             yield opening.translate(_DEEPSEEK), closing.translate(_DEEPSEEK)
     yield "◁think▷", "◁/think▷"  # Kimi
+    yield "[begin_thinking]", "[end_thinking]"
+    yield "<start_of_thought>", "<end_of_thought>"
     yield "<|inner_prefix|>", "<|inner_suffix|>"  # Apertus
     yield "<|channel>thought", "<channel|>"  # Gemma
     yield "<unused94>", "<unused95>"  # MedGemma
@@ -63,7 +67,8 @@ SILENT = frozenset(
     {"<|start_response|>", "<|end_response|>", "<|begin_of_solution|>", "<|end_of_solution|>"}
     | {"<|start|>assistant", "<|begin|>assistant", "<|end|>", "<|return|>", "<|call|>", "<|message|>", "<|content|>"}
     | {"<|im_start|>assistant", "<|im_start|>answer", "<|assistant|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>"}
-    | {"<|start_header_id|>assistant<|end_header_id|>", "[end final response]"}
+    | {"<|start_header_id|>assistant<|end_header_id|>", "[end final response]", "<|start_text|>", "<|end_text|>"}
+    | {"<|eom|>", "<|eom_id|>", "<|end_of_text|>", "<end_of_turn>", "<start_of_turn>model", "<｜end▁of▁sentence｜>"}
 )  # fmt: skip
 """Marks of templates that frame an answer and are no part of it."""
 
@@ -78,16 +83,61 @@ _ANSWER_TAGS = ("answer", "response", "output", "solution", "final_answer", "fin
 ANSWER_TAGS = frozenset(mark for tag in _ANSWER_TAGS for mark in (f"<{tag}>", f"</{tag}>"))
 """Around the answer if reasoning stands before it (Hunyuan, Granite, ERNIE); else these are words like any other."""
 
+_HEADINGS = (
+    "thinking",
+    "thinking process",
+    "thought process",
+    "internal reasoning",
+    "chain of thought",
+)
+_ANSWER_HEADINGS = ("answer", "final answer", "response", "final response", "reply", "output")
+_HEADING_SHAPES = (
+    "**{0}:**",
+    "**{0}**:",
+    "**{0}**\n",
+    "# {0}\n",
+    "## {0}\n",
+    "### {0}\n",
+    "{0}:\n",
+)
+
+
+def _headed() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Headings of reasoning, and those of the answer, spelled alike, that end it."""
+    for shape in _HEADING_SHAPES:
+        closes = tuple(f"\n{shape.format(heading)}" for heading in _ANSWER_HEADINGS)
+        yield from ((shape.format(heading), closes) for heading in _HEADINGS)
+
+
 BEGINNINGS: dict[str, tuple[str, ...]] = {
     "here is my thought process:": ("here is my response:", "here's my response:"),  # Granite
     "here's my thought process:": ("here is my response:", "here's my response:"),
     "here are my reasoning steps:": ("[begin final response]",),  # Apriel
+    "thinking...\n": ("...done thinking.",),  # Ollama's command line
+    **dict(_headed()),
 }
-"""Words that begin reasoning where an answer begins, and those that end it."""
+"""Words that begin reasoning where an answer begins, and those that end it. Without the latter it was none."""
 BARE_FINAL = "assistantfinal"
 """What is left of harmony's marks where a server removes special tokens."""
 BARE_CHANNELS = ("analysis", "commentary")
 BARE_CHANNEL = re.compile(rf"({'|'.join(BARE_CHANNELS)})(?=[A-Z\"'(¿¡“])")
+
+
+_LESS = ("<", "&lt;", "\\<", "＜", "\\u003c")
+_MORE = (">", "&gt;", "\\>", "＞", "\\u003e")
+"""How servers spell the brackets of tags: as they are, for web pages, for Markdown, wide, for JSON."""
+
+
+def _tag(slash: str, names: str) -> str:
+    """The pattern of a tag: with space in it, with attributes, its brackets in any spelling."""
+    less, more = ("(?:" + "|".join(map(re.escape, spellings)) + ")" for spellings in (_LESS, _MORE))
+    attributes = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]{0,40}"|'[^'<>]{0,40}'|[\w-]{1,40})){0,3}"""
+    return rf"{less}\s?{slash}\s?(?:{names})(?:{attributes}\s*|\s*/){more}"
+
+
+_NAMES = "|".join(map(re.escape, sorted(_TAGS, key=len, reverse=True)))
+_TAG = re.compile(_tag("(/?)", f"({_NAMES})"), re.IGNORECASE)
+_SELF_CLOSED = re.compile(rf"/(?:{'|'.join(map(re.escape, _MORE))})$", re.IGNORECASE)
 
 
 def _pattern(mark: str) -> str:
@@ -97,29 +147,49 @@ def _pattern(mark: str) -> str:
     return re.escape(mark) + (r"(?=[^(\[:])" if mark[0] == "[" and mark in PAIRS else "")
 
 
+_TAG_MARKS = frozenset(f"<{slash}{tag}>" for tag in _TAGS for slash in ("", "/"))
 _LITERALS = frozenset({*PAIRS, *CLOSING, *SILENT, *ANSWER_TAGS})
+_OTHERS = sorted(_LITERALS - _TAG_MARKS, key=len, reverse=True)
 MARK = re.compile(
-    "|".join([CHANNEL.pattern, *map(_pattern, sorted(_LITERALS, key=len, reverse=True))]),
+    "|".join([CHANNEL.pattern, _tag("/?", _NAMES), *map(_pattern, _OTHERS)]),
     re.IGNORECASE | re.DOTALL,
 )
 """Any mark within a text. Its first group is the name of a harmony channel."""
-FIRSTS = frozenset(literal[0] for literal in _LITERALS)
+FIRSTS = frozenset(literal[0] for literal in (*_LITERALS, *_LESS))
 """The characters with which marks begin."""
-LONGEST = 110
+LONGEST = 130
 """Characters of the longest mark: a channel with a recipient, or a tag with attributes."""
 _BEGINNINGS_OF_MARKS = frozenset(
     literal[:length]
-    for literal in (*_LITERALS, "<|channel|>", BARE_FINAL)
+    for literal in (*_LITERALS, *_LESS, "<|channel|>", BARE_FINAL)
     for length in range(1, len(literal) + 1)
 )
 _OPEN_ENDED = ("<|channel|>", _DETAILS)
 """Marks that go on with what their model chose."""
+_BEGUN_REST = r"\s+[\w:-]*|\s+[\w:-]+\s*=[^<>]*|\s*/|&g?t?|\\(?:u0?0?3?e?)?"
+_BEGUN_TAG = re.compile(
+    rf"(?:{'|'.join(map(re.escape, _LESS))})\s?/?\s?([a-z_:]*)(?P<rest>{_BEGUN_REST})?"
+)
 
 
 def name_of(mark: str) -> str:
-    """The mark as `PAIRS` and the other tables spell it."""
+    """The mark as `PAIRS` and the other tables spell it; a tag that closes itself has no name."""
+    if (tag := _TAG.fullmatch(mark)) is not None:
+        return "" if _SELF_CLOSED.search(mark) else f"<{tag[1]}{tag[2].lower()}>"
     name = mark.lower()
     return _DETAILS if name.startswith(_DETAILS) else name
+
+
+@lru_cache
+def closing_pattern(marks: frozenset[str]) -> re.Pattern[str]:
+    """Any of these closing marks, however a tag is spelled, or a tag like theirs that opens.
+
+    Its groups are named `opens` (empty) and `closes` (the slash).
+    """
+    tags = "|".join(re.escape(mark[2:-1]) for mark in marks & _TAG_MARKS)
+    others = [re.escape(mark) for mark in marks - _TAG_MARKS]
+    spelled = [_tag("(?:(?P<closes>/)|(?P<opens>))", tags)] if tags else []
+    return re.compile("|".join([*spelled, *others]), re.IGNORECASE)
 
 
 def length_of_begun_mark(text: str, *, at_start: bool) -> int:
@@ -127,9 +197,19 @@ def length_of_begun_mark(text: str, *, at_start: bool) -> int:
     tail = text[-LONGEST:].lower()
     for at, character in enumerate(tail):
         end = tail[at:]
-        if character in FIRSTS and (end in _BEGINNINGS_OF_MARKS or end.startswith(_OPEN_ENDED)):
+        if character in FIRSTS and _may_become_mark(end):
             return len(end)
     return len(text) if at_start and _may_begin(text) else 0
+
+
+def _may_become_mark(end: str) -> bool:
+    if end in _BEGINNINGS_OF_MARKS or end.startswith(_OPEN_ENDED):
+        return True
+    begun = _BEGUN_TAG.fullmatch(end)
+    if begun is None:
+        return False
+    name = begun[1]
+    return name in _TAGS if begun["rest"] else any(tag.startswith(name) for tag in _TAGS)
 
 
 def _may_begin(text: str) -> bool:

@@ -7,6 +7,7 @@ OpenAI, OpenRouter, Groq: `annotations` with `url_citation`; Perplexity, xAI: `c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,12 @@ _HOLDERS = (
     "groundingMetadata",
     "grounding_metadata",
     "executed_tools",
+    "provider_specific_fields",
+    "provider_metadata",
+    "vertex_ai_grounding_metadata",
+    "grounding",
+    "extra_content",
+    "google",
 )
 _MAX_DEPTH = 6
 """Objects within one another that are looked into."""
@@ -35,6 +42,7 @@ _LISTS = (
     "citations",
     "search_results",
     "web_search_citations",
+    "web_search_results",
     "web_search",
     "sources",
     "references",
@@ -44,7 +52,9 @@ _LISTS = (
     "citation",
 )
 _ENTRIES = ("url_citation", "web", "source", "document")
-_URLS = ("url", "uri", "link")
+_URLS = ("url", "uri", "link", "href", "source_url", "source")
+_ADDRESS = re.compile(r"(?:\[?\d{1,3}[\].:)]*\s+)?<?(https://[^\s<>]+)>?")
+"""An address in words, maybe with its number in the answer before it."""
 _TITLES = ("title", "name")
 
 
@@ -77,6 +87,7 @@ def _sources(holder: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]
                 yield source
             elif isinstance(entry, dict):
                 yield from _sources(entry, depth + 1)
+                yield from _sources({"sources": [*entry.values()]}, depth + 2)
     for name in _HOLDERS:
         for inner in _each(holder.get(name)):
             if isinstance(inner, dict):
@@ -84,14 +95,17 @@ def _sources(holder: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]
 
 
 def _each(value: Any) -> list[Any]:
-    """The entries of a list, or the one entry that stands in place of a list."""
-    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+    """The entries of a list and of the lists in it, or the one entry that stands in place of a list."""
+    if isinstance(value, list):
+        return [inner for each in value for inner in (each if isinstance(each, list) else [each])]
+    return [value] if isinstance(value, dict | str) else []
 
 
 def _source(entry: Any) -> tuple[str, str] | None:
     """The address and the title of one entry; None if it has no address that people may be given."""
     if isinstance(entry, str):
-        entry = {"url": entry}
+        address = _ADDRESS.fullmatch(entry.strip())
+        entry = {"url": address[1] if address else ""}
     if not isinstance(entry, dict):
         return None
     inner = next((entry[name] for name in _ENTRIES if isinstance(entry.get(name), dict)), entry)

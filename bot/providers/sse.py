@@ -8,12 +8,15 @@ a line that is a JSON value of its own is an event of its own.
 from __future__ import annotations
 
 import json
+import re
 from enum import Enum, auto
 from typing import Any
 
 _MAX_EVENT_BYTES = 256_000
 """Bytes of one event that is spread over several lines."""
-_DONE_PAYLOADS = frozenset({b"[DONE]", b'"[DONE]"', b"[done]"})
+_DONE_PAYLOADS = frozenset({b"[DONE]", b'"[DONE]"', b"[done]", b"DONE"})
+_FIELD = re.compile(rb"\s*(?:data:\s*(?=data:))?(data|event):", re.IGNORECASE)
+"""The field of a line, as some servers and proxies write it: indented, in capitals, or twice."""
 _PINGS = frozenset({b"ping", b"pong", b"heartbeat", b"keepalive", b"keep-alive", b"ok"})
 """What servers send to keep a connection open."""
 
@@ -71,14 +74,17 @@ class EventParser:
     def _line(self, line: bytes) -> list[Any]:
         if not line:
             return self._end_event()
-        if line.startswith(b"data:"):
-            return self._data(line[5:].strip())
-        if line.startswith(b"event:"):
-            self._is_error = line[6:].strip() == b"error"
-            return []
+        if (field := _FIELD.match(line)) is not None:
+            return self._field(field[1].lower(), line[field.end() :].strip())
         if line.startswith((b":", b"id:", b"retry:")):
             return []
         return self._stray(line.strip())
+
+    def _field(self, name: bytes, value: bytes) -> list[Any]:
+        if name == b"data":
+            return self._data(value)
+        self._is_error = value == b"error"
+        return self._data(b"[DONE]") if value == b"done" else []
 
     def _stray(self, line: bytes) -> list[Any]:
         """A line without `data:`: an error as a bare line, or the rest of JSON that holds a line end."""

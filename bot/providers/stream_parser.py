@@ -22,8 +22,9 @@ from bot.errors import (
     StreamInterrupted,
 )
 from bot.providers.characters import CharacterJoiner
+from bot.providers.chunks import choices_of, content_of, index_of, reason_of, usage_of
 from bot.providers.errors import error_from_object, find_error
-from bot.providers.finish_reasons import Ending, ending_of, worst
+from bot.providers.finish_reasons import Ending, ending_of, native_ending_of, worst
 from bot.providers.pictures import PictureCollector
 from bot.providers.reasoning import ReasoningFilter
 from bot.providers.sources import SourceCollector
@@ -46,9 +47,6 @@ _MAX_BUFFERED_BYTES = 30_000_000
 """Bytes of one line, or of one JSON body, that are kept until its end: a picture may be in it."""
 _MIN_REPEATED_LENGTH = 20
 """Characters: a last piece that is the same as all before it is the answer once more if it is at least so long."""
-_MAX_TOKENS = 2**31 - 1
-_MAX_COST = 1e6
-"""US dollars of one call: more is a mistake."""
 
 
 class StreamParser:
@@ -208,8 +206,11 @@ class StreamParser:
         error = find_error(payload)
         if error is not None:
             raise error_from_object(error, secrets=self._secrets)
-        if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
+        chunks = payload if isinstance(payload, list) else [payload]
+        if not any(isinstance(chunk, dict) and choices_of(chunk) for chunk in chunks):
             raise InvalidResponse("JSON that is no answer")
+        if isinstance(payload, list):  # a stream's chunks, collected by a proxy
+            return self._read_values(payload)
         self._closed = True
         return self._events_of(self._chunk(payload))
 
@@ -218,6 +219,9 @@ class StreamParser:
         values = [*self._events.feed(bytes(self._json_body)), *self._events.flush()]
         if not values or values[0] is Mark.BROKEN:
             raise InvalidResponse("JSON that cannot be read")
+        return self._read_values(values)
+
+    def _read_values(self, values: Iterable[Any]) -> list[StreamEvent]:
         events = self._read(values)
         if self.error is not None:
             raise self.error
@@ -239,27 +243,28 @@ class StreamParser:
         groq = chunk.get("x_groq")
         usage = chunk.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
         if isinstance(usage, dict):
-            self.usage = _usage(usage) or self.usage
+            self.usage = usage_of(usage) or self.usage
         self._sources.feed(chunk)
         text = ""
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and not choice.get("index"):
+        for choice in choices_of(chunk):
+            if index_of(choice) == 0:
                 self._sources.feed(choice)
                 text += self._choice(choice)
+        self._ending = worst(self._ending, _ending_in(chunk))
         error = find_error(chunk)
         if error is not None:
             self.error = error_from_object(error, secrets=self._secrets)
         return text
 
     def _choice(self, choice: dict[str, Any]) -> str:
-        reason = choice.get("finish_reason")
-        ending = ending_of(reason) if isinstance(reason, str) else None
         delta = choice.get("delta")
+        ending = worst(_ending_in(choice), native_ending_of(choice.get("native_finish_reason")))
+        if isinstance(delta, dict):
+            ending = worst(ending, _ending_in(delta))
         wrong = choice.get("error") or (delta.get("error") if isinstance(delta, dict) else None)
         if wrong:
             self.error = error_from_object(wrong, secrets=self._secrets)
-        elif reason == "error":
+        elif choice.get("finish_reason") == "error":
             self.error = ProviderServerError()
         if self._calls.feed(choice):
             self._has_call_delta = True
@@ -301,7 +306,9 @@ class StreamParser:
         return "" if self._has_deltas else text
 
     def _content(self, delta: dict[str, Any]) -> str:
-        text, has_reasoning = _content(delta.get("content") or delta.get("refusal"))
+        text, has_reasoning = content_of(
+            delta.get("content") or delta.get("text") or delta.get("refusal")
+        )
         if has_reasoning or any(delta.get(key) for key in REASONING_FIELDS):
             self._has_reasoning = True
             self._thoughts.append(thoughts_of(delta))
@@ -326,50 +333,6 @@ class StreamParser:
         return events
 
 
-def _content(content: Any) -> tuple[str, bool]:
-    """The text of a delta's content, which may be a list of parts, and whether some of it was reasoning."""
-    if isinstance(content, str):
-        return content, False
-    if isinstance(content, dict):
-        content = [content]
-    if not isinstance(content, list):
-        return "", False
-    texts: list[str] = []
-    has_reasoning = False
-    for part in content:
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
-            has_reasoning = True
-        elif isinstance(part, dict) and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-    return "".join(texts), has_reasoning
-
-
-def _usage(usage: dict[str, Any]) -> Usage | None:
-    prompt, completion = (_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
-    if prompt is None or completion is None:
-        return None
-    return Usage(prompt, completion, _dollars(usage.get("cost")), _cached_tokens(usage))
-
-
-def _count(value: Any) -> int | None:
-    """A number of tokens; None for what cannot be one, which must not get into sums."""
-    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
-
-
-def _dollars(value: Any) -> float | None:
-    is_cost = type(value) in (int, float) and 0 <= value <= _MAX_COST
-    return float(value) if is_cost else None
-
-
-def _cached_tokens(usage: dict[str, Any]) -> int:
-    """The tokens of the prompt that the server had kept, in the words of OpenAI, DeepSeek, Mistral or Anthropic."""
-    details = usage.get("prompt_tokens_details") or usage.get("prompt_token_details")
-    counts = (
-        details.get("cached_tokens") if isinstance(details, dict) else None,
-        usage.get("prompt_cache_hit_tokens"),
-        usage.get("num_cached_tokens"),
-        usage.get("cache_read_input_tokens"),
-    )
-    return next((count for count in map(_count, counts) if count), 0)
+def _ending_in(holder: dict[str, Any]) -> Ending | None:
+    reason = reason_of(holder)
+    return None if reason is None else ending_of(reason)

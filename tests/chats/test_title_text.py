@@ -50,6 +50,25 @@ from bot.chats.title_text import MAX_CHARACTERS, clean_title
         ("{'title': 'Sky and Colour'}", "Sky and Colour"),
         ('{title: "Sky and Colour"}', "Sky and Colour"),
         ("\\boxed{Sky and Colour}", "Sky and Colour"),
+        ('"Sky and Colour" - a concise title', "Sky and Colour"),
+        ("I'd call it “Sky and Colour”.", "Sky and Colour"),
+        ("Title (3 words): Sky and Colour", "Sky and Colour"),
+        ("Title — Sky and Colour", "Sky and Colour"),
+        ("Title = Sky and Colour", "Sky and Colour"),
+        ("Sure — Sky and Colour", "Sky and Colour"),
+        ("Topic: Sky and Colour", "Sky and Colour"),
+        ("Assistant: Sky and Colour", "Sky and Colour"),
+        ("Let me think. The title should be: Sky and Colour", "Sky and Colour"),
+        ("Sky &amp; Colour", "Sky & Colour"),
+        ('\\"Sky and Colour\\"', "Sky and Colour"),
+        ("[Sky and Colour]", "Sky and Colour"),
+        ("(Sky and Colour)", "Sky and Colour"),
+        ("Sky and Colour</s>", "Sky and Colour"),
+        ("Hier ist ein Titel: Himmel und Farbe", "Himmel und Farbe"),
+        ("Voici un titre : Ciel et couleur", "Ciel et couleur"),
+        ("Aquí tienes un título: Cielo y color", "Cielo y color"),
+        ("Sorry Day in Australia", "Sorry Day in Australia"),
+        ("Cats & Dogs: a Comparison", "Cats & Dogs: a Comparison"),
         ("C# and .NET", "C# and .NET"),
         ("The Title Fight: Ali and Frazier", "The Title Fight: Ali and Frazier"),
         ("3 Ways to Cook Rice", "3 Ways to Cook Rice"),
@@ -69,9 +88,13 @@ def test_title_is_cleaned(said: str, title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"]
+    "said",
+    [
+        *("", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"),
+        *("I cannot write a title.", "Sorry, I can't help with that.", "I'm unable to do this"),
+    ],
 )
-def test_single_word_is_no_title(said: str) -> None:
+def test_single_word_and_refusals_are_no_title(said: str) -> None:
     assert clean_title(said) == ""
 
 

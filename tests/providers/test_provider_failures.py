@@ -85,7 +85,7 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (500, {"error": {"message": "Oops"}}, ProviderServerError),
     (502, "<html>Bad gateway</html>", ProviderServerError),
     (503, "", ProviderServerError),
-    (529, {"error": {"message": "Overloaded"}}, ProviderServerError),
+    (529, {"error": {"message": "Overloaded"}}, ModelBusy),
     (301, "", RequestRefused),
 ]
 

@@ -82,6 +82,8 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (401, page("Sign in"), Blocked),
     (403, page("Just a moment..."), Blocked),
     (407, page("Proxy Authentication Required"), Blocked),
+    (511, page("Network Authentication Required"), Blocked),
+    (403, "error code: 1020", Blocked),
     (404, page("404 Not Found"), WrongAddress),
     (404, "", WrongAddress),
     (404, {"detail": "Not Found"}, WrongAddress),
@@ -117,6 +119,10 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (429, gemini("PerMinute"), ModelBusy),
     (413, openai("Request too large on tokens per minute (TPM): Limit 6000", "rate_limit_exceeded"), ModelBusy),
     (429, {"error": "Model is overloaded"}, ModelBusy),
+    (503, {"error": "Model is loading", "estimated_time": 20}, ModelBusy),
+    (503, openai("Loading model", 503, "unavailable_error"), ModelBusy),
+    (503, openai("That model is currently overloaded with other requests"), ModelBusy),
+    (500, {"error": '{"message": "Rate limit exceeded", "code": 429}'}, ModelBusy),
     # limits that do not
     (429, gemini("PerDay"), DailyLimit),
     (429, openai("Rate limit exceeded: free-models-per-day. Add 10 credits to unlock more", 429), DailyLimit),
@@ -131,6 +137,9 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (400, openai("Your credit balance is too low to access the API."), NoCredit),
     (402, openai("Insufficient Balance"), NoCredit),
     (402, "", NoCredit),
+    (429, {"detail": "You have exceeded your monthly included credits for Inference."}, NoCredit),
+    (400, openai("Budget has been exceeded! Current cost: 10", "400", "budget_exceeded"), NoCredit),
+    (401, openai("ExceededTokenBudget: Current spend for token: 7", None, "auth_error"), NoCredit),
     # length
     (403, openai("Input validation error: the input token count exceeds the context length"), ContextTooLong),
     (400, openai("the request exceeds the available context size", 400, "exceed_context_size_error"), ContextTooLong),
@@ -171,6 +180,23 @@ async def test_a_refusal_in_a_stream_is_taken_at_its_word_too(
 
 def test_only_a_model_that_is_said_to_be_gone_is_hidden() -> None:
     assert [kind for kind in ProviderError.__subclasses__() if kind.hides_model] == [ModelGone]
+
+
+REASONS: list[tuple[int, Any, str]] = [
+    (400, openai('{\n "error": {"code": 400, "message": "API key not valid."}}', 400), "API key not valid."),
+    (500, {"error": '{"message": "Rate limit", "code": 429}'}, "Rate limit"),
+    (422, {"detail": [{"loc": ["body"], "msg": "too long"}, {"msg": "no list"}]}, "too long; no list"),
+    (400, {"success": False, "errors": [{"code": 7003, "message": "No route"}]}, "No route"),
+    (400, {"error": {"error": {"message": "No."}}}, "No."),
+]  # fmt: skip
+
+
+async def test_the_reason_is_the_words_in_an_error_however_it_is_wrapped(
+    harness: ProviderHarness,
+) -> None:
+    for status, body, reason in REASONS:
+        error, _ = await harness.failure(responding(body, status))
+        assert error.detail == reason
 
 
 async def test_the_reason_on_a_web_page_is_its_title(harness: ProviderHarness) -> None:

@@ -57,6 +57,31 @@ SOURCES: dict[str, tuple[bytes, tuple[Source, ...]]] = {
         ),
         NAMED,
     ),
+    "a map of numbers": (delta("Hi") + data({"citations": {"1": A, "2": B}}), BARE),
+    "one address": (delta("Hi") + data({"citations": A}), BARE[:1]),
+    "numbers before addresses": (
+        delta("Hi") + data({"citations": [f"[1] {A}", f"2. <{B}>", None, 5, "see " + A]}),
+        BARE,
+    ),
+    "lists of lists": (
+        delta(
+            "Hi", provider_specific_fields={"citations": [["x", {"href": A, "title": "A page"}]]}
+        ),
+        NAMED,
+    ),
+    "under other names": (
+        delta("Hi") + data({"grounding": {"sources": [{"source_url": A}, {"source": B}]}}),
+        BARE,
+    ),
+    "of gemini behind a proxy": (
+        delta("Hi")
+        + data({"vertex_ai_grounding_metadata": [{"groundingChunks": [{"web": {"uri": A}}]}]}),
+        BARE[:1],
+    ),
+    "words with an address": (
+        delta("Hi") + data({"search_results": [{"snippet": f"More on {A} and elsewhere"}]}),
+        (),
+    ),
     "of gemini": (
         delta("Hi")
         + choice(grounding_metadata={"grounding_chunks": [{"web": {"uri": A, "title": "A page"}}]}),

@@ -193,6 +193,55 @@ WHOLE: dict[str, tuple[bytes, Outcome]] = {
         choice(delta={"content": ""}, message={"content": "Hi"}, finish_reason="stop"),
         ("Hi", "stop"),
     ),
+    # shapes
+    "a number in quotes": (choice(index="0", delta={"content": "Hi"}) + STOP, ("Hi", "stop")),
+    "one choice without a list": (
+        data({"choices": {"delta": {"content": "Hi"}, "finish_reason": "stop"}}),
+        ("Hi", "stop"),
+    ),
+    "text objects": (
+        delta([{"type": "output_text", "text": {"value": "Hi"}}]) + STOP,
+        ("Hi", "stop"),
+    ),
+    "text in place of content": (delta(text="Hi") + STOP, ("Hi", "stop")),
+    "a reason in capitals and humps": (
+        data({"choices": [{"delta": {"content": "Hi"}, "finishReason": "MaxTokens"}]}),
+        ("Hi", "length"),
+    ),
+    "a reason in the delta": (delta("Hi", None, finish_reason="stop"), ("Hi", "stop")),
+    "a reason beside the choices": (
+        delta("Hi") + data({"choices": [], "finish_reason": "stop"}),
+        ("Hi", "stop"),
+    ),
+    "a reason as an object": (
+        choice(delta={"content": "Hi"}, finish_reason={"type": "stop"}),
+        ("Hi", "stop"),
+    ),
+    "a router's stop for a cut": (
+        choice(delta={"content": "Hi"}, finish_reason="stop", native_finish_reason="MAX_TOKENS"),
+        ("Hi", "length"),
+    ),
+    "a router's stop for an end of its own": (
+        choice(delta={"content": "Hi"}, finish_reason="stop", native_finish_reason="model_done"),
+        ("Hi", "stop"),
+    ),
+    "field names in capitals": (
+        (delta("Hi") + STOP).replace(b"data:", b"DATA:"),
+        ("Hi", "stop"),
+    ),
+    "field names indented": ((delta("Hi") + STOP).replace(b"data:", b" data:"), ("Hi", "stop")),
+    "field names twice": ((delta("Hi") + STOP).replace(b"data:", b"data: data:"), ("Hi", "stop")),
+    "done without brackets": (delta("Hi") + b"data: DONE\n\n", ("Hi", "stop")),
+    "an event that is done": (delta("Hi") + b"event: done\ndata: {}\n\n", ("Hi", "stop")),
+    "chunks in one list": (
+        json.dumps([{"choices": [{"delta": {"content": c}}]} for c in "Hi"]).encode()[:-1]
+        + b', {"choices": [{"finish_reason": "stop"}]}]',
+        ("Hi", "stop"),
+    ),
+    "a list that breaks off": (
+        json.dumps([{"choices": [{"delta": {"content": "Hi"}}]}]).encode(),
+        ("", StreamInterrupted),
+    ),
     # pictures
     "only a picture": (delta(images=[PICTURE]) + STOP + DONE, ("", "stop")),
     "only a picture as content": (delta([PICTURE]) + STOP + DONE, ("", "stop")),
@@ -221,6 +270,14 @@ WHOLE: dict[str, tuple[bytes, Outcome]] = {
         b'data: {"choices": [{"delta": {"content": "\x98\x80b"}}]}\n\n' + DONE,
         ("a😀b", "stop"),
     ),
+    "halves with other chunks between": (
+        b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n\n: still here\n\n'
+        + delta(role="assistant")
+        + b'data: {"choices": [{"delta": {"content": "\\ude00"}}]}\n\n'
+        + DONE,
+        ("😀", "stop"),
+    ),
+    "a character that no database holds": (delta("a\x00b") + DONE, ("a\ufffdb", "stop")),
     "a byte that is none": (
         b'data: {"choices": [{"delta": {"content": "a\xff"}}]}\n\n' + DONE,
         ("a\ufffd", "stop"),
@@ -238,11 +295,47 @@ def test_whole_is_what_the_server_says_is_whole(whole: bytes, expected: Outcome)
 
 REASONS: dict[str, str | type[ProviderError]] = {
     **dict.fromkeys(
-        ["stop", "STOP", "end_turn", "stop_sequence", "eos", "COMPLETE", "tool_calls"], "stop"
+        [
+            "stop",
+            "STOP",
+            "end_turn",
+            "stop_sequence",
+            "eos",
+            "COMPLETE",
+            "tool_calls",
+            "EndTurn",
+            "eos-token",
+            "eot",
+            "end_of_text",
+            "tool-calls",
+            "FinishReason.STOP",
+        ],
+        "stop",
     ),
-    **dict.fromkeys(["length", "MAX_TOKENS", "model_length", "max_output_tokens"], "length"),
     **dict.fromkeys(
-        ["content_filter", "SAFETY", "refusal", "RECITATION", "sensitive"], ContentFiltered
+        [
+            "length",
+            "MAX_TOKENS",
+            "model_length",
+            "max_output_tokens",
+            "maxTokens",
+            "max-tokens",
+            "length_limit",
+        ],
+        "length",
+    ),
+    **dict.fromkeys(
+        [
+            "content_filter",
+            "SAFETY",
+            "refusal",
+            "RECITATION",
+            "sensitive",
+            "contentFilter",
+            "policy_violation",
+            "unsafe",
+        ],
+        ContentFiltered,
     ),
     **dict.fromkeys(
         [
@@ -258,6 +351,10 @@ REASONS: dict[str, str | type[ProviderError]] = {
             "ERROR_LIMIT",
             "repetition",
             "engine_overloaded",
+            "stopped",
+            "preempted",
+            "MALFORMED_RESPONSE",
+            "unexpected_tool_call",
         ],
         StreamInterrupted,
     ),
