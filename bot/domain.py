@@ -152,6 +152,19 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """An image of a stored message, without its bytes, which are read when they are sent."""
+
+    message_id: str
+    position: int
+    """From 0, within its message."""
+    name: str
+    mime: str
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class SharedFile:
     """A file shared in Slack, as Slack describes it. Its content is downloaded when a prompt needs it.
 
@@ -259,9 +272,9 @@ class Message:
     """The name by which the model knows the author, once it was told one."""
     source: str | None = None
     """Where it came from, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
-    images: tuple[Image, ...] = ()
+    images: tuple[Attachment, ...] = ()
     omitted_images: tuple[str, ...] = ()
-    """Names of further images, which this query did not load."""
+    """Names of further images, which a model is not to be sent, or which this query did not look for."""
     files: tuple[SharedFile, ...] = ()
     """Shared files whose content is in neither `text` nor `images`: not downloaded yet, or not readable."""
     error: str | None = None

@@ -68,7 +68,8 @@ class MemoryBudget:
     def _may_exceed(self, held: HeldBytes) -> bool:
         """Whether this one has the right to exceed the limits, which it keeps; its work's next part inherits it."""
         before = self._beyond
-        if before is None or (before.whole is held.whole and before.settled):
+        alone = before is not None and (before.settled or before is held.whole)
+        if before is None or (before.whole is held.whole and alone):
             self._beyond = held
         return self._beyond is held
 

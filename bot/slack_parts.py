@@ -121,6 +121,7 @@ def prompts(
             summarise=settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
         ),
         calls=CalledBefore(repositories.call_history, parts.models),
+        read=repositories.pictures.read,
         searches=parts.models.searches_in,
     )
 

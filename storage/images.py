@@ -1,4 +1,4 @@
-"""Loads the images of a chat's messages, but not more of them than the model will be sent."""
+"""Chooses which images of a chat's messages a model is sent."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Image, Message
-from storage.rows import image_rows, to_image, to_message
+from bot.domain import Attachment, Image, Message
+from storage.rows import image_rows, to_message
 from storage.tables import attachments, messages
 
 
 @dataclass(frozen=True, slots=True)
 class ImageBudget:
-    """How many images may be loaded, and how many bytes of them in total."""
+    """How many images may be sent, and how many bytes of them in total."""
 
     count: int
     size: int
@@ -60,9 +60,9 @@ def first_kept(messages: Sequence[Sequence[int]], budget: ImageBudget) -> int:
 class MessageImages:
     """The images of some messages, by message id."""
 
-    images: dict[str, list[Image]]
+    images: dict[str, list[Attachment]]
     omitted: dict[str, list[str]]
-    """Names of the images that were not loaded."""
+    """Names of the images that are beyond the budget."""
 
     @classmethod
     async def load(
@@ -71,42 +71,36 @@ class MessageImages:
         where: ColumnElement[bool],
         budget: ImageBudget | None = None,
     ) -> MessageImages:
-        """Load the images of the messages that match, the newest ones within the budget (`first_kept`)."""
-        size = func.length(attachments.c.data).label("size")
-        key = (attachments.c.message_id, attachments.c.position)
+        """The images of the messages that match, the newest ones within the budget (`first_kept`)."""
+        rows = attachments.c
         query = (
-            select(*key, attachments.c.name, size)
-            .join(messages, messages.c.id == attachments.c.message_id)
+            select(rows.message_id, rows.position, rows.name, rows.mime, func.length(rows.data))
+            .join(messages, messages.c.id == rows.message_id)
             .where(where)
-            .order_by(messages.c.number, attachments.c.position)
+            .order_by(messages.c.number, rows.position)
         )
+        found = [Attachment(*row) for row in await connection.execute(query)]
+        by_message = [list(each) for _, each in groupby(found, lambda image: image.message_id)]
         loaded = cls(defaultdict(list), defaultdict(list))
-        rows = (await connection.execute(query)).all()
-        by_message = [list(each) for _, each in groupby(rows, lambda row: row.message_id)]
-        wanted = loaded._choose(by_message, budget)
-        if wanted:
-            with_data = select(attachments).where(tuple_(*key).in_(wanted)).order_by(*key)
-            for image in await connection.execute(with_data):
-                loaded.images[image.message_id].append(to_image(image))
+        loaded._choose(by_message, budget)
         return loaded
 
     def _choose(
-        self, by_message: Sequence[Sequence[Any]], budget: ImageBudget | None
-    ) -> list[tuple[str, int]]:
-        """The keys of the images to load; notes the names of the others. `by_message`: rows, oldest message first."""
-        if budget is None:
-            return [(row.message_id, row.position) for rows in by_message for row in rows]
-        wanted = []
-        first = first_kept([[row.size for row in rows] for rows in by_message], budget)
-        for at, rows in enumerate(by_message):
+        self, by_message: Sequence[Sequence[Attachment]], budget: ImageBudget | None
+    ) -> None:
+        """Divides the images into those within the budget and the others. `by_message`: oldest message first."""
+        sizes = [[image.size for image in images] for images in by_message]
+        first = 0 if budget is None else first_kept(sizes, budget)
+        for at, images in enumerate(by_message):
             left = budget if at >= first else ImageBudget(0, 0)
-            for row in rows:
-                if left.allows(row.size):
-                    wanted.append((row.message_id, row.position))
-                    left = left.minus(row.size)
+            for image in images:
+                if left is None:
+                    self.images[image.message_id].append(image)
+                elif left.allows(image.size):
+                    self.images[image.message_id].append(image)
+                    left = left.minus(image.size)
                 else:
-                    self.omitted[row.message_id].append(row.name)
-        return wanted
+                    self.omitted[image.message_id].append(image.name)
 
     def to_message(self, row: Row[Any]) -> Message:
         """The message of a row of `messages`, with its images."""

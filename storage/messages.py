@@ -24,7 +24,15 @@ from storage.queries import (
     SELECT_MESSAGE_BY_SOURCE,
     TOUCH_PARTICIPANTS,
 )
-from storage.rows import files_to_json, image_rows, select_answers, to_answer, to_chat, to_message
+from storage.rows import (
+    files_to_json,
+    image_rows,
+    select_answers,
+    to_answer,
+    to_attachment,
+    to_chat,
+    to_message,
+)
 from storage.spending import admit
 from storage.tables import IS_UNWRITTEN, answers, attachments, messages, questions
 
@@ -173,9 +181,10 @@ async def store_message(
         created_at=now,
         author=new.author,
         source=new.source,
-        images=new.images,
         files=new.files,
     )
+    images = image_rows(new.images, message.id)
+    message = replace(message, images=tuple(map(to_attachment, images)))
     answer = Answer(
         id=new_id(),
         chat_id=chat.id,
@@ -191,8 +200,8 @@ async def store_message(
     # One statement per row: a statement with many rows is compiled again each time, and a message that is delivered
     # twice must fail without being logged.
     await connection.execute(INSERT_MESSAGE, _user_row(message, now))
-    if new.images:
-        await connection.execute(insert(attachments), image_rows(new.images, message.id))
+    if images:
+        await connection.execute(insert(attachments), images)
     answer = await store_answer(connection, chat, answer)
     await add_participants(connection, chat, new.author)
     if request_id is not None:

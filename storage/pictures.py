@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, LargeBinary, and_, func, select, update
 
-from bot.domain import Image
+from bot.domain import Attachment, Image
+from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.rows import to_image
 from storage.tables import attachments, messages
@@ -68,6 +69,16 @@ class Pictures:
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else to_image(row)
+
+    async def read(self, attachment: Attachment, start: int, count: int) -> bytes:
+        """So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone."""
+        piece = func.substr(attachments.c.data, start + 1, count, type_=LargeBinary)
+        query = select(piece).where(_is(attachment.message_id, attachment.position))
+        async with self._database.read() as connection:
+            data: bytes | None = await connection.scalar(query)
+        if not data:
+            raise ChatNotFound(attachment.message_id)
+        return data
 
     async def note_file(self, picture: Picture, slack_file: str | None) -> None:
         """This file in Slack is to show the picture; None: there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import Row, Select, select
 from bot.domain import (
     Answer,
     AnswerResult,
+    Attachment,
     Chat,
     Image,
     Message,
@@ -81,7 +83,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
 
 
 def to_message(
-    row: Row[Any], images: tuple[Image, ...] = (), omitted: tuple[str, ...] = ()
+    row: Row[Any], images: tuple[Attachment, ...] = (), omitted: tuple[str, ...] = ()
 ) -> Message:
     return Message(
         id=row.id,
@@ -198,6 +200,13 @@ def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> li
         }
         for at, image in enumerate(images, begin)
     ]
+
+
+def to_attachment(row: Mapping[str, Any]) -> Attachment:
+    """The attachment of a row as `image_rows` makes it."""
+    return Attachment(
+        row["message_id"], row["position"], row["name"], row["mime"], len(row["data"])
+    )
 
 
 def to_image(row: Row[Any]) -> Image:

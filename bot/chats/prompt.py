@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from bot import english_strings
+from bot.answers.retry import until_stored
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
-from bot.domain import Answer, Chat, Message, Role, User
+from bot.domain import Answer, Attachment, Chat, Message, Role, User
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest
+from bot.providers.request_body import ReadAttachment
 from bot.tool_calls import ToolRound
 from storage.chats import Chats
 from storage.images import ImageBudget
@@ -20,6 +23,13 @@ from storage.images import ImageBudget
 IMAGE_BUDGET = ImageBudget(count=20, size=16_000_000)
 """The newest images are sent with every request, up to this many and this many bytes; of older ones only the names."""
 NO_IMAGES = ImageBudget(0, 0)
+
+
+async def _read_at_last(
+    read: ReadAttachment, answer_id: str, attachment: Attachment, start: int, count: int
+) -> bytes:
+    """Reads, however long the database is away. Raises ChatNotFound."""
+    return await until_stored(lambda: read(attachment, start, count), answer_id)
 
 
 class UserNames(Protocol):
@@ -74,10 +84,12 @@ class PromptBuilder:
         attachments: Attachments,
         long_chats: Fitting,
         calls: Calls,
+        read: ReadAttachment,
         searches: Callable[[Chat], bool] = lambda chat: False,
     ) -> None:
-        """`searches`: whether the provider is to search the web for a chat."""
+        """`read`: reads images when they are sent. `searches`: whether the provider is to search the web for a chat."""
         self._calls = calls
+        self._read = read
         self._chats = chats
         self._system_prompt = system_prompt
         self._names = names
@@ -99,6 +111,7 @@ class PromptBuilder:
             facts=excerpt.facts,
             pictures=True,
             search=self._searches(chat),
+            read=partial(_read_at_last, self._read, answer.id),
         )
 
     async def _history(self, chat: Chat, answer: Answer) -> History:

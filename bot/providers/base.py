@@ -8,13 +8,14 @@ from typing import Literal, Protocol
 
 from bot.domain import (
     WHOLE_CHAT,
-    Image,
+    Attachment,
     ModelInfo,
     ModelRef,
     PromptFacts,
     Role,
 )
 from bot.memory import HeldBytes
+from bot.providers.request_body import ReadAttachment, nothing_to_read
 from bot.stream_events import (
     StreamEvent,
     TextDelta,
@@ -62,7 +63,7 @@ class ChatMessage:
 
     role: Role
     text: str = field(repr=False)
-    images: tuple[Image, ...] = ()
+    images: tuple[Attachment, ...] = ()
     rounds: tuple[ToolRound, ...] = field(default=(), repr=False)
     """Of an answer: its model's turns before the text, in which it called tools."""
 
@@ -92,7 +93,9 @@ class ModelRequest:
     pictures: bool = False
     """Pictures are wanted too, from a model that makes them."""
     held: HeldBytes | None = field(default=None, repr=False, compare=False)
-    """Where the bytes of large answers are counted, which pictures are."""
+    """Where the bytes of large requests and answers are counted, which pictures are."""
+    read: ReadAttachment = field(default=nothing_to_read, repr=False, compare=False)
+    """Reads the attachments of the messages."""
 
 
 async def whole_text(events: AsyncIterator[StreamEvent]) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Any
 
@@ -35,6 +34,7 @@ from bot.providers.model_list import parse_models
 from bot.providers.picture_download import fetch_picture
 from bot.providers.pictures import picture_bytes
 from bot.providers.prompt_cache import wants_marks, with_marks
+from bot.providers.request_body import AttachmentUrls, RequestBody
 from bot.providers.response_body import Body, read_error, translated_errors
 from bot.providers.stream_parser import StreamParser
 from bot.providers.tool_messages import round_messages, tool_fields, with_unique_ids
@@ -228,8 +228,11 @@ class OpenAICompatible:
     async def _open_stream(self, request: ModelRequest) -> AsyncIterator[httpx.Response]:
         """The response that streams the answer. A request with a rejected field is repeated without the field."""
         while True:
-            body = self._body(request)
-            response = await self._send("POST", self._url(_COMPLETIONS), body, self._timeout)
+            urls = AttachmentUrls()
+            body = self._body(request, urls)
+            content = RequestBody(urls.parts(body), request.read, request.held)
+            with closing(content):
+                response = await self._send("POST", self._url(_COMPLETIONS), content, self._timeout)
             try:
                 if response.is_success:
                     self._open_streams += 1
@@ -269,13 +272,13 @@ class OpenAICompatible:
             return True
         return False
 
-    def _body(self, request: ModelRequest) -> dict[str, Any]:
+    def _body(self, request: ModelRequest, urls: AttachmentUrls) -> dict[str, Any]:
         messages: list[dict[str, Any]] = (
             [{"role": "system", "content": request.system}] if request.system else []
         )
         for message in request.messages:
             messages += round_messages(message.rounds, self._settings.kind)
-            messages.append(_message(message))
+            messages.append(_message(message, urls))
         messages += round_messages(request.rounds, self._settings.kind)
         messages = with_unique_ids(messages)
         if wants_marks(self._settings, request.model.name):
@@ -316,7 +319,8 @@ class OpenAICompatible:
         self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout
     ) -> tuple[httpx.Response, bytes]:
         """A response and its body, which may be as large as any list of models. Raises ProviderError."""
-        response = await self._send(method, url, body, limits)
+        sent = None if body is None else RequestBody(AttachmentUrls().parts(body))
+        response = await self._send(method, url, sent, limits)
         content = bytearray()
         try:
             with translated_errors():
@@ -329,12 +333,15 @@ class OpenAICompatible:
         return response, bytes(content)
 
     async def _send(
-        self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout
+        self, method: str, url: str, body: RequestBody | None, limits: httpx.Timeout
     ) -> httpx.Response:
+        """The beginning of the response. Raises ProviderError, or ChatNotFound where an attachment is gone."""
         headers = request_headers(self._settings, listing=method == "GET")
+        content = None if body is None else body.content()
+        headers |= {} if body is None else body.headers()
         try:
             request = self._client.build_request(
-                method, url, json=body, headers=headers, timeout=limits
+                method, url, content=content, headers=headers, timeout=limits
             )
             try:
                 return await self._client.send(request, stream=True)
@@ -346,6 +353,8 @@ class OpenAICompatible:
         except httpx.ProxyError as error:
             raise Blocked(redact(str(error), self._secrets)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if body is not None and body.failure is not None:
+                raise body.failure from error
             raise Unreachable(redact(str(error), self._secrets)) from error
 
 
@@ -357,11 +366,11 @@ async def _count(size: int, counted: int, held: HeldBytes | None) -> int:
     return size
 
 
-def _message(message: ChatMessage) -> dict[str, Any]:
+def _message(message: ChatMessage, urls: AttachmentUrls) -> dict[str, Any]:
     if not message.images or message.role is not Role.USER:
         return {"role": str(message.role), "content": message.text}
     parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text else []
-    for image in message.images:
-        url = f"data:{image.mime};base64,{base64.b64encode(image.data).decode('ascii')}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
+    parts += [
+        {"type": "image_url", "image_url": {"url": urls.url(image)}} for image in message.images
+    ]
     return {"role": str(message.role), "content": parts}

@@ -19,12 +19,11 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 
 from bot.network import DIRECT, Network
 from bot.network.causes import explain
+from bot.providers.request_body import WRITE_SIZE
 
 _MAX_CONNECTIONS = 2_000
 _KEEPALIVE = 30.0
 """Seconds that an unused connection is kept."""
-_WRITE_SIZE = 64 * 1024
-"""Bytes of a large request body (one with images) that are written at once, so that other tasks get their turn."""
 _PAUSE_EXTENSION = "pause_reading"
 """The key of the response extension that pauses reading."""
 
@@ -35,7 +34,7 @@ class Transport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.userinfo:  # httpx has made a header of it, and aiohttp refuses both at once
             request.url = request.url.copy_with(userinfo=b"")
-        if len(request.content) > _WRITE_SIZE:
+        if isinstance(request.stream, httpx.ByteStream) and len(request.content) > WRITE_SIZE:
             request = _with_chunked_body(request)
         try:
             response = await super().handle_async_request(request)
@@ -97,8 +96,8 @@ class _ChunkedBody(httpx.AsyncByteStream):
         self._body = body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._body), _WRITE_SIZE):
-            yield self._body[start : start + _WRITE_SIZE]
+        for start in range(0, len(self._body), WRITE_SIZE):
+            yield self._body[start : start + WRITE_SIZE]
 
 
 def _with_chunked_body(request: httpx.Request) -> httpx.Request:

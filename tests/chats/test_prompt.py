@@ -15,8 +15,19 @@ from bot import english_strings
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
-from bot.domain import MENTION_MARK, Answer, Chat, Image, Message, Role, SharedFile, User
+from bot.domain import (
+    MENTION_MARK,
+    Answer,
+    Attachment,
+    Chat,
+    Image,
+    Message,
+    Role,
+    SharedFile,
+    User,
+)
 from bot.providers.base import ChatMessage, ModelRequest
+from bot.providers.request_body import nothing_to_read
 from bot.tool_calls import ToolRound
 from storage.answers import Answers
 from storage.chats import Chats
@@ -24,7 +35,10 @@ from storage.engine.database import Database
 from storage.messages import NewMessage
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
-CAT, DOG = Image("cat.png", "image/png", b"cat"), Image("dog.png", "image/png", b"dog")
+CAT, DOG = (
+    Attachment("id", at, f"{name}.png", "image/png", 3) for at, name in enumerate(["cat", "dog"])
+)
+FILE = Image("cat.png", "image/png", b"cat")
 EARLIER = "[Attached: {}, an image that was shown earlier and is not repeated]"
 UNSEEN = "[Attached: {}, an image that you cannot see]"
 UNREADABLE = "[Attached: {}, which could not be read]"
@@ -171,7 +185,7 @@ class Files:
             return False
         question = history[-1]
         return await self.brings.chats.store_loaded_files(
-            question, more_text=" (and a file)", images=(CAT,), files=()
+            question, more_text=" (and a file)", images=(FILE,), files=()
         )
 
 
@@ -208,7 +222,13 @@ async def brief(
     answer = await builder.replies.next_waiting(chat.id)
     assert answer is not None
     made = PromptBuilder(
-        builder.chats, "Be kind.", people or People(), files or Files(), WholeChats(), NoCalls()
+        builder.chats,
+        "Be kind.",
+        people or People(),
+        files or Files(),
+        WholeChats(),
+        NoCalls(),
+        nothing_to_read,
     )
     return await made.build(await builder.chats.get(chat.id), answer)
 
@@ -263,7 +283,8 @@ async def test_newest_images_are_repeated_for_models_with_vision_only(
     seen = [turn for turn in (await brief(builder, chat)).messages if turn.role is Role.USER][1:]
     kept = images[-IMAGE_BUDGET.count // 2 :]
     left_out = len(images) - len(kept)
-    assert [turn.images for turn in seen] == [()] * left_out + [(image,) for image in kept]
+    sent = [tuple(image.name for image in turn.images) for turn in seen]
+    assert sent == [()] * left_out + [(image.name,) for image in kept]
     assert seen[0].text == f"See\n\n{EARLIER.format('0.png')}"
     blind = [
         turn
@@ -277,6 +298,5 @@ async def test_newest_images_are_repeated_for_models_with_vision_only(
 async def test_history_is_read_again_after_files_were_loaded(builder: ChatBuilder) -> None:
     said = await builder.start(text="Look")
     request = await brief(builder, said.chat, files=Files(brings=builder))
-    assert [(turn.text, turn.images) for turn in request.messages] == [
-        ("Look (and a file)", (CAT,))
-    ]
+    (turn,) = request.messages
+    assert (turn.text, [image.name for image in turn.images]) == ("Look (and a file)", ["cat.png"])

@@ -9,11 +9,14 @@ from bot.domain import (
     ModelRef,
     Role,
 )
+from bot.memory import MemoryBudget
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
+from bot.providers.request_body import PIECE
 from bot.stream_events import (
     Done,
     TextDelta,
 )
+from tests.providers.attached import attached
 from tests.providers.harness import KEY, ProviderHarness, read, request
 from tests.providers.scripted_server import (
     DONE,
@@ -75,12 +78,19 @@ async def test_credentials_in_the_url_become_a_header(
 
 
 async def test_images_are_sent_as_data_urls(harness: ProviderHarness) -> None:
-    turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
-    received = await sent(harness, ModelRequest(ModelRef("any", "m"), "", [turn]))
-    url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
+    """Read piece by piece; the pieces join, whatever their sizes."""
+    given = [b"\x89PNG...", bytes(range(256)) * 4_000, b"x" * PIECE * 2]
+    images, stored = attached([Image(f"{len(one)}.png", "image/png", one) for one in given])
+    turn = ChatMessage(Role.USER, "What is it?", images)
+    memory = MemoryBudget()
+    with memory.hold() as held:
+        asked = ModelRequest(ModelRef("any", "m"), "", [turn], read=stored, held=held)
+        received = await sent(harness, asked)
+        assert memory.used == 0
+    urls = ["data:image/png;base64," + base64.b64encode(one).decode() for one in given]
     parts = [
         {"type": "text", "text": "What is it?"},
-        {"type": "image_url", "image_url": {"url": url}},
+        *({"type": "image_url", "image_url": {"url": url}} for url in urls),
     ]
     assert received.body["messages"] == [{"role": "user", "content": parts}]
 

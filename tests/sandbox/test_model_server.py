@@ -39,6 +39,7 @@ from bot.stream_events import (
     TextDelta,
 )
 from tests.deadlines import WAIT_TIMEOUT
+from tests.providers.attached import attached
 from tests.providers.scripted_server import ScriptedServer, responding
 
 
@@ -148,12 +149,14 @@ async def test_every_model_answers_a_request_for_a_title(
 async def test_the_eye_model_describes_the_images_it_is_sent(providers: Providers) -> None:
     data = io.BytesIO()
     Picture.new("RGB", (31, 17)).save(data, "PNG")
-    images = (
-        Image("a.png", "image/png", data.getvalue()),
-        Image("b.png", "image/png", b"no picture"),
+    images, stored = attached(
+        [
+            Image("a.png", "image/png", data.getvalue()),
+            Image("b.png", "image/png", b"no picture"),
+        ]
     )
     turn = ChatMessage(Role.USER, "Look!", images)
-    request = ModelRequest(ModelRef("demo", "demo/eye"), "", [turn])
+    request = ModelRequest(ModelRef("demo", "demo/eye"), "", [turn], read=stored)
     text = text_of([event async for event in providers.stream(request)])
     assert f"1. a PNG picture, 31 × 17 pixels, {len(data.getvalue())} bytes" in text
     assert "2. something that is no picture" in text
