@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
@@ -27,8 +27,12 @@ SUMS = (
     "completion_tokens",
     "cached_tokens",
     "cost",
+    "estimated_tokens",
+    "estimated_cost",
 )
 """The columns of `usage_days` that add up."""
+_PRICE_AGE = timedelta(days=30)
+"""For so long a model's cost tells what its next tokens will cost."""
 
 
 async def record(
@@ -42,7 +46,8 @@ async def record(
 
     `admitted_at`: see `storage.spending.settle`.
     """
-    now, new = utc_now(), await _unknown(connection, calls)
+    now = utc_now()
+    new = [await with_price(connection, call, now) for call in await _unknown(connection, calls)]
     spent = spent_in(new)
     near = await settle(connection, limits, payer, spent, now, admitted_at=admitted_at)
     await add_calls(connection, new, now)
@@ -54,6 +59,26 @@ async def _unknown(connection: AsyncConnection, calls: Sequence[Call]) -> list[C
     ids = select(ledger.c.id).where(ledger.c.id.in_([call.id for call in calls]))
     known = set(await connection.scalars(ids)) if calls else set()
     return [call for call in calls if call.id not in known]
+
+
+async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> Call:
+    """The call with the cost of its estimated tokens, if the model has cost its user anything lately."""
+    if not call.estimated_tokens:
+        return call
+    days = usage_days.c
+    lately = (
+        days.team == call.payer.team,
+        days.user == (call.payer.user or ""),
+        days.day >= (now - _PRICE_AGE).date().isoformat(),
+        days.model == str(call.model),
+        days.cost > 0,
+    )
+    tokens = func.sum(days.prompt_tokens + days.completion_tokens)
+    sums = select(func.sum(days.cost), tokens).where(*lately)
+    cost, counted = (await connection.execute(sums)).one()
+    if not counted:
+        return call
+    return replace(call, estimated_cost=call.estimated_tokens * float(cost) / float(counted))
 
 
 async def add_calls(
@@ -82,7 +107,7 @@ async def complete_call(connection: AsyncConnection, call: Call) -> None:
     del row["at"]
     done = update(ledger).where(_IS_ASKED).values(row).returning(ledger.c.at)
     at = (await connection.execute(done, {"call": call.id})).scalar_one()
-    before = _sums(replace(call, outcome=CallOutcome.ASKED, usage=None))
+    before = _sums(Call(call.id, call.payer, call.kind, call.model))
     more = {name: value - before[name] for name, value in _sums(call).items()}
     await _add_to_day(connection, call, at, more)
 
@@ -106,6 +131,8 @@ def ledger_row(call: Call, at: datetime) -> dict[str, Any]:
         "completion_tokens": usage and usage.completion_tokens,
         "cached_tokens": usage and usage.cached_tokens,
         "cost": usage and usage.cost,
+        "estimated_tokens": call.estimated_tokens,
+        "estimated_cost": call.estimated_cost,
         "seconds": call.seconds,
     }
 
@@ -123,6 +150,8 @@ def _sums(call: Call) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens if usage else 0,
         "cached_tokens": usage.cached_tokens if usage else 0,
         "cost": (usage.cost if usage else None) or 0.0,
+        "estimated_tokens": call.estimated_tokens or 0,
+        "estimated_cost": call.estimated_cost or 0.0,
     }
 
 

@@ -12,7 +12,7 @@ from bot.domain import User
 from bot.usage.calls import Call, Payer
 from bot.usage.figures import Figures, GroupBy
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.call_rows import SUMS, add_calls, complete_call, is_asked, record
+from storage.call_rows import SUMS, add_calls, complete_call, is_asked, record, with_price
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.spending import check, forget_old, settle, spent_in
@@ -47,9 +47,10 @@ class Ledger:
         """Store how a call ended that is stored as asked."""
         async with self._database.begin() as connection:
             if await is_asked(connection, call.id):
-                spent, now = spent_in([call]), utc_now()
-                await settle(connection, self._limits, call.payer, spent, now)
-                await complete_call(connection, call)
+                now = utc_now()
+                priced = await with_price(connection, call, now)
+                await settle(connection, self._limits, call.payer, spent_in([priced]), now)
+                await complete_call(connection, priced)
 
     async def add(self, calls: Sequence[Call]) -> None:
         """Store calls that have ended, all of one payer."""
@@ -105,5 +106,6 @@ def _of(query: Select[Any], since: date, team: str | None, user: User | None) ->
 
 
 def _to_figures(row: Any) -> Figures:
-    whole = {name: int(getattr(row, name)) for name in SUMS if name != "cost"}
-    return Figures(group=row.name, team=row.team, cost=float(row.cost), **whole)
+    dollars = {name: float(getattr(row, name)) for name in SUMS if name.endswith("cost")}
+    whole = {name: int(getattr(row, name)) for name in SUMS if name not in dollars}
+    return Figures(group=row.name, team=row.team, **whole, **dollars)

@@ -98,7 +98,7 @@ _MARK_WARNED = update(spending).where(_THIS).values(warned=true())
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What ended calls add up to."""
+    """What ended calls add up to, with what is estimated where a provider told nothing."""
 
     tokens: int
     cost: float
@@ -107,9 +107,11 @@ class Spent:
 
 def spent_in(calls: Sequence[Call]) -> Spent:
     used = [call.usage for call in calls if call.usage is not None]
+    tokens = sum(usage.prompt_tokens + usage.completion_tokens for usage in used)
+    cost = sum(usage.cost or 0.0 for usage in used)
     return Spent(
-        tokens=sum(usage.prompt_tokens + usage.completion_tokens for usage in used),
-        cost=sum(usage.cost or 0.0 for usage in used),
+        tokens=tokens + sum(call.estimated_tokens or 0 for call in calls),
+        cost=cost + sum(call.estimated_cost or 0.0 for call in calls),
         answers=sum(call.kind is CallKind.ANSWER and call.outcome in ANSWERED for call in calls),
     )
 
@@ -267,9 +269,10 @@ def _sums(budget: Budget) -> Select[Any]:
         return _sums_of_hour(budget)
     days, column = usage_days.c, _SUBJECT_COLUMNS.get(budget.scope)
     mine = true() if column is None else days[column] == bindparam("a_subject")
+    tokens = days.prompt_tokens + days.completion_tokens + days.estimated_tokens
     return select(
-        func.coalesce(func.sum(days.prompt_tokens + days.completion_tokens), 0).label("tokens"),
-        func.coalesce(func.sum(days.cost), 0.0).label("cost"),
+        func.coalesce(func.sum(tokens), 0).label("tokens"),
+        func.coalesce(func.sum(days.cost + days.estimated_cost), 0.0).label("cost"),
         func.coalesce(func.sum(days.answers), 0).label("answers"),
     ).where(days.team == bindparam("a_team"), mine, days.day >= bindparam("day"))
 
@@ -278,8 +281,10 @@ def _sums_of_hour(budget: Budget) -> Select[Any]:
     calls, column = ledger.c, _SUBJECT_COLUMNS.get(budget.scope)
     mine = true() if column is None else calls[column] == bindparam("a_subject")
     answered = and_(calls.kind == CallKind.ANSWER, calls.outcome.in_(ANSWERED))
+    told = calls.prompt_tokens + calls.completion_tokens
+    tokens = func.coalesce(told, calls.estimated_tokens)
     return select(
-        func.coalesce(func.sum(calls.prompt_tokens + calls.completion_tokens), 0).label("tokens"),
-        func.coalesce(func.sum(calls.cost), 0.0).label("cost"),
+        func.coalesce(func.sum(tokens), 0).label("tokens"),
+        func.coalesce(func.sum(func.coalesce(calls.cost, calls.estimated_cost)), 0.0).label("cost"),
         func.count(case((answered, 1))).label("answers"),
     ).where(calls.team == bindparam("a_team"), mine, calls.at >= bindparam("a_begins"))

@@ -252,7 +252,7 @@ class AnswerGenerator:
             **self._tools.offered(run, chat),
         )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
-        with metered(asked, run.calls) as meter:
+        with metered(asked, run.calls, request.facts.estimated_tokens) as meter:
             async with aclosing(_closable(self._models.stream(request))) as events:
                 async for event in events:
                     meter.note(event)

@@ -28,6 +28,9 @@ class UsageFigures(CamelModel):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    estimated_tokens: int = Field(
+        description="What calls will have used whose provider told nothing; beside the rest"
+    )
     cost: float | None = Field(description="US dollars, as far as providers told; null: unknown")
 
     @classmethod
@@ -39,6 +42,7 @@ class UsageFigures(CamelModel):
             prompt_tokens=figures.prompt_tokens,
             completion_tokens=figures.completion_tokens,
             cached_tokens=figures.cached_tokens,
+            estimated_tokens=figures.estimated_tokens,
             cost=figures.known_cost,
         )
 

@@ -1,14 +1,13 @@
-"""Estimates how many tokens a prompt has, before a model has counted them. Pure."""
+"""Estimates how many tokens a prompt has, before a model has counted them, which corrects the estimate. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.providers.base import ChatMessage
+from bot.providers.base import ChatMessage, ModelRequest
 from bot.tool_calls import ToolRound
+from bot.usage.calls import BYTES_PER_TOKEN
 
-BYTES_PER_TOKEN = 3
-"""Careful: in most languages a token has more bytes. The first count of a model corrects the estimate."""
 TOKENS_PER_IMAGE = 1_500
 TOKENS_PER_TURN = 5
 """What a template adds to each turn."""
@@ -34,6 +33,10 @@ def tokens_of_turns(turns: Iterable[ChatMessage]) -> int:
 def _tokens_of_round(turn: ToolRound) -> int:
     written = (turn.text, turn.extra, *(call.arguments for call in turn.calls), *turn.results)
     return sum(map(tokens_of_text, written))
+
+
+def tokens_of_request(request: ModelRequest) -> int:
+    return tokens_of_text(request.system) + tokens_of_turns(request.messages)
 
 
 def correction(measure: tuple[int, int] | None) -> float:

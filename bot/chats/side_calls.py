@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bot.answers.retry import until_stored
+from bot.chats.estimate import tokens_of_request
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest, whole_text
 from bot.stream_events import (
@@ -36,7 +37,7 @@ class SideCalls:
         await self._ledger.ask(asked)
         ended: list[Call] = []
         try:
-            with metered(asked, ended) as meter:
+            with metered(asked, ended, tokens_of_request(request)) as meter:
                 return await whole_text(_read(self._models.stream(request), meter))
         finally:
             await self._complete(ended[0])

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from bot.chats.estimate import BYTES_PER_TOKEN
 from bot.chats.side_calls import SideCalls
 from bot.domain import ModelRef, Role
 from bot.errors import ContextTooLong, ProviderError, StorageError
@@ -16,7 +15,7 @@ from bot.providers.model_search import fair_shares
 from bot.providers.tool_messages import without_rounds
 from bot.tasks import Tasks
 from bot.timing import Timing
-from bot.usage.calls import CallKind, Payer
+from bot.usage.calls import BYTES_PER_TOKEN, CallKind, Payer
 from storage.action_claims import ActionClaims
 from storage.summaries import Summaries, Summary
 

@@ -18,8 +18,14 @@ from bot.domain import (
 from bot.errors import ProviderError
 from bot.stream_events import (
     Done,
+    ReasoningDelta,
     StreamEvent,
+    TextDelta,
+    ToolsCalled,
 )
+
+BYTES_PER_TOKEN = 3
+"""For estimates. Careful: in most languages a token has more bytes."""
 
 
 class CallKind(StrEnum):
@@ -77,6 +83,10 @@ class Call:
     error: str | None = None
     """With FAILED and REPEATED: the `code` of the `ProviderError`."""
     answer_id: str | None = None
+    estimated_tokens: int | None = None
+    """Where its provider told nothing: what it will have used, of prompt and text together, by our own estimate."""
+    estimated_cost: float | None = None
+    """US dollars of those tokens, at what the model has cost the same user lately; None: that is unknown."""
 
     def repeated(self) -> Call:
         """The same, now that the model is asked again."""
@@ -88,7 +98,11 @@ class Meter:
     """Reads along while a call is made."""
 
     asked: Call
+    prompt_tokens: int = 0
+    """Of what is sent, by our own estimate."""
     usage: Usage | None = None
+    received: int = 0
+    """Bytes of text, reasoning and calls of tools."""
     cut: bool = False
     started: float = field(default_factory=time.monotonic)
 
@@ -98,6 +112,10 @@ class Meter:
             self.usage = event
         elif isinstance(event, Done):
             self.cut = event.reason == "length"
+        elif isinstance(event, TextDelta | ReasoningDelta):
+            self.received += len(event.text.encode())
+        elif isinstance(event, ToolsCalled):
+            self.received += sum(len(call.arguments.encode()) for call in event.calls)
 
     def call(self, outcome: CallOutcome, error: str | None = None) -> Call:
         """The call as it has ended now."""
@@ -105,15 +123,25 @@ class Meter:
             self.asked,
             outcome=outcome,
             usage=self.usage,
+            estimated_tokens=self._estimate(outcome) if self.usage is None else None,
             seconds=time.monotonic() - self.started,
             error=error,
         )
 
+    def _estimate(self, outcome: CallOutcome) -> int | None:
+        """None for a call that was refused: nobody charges for it."""
+        if outcome is CallOutcome.FAILED and not self.received:
+            return None
+        return self.prompt_tokens + self.received // BYTES_PER_TOKEN
+
 
 @contextmanager
-def metered(asked: Call, ended: list[Call]) -> Iterator[Meter]:
-    """Meters the call that is made inside the block, and adds it to `ended`, however it ends."""
-    meter = Meter(asked)
+def metered(asked: Call, ended: list[Call], prompt_tokens: int = 0) -> Iterator[Meter]:
+    """Meters the call that is made inside the block, and adds it to `ended`, however it ends.
+
+    `prompt_tokens`: of what is sent, by our own estimate.
+    """
+    meter = Meter(asked, prompt_tokens)
     outcome, error = CallOutcome.FAILED, None
     try:
         yield meter

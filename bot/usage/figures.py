@@ -34,14 +34,18 @@ class Figures:
     calls: int
     """Of models, for titles, summaries and repeated attempts too."""
     untold: int
-    """Calls whose tokens are unknown."""
+    """Calls whose tokens no provider told."""
     unpriced: int
-    """Calls whose cost is unknown."""
+    """Calls whose cost no provider told."""
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     cost: float
     """US dollars, as far as providers told them."""
+    estimated_tokens: int = 0
+    """What calls whose provider told nothing will have used, by our own estimate; beside the rest."""
+    estimated_cost: float = 0.0
+    """US dollars of those tokens, as far as their price is known."""
 
     @property
     def known_cost(self) -> float | None:

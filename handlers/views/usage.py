@@ -50,7 +50,10 @@ def _said(groups: Iterable[Figures]) -> str:
     facts = [usage_strings.USAGE_ANSWERS.format(count=answers)]
     if failures:
         facts.append(usage_strings.USAGE_FAILURES.format(count=failures))
-    facts += [template.format(count=count, cached=cached), _cost(all_)]
+    facts += [template.format(count=count, cached=cached)]
+    if estimated := sum(g.estimated_tokens for g in all_):
+        facts.append(usage_strings.USAGE_ESTIMATED.format(count=estimated))
+    facts.append(_cost(all_))
     return " · ".join(facts)
 
 

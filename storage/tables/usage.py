@@ -26,6 +26,8 @@ ledger = Table(
     Column("completion_tokens", Integer),
     Column("cached_tokens", Integer),
     Column("cost", Float),
+    Column("estimated_tokens", Integer),
+    Column("estimated_cost", Float),
     Column("seconds", Float),
     Index("ix_ledger_team_at", "team", "at"),
     Index("ix_ledger_team_user", "team", "user"),
@@ -49,11 +51,14 @@ usage_days = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),
     Column("cost", Float, nullable=False),
+    Column("estimated_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("estimated_cost", Float, nullable=False, server_default="0"),
     Index("ix_usage_days_day", "day", "team"),
 )
 """The ledger's sums by user, day, channel and model; `user` and `channel` are empty where the ledger has none.
 
-`untold`: calls whose tokens are unknown; `unpriced`: those whose cost is.
+`untold`: calls whose tokens no provider told; `unpriced`: those whose cost none did. `estimated_…`: what was not told
+and is estimated, beside the rest.
 """
 
 spending = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.usage.limits import Scope, parse_budget
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import scripted_world
 from tests.handlers.world import Row, World, elements
@@ -64,13 +65,19 @@ async def test_each_call_is_a_row(
         for row in answers + titles:
             names = ("team", "user", "channel", "chat_id", "provider", "model")
             assert tuple(row[name] for name in names) == place
+        for row in answers:  # of what was not told, what the model had begun to answer is estimated
+            estimated = row["prompt_tokens"] is None and row["outcome"] != "repeated"
+            assert bool(row["estimated_tokens"]) == estimated, row
         assert len(titles) == (outcomes[-1] != "failed")
         assert_days_add_up(world)
 
 
 def assert_days_add_up(world: World) -> None:
     """The sums by day are those of the ledger."""
-    sums = "sum(prompt_tokens) p, sum(completion_tokens) c, sum(cached_tokens) h, sum(cost) d"
+    sums = (
+        "sum(prompt_tokens) p, sum(completion_tokens) c, sum(cached_tokens) h, sum(cost) d, "
+        "sum(estimated_tokens) e, sum(estimated_cost) f"
+    )
     (days,) = world.rows(f"SELECT {sums}, sum(calls) n, sum(untold) u FROM usage_days")
     (calls,) = world.rows(f"SELECT {sums}, count(*) n, sum(prompt_tokens IS NULL) u FROM ledger")
     assert days == {name: value or 0 for name, value in calls.items()}
@@ -89,6 +96,35 @@ async def test_a_stopped_answer_counts_with_what_was_told(
         await settled(world, model)
         (answer,) = (row for row in rows(world) if row["kind"] == "answer")
         assert (answer["outcome"], told_in([answer])) == ("stopped", [told])
+        assert (answer["estimated_tokens"] is None) == (told is not None)
+        assert_days_add_up(world)
+
+
+@pytest.mark.parametrize("budget", ["150 tokens/month", "0.30 USD/month", "0.30 USD/hour"])
+async def test_stopping_does_not_spare_a_budget(worlds: WorldFactory, budget: str) -> None:
+    """Though the server tells nothing of a call that was stopped: it counts by an estimate, at the usual price."""
+    model = ChargingModel([Reply(told=(100, 10, 0, 0.25)), Reply("Word. " * 50, None, "hang")])
+    async with scripted_world(
+        worlds,
+        model.answer,
+        title=model.answer,
+        bobbin_budget_user=parse_budget(Scope.USER, budget),
+    ) as (world, _):
+        model.title = Reply(told=None, end="http")
+        thread = await world.start("What does it cost?")
+        await world.answered(thread)
+        await settled(world, model)
+        await world.slack.conversations.say("alice", "general", "At length, please.", thread)
+        await world.until(lambda: len(world.answers(thread)) == 2, "the first words")
+        await world.slack.conversations.say("alice", "general", "stop", thread)
+        await world.answered(thread, 2)
+        await settled(world, model)
+        await world.slack.conversations.say("alice", "general", "And now?", thread)
+        await world.until(
+            lambda: any("is used up" in text for text in world.whispers("alice")), "the refusal"
+        )
+        (command,) = await world.slack.interactions.command("alice", "general", "/chats", "usage")
+        assert "more tokens, not told by the provider" in command.text
 
 
 async def test_a_retry_keeps_what_the_failure_used(worlds: WorldFactory) -> None:
