@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bot.chats.estimate import BYTES_PER_TOKEN, room_for_prompt
+from bot.chats.estimate import room_for_prompt
 from bot.chats.models import ModelChoice
 from bot.domain import Chat
 from bot.tool_calls import ToolRound
+from bot.usage.calls import BYTES_PER_TOKEN
 from storage.call_history import CallHistory
 
 SHARE_OF_RESULTS = 0.25

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.chats.called_before import SHARE_OF_RESULTS
-from bot.chats.estimate import BYTES_PER_TOKEN, room_for_prompt
+from bot.chats.estimate import room_for_prompt
 from bot.sandbox.models.scripts import Fault, ModelScript
+from bot.usage.calls import BYTES_PER_TOKEN
 from storage.call_history import LEFT_OUT
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World
