@@ -106,6 +106,7 @@ def _of(query: Select[Any], since: date, team: str | None, user: User | None) ->
 
 
 def _to_figures(row: Any) -> Figures:
-    dollars = {name: float(getattr(row, name)) for name in SUMS if name.endswith("cost")}
-    whole = {name: int(getattr(row, name)) for name in SUMS if name not in dollars}
-    return Figures(group=row.name, team=row.team, **whole, **dollars)
+    sums: dict[str, Any] = {
+        name: (float if name.endswith("cost") else int)(getattr(row, name)) for name in SUMS
+    }
+    return Figures(group=row.name, team=row.team, **sums)

@@ -282,9 +282,13 @@ def _sums_of_hour(budget: Budget) -> Select[Any]:
     mine = true() if column is None else calls[column] == bindparam("a_subject")
     answered = and_(calls.kind == CallKind.ANSWER, calls.outcome.in_(ANSWERED))
     told = calls.prompt_tokens + calls.completion_tokens
-    tokens = func.coalesce(told, calls.estimated_tokens)
-    return select(
-        func.coalesce(func.sum(tokens), 0).label("tokens"),
-        func.coalesce(func.sum(func.coalesce(calls.cost, calls.estimated_cost)), 0.0).label("cost"),
+    tokens = func.sum(func.coalesce(told, calls.estimated_tokens))
+    cost = func.sum(func.coalesce(calls.cost, calls.estimated_cost))
+    sums: list[ColumnElement[Any]] = [
+        func.coalesce(tokens, 0).label("tokens"),
+        func.coalesce(cost, 0.0).label("cost"),
         func.count(case((answered, 1))).label("answers"),
-    ).where(calls.team == bindparam("a_team"), mine, calls.at >= bindparam("a_begins"))
+    ]
+    return select(*sums).where(
+        calls.team == bindparam("a_team"), mine, calls.at >= bindparam("a_begins")
+    )
