@@ -48,6 +48,8 @@ from storage.engine.types import SafeText, UtcTime
 from storage.globs import matches_any
 from storage.tables import ID, chats, messages, participants
 
+_ID_MARK = re.compile(r"^[@#](?=[UWCG][A-Z0-9]*\d)")
+"""What stands before the id of somebody or something without a name; the stored text has a mark between the two."""
 ListPosition = tuple[datetime, str]
 """The position of a chat in a list: the time of its newest message, and its id."""
 
@@ -159,7 +161,7 @@ class Search:
         self._channels = channels
         self._connection = connection
         self._user = user
-        self._words = list(dict.fromkeys(words))
+        self._words = list(dict.fromkeys(_ID_MARK.sub("", word) for word in words))
         self._limits = limits
         self._has_index = connection.dialect.name == "postgresql"
         self._rare_words: list[str] = []

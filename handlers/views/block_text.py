@@ -28,7 +28,8 @@ def blocks_text(blocks: object, depth: int = 0) -> str:
 def _block(block: Json, depth: int) -> str:
     if (reader := _READERS.get(str(block.get("type")))) is not None:
         return reader(block)
-    return blocks_text(block.get("blocks") or block.get("child_blocks"), depth + 1)
+    inner = (blocks_text(block.get(name), depth + 1) for name in _CONTAINERS)
+    return _lines([_WORDS(block), *inner])
 
 
 def text_object(value: object) -> str:
@@ -49,11 +50,38 @@ def _named(*names: str) -> Callable[[Json], str]:
 def _section(block: Json) -> str:
     fields = block.get("fields")
     values = fields if isinstance(fields, list) else []
-    return _lines([text_object(block.get("text")), *map(text_object, values)])
+    beside = map(_element, dicts([block.get("accessory")]))
+    return _lines([text_object(block.get("text")), *map(text_object, values), *beside])
+
+
+def _elements(block: Json) -> str:
+    return _lines(map(_element, dicts(block.get("elements"))))
+
+
+def _element(element: Json) -> str:
+    """What an element says without being pressed: a picture, or the lines of a list to tick."""
+    if element.get("type") == "image":
+        return text_object(element.get("alt_text"))
+    if element.get("type") in ("checkboxes", "radio_buttons"):
+        options = (text_object(option.get("text")) for option in dicts(element.get("options")))
+        return _lines(f"• {option}" for option in options if option)
+    return ""
 
 
 def _context(block: Json) -> str:
-    return " ".join(filter(None, map(text_object, dicts(block.get("elements")))))
+    elements = dicts(block.get("elements"))
+    return " ".join(filter(None, (text_object(each) or _element(each) for each in elements)))
+
+
+def _call(block: Json) -> str:
+    call = block.get("call")
+    versions = dicts([*call.values()]) if isinstance(call, Mapping) else []
+    return _lines(_NAMED_LINK(version) for version in versions)
+
+
+def _plan(block: Json) -> str:
+    tasks = (text_object(task.get("title")) for task in dicts(block.get("tasks")))
+    return _lines([text_object(block.get("title")), *tasks])
 
 
 def _image(block: Json) -> str:
@@ -116,8 +144,16 @@ def _inline_element(element: Json) -> str:
         url, label = str(element.get("url") or ""), values.get("text")
         return f"<{url}|{label}>" if label else f"<{url}>"
     if (template := _INLINE.get(str(kind))) is not None:
-        return template.format_map(defaultdict(str, values))
+        return _styled(template.format_map(defaultdict(str, values)), element.get("style"))
     return _inline(element.get("elements")) or values.get("text", "")
+
+
+def _styled(text: str, style: object) -> str:
+    """The text with the marks of those styles that change what it means."""
+    for name, mark in (("code", "`"), ("strike", "~")):
+        if isinstance(style, Mapping) and style.get(name) is True and text.strip():
+            text = f"{mark}{text}{mark}"
+    return text
 
 
 _INLINE: Mapping[str, str] = {
@@ -148,6 +184,11 @@ def _nothing(_: Json) -> str:
     return ""
 
 
+_CONTAINERS = ("blocks", "child_blocks", "elements")
+_WORDS = _named("title", "text", "subtitle", "description", "body")
+"""Reads a block of a kind that is not known yet: the words that most kinds have."""
+_NAMED_LINK = _named("name", "join_url")
+
 _READERS: Mapping[str, Callable[[Json], str]] = {
     "section": _section,
     "header": _named("text"),
@@ -155,14 +196,15 @@ _READERS: Mapping[str, Callable[[Json], str]] = {
     "context": _context,
     "rich_text": _rich_text,
     "image": _image,
-    "video": _named("title", "description"),
+    "video": _named("title", "author_name", "description"),
     "table": _table,
     "data_table": _table,
     "task_card": _named("title", "details", "output"),
-    "plan": _named("title"),
+    "plan": _plan,
+    "call": _call,
     "card": _named("title", "subtitle", "body"),
     "alert": _named("text"),
-    "actions": _nothing,
+    "actions": _elements,
     "context_actions": _nothing,
     "input": _nothing,
     "divider": _nothing,

@@ -156,7 +156,8 @@ def _report(attachment: Json, *, forwarded: bool = False) -> str:
 def _heading(attachment: Json, forwarded: bool) -> Iterator[str]:
     yield _string(attachment.get("pretext"))
     if not forwarded:
-        yield mrkdwn_escape(_string(attachment.get("author_name")))
+        by = _string(attachment.get("author_name")) or _string(attachment.get("service_name"))
+        yield mrkdwn_escape(by)
     title, link = _string(attachment.get("title")), _string(attachment.get("title_link"))
     yield f"<{link}|{title}>" if title and link else title
     if not forwarded:
@@ -165,8 +166,12 @@ def _heading(attachment: Json, forwarded: bool) -> Iterator[str]:
 
 def _fields(attachment: Json) -> Iterator[str]:
     for each in dicts(attachment.get("fields")):
-        title, value = text_object(each.get("title")), _string(each.get("value"))
+        title, value = text_object(each.get("title")), _field_value(each.get("value"))
         yield f"{title}: {value}" if title and value else title or value
+
+
+def _field_value(value: object) -> str:
+    return str(value) if type(value) in (int, float) else _string(value) or text_object(value)
 
 
 def _footer(attachment: Json) -> str:

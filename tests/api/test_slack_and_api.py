@@ -198,6 +198,9 @@ async def test_no_unseen_mark_of_a_mention_leaves(world: World) -> None:
             await http.get("/chat/conversations"),
         ]
         told.append(await http.post("/chat/conversations", json={"continues": chat["id"]}))
+        for words, number in (("@U0DAN", 1), ("@U0CAROL know", 1), ("@U0CAR #C0NO", 0)):
+            found = await http.get("/chat/conversations", params={"q": words})
+            assert len(found.json()["conversations"]) == number, words
     texts = [each.text for each in told]
     assert [each.status_code for each in told] == [200, 200, 200, 201]
     assert all("@U0DAN" in text for text in texts[:2])

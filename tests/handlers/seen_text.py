@@ -192,6 +192,94 @@ SEEN: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["a < b for @here", "main.py", ":tada:", "in February", "1. first", "x = 1", "> said"],
         ["http://"],
     ),
+    "blocks of kinds that are rare, and one that is not known": (
+        {
+            "blocks": [
+                {
+                    **section("Tasks"),
+                    "accessory": {
+                        "type": "checkboxes",
+                        "options": [{"text": {"type": "mrkdwn", "text": "buy milk"}, "value": "1"}],
+                    },
+                },
+                {**section("Load"), "accessory": {"type": "image", "alt_text": "a steep curve"}},
+                {
+                    "type": "context",
+                    "elements": [
+                        {"type": "image", "image_url": "https://x.invalid", "alt_text": "failed"},
+                        {"type": "plain_text", "text": "on main"},
+                    ],
+                },
+                {
+                    "type": "video",
+                    "title": {"type": "plain_text", "text": "Demo"},
+                    "author_name": "Ann",
+                    "alt_text": "never read",
+                },
+                {
+                    "type": "call",
+                    "call": {"v1": {"name": "Standup", "join_url": "https://z.example"}},
+                },
+                {"type": "plan", "title": "Plan", "tasks": [{"title": "measure"}]},
+                {
+                    "type": "carousel",
+                    "elements": [{"type": "card", "title": {"type": "mrkdwn", "text": "A card"}}],
+                },
+                {"type": "tomorrows", "text": {"type": "plain_text", "text": "Not known yet"}},
+                {
+                    "type": "actions",
+                    "elements": [
+                        {"type": "button", "text": {"type": "plain_text", "text": "Press"}},
+                        {
+                            "type": "radio_buttons",
+                            "options": [{"text": {"type": "plain_text", "text": "Pizza"}}],
+                        },
+                    ],
+                },
+            ]
+        },
+        [
+            *("Tasks", "buy milk", "Load", "a steep curve", "failed on main", "Demo", "Ann"),
+            *(
+                "Standup",
+                "https://z.example",
+                "Plan",
+                "measure",
+                "A card",
+                "Not known yet",
+                "Pizza",
+            ),
+        ],
+        ["never", "Press"],
+    ),
+    "rich text whose styles mean something": (
+        {
+            "blocks": [
+                rich(
+                    {"type": "text", "text": "run "},
+                    {"type": "text", "text": "rm x", "style": {"code": True, "bold": True}},
+                    {"type": "text", "text": ", not "},
+                    {"type": "text", "text": "rm y", "style": {"strike": True}},
+                )
+            ]
+        },
+        ["run `rm x`, not ~rm y~"],
+        [],
+    ),
+    "an alert with numbers, by a service": (
+        {
+            "attachments": [
+                {
+                    "service_name": "Jira",
+                    "title": "ABC-1",
+                    "fields": [{"title": "Votes", "value": 5}],
+                    "actions": [{"type": "button", "text": "Press"}],
+                }
+            ]
+        },
+        ["Jira", "ABC-1", "Votes: 5"],
+        ["Press"],
+    ),
     "a preview of a link in the text": (
         {"text": "Read <https://example.com/a>", "attachments": [PREVIEW]},
         ["Read https://example.com/a"],
