@@ -90,14 +90,18 @@ async def build(
         )
         parts = answer_parts(settings, resources, repositories)
         prompt_builder = prompts(settings, resources, repositories, parts)
+        worker_id = new_worker_id()
         after_work = AfterWork(
             chores=repositories.chores,
             chats=repositories.chats,
             answers=repositories.answers,
             tasks=resources.tasks,
             timing=resources.timing,
+            worker_id=worker_id,
         )
-        engine = _engine(settings, resources, repositories, parts, prompt_builder, after_work)
+        engine = _engine(
+            settings, resources, repositories, parts, prompt_builder, after_work, worker_id
+        )
         continuations = ContinueService(
             chats=repositories.chats,
             successors=repositories.successors,
@@ -172,8 +176,8 @@ def _engine(
     parts: AnswerParts,
     prompts: PromptBuilder,
     after_work: AfterWork,
+    worker_id: str,
 ) -> Engine:
-    worker_id = new_worker_id()
     sinks = SlackSinkFactory(
         workspaces=resources.workspaces,
         models=parts.models,

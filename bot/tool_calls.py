@@ -144,7 +144,11 @@ class StoredCall:
     notice_ts: str | None = None
     """The Slack message that asks for the decision."""
     notice_state: CallState | None = None
-    """What that message shows."""
+    """What that message shows, or was to show when it was about to be posted."""
+
+    def shows(self, state: CallState) -> bool:
+        """Whether the message is there and shows this."""
+        return self.notice_ts is not None and self.notice_state is state
 
     @property
     def approval(self) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -70,8 +71,10 @@ class Chores:
         self._database = database
         self._serves = serves
 
-    async def claim(self, answer_id: str, seconds: float) -> list[ClaimedChore]:
-        """The chores of an answer that are due. For `seconds` nobody else gets them.
+    async def claim(
+        self, answer_id: str, seconds: float, worker_id: str | None = None
+    ) -> list[ClaimedChore]:
+        """The chores of an answer that are due. For `seconds` nobody else gets them, unless the worker is dead.
 
         It waits for no other transaction: what another one is changing is left for later.
         """
@@ -80,7 +83,7 @@ class Chores:
         query = (
             update(chores)
             .where(due, chores.c.kind.in_(free))
-            .values(due_at=database_time(seconds), tries=chores.c.tries + 1)
+            .values(due_at=database_time(seconds), tries=chores.c.tries + 1, worker=worker_id)
             .returning(chores.c.kind, chores.c.tries)
         )
         async with self._database.begin() as connection:
@@ -98,7 +101,9 @@ class Chores:
         async with self._database.begin() as connection:
             await add_chores(connection, claimed.answer_id, dict.fromkeys(then, 0.0))
             if not (await connection.execute(delete(chores).where(_is(claimed)))).rowcount:
-                await connection.execute(added_again.values(due_at=database_time(again)))
+                await connection.execute(
+                    added_again.values(due_at=database_time(again), worker=null())
+                )
 
     async def postpone(
         self, claimed: ClaimedChore, seconds: float, *, counted: bool = True
@@ -108,7 +113,9 @@ class Chores:
         tries = case((_ADDED_AGAIN, 0), else_=tried)
         query = update(chores).where(_key_is(claimed), or_(_is(claimed), _ADDED_AGAIN))
         async with self._database.begin() as connection:
-            await connection.execute(query.values(due_at=database_time(seconds), tries=tries))
+            await connection.execute(
+                query.values(due_at=database_time(seconds), tries=tries, worker=null())
+            )
 
     async def give_back(
         self, claims: Collection[ClaimedChore], seconds: Mapping[Chore, float]
@@ -117,14 +124,24 @@ class Chores:
 
         Like `claim` it waits for no other transaction: for what another one is changing, the claim lapses by itself.
         """
-        whens = [(chores.c.kind == chore, database_time(pause)) for chore, pause in seconds.items()]
-        due_at = case(*whens, else_=database_time()) if whens else database_time()
         keys = [(each.answer_id, each.chore, each.tries) for each in claims]
         held = tuple_(*_KEY, chores.c.tries).in_(keys)
         free = select(*_KEY).where(held).with_for_update(skip_locked=True)
-        query = update(chores).where(held, tuple_(*_KEY).in_(free)).values(due_at=due_at)
+        given = update(chores).where(held, tuple_(*_KEY).in_(free))
         async with self._database.begin() as connection:
-            await connection.execute(query)
+            await connection.execute(given.values(due_at=_due_after(seconds), worker=null()))
+
+    async def worker_ids(self) -> frozenset[str]:
+        """The workers that do chores, or did when they ended."""
+        query = select(chores.c.worker).where(chores.c.worker.is_not(None)).distinct()
+        async with self._database.read() as connection:
+            return frozenset(await connection.scalars(query))
+
+    async def release(self, worker_id: str, seconds: Mapping[Chore, float]) -> None:
+        """Anybody may claim what a dead worker was doing; `seconds` as in `give_back`."""
+        held = update(chores).where(chores.c.worker == worker_id)
+        async with self._database.begin() as connection:
+            await connection.execute(held.values(due_at=_due_after(seconds), worker=null()))
 
     async def show_again(self, answer_id: str) -> str | None:
         """Let any worker write an ended answer into its messages once more; the id of its chat, if it has ended."""
@@ -174,6 +191,12 @@ def _queue_of_each_team(serves: Serves) -> Subquery:
         .group_by(chores.c.message_id, chats.c.team)
         .subquery()
     )
+
+
+def _due_after(seconds: Mapping[Chore, float]) -> ColumnElement[Any]:
+    """Now, or for some kinds later."""
+    whens = [(chores.c.kind == chore, database_time(pause)) for chore, pause in seconds.items()]
+    return case(*whens, else_=database_time()) if whens else database_time()
 
 
 async def add_chores(

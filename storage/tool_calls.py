@@ -212,8 +212,11 @@ class ToolCalls:
             ).one()
             return Decided(_to_call(row), found.chat_id, found.team, accepted)
 
-    async def note_notice(self, call: StoredCall, ts: str, state: CallState) -> None:
-        """Which Slack message asks about a call, and what it shows; unless it is asked about anew meanwhile."""
+    async def note_notice(self, call: StoredCall, ts: str | None, state: CallState) -> None:
+        """Which Slack message asks about a call, and what it shows; unless it is asked about anew meanwhile.
+
+        `ts`: None when it is about to be posted.
+        """
         values = {"notice_ts": ts, "notice_state": state}
         same = and_(tool_calls.c.id == call.id, tool_calls.c.pin == call.pin)
         async with self._database.begin() as connection:

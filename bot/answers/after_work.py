@@ -91,8 +91,16 @@ class AfterWork:
     """Does chores, each once at a time and each within `Timing.chore_timeout`."""
 
     def __init__(
-        self, chores: Chores, chats: Chats, answers: Answers, tasks: Tasks, timing: Timing
+        self,
+        chores: Chores,
+        chats: Chats,
+        answers: Answers,
+        tasks: Tasks,
+        timing: Timing,
+        worker_id: str | None = None,
     ) -> None:
+        """`worker_id`: who does chores here."""
+        self._worker_id = worker_id
         self._chores = chores
         self._chats = chats
         self._answers = answers
@@ -136,6 +144,12 @@ class AfterWork:
         task.add_done_callback(self._running.discard)
         return task
 
+    async def take_from_dead(self, is_dead: Callable[[str], bool]) -> None:
+        """Lets anybody do at once what processes were doing that are certainly dead."""
+        for worker_id in await self._chores.worker_ids():
+            if is_dead(worker_id):
+                await self._chores.release(worker_id, self._late_effects)
+
     async def sweep(self) -> None:
         """Begins chores that are due and that nobody does: their process ended, or their pause is over."""
         room = MAX_PLACES - self._places.total()
@@ -165,7 +179,7 @@ class AfterWork:
 
     async def _claim(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
         """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""
-        claim = asyncio.ensure_future(self._chores.claim(answer_id, seconds))
+        claim = asyncio.ensure_future(self._chores.claim(answer_id, seconds, self._worker_id))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:

@@ -110,16 +110,20 @@ class Recovery:
 
     async def _sweep_chores(self) -> None:
         before = ClockReading()
+        await self._after_work.take_from_dead(self._is_dead)
         await self._after_work.sweep()
         self._swept_chores = before
 
     async def _release_dead_on_this_machine(self) -> None:
         """Releases the leases of dead workers on this machine, instead of waiting until they lapse."""
         for worker_id in await self._answers.worker_ids():
-            if is_dead(worker_id, self._engine.worker_id, single_host=self._single_host):
+            if self._is_dead(worker_id):
                 log.info("dead_worker_found", worker=worker_id)
                 for _ in await self._answers.release(worker_id):
                     self._metrics.count_takeover()
+
+    def _is_dead(self, worker_id: str) -> bool:
+        return is_dead(worker_id, self._engine.worker_id, single_host=self._single_host)
 
     async def _receive_stops(self) -> None:
         async with self._coordination.subscribe(STOP_TOPIC) as signals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult
-from bot.domain import Thread, User
+from bot.domain import Chat, Thread, User
 from bot.tool_calls import CallState, StoredCall
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
@@ -29,24 +29,21 @@ class Approvals:
         result = DONE
         for call in await self._calls.of_answer(job.answer.id):
             state = _SHOWN_ALIKE.get(call.state, call.state)
-            if state is call.notice_state or not (call.asked or state is CallState.UNKNOWN):
+            if call.shows(state) or not (call.asked or state is CallState.UNKNOWN):
                 continue
-            if not await self._show(slack, thread, replace(call, state=state), job):
+            if not await self._show(slack, thread, replace(call, state=state), job.chat):
                 result = FAILED
         return result
 
-    async def _show(
-        self, slack: SlackClient, thread: Thread, call: StoredCall, job: ChoreJob
-    ) -> bool:
-        async with self._names.speaking_to(User(job.chat.team, call.asker or job.chat.owner)):
+    async def _show(self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat) -> bool:
+        async with self._names.speaking_to(User(chat.team, call.asker or chat.owner)):
             content = approval.approval(call)
             text = approval.fallback(call)
         ts, shown = call.notice_ts, True
-        if (
-            ts is None and job.again
-        ):  # an earlier try may have posted it, perhaps with other content
+        if ts is None and call.notice_state is not None:  # an earlier try may have posted it
             ts = await self._find(slack, thread, call)
         if ts is None:
+            await self._calls.note_notice(call, None, call.state)
             ts = await post_message_once(
                 slack,
                 lambda: self._find(slack, thread, call),

@@ -111,9 +111,13 @@ chores = Table(
     Column("kind", String(32), primary_key=True),
     Column("due_at", UtcTime, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("worker", String(128)),
     Index("ix_chores_due_at", "due_at"),
 )
-"""What is left to do for an answer besides its text: a row for each `Chore` (see `storage.chores`)."""
+"""What is left to do for an answer besides its text: a row for each `Chore` (see `storage.chores`).
+
+`worker`: who does it now; null when nobody does.
+"""
 
 feedback = Table(
     "feedback",

@@ -23,8 +23,10 @@ class HeardLate(Chores):
         super().__init__(database)
         self.stored = asyncio.Event()
 
-    async def claim(self, answer_id: str, seconds: float) -> list[ClaimedChore]:
-        claimed = await super().claim(answer_id, seconds)
+    async def claim(
+        self, answer_id: str, seconds: float, worker_id: str | None = None
+    ) -> list[ClaimedChore]:
+        claimed = await super().claim(answer_id, seconds, worker_id)
         self.stored.set()
         await asyncio.sleep(0.05)
         return claimed

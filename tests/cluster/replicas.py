@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,11 @@ class Replicas(Cluster):
         *,
         count: int = 3,
         limits: Limits = SCALED_LIMITS,
+        environment: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
         environment = {
+            **(environment or {}),
             "DATABASE_URL": postgresql,
             "REDIS_URL": redis,
             "TEST_RATE_SCALE": str(RATE_SCALE),

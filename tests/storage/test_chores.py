@@ -182,6 +182,26 @@ async def test_no_workspace_takes_the_places_of_another(
     assert await _due(database, share=4, places={"T1": 9, "T2": 3}) == [of_three, of_two]
 
 
+async def test_what_a_dead_worker_was_doing_is_free_at_once(
+    rivals: list[Database], answer: Answer
+) -> None:
+    """Some of it only later; what it had put off keeps its pause, and what another one does stays with that one."""
+    dead, living = Chores(rivals[0]), Chores(rivals[1])
+    await _add(rivals[0], answer, {Chore.SHOW_TITLE: 0.0})
+    (put_off,) = await dead.claim(answer.id, LONG, "dead")
+    await dead.postpone(put_off, LONG)
+    await _add(rivals[0], answer, {Chore.LIFT_MARK: 0.0})
+    await living.claim(answer.id, LONG, "living")
+    await _add(rivals[0], answer, {Chore.SHOW_QUESTION: 0.0, Chore.TITLE: 0.0})
+    await dead.claim(answer.id, LONG, "dead")
+    assert await living.worker_ids() == {"dead", "living"}
+
+    await living.release("dead", {Chore.SHOW_QUESTION: LONG})
+
+    assert await living.worker_ids() == {"living"}
+    assert await living.claim(answer.id, LONG) == [ClaimedChore(answer.id, Chore.TITLE, 2)]
+
+
 async def test_claims_are_given_back_together(
     rivals: list[Database], builder: ChatBuilder, answer: Answer
 ) -> None:

@@ -35,6 +35,8 @@ class CountingServer:
         """Set when such a call was cancelled."""
         self.pace = 0.0
         """Seconds that adding a line takes, before and after the effect."""
+        self.under_way = 0
+        """Calls that have begun and have had no effect yet."""
         self.app = MCPServer("counting")
         look, change = self.app.tool(annotations=READS), self.app.tool()
         for reads in (self.look, self.big, self.hang_reading, self.ping, self.fail):
@@ -52,6 +54,15 @@ class CountingServer:
             file.write(f"{what}\n")
             file.flush()
             os.fsync(file.fileno())
+
+    async def _take_effect(self, what: str) -> None:
+        self.under_way += 1
+        try:
+            await asyncio.sleep(self.pace)
+        finally:
+            self.under_way -= 1
+        self._note(what)
+        await asyncio.sleep(self.pace)
 
     async def look(self, at: str = "") -> str:
         """Tells what is there."""
@@ -87,14 +98,12 @@ class CountingServer:
 
     async def add(self, text: str) -> str:
         """Adds a line."""
-        await asyncio.sleep(self.pace)
-        self._note(f"add {text}")
-        await asyncio.sleep(self.pace)
+        await self._take_effect(f"add {text}")
         return f"Added {text}."
 
     async def put(self, text: str) -> str:
         """Sets a line; the same again changes nothing."""
-        self._note(f"put {text}")
+        await self._take_effect(f"put {text}")
         return f"Put {text}."
 
     async def grow(self, context: Context) -> str:
