@@ -89,7 +89,6 @@ async def build(
             timing,
         )
         parts = answer_parts(settings, resources, repositories)
-        prompt_builder = prompts(settings, resources, repositories, parts)
         worker_id = new_worker_id()
         after_work = AfterWork(
             chores=repositories.chores,
@@ -99,6 +98,7 @@ async def build(
             timing=resources.timing,
             worker_id=worker_id,
         )
+        prompt_builder = prompts(settings, resources, repositories, parts, after_work.start)
         engine = _engine(
             settings, resources, repositories, parts, prompt_builder, after_work, worker_id
         )
@@ -116,6 +116,7 @@ async def build(
             resources,
             repositories,
             parts.models,
+            parts.voice_clips,
             continuations,
             engine.wake,
             after_work.start,

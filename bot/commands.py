@@ -118,6 +118,8 @@ async def sandbox(
             changes["bobbin_web_search"] = (
                 SearchMode.ASK
             )  # so that it can be tried, where it costs nothing
+        if not settings.providers() and settings.bobbin_transcribe_model is None:
+            changes["bobbin_transcribe_model"] = "demo:demo/ears"
         tools = settings.tools
         if not settings.providers() and not tools.servers:
             tools = _notice_board(data)

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bot.config.models import no_models
+from bot.config.models import NO_TRANSCRIBER, no_models
 from bot.config.settings import Settings
 from bot.config.slack import Delivery
 from bot.config.unknown import unknown_settings
 from bot.domain import ModelInfo
-from bot.errors import BobbinError, StorageError
+from bot.errors import BobbinError, ModelNotAllowed, ProviderError, StorageError
 from bot.manifest import bot_scopes, optional_scopes
 from bot.network import Network
 from bot.providers.catalogue import matches
@@ -191,10 +191,28 @@ async def _providers(settings: Settings, network: Network) -> list[Finding]:
         # A list that could not be loaded may well have the model that a setting names.
         complete = all(one.ok or one.optional for one in health)
         models = providers.catalogue.models() if complete else ()
+        transcriber = await _transcriber(settings, providers)
     findings = [_provider(one) for one in health if one.ok or not one.optional]
+    findings += transcriber
     if not findings:
         return [Finding("models", False, str(no_models()))]
     return [*findings, *(_model_settings(settings, models) if models else ())]
+
+
+async def _transcriber(settings: Settings, providers: Providers) -> list[Finding]:
+    """Whether the model that turns voice clips into text is there. Some servers leave such models out of their list."""
+    variable, name = "BOBBIN_TRANSCRIBE_MODEL", settings.bobbin_transcribe_model
+    if name is None:
+        return []
+    try:
+        model = providers.transcriber(name, 0.0).model
+        listed = await providers.lists(model)
+    except ModelNotAllowed:
+        return [Finding(variable, False, NO_TRANSCRIBER)]
+    except ProviderError:
+        return [Finding(variable, False, f"{model.provider} does not answer: see above")]
+    note = "" if listed else f"; {model.provider} does not list it, so try a voice clip"
+    return [Finding(variable, True, f"{model} turns voice clips into text{note}")]
 
 
 def _model_settings(settings: Settings, models: Sequence[ModelInfo]) -> Iterator[Finding]:

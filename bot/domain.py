@@ -68,6 +68,8 @@ class Chore(StrEnum):
     """Ask for a decision about calls of tools, or show what was decided."""
     SHOW_STOP = "show_stop"
     """Show the Stop button in the chat's header."""
+    SHOW_SPOKEN = "show_spoken"
+    """Show what was said in the question's voice clips."""
     SHOW_PICTURES = "show_pictures"
     """Upload the pictures that the model has made into the thread."""
     HIDE_STOP = "hide_stop"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from bot.chats.attachments.loader import AttachmentLoader
+from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.called_before import CalledBefore
 from bot.chats.long_chats import LongChats
 from bot.chats.models import ModelChoice
@@ -15,7 +17,10 @@ from bot.chats.side_calls import SideCalls
 from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
 from bot.config.chats import LongChatsMode
+from bot.config.models import NO_TRANSCRIBER
 from bot.config.settings import Settings
+from bot.errors import ModelNotAllowed, SettingsError
+from bot.providers.transcription import Transcriber
 from bot.resources import Resources
 from bot.use_cases import Repositories, UseCases
 from handlers.answers.after_work import SlackAfterWork
@@ -33,6 +38,7 @@ from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.queued_reaction import QueuedReactions
+from handlers.threads.spoken_words import SpokenWords
 from handlers.threads.successors import SuccessorThreads
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages
@@ -48,6 +54,7 @@ class AnswerParts:
     queued_reactions: QueuedReactions
     file_notices: FileNotices
     summarizer: Summarizer
+    voice_clips: VoiceClips
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ def answer_parts(
         default=settings.bobbin_default_model,
         shows_pictures=resources.workspaces.shows_pictures,
         web_search=settings.bobbin_web_search.value,
+        hears=settings.bobbin_transcribe_model is not None,
     )
     side_calls = SideCalls(resources.providers, repositories.ledger, resources.metrics)
     titles = Titles(
@@ -93,11 +101,26 @@ def answer_parts(
             resources.tasks,
             resources.timing,
         ),
+        voice_clips=VoiceClips(_transcriber(settings, resources), side_calls),
     )
 
 
+def _transcriber(settings: Settings, resources: Resources) -> Transcriber | None:
+    """Raises SettingsError."""
+    if (name := settings.bobbin_transcribe_model) is None:
+        return None
+    try:
+        return resources.providers.transcriber(name, resources.timing.transcription_timeout)
+    except ModelNotAllowed:
+        raise SettingsError(NO_TRANSCRIBER) from None
+
+
 def prompts(
-    settings: Settings, resources: Resources, repositories: Repositories, parts: AnswerParts
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    begin_chores: Callable[[str], object],
 ) -> PromptBuilder:
     attachments = AttachmentLoader(
         chats=repositories.chats,
@@ -107,6 +130,8 @@ def prompts(
         notify=parts.file_notices.notify,
         fitter=resources.image_fitter,
         memory=resources.memory,
+        voice_clips=parts.voice_clips,
+        begin_chores=begin_chores,
         timing=resources.timing,
     )
     return PromptBuilder(
@@ -137,6 +162,7 @@ def slack_after_work(
         api_echo=ApiEcho(repositories.chats, parts.names),
         queued_reactions=parts.queued_reactions,
         headers=threads.headers,
+        spoken=SpokenWords(repositories.chats, parts.names),
         pictures=AnswerPictures(
             repositories.pictures, resources.memory, parts.names, parts.models.label
         ),

@@ -240,6 +240,9 @@ FILE_PROBLEMS: dict[str, str] = {
     "share it again.",
     "too_complex": "I can't read {names}: it takes too much time or memory. Please share the part that matters.",
     "large_document": "I can't take {names}: a document may have at most 20 MB. Please share the part that matters.",
+    "large_clip": "I can't take {names}: a voice clip may have at most 20 MB. Please record a shorter one.",
+    "no_words": "I heard no words in {names}. Please record it again, or write instead.",
+    "not_heard": "I couldn't turn {names} into text just now. Please share it again in a moment, or write instead.",
     "busy": "I couldn't read {names} in time, since many documents are being read. Please share it again in a moment.",
     "too_many": "I left out {names}, since a message may carry at most 10 files. Please send the rest in another one.",
     "gone": "I can't find {names} in Slack: it was deleted, or shared where I'm not. Please share it here.",
@@ -318,6 +321,7 @@ NOT_ALLOWED: dict[Verdict, str] = {
 """What somebody who may not reads, in Slack and from the API."""
 
 SENT_THROUGH_API = "{name} (via API): {text}"
+SPOKEN = "{name} said: {text}"
 SENT_WITH_IMAGES = Plural("with an image", "with {count} images")
 
 API_ACCESS_ISSUED = (

@@ -72,6 +72,8 @@ class Timing:
     """How long reading the text of one document may take."""
     document_queue_timeout: float = 30.0
     """How long a document may wait for others to be read."""
+    transcription_timeout: float = 60.0
+    """How long turning one voice clip into text may take."""
     file_read_timeout: float = 15.0
     """Between two pieces of a download."""
     person_timeout: float = 1.0

@@ -11,6 +11,7 @@ from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.approvals import ApprovalService
 from bot.chats.attachments.sent_files import SentFiles
+from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.branches import BranchService
 from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import RequestLifecycle
@@ -125,6 +126,7 @@ def build_use_cases(
     resources: Resources,
     repositories: Repositories,
     models: ModelChoice,
+    voice_clips: VoiceClips,
     continuations: ContinueService,
     wake: Callable[[str], None],
     start_chores: Callable[[str], object],
@@ -176,7 +178,7 @@ def build_use_cases(
         people=repositories.people,
         continuations=continuations,
         branches=branches,
-        files=SentFiles(resources.documents),
+        files=SentFiles(resources.documents, voice_clips),
         access=ChatAccess(repositories.chats, resources.gate.rules, membership),
         publisher=resources.publisher,
         fitter=resources.image_fitter,

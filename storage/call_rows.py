@@ -120,7 +120,7 @@ def ledger_row(call: Call, at: datetime) -> dict[str, Any]:
         "team": call.payer.team,
         "user": call.payer.user,
         "channel": call.payer.channel,
-        "chat_id": call.payer.chat_id,
+        "chat_id": call.payer.chat_id or None,
         "answer_id": call.answer_id,
         "kind": call.kind,
         "provider": call.model.provider,

@@ -254,6 +254,12 @@ class Chats:
         async with self._database.read() as connection:
             return await load_history(connection, chat_id, before_number, budget)
 
+    async def spoken(self, message_id: str) -> str:
+        """What was said in the message's voice clips."""
+        query = select(messages.c.spoken).where(messages.c.id == message_id)
+        async with self._database.read() as connection:
+            return await connection.scalar(query) or ""
+
     async def unanswered(self, chat_id: str, before_number: int) -> dict[str, Message]:
         """The answers that `history` leaves out, by the id of the message that each was to answer."""
         async with self._database.read() as connection:
@@ -271,13 +277,16 @@ class Chats:
         more_text: str,
         images: tuple[Image, ...],
         files: tuple[SharedFile, ...],
+        spoken: str | None = None,
     ) -> bool:
         """Store what the files of a message contained: text to append, images, and the files that remain.
+
+        `spoken`: the part of the text that was said in voice clips, which is due to be shown.
 
         False, and nothing is stored, when another caller has done so first.
         """
         async with self._database.begin() as connection:
-            return await store_loaded_files(connection, message, more_text, images, files)
+            return await store_loaded_files(connection, message, more_text, images, files, spoken)
 
     async def list_for(
         self,

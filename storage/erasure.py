@@ -170,7 +170,9 @@ class Erasure:
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
             emptied = update(messages).where(messages.c.id.in_(ids))
             await connection.execute(
-                emptied.values(text=ERASED_TEXT, files=None, author=None, author_name=None)
+                emptied.values(
+                    text=ERASED_TEXT, spoken=None, files=None, author=None, author_name=None
+                )
             )
             return len(ids)
 

@@ -9,11 +9,23 @@ from typing import Any
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status, marked_text, unmarked
+from bot.domain import (
+    Answer,
+    Chat,
+    Chore,
+    Image,
+    Message,
+    Role,
+    SharedFile,
+    Status,
+    marked_text,
+    unmarked,
+)
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from bot.tracing import current_trace
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits
+from storage.chores import add_chores
 from storage.engine.types import new_id, utc_now
 from storage.queries import (
     INSERT_ANSWER,
@@ -288,6 +300,7 @@ async def store_loaded_files(
     more_text: str,
     images: tuple[Image, ...],
     files: tuple[SharedFile, ...],
+    spoken: str | None = None,
 ) -> bool:
     """Store what the files of a message contained; False when another transaction has done so first."""
     same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
@@ -308,7 +321,18 @@ async def store_loaded_files(
         )
         begin = await connection.scalar(stored) or 0
         await connection.execute(insert(attachments), image_rows(images, message.id, begin))
+    if spoken:
+        await _keep_spoken(connection, message.id, spoken)
     return True
+
+
+async def _keep_spoken(connection: AsyncConnection, message_id: str, spoken: str) -> None:
+    """Keep what was said in a message's voice clips, which is to be shown in the thread."""
+    kept = update(messages).where(messages.c.id == message_id).values(spoken=spoken)
+    await connection.execute(kept)
+    answer = select(answers.c.message_id).where(answers.c.question_id == message_id)
+    if (answer_id := await connection.scalar(answer)) is not None:
+        await add_chores(connection, answer_id, {Chore.SHOW_SPOKEN: 0.0})
 
 
 async def _mark_request_used(connection: AsyncConnection, request_id: str, message_id: str) -> None:

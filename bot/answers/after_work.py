@@ -108,6 +108,7 @@ class AfterWork:
         self._timing = timing
         self._late_effects = {
             Chore.SHOW_QUESTION: timing.late_effect,
+            Chore.SHOW_SPOKEN: timing.late_effect,
             Chore.SHOW_PICTURES: timing.late_effect,
         }
         """Seconds in which a call of a try may still take effect, for chores whose second effect would be visible."""

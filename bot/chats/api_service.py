@@ -12,7 +12,7 @@ from bot.access.chat_access import ChatAccess
 from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
 from bot.chats.attachments.fitting import ImageFitter
-from bot.chats.attachments.rules import TextFile
+from bot.chats.attachments.rules import Spoken, TextFile
 from bot.chats.attachments.sent_files import SentFile, SentFiles
 from bot.chats.branches import BranchService
 from bot.chats.continuations import ContinueService
@@ -31,8 +31,16 @@ from bot.domain import (
     Status,
     User,
 )
-from bot.errors import ChatBusy, ChatNotFound, FileProblem, InvalidInput, NothingToRetry
+from bot.errors import (
+    ChatBusy,
+    ChatNotFound,
+    FileProblem,
+    InvalidInput,
+    LimitReached,
+    NothingToRetry,
+)
 from bot.memory import HeldBytes, MemoryBudget
+from bot.usage.calls import Payer, payer_of
 from storage.answers import Answers
 from storage.chat_list import ChatPage
 from storage.chats import Chats
@@ -166,7 +174,7 @@ class ApiService:
     ) -> StoredMessage:
         """Creates a chat with its first message. Raises ModelNotAllowed, InvalidInput."""
         ref = await self._choose_model(user, model)
-        message = await self._unpacked(user, ref, message)
+        message = await self._unpacked(Payer(user.team, user.id, None, ""), ref, message)
         stored = await self._chats.start(
             team=user.team,
             owner=user.id,
@@ -181,7 +189,9 @@ class ApiService:
     async def send(self, user: User, chat_id: str, message: ApiMessage) -> StoredMessage:
         """Adds a message. Raises ChatBusy while an answer is being written, LimitReached, InvalidInput."""
         chat = await self.chat(user, chat_id)
-        message = await self._unpacked(user, chat.model, message)
+        if message.files and chat.message_count + 2 > self.limit:
+            raise LimitReached(chat.id)  # before a model is asked what they say
+        message = await self._unpacked(payer_of(chat, user.id), chat.model, message)
         stored = await self._chats.add_message(
             chat.id, message.to_new_message(user), limit=self.limit, reject_if_busy=True
         )
@@ -278,14 +288,18 @@ class ApiService:
         assert answer is not None  # it was stored in the same transaction
         return answer
 
-    async def _unpacked(self, user: User, model: ModelRef, message: ApiMessage) -> ApiMessage:
-        """The message with its files as text and images, as the model gets them. Raises InvalidInput."""
-        found = await self._files.read(user.team, message.files)
+    async def _unpacked(self, payer: Payer, model: ModelRef, message: ApiMessage) -> ApiMessage:
+        """The message with its files as text and images, as the model gets them.
+
+        Raises InvalidInput, or BudgetReached.
+        """
+        found = await self._files.read(payer, message.files)
         texts = [each for each in found if isinstance(each, TextFile)]
         images = rules.limit_images(
             [*message.images, *(each for each in found if isinstance(each, Image))]
         )
-        text, _ = rules.append_texts(message.text, texts)
+        spoken = [each for each in found if isinstance(each, Spoken)]
+        text, _ = rules.append_texts(rules.append_spoken(message.text, spoken), texts)
         unpacked = replace(message, text=text, images=images, files=())
         self._check_images(model, unpacked)
         return await self._with_fitted_images(unpacked)

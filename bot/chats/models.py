@@ -29,13 +29,15 @@ class ModelChoice:
         default: str | None,
         shows_pictures: Callable[[str], bool],
         web_search: SearchMode = "off",
+        hears: bool = False,
     ) -> None:
         """`default`: the operator's default model, as `provider:name` or just its name.
 
         `shows_pictures`: whether pictures can be shown in a workspace; else models that make nothing else are not
         offered there. `web_search`: whether providers that can search the web do so never, if a user wants it, or
-        always.
+        always. `hears`: voice clips are turned into text.
         """
+        self.hears = hears
         self._web_search = web_search
         self._catalogue = catalogue
         self._people = people

@@ -1,4 +1,4 @@
-"""Calls of models for what is no answer: titles and summaries. The ledger keeps what they use."""
+"""Calls of models for what is no answer: titles, summaries, voice clips. The ledger keeps what they use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bot.answers.retry import until_stored
 from bot.chats.estimate import tokens_of_request
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest, whole_text
+from bot.providers.transcription import Transcriber, VoiceClip
 from bot.stream_events import (
     StreamEvent,
 )
@@ -41,6 +42,23 @@ class SideCalls:
                 return await whole_text(_read(self._models.stream(request), meter))
         finally:
             await self._complete(ended[0])
+
+    async def check(self, payer: Payer) -> None:
+        """Raises BudgetReached if no message of theirs would be answered now."""
+        await self._ledger.check(payer)
+
+    async def words(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
+        """What is said in a clip. Raises ProviderError, StorageError."""
+        asked = Call(new_id(), payer, CallKind.TRANSCRIPTION, transcriber.model)
+        await self._ledger.ask(asked)
+        ended: list[Call] = []
+        try:
+            with metered(asked, ended) as meter:
+                heard = await transcriber.hear(clip)
+                meter.usage = heard.usage
+        finally:
+            await self._complete(ended[0])
+        return heard.words
 
     async def _complete(self, call: Call) -> None:
         await until_stored(lambda: self._ledger.complete(call), call.id)

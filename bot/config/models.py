@@ -66,6 +66,11 @@ class ModelSettings(HostedSettings):
     bobbin_title_model: str | None = Field(
         None, description="the model that writes titles; unset: the chat's own"
     )
+    bobbin_transcribe_model: str | None = Field(
+        None,
+        description="the model that turns voice clips into text, as `provider:model` (`groq:whisper-large-v3`); it is "
+        "asked at its provider's `/audio/transcriptions`; unset: voice clips are not read",
+    )
     bobbin_allowed_models: Globs = Field(
         (),
         description="glob patterns, separated by commas or spaces; only these models are offered and accepted",
@@ -137,6 +142,12 @@ class ModelSettings(HostedSettings):
             yield ProviderSettings(
                 "ollama", "Ollama", self.ollama_base_url, models=self.ollama_models, kind="ollama"
             )
+
+
+NO_TRANSCRIBER = (
+    "BOBBIN_TRANSCRIBE_MODEL names no provider that is set: write it as provider:model, "
+    "such as groq:whisper-large-v3"
+)
 
 
 def no_models() -> SettingsError:

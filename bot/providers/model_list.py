@@ -57,6 +57,13 @@ def parse_models(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, .
     return tuple(found.values())
 
 
+def names_in(payload: Any) -> frozenset[str]:
+    """The ids of a list's models, of every kind."""
+    entries = payload.get("data", payload.get("models")) if isinstance(payload, dict) else payload
+    named = (each.get("id") for each in entries or () if isinstance(each, dict))
+    return frozenset(name for name in named if isinstance(name, str))
+
+
 def has_vision_by_name(name: str) -> bool:
     """Whether a model of this name is known to accept images."""
     return _HAS_VISION.search(name.lower()) is not None

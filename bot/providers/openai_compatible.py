@@ -30,7 +30,7 @@ from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
 from bot.providers.dialects import first_page, next_page, request_headers, with_search
 from bot.providers.errors import error_from_response, redact
-from bot.providers.model_list import parse_models
+from bot.providers.model_list import names_in, parse_models
 from bot.providers.picture_download import fetch_picture
 from bot.providers.pictures import picture_bytes
 from bot.providers.prompt_cache import wants_marks, with_marks
@@ -88,7 +88,7 @@ class OpenAICompatible:
         self.optional = settings.optional
         self.kind = settings.kind
         self._client = client
-        self._settings = settings
+        self.settings = self._settings = settings
         self._secrets = (settings.api_key,) if settings.api_key else ()
         self._connect_timeout = _PROBE_TIMEOUT if settings.optional else connect_timeout
         self._timeout = httpx.Timeout(timeout, connect=self._connect_timeout, pool=CONNECT_TIMEOUT)
@@ -132,6 +132,10 @@ class OpenAICompatible:
             if info.draws
         }
         return tuple(found.values())
+
+    async def listed_names(self) -> frozenset[str]:
+        """The ids in the beginning of the server's list, of models of every kind. Raises ProviderError."""
+        return names_in(await self._get(first_page(self._settings, self._url("/models"))))
 
     def _named_models(self, error: ProviderError | None) -> tuple[ModelInfo, ...]:
         """What the settings name: the operator knows better than a name's look whether it can chat.

@@ -11,7 +11,8 @@ from typing import Self
 
 import httpx
 
-from bot.errors import ModelGone, ModelTimeout, ProviderError
+from bot.domain import ModelRef
+from bot.errors import ModelGone, ModelNotAllowed, ModelTimeout, ProviderError
 from bot.network import DIRECT, Network
 from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
@@ -20,6 +21,7 @@ from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.refusals import ModelMemory, ProcessMemory
 from bot.providers.system_role import stream_adapted
 from bot.providers.traced import traced
+from bot.providers.transcription import Transcriber
 from bot.providers.transport import create_client
 from bot.providers.web_search import stream_searching
 from bot.providers.without_tools import stream_offering_tools
@@ -51,7 +53,9 @@ class Providers:
         catalogue: Catalogue,
         stack: AsyncExitStack,
         without_system_role: ModelMemory,
+        client: httpx.AsyncClient,
     ) -> None:
+        self._client = client
         self._providers = {provider.name: provider for provider in providers}
         self._stack = stack
         self._without_system_role = without_system_role
@@ -86,7 +90,7 @@ class Providers:
                 Catalogue(providers, allowed=allowed, max_age=max_age, timing=timing)
             )
             memory = ProcessMemory() if without_system_role is None else without_system_role
-            return cls(providers, catalogue, stack.pop_all(), memory)
+            return cls(providers, catalogue, stack.pop_all(), memory, client)
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,6 +123,24 @@ class Providers:
             return stream_searching(adapted, asked, provider.kind, self._without_search)
 
         return traced(request, stream_offering_tools(ask, request, self._without_tools))
+
+    def transcriber(self, name: str, seconds: float) -> Transcriber:
+        """The model that a setting names for turning speech into text. Raises ModelNotAllowed if no provider has it.
+
+        `name`: as `provider:model`, or the model alone where there is one provider. `seconds`: for one clip.
+        """
+        first, _, rest = name.partition(":")
+        provider = self._providers.get(first) if rest else None
+        if provider is None and len(self._providers) == 1:
+            (provider,), rest = self._providers.values(), name
+        if provider is None:
+            raise ModelNotAllowed(name)
+        model = ModelRef(provider.name, rest)
+        return Transcriber(self._client, provider.settings, model, seconds)
+
+    async def lists(self, model: ModelRef) -> bool:
+        """Whether its provider's list has this model, of whatever kind it is. Raises ProviderError."""
+        return model.name in await self._providers[model.provider].listed_names()
 
     async def ping(self) -> list[ProviderHealth]:
         """Checks all providers at once. The failure of one, foreseen or not, says nothing of the others."""

@@ -34,6 +34,7 @@ class CallKind(StrEnum):
     ANSWER = "answer"
     TITLE = "title"
     SUMMARY = "summary"
+    TRANSCRIPTION = "transcription"
 
 
 class CallOutcome(StrEnum):
@@ -61,6 +62,7 @@ class Payer:
     channel: str | None
     """Slack id of the channel in which its chat is; None for a chat of the API alone."""
     chat_id: str
+    """Empty for a message whose chat is not stored yet."""
 
 
 def payer_of(chat: Chat, user: str | None) -> Payer:

@@ -29,6 +29,7 @@ from handlers.threads.api_echo import ApiEcho
 from handlers.threads.approvals import Approvals
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.queued_reaction import QueuedReactions
+from handlers.threads.spoken_words import SpokenWords
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.chores import Chores
@@ -57,6 +58,7 @@ class SlackAfterWork:
         api_echo: ApiEcho,
         queued_reactions: QueuedReactions,
         headers: ChatHeaders,
+        spoken: SpokenWords,
         pictures: AnswerPictures,
         approvals: Approvals,
     ) -> None:
@@ -67,6 +69,7 @@ class SlackAfterWork:
         self._api_echo = api_echo
         self._queued_reactions = queued_reactions
         self._headers = headers
+        self._spoken = spoken
         self._pictures = pictures
         self._approvals = approvals
 
@@ -79,6 +82,7 @@ class SlackAfterWork:
             Chore.END_SESSION: self._end_session,
             Chore.DELETE_LEFTOVERS: self._delete_leftovers,
             Chore.FIND_STRAYS: self._find_strays,
+            Chore.SHOW_SPOKEN: self._spoken.show,
             Chore.SHOW_PICTURES: self._pictures.show,
             Chore.SHOW_TITLE: self._show_title,
             Chore.NAME_SESSION: self._name_session,

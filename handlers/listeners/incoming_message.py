@@ -28,7 +28,9 @@ Notice = Coroutine[Any, Any, None]
 
 async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[str, Any]) -> None:
     """Handles one `message` or `app_mention` event. Returns when it is stored, before it is shown."""
-    message = payloads.incoming_message(event, team=slack.team, bot_user=slack.bot_user)
+    message = payloads.incoming_message(
+        event, team=slack.team, bot_user=slack.bot_user, hears=ctx.models.hears
+    )
     if message is None:
         return
     async with ctx.thread_locks[message.thread]:

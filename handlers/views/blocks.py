@@ -310,6 +310,11 @@ def pictures_block_id(answer_id: str) -> str:
     return f"{BLOCK_ID_PREFIX}pictures.{answer_id}"
 
 
+def spoken_block_id(message_id: str) -> str:
+    """That of the message which shows what was said in a message's voice clips."""
+    return f"{BLOCK_ID_PREFIX}spoken.{message_id}"
+
+
 def api_message_block_id(message_id: str) -> str:
     """The id of the block that identifies the message which shows an API message."""
     return f"{BLOCK_ID_PREFIX}via.{message_id}"

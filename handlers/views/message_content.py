@@ -215,12 +215,19 @@ def shared_file(description: object) -> SharedFile | None:
     return SharedFile(
         id=description["id"],
         name=text("name", "title")[:MAX_FILE_NAME_LENGTH],
-        mime="" if unknown else text("mimetype"),
+        mime="" if unknown else _mime(text("mimetype"), text("subtype")),
         size=size if type(size) is int and size > 0 else None,
         url=None if unknown else text("url_private_download", "url_private") or None,
         thumb=text(*THUMBNAIL_FIELDS) or None,
         mode=mode,
     )
+
+
+def _mime(mime: str, subtype: str) -> str:
+    """Slack says of some voice clips that they are videos, as their container may be."""
+    if subtype == "slack_audio" and not mime.startswith("audio/"):
+        return f"audio/{mime.rpartition('/')[2].replace('quicktime', 'mp4') or 'mp4'}"
+    return mime
 
 
 def _string(value: object) -> str:

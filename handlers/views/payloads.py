@@ -22,8 +22,13 @@ _LEADING_MENTION = re.compile(
 )
 
 
-def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMessage | None:
-    """What a user wrote; None for all other messages: bots, edits that mention nobody, joins, the bot's own."""
+def incoming_message(
+    event: dict[str, Any], *, team: str, bot_user: str, hears: bool = False
+) -> IncomingMessage | None:
+    """What a user wrote; None for all other messages: bots, edits that mention nobody, joins, the bot's own.
+
+    `hears`: voice clips are turned into text.
+    """
     user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
     if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
         return None
@@ -49,7 +54,7 @@ def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> Inco
         # In a direct message there is no one else to address.
         to_others=bool(first and not mentioned and not direct),
         user_team=own_team if own_team and own_team != team else None,
-        files=mark_unreadable(content.files),
+        files=mark_unreadable(content.files, hears=hears),
         mentions=content.mentions,
         edited=is_edited,
     )

@@ -60,6 +60,7 @@ messages = Table(
     Column("author_name", SafeText),
     Column("source", SafeText),
     Column("files", SafeText),
+    Column("spoken", SafeText),
     Column("sources", SafeText),
     Column("error", String(64)),
     Column("created_at", UtcTime, nullable=False),

@@ -179,6 +179,7 @@ def test_model_settings_that_match_nothing_are_named(bobbin: Bobbin) -> None:
             OLLAMA_BASE_URL="",
             BOBBIN_DEFAULT_MODEL="gpt-lage",
             BOBBIN_TITLE_MODEL="openai:gpt-small",
+            BOBBIN_TRANSCRIBE_MODEL="openai:whisper",
             BOBBIN_ALLOWED_MODELS="gpt-*, claude-*",
         )
 
@@ -186,6 +187,7 @@ def test_model_settings_that_match_nothing_are_named(bobbin: Bobbin) -> None:
     assert "did you mean gpt-large?" in lines["FAIL  BOBBIN_DEFAULT_MODEL"]
     assert lines["FAIL  BOBBIN_ALLOWED_MODELS"] == "claude-* matches no model"
     assert "BOBBIN_TITLE_MODEL" not in done.stdout
+    assert "openai does not list it" in lines["ok    BOBBIN_TRANSCRIBE_MODEL"]
 
 
 def test_model_settings_are_not_judged_by_half_a_list(bobbin: Bobbin) -> None:

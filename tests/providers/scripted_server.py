@@ -18,6 +18,7 @@ class ReceivedRequest:
     path: str
     headers: Mapping[str, str]
     body: Any
+    """What its JSON says; of a form the bytes."""
 
 
 class ResponseWriter:
@@ -117,7 +118,7 @@ class ScriptedServer:
             for name, _, value in (line.partition(":") for line in head[1:] if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        received = ReceivedRequest(method, path, headers, json.loads(body) if body else None)
+        received = ReceivedRequest(method, path, headers, _parsed(headers, body))
         self.received.append(received)
         handling = asyncio.ensure_future(self.behaviour(received, ResponseWriter(writer)))
         leaving = asyncio.ensure_future(reader.read(1))
@@ -131,6 +132,12 @@ class ScriptedServer:
             await asyncio.gather(handling, leaving, return_exceptions=True)
         if handling.done() and not handling.cancelled():
             handling.result()
+
+
+def _parsed(headers: Mapping[str, str], body: bytes) -> Any:
+    if headers.get("content-type", "").startswith("multipart/"):
+        return body
+    return json.loads(body) if body else None
 
 
 def data(payload: Mapping[str, Any] | str) -> bytes:

@@ -20,16 +20,20 @@ from bot.chats.attachments.rules import (
     MAX_TEXT_BYTES,
     AttachmentReport,
     FileKind,
+    Spoken,
     TextFile,
 )
 from bot.chats.attachments.text import decode_text
+from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.models import ModelChoice
 from bot.documents.kinds import Container, container_of
 from bot.documents.reader import DocumentReader
 from bot.domain import Answer, Chat, Image, Message, SharedFile
 from bot.errors import AttachmentsUnreadable, FileProblem
 from bot.memory import HeldBytes, MemoryBudget
+from bot.providers.transcription import VoiceClip
 from bot.timing import Timing
+from bot.usage.calls import Payer, payer_of
 from storage.chats import Chats
 
 T = TypeVar("T")
@@ -86,8 +90,8 @@ class PunctualSource:
 
 NotifyAuthor = Callable[[Chat, Message, AttachmentReport], None]
 """Tells the author privately which files could not be used. Returns at once."""
-LoadResult = Image | TextFile | SharedFile
-"""What a file became: an image, a text, or still a file, with its problem."""
+LoadResult = Image | TextFile | Spoken | SharedFile
+"""What a file became: an image, a text, words, or still a file, with its problem."""
 
 
 class AttachmentLoader:
@@ -102,8 +106,13 @@ class AttachmentLoader:
         notify: NotifyAuthor,
         fitter: ImageFitter,
         memory: MemoryBudget,
+        voice_clips: VoiceClips,
+        begin_chores: Callable[[str], object],
         timing: Timing = Timing(),
     ) -> None:
+        """`begin_chores`: is called with the id of an answer for which there are new ones."""
+        self._voice_clips = voice_clips
+        self._begin_chores = begin_chores
         self._chats = chats
         self._models = models
         self._source = source
@@ -156,15 +165,18 @@ class AttachmentLoader:
         held: HeldBytes,
     ) -> bool:
         can_see = self.can_see(chat)
+        payer = payer_of(chat, message.author)
         skipped = [file for file in pending if not can_see and _is_image(file)]
         files = [file for file in pending if file not in skipped]
         results = await asyncio.gather(
-            *(self._load_file(source, file, held.part()) for file in files)
+            *(self._load_file(source, file, held.part(), payer) for file in files)
         )
         images = tuple(each for each in results if isinstance(each, Image))
         failed = tuple(each for each in results if isinstance(each, SharedFile))
+        spoken = [each for each in results if isinstance(each, Spoken)]
         text, truncated = rules.append_texts(
-            message.text, [each for each in results if isinstance(each, TextFile)]
+            rules.append_spoken(message.text, spoken),
+            [each for each in results if isinstance(each, TextFile)],
         )
         if answer is not None:
             report = AttachmentReport(tuple(file for file in failed if not file.before), truncated)
@@ -182,28 +194,33 @@ class AttachmentLoader:
             more_text=text[len(message.text) :],
             images=images,
             files=(*(file for file in message.files if file.id not in tried), *skipped, *failed),
+            spoken=rules.append_spoken("", spoken) or None,
         )
+        if spoken and answer is not None:
+            self._begin_chores(answer.id)
         return True
 
     async def _load_file(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes, payer: Payer
     ) -> LoadResult:
         result: LoadResult
         try:
             file = replace(await source.describe(file), before=file.before)
-            if problem := rules.problem_of(file):
+            if problem := rules.problem_of(file, hears=self._voice_clips.read):
                 raise FileProblem(problem)
-            result = await self._read(source, file, held)
+            result = await self._read(source, file, held, payer)
         except FileProblem as error:
             result = replace(file, problem=error.code)
         held.settle(_size(result))
         return result
 
     async def _read(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes
-    ) -> Image | TextFile:
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes, payer: Payer
+    ) -> Image | TextFile | Spoken:
         """Raises FileProblem. Slack's thumbnail is used where the image itself cannot be."""
         expected = rules.kind_of(file)
+        if expected is FileKind.AUDIO:
+            return await self._hear(source, file, held, payer)
         if expected is FileKind.IMAGE and _needs_thumb(file):
             return await self._thumbnail(source, file, held)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
@@ -223,6 +240,15 @@ class AttachmentLoader:
                 raise
         held.release()
         return await self._thumbnail(source, file, held)
+
+    async def _hear(
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes, payer: Payer
+    ) -> Spoken:
+        fetched = await source.fetch(file, MAX_FILE_BYTES, held)
+        if fetched.truncated:
+            raise FileProblem(rules.LARGE_CLIP)
+        clip = VoiceClip(file.mime, fetched.data)
+        return Spoken(await self._voice_clips.words(clip, payer))
 
     async def _thumbnail(self, source: PunctualSource, file: SharedFile, held: HeldBytes) -> Image:
         fetched = await source.fetch(file, MAX_FILE_BYTES, held, thumb=True)
@@ -287,4 +313,6 @@ def _size(result: LoadResult) -> int:
     """The bytes that what became of a file takes until it is stored."""
     if isinstance(result, Image):
         return len(result.data)
+    if isinstance(result, Spoken):
+        return len(result.words)
     return len(result.content) if isinstance(result, TextFile) else 0

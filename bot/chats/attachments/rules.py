@@ -48,6 +48,9 @@ _UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-str
 UNREACHABLE = "unreachable"
 """The problem of a file that Slack did not provide in time: it may do so later."""
 LARGE_DOCUMENT = "large_document"
+LARGE_CLIP = "large_clip"
+NOT_HEARD = "not_heard"
+"""The problem of a voice clip whose transcription failed: it may work later."""
 BUSY = "busy"
 """The problem of a document whose turn to be read did not come."""
 _PROBLEM_BY_MODE = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
@@ -70,12 +73,20 @@ class TextFile:
     """It was shared in the thread before the chat began."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What was said in a voice clip: a part of the message's own words."""
+
+    words: str = field(repr=False)
+
+
 class FileKind(StrEnum):
     """What a file is, according to its description."""
 
     IMAGE = "image"
     TEXT = "text"
     DOCUMENT = "document"
+    AUDIO = "audio"
     UNKNOWN = "unknown"
     OTHER = "other"
 
@@ -107,23 +118,31 @@ def kind_of(file: SharedFile) -> FileKind:
         return FileKind.IMAGE
     if document:
         return FileKind.DOCUMENT
+    if mime.startswith("audio/"):
+        return FileKind.AUDIO
     return FileKind.UNKNOWN if mime in _UNSPECIFIC_TYPES else FileKind.OTHER
 
 
-def mark_unreadable(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
-    """The same files, with `problem` set for those whose description shows that they cannot be read."""
+def mark_unreadable(files: Iterable[SharedFile], *, hears: bool = False) -> tuple[SharedFile, ...]:
+    """The same files, with `problem` set for those whose description shows that they cannot be read.
+
+    `hears`: see `problem_of`.
+    """
     return tuple(
         replace(
             file,
             problem=file.problem
-            or ("too_many" if count > MAX_FILES else problem_of(file, early=True)),
+            or ("too_many" if count > MAX_FILES else problem_of(file, early=True, hears=hears)),
         )
         for count, file in enumerate(files, 1)
     )
 
 
-def problem_of(file: SharedFile, *, early: bool = False) -> str | None:
-    """Why a file cannot be read, if its description shows it. `early`: Slack may still be making its thumbnail."""
+def problem_of(file: SharedFile, *, early: bool = False, hears: bool = False) -> str | None:
+    """Why a file cannot be read, if its description shows it.
+
+    `early`: Slack may still be making its thumbnail. `hears`: voice clips are turned into text.
+    """
     if file.mode in _PROBLEM_BY_MODE:
         return _PROBLEM_BY_MODE[file.mode]
     what = kind_of(file)
@@ -133,7 +152,9 @@ def problem_of(file: SharedFile, *, early: bool = False) -> str | None:
         return "too_large"
     if what is FileKind.DOCUMENT and (file.size or 0) > MAX_FILE_BYTES:
         return LARGE_DOCUMENT
-    return "kind" if what is FileKind.OTHER else None
+    if what is FileKind.AUDIO and hears:
+        return LARGE_CLIP if (file.size or 0) > MAX_FILE_BYTES else None
+    return "kind" if what in (FileKind.OTHER, FileKind.AUDIO) else None
 
 
 def lacks_thumb(file: SharedFile) -> bool:
@@ -144,7 +165,7 @@ def lacks_thumb(file: SharedFile) -> bool:
 
 def loadable(files: Iterable[SharedFile], *, again: bool = False) -> list[SharedFile]:
     """The files without a known problem. `again`: also those whose problem was a lack of time."""
-    late = (UNREACHABLE, BUSY) if again else ()
+    late = (UNREACHABLE, BUSY, NOT_HEARD) if again else ()
     tried = (replace(file, problem=None) if file.problem in late else file for file in files)
     return [file for file in tried if file.problem is None]
 
@@ -185,6 +206,11 @@ def append_texts(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, 
         room -= len(file.content)
         shown.append(file)
     return _joined(text, shown), tuple(truncated)
+
+
+def append_spoken(text: str, spoken: Sequence[Spoken]) -> str:
+    """The message with what was said in its voice clips."""
+    return "\n\n".join(filter(None, [text, *(each.words for each in spoken)]))
 
 
 def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str) -> list[str]:

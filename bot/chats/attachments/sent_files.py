@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,12 +12,15 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.base64_text import Base64Text, NotBase64, NotFetched, TooLarge
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.images import image_type
-from bot.chats.attachments.rules import TextFile
+from bot.chats.attachments.rules import Spoken, TextFile
 from bot.chats.attachments.text import decode_text
+from bot.chats.attachments.voice_clips import VoiceClips
 from bot.documents.kinds import container_of
 from bot.documents.reader import DocumentReader
 from bot.domain import Image
 from bot.errors import FileProblem, InvalidInput
+from bot.providers.transcription import VoiceClip
+from bot.usage.calls import Payer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +61,39 @@ async def file_from_base64(given: Base64Text, name: str, mime: str) -> SentFile:
 class SentFiles:
     """Turns files into what a message consists of."""
 
-    def __init__(self, reader: DocumentReader) -> None:
+    def __init__(self, reader: DocumentReader, voice_clips: VoiceClips) -> None:
         self._reader = reader
+        self._voice_clips = voice_clips
 
-    async def read(self, team: str, files: Sequence[SentFile]) -> list[Image | TextFile]:
-        """Each file as an image or a text, in order. Raises InvalidInput for one that is neither."""
-        return [await self._read(TeamDocuments(self._reader, team), file) for file in files]
+    async def read(
+        self, payer: Payer, files: Sequence[SentFile]
+    ) -> list[Image | TextFile | Spoken]:
+        """Each file as an image, a text or words, in order. Raises InvalidInput for one that is neither.
 
-    async def _read(self, documents: TeamDocuments, file: SentFile) -> Image | TextFile:
+        `payer`: whose usage it is.
+        """
+        return [await self._read(payer, file) for file in files]
+
+    async def _read(self, payer: Payer, file: SentFile) -> Image | TextFile | Spoken:
+        documents = TeamDocuments(self._reader, payer.team)
         if image_type(file.data) is not None:
             return rules.image_from_bytes(file.data, file.name)
         try:
             if (container := container_of(file.data, file.name, file.mime)) is not None:
                 return await documents.read(container, file.data, file.name)
+            if (mime := _audio_type(file)) is not None:
+                clip = VoiceClip(mime, file.data)
+                return Spoken(await self._voice_clips.words_if_allowed(clip, payer))
             return await _text_of(file)
         except FileProblem as error:
             name = rules.short_name(file.name)
             raise InvalidInput(sentences.file_problem(error.code, name)) from None
+
+
+def _audio_type(file: SentFile) -> str | None:
+    """The MIME type of a voice clip, as its sender or its name says; None for other files."""
+    mime = file.mime or mimetypes.guess_type(file.name)[0] or ""
+    return mime if mime.startswith("audio/") else None
 
 
 async def _text_of(file: SentFile) -> TextFile:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -45,6 +46,10 @@ MAX_REMEMBERED_QUESTIONS = 2_000
 SEARCH_TOOL = "openrouter:web_search"
 """The type of the tool by which a request lets a model search, as at OpenRouter."""
 TITLE_WORDS_PER_SECOND = 200.0
+DEMO_TRANSCRIPT = (
+    "This is a demo transcript. The sandbox cannot hear: set BOBBIN_TRANSCRIBE_MODEL and a provider's key for a real "
+    "one. Your voice clip has {size} bytes."
+)
 
 
 @dataclass(slots=True)
@@ -98,6 +103,12 @@ class ModelServer:
         self.journal: list[ModelRequest] = []
         self.list_fault: Fault | None = None
         """While set, the list of models is refused in this way."""
+        self.clips: list[int] = []
+        """Bytes of each voice clip that was to be turned into text."""
+        self.spoken: deque[str] = deque()
+        """What is said in the next of them."""
+        self.clip_fault: Fault | None = None
+        """While set, they are refused in this way."""
         self._queues: defaultdict[str, deque[ModelScript]] = defaultdict(deque)
         self._answer_functions: dict[str, AnswerFunction] = {}
         self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -209,7 +220,24 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
             return _refusal(fault)
         return ScriptedAnswer(script, asked, models.clock)
 
-    routes = [Route("/models", list_models), Route("/chat/completions", complete, methods=["POST"])]
+    async def transcribe(request: Request) -> Response:
+        """It cannot hear: what is said is what a test wants, or a sentence that says so."""
+        async with request.form() as form:
+            given = form.get("file")
+            if not isinstance(given, UploadFile) or not form.get("model"):
+                return _error(400, "A file and a model are needed.", "invalid_request_error")
+            size = len(await given.read())
+        models.clips.append(size)
+        if models.clip_fault is not None:
+            return _refusal(models.clip_fault)
+        said = models.spoken.popleft() if models.spoken else DEMO_TRANSCRIPT.format(size=size)
+        return JSONResponse({"text": said})
+
+    routes = [
+        Route("/models", list_models),
+        Route("/chat/completions", complete, methods=["POST"]),
+        Route("/audio/transcriptions", transcribe, methods=["POST"]),
+    ]
     app = Starlette(routes=routes)
     app.state.models = models
     return app

@@ -1,0 +1,57 @@
+"""Voice clips as words, by the model that the operator names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from bot.chats.attachments.rules import NOT_HEARD
+from bot.errors import FileProblem, ProviderError
+from bot.observability import get_logger
+from bot.providers.transcription import Transcriber, VoiceClip
+from bot.usage.calls import Payer
+
+log = get_logger(__name__)
+
+_PAUSE = 0.5
+"""Seconds before the second and last try."""
+
+
+class Hearing(Protocol):
+    """What clips need of `bot.chats.side_calls`."""
+
+    async def check(self, payer: Payer) -> None: ...
+    async def words(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str: ...
+
+
+class VoiceClips:
+    def __init__(self, transcriber: Transcriber | None, calls: Hearing) -> None:
+        self._transcriber = transcriber
+        self._calls = calls
+
+    @property
+    def read(self) -> bool:
+        """Whether there is a model for them."""
+        return self._transcriber is not None
+
+    async def words_if_allowed(self, clip: VoiceClip, payer: Payer) -> str:
+        """The same for a clip whose message has not been admitted yet. Raises BudgetReached too."""
+        await self._calls.check(payer)
+        return await self.words(clip, payer)
+
+    async def words(self, clip: VoiceClip, payer: Payer) -> str:
+        """What is said in it. Raises FileProblem, StorageError."""
+        if self._transcriber is None:
+            raise FileProblem("kind")
+        for pause in (_PAUSE, None):
+            try:
+                words = await self._calls.words(self._transcriber, clip, payer)
+                break
+            except ProviderError as error:
+                if pause is None or not error.retried_automatically:
+                    log.warning("clip_not_heard", reason=error.code)
+                    raise FileProblem(NOT_HEARD) from error
+                await asyncio.sleep(pause)
+        if not words:
+            raise FileProblem("no_words")
+        return words

@@ -1,0 +1,58 @@
+"""Shows in the thread what was said in a question's voice clips: once, whoever is killed."""
+
+from __future__ import annotations
+
+from bot import english_strings, strings
+from bot.answers.after_work import DONE, ChoreJob, ChoreResult
+from bot.domain import Thread, User
+from handlers.client.post_once import post_message_once
+from handlers.client.user_names import UserNames
+from handlers.client.web_api import SlackClient
+from handlers.markdown.plain_text import mrkdwn_escape, plain
+from handlers.rate_limits.urgency import Urgency
+from handlers.threads.api_echo import MAX_FALLBACK_LENGTH, MAX_MESSAGE_LENGTH, escape_and_cut
+from handlers.views import blocks
+from storage.chats import Chats
+
+MAX_NAME_LENGTH = 80
+
+
+class SpokenWords:
+    def __init__(self, chats: Chats, names: UserNames) -> None:
+        self._chats = chats
+        self._names = names
+
+    async def show(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        """Does `Chore.SHOW_SPOKEN`. Raises SlackError, StorageError."""
+        question = await self._chats.message(job.answer.question_id)
+        spoken = await self._chats.spoken(question.id)
+        if not spoken:
+            return DONE
+        speaker = User(job.chat.team, question.author or "")
+        name = await self._names(speaker) or english_strings.UNKNOWN_PERSON
+        async with self._names.speaking_to(User(job.chat.team, job.chat.owner)):
+            shown = strings.SPOKEN.format(
+                name=mrkdwn_escape(plain(name, MAX_NAME_LENGTH)),
+                text=escape_and_cut(spoken, MAX_MESSAGE_LENGTH),
+            )
+            fallback = strings.SPOKEN.format(name=name, text=spoken)
+        block_id = blocks.spoken_block_id(question.id)
+
+        async def find() -> str | None:
+            messages = await slack.own_messages(thread.channel, thread.ts, thread.ts)
+            return next((str(m["ts"]) for m in messages if blocks.has_block(m, block_id)), None)
+
+        await post_message_once(
+            slack,
+            find,
+            look_first=job.again,
+            retry_limit=0.0,
+            urgency=Urgency.ANSWER,
+            channel=thread.channel,
+            thread_ts=thread.ts,
+            blocks=[{**blocks.section(shown), "block_id": block_id}],
+            text=plain(fallback, MAX_FALLBACK_LENGTH),
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        return DONE

@@ -1,0 +1,19 @@
+"""Store what was said in a message's voice clips."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0031"
+down_revision = "0030"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("messages", sa.Column("spoken", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("messages", "spoken")

@@ -1,0 +1,119 @@
+"""Voice clips become words: kept as the message's own, shown in the thread once, answered like any others."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from bot import strings
+from bot.sandbox.models.scripts import Fault
+from bot.sandbox.user_actions.conversations import Upload
+from handlers.markdown.plain_text import mrkdwn_escape
+from tests.api.conftest import client, token_for
+from tests.deadlines import patient_timing
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.shared_files import ask_with_files, say_with_files, sent_text
+from tests.handlers.world import World
+
+CLIP = Upload("audio_message.m4a", b"\0\0\0\x18ftypM4A words words", "audio/mp4")
+EARS = {"bobbin_transcribe_model": "openai:demo/ears"}
+SAID = "How many apples <!channel> are there?"
+
+
+def shown(world: World, thread: str, said: str) -> list[str]:
+    """What the thread shows of a clip."""
+    texts = [m.text for m in world.replies(thread) if "bobbin.spoken." in str(m.blocks)]
+    return [text for text in texts if said in text]
+
+
+def heard(world: World) -> list[str]:
+    rows = world.rows("SELECT * FROM ledger WHERE kind = 'transcription'")
+    assert all((row["provider"], row["model"]) == ("openai", "demo/ears") for row in rows)
+    return [row["outcome"] for row in rows]
+
+
+async def test_a_clip_is_heard_shown_kept_and_answered(worlds: WorldFactory) -> None:
+    """Also beside words, with a second clip, and after the chat has begun."""
+    async with worlds(**EARS) as world:
+        world.models.spoken += [SAID, "And pears?", "In all?"]
+        thread = await ask_with_files(world, "", CLIP)
+        await world.answered(thread)
+        await world.idle()
+        assert sent_text(world) == SAID
+        assert world.messages(thread)[0]["text"] == SAID
+        (line,) = shown(world, thread, "How many apples")
+        assert line == strings.SPOKEN.format(name="alice", text=mrkdwn_escape(SAID))
+
+        await say_with_files(world, "Also:", CLIP, CLIP, thread=thread)
+        await world.answered(thread, 2)
+        await world.idle()
+        assert sorted(sent_text(world).split("\n\n")) == ["Also:", "And pears?", "In all?"]
+        assert shown(world, thread, "And pears?")
+        assert (world.models.clips, heard(world)) == ([len(CLIP.content)] * 3, ["done"] * 3)
+
+        token = await token_for(world)
+        async with client(world, token) as http:
+            chat = world.chats()[0]["id"]
+            world.models.spoken.append("And plums?")
+            file = {
+                "name": "clip.webm",
+                "content": base64.b64encode(b"clip").decode(),
+                "type": "audio/webm",
+            }
+            body = {"content": "Then:", "files": [file]}
+            said = await http.post(f"/chat/conversations/{chat}/messages", json=body)
+            assert said.json()["userMessage"]["content"] == "Then:\n\nAnd plums?"
+
+
+async def test_what_cannot_be_heard_is_told_and_other_words_are_answered(
+    worlds: WorldFactory,
+) -> None:
+    refused = Fault("http", status=400)
+    async with worlds(**EARS) as world:
+        thread = await world.start("Hello?")
+        await world.answered(thread)
+        for problem, fault, words in (("no_words", None, " "), ("not_heard", refused, "")):
+            world.models.clip_fault = fault
+            world.models.spoken.append(words)
+            await say_with_files(world, f"With {problem}", CLIP, thread=thread)
+            line = strings.FILE_PROBLEMS[problem].format(names=CLIP.name)
+            await world.until(lambda: line in world.whispers("alice"), "the notice")  # noqa: B023
+            await world.idle()
+            assert sent_text(world).startswith(f"With {problem}")
+        await say_with_files(world, "", CLIP, thread=thread)
+        await world.until(lambda: line in str(world.answers(thread)[-1].blocks), "the sentence")
+        world.models.clip_fault = None
+        world.models.spoken.clear()
+        world.models.spoken.append("Now I speak.")
+        await world.slack.interactions.press("alice", world.answers(thread)[-1], "retry_answer")
+        await world.until(lambda: shown(world, thread, "Now I speak."), "the words")
+        await world.idle()
+        assert sent_text(world) == "Now I speak."
+
+
+async def test_without_a_model_for_them_clips_get_the_sentence_of_other_files(world: World) -> None:
+    ts = await say_with_files(world, f"<@{world.slack.bot_user.id}>", CLIP)
+    line = strings.FILE_PROBLEMS["kind"].format(names=CLIP.name)
+    await world.until(lambda: line in world.whispers("alice"), "the notice")
+    assert (world.menus(ts), world.models.clips) == ([], [])
+
+
+@pytest.mark.parametrize("mode", ["hang", "lost"])
+async def test_words_are_shown_once_though_a_process_ends_meanwhile(
+    worlds: WorldFactory, mode: str
+) -> None:
+    timing = patient_timing(late_effect=0.5, chore_pause=0.05, slack_call_timeout=1.0)
+    async with worlds(timing=timing, **EARS) as world:
+        world.models.spoken.append(SAID)
+        thread = await world.start("Hello?")
+        await world.answered(thread)
+        await world.idle()
+        fault = world.slack.faults.add("chat.postMessage", mode, seconds=3_600.0)  # type: ignore[arg-type]
+        await say_with_files(world, "", CLIP, thread=thread)
+        await world.until(lambda: fault.hits, "the words are being shown")
+        await world.restart()
+        await world.answered(thread, 2)
+        await world.idle()
+        assert len(shown(world, thread, "How many apples")) == 1
+        assert heard(world) == ["done"]

@@ -1,0 +1,69 @@
+"""Speech is sent to `/audio/transcriptions` as a form, and what comes back is words or an error: over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.domain import ModelRef, Usage
+from bot.errors import (
+    InvalidResponse,
+    ModelTimeout,
+    ProviderError,
+    ProviderServerError,
+)
+from bot.providers.base import ProviderSettings
+from bot.providers.transcription import Heard, Transcriber, VoiceClip
+from bot.providers.transport import create_client
+from tests.providers.harness import KEY
+from tests.providers.scripted_server import Behaviour, ScriptedServer, responding
+
+CLIP = VoiceClip("audio/mp4", bytes(range(256)) * 1_000)
+
+
+async def hear(url: str, seconds: float = 20.0) -> Heard:
+    async with create_client() as client:
+        settings = ProviderSettings("any", "Any", url, api_key=KEY)
+        return await Transcriber(client, settings, ModelRef("any", "whisper"), seconds).hear(CLIP)
+
+
+async def test_a_clip_is_sent_as_a_form_with_the_key_and_a_name_of_its_format() -> None:
+    usage = {"type": "tokens", "input_tokens": 7, "output_tokens": 3}
+    async with ScriptedServer(responding({"text": " Hello. ", "usage": usage})).running() as server:
+        assert await hear(server.url) == Heard("Hello.", Usage(7, 3))
+    (received,) = server.received
+    assert (received.path, received.headers["authorization"]) == (
+        "/audio/transcriptions",
+        f"Bearer {KEY}",
+    )
+    assert received.headers["content-type"].startswith("multipart/form-data")
+    assert "transfer-encoding" not in received.headers
+    for part in (b'name="model"', b"whisper", b'filename="clip.m4a"', CLIP.data):
+        assert part in received.body
+
+
+ANSWERS: dict[str, tuple[Behaviour, type[ProviderError]]] = {
+    "no text": (responding({"words": []}), InvalidResponse),
+    "a page": (responding("<html>"), InvalidResponse),
+    "a failure": (responding({"error": {"message": "down"}}, 503), ProviderServerError),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "error"), ANSWERS.values(), ids=ANSWERS)
+async def test_what_is_no_transcript_is_an_error(
+    behaviour: Any, error: type[ProviderError]
+) -> None:
+    async with ScriptedServer(behaviour).running() as server:
+        with pytest.raises(error):
+            await hear(server.url)
+
+
+async def test_silence_is_an_error() -> None:
+    async def silent(received: Any, out: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with ScriptedServer(silent).running() as server:
+        with pytest.raises(ModelTimeout):
+            await hear(server.url, 0.1)
