@@ -42,7 +42,7 @@ class DirectHosts:
 
     def cover(self, host: str, port: int) -> bool:
         """Whether the host is reached directly. Names are not resolved."""
-        name, address = _plain(host), _address(host)
+        name, address = _plain(host), address_of(host)
         return any(entry.covers(name, address, port) for entry in self.entries)
 
 
@@ -91,7 +91,7 @@ def _network(text: str) -> _Network | None:
 
 def is_loopback(host: str) -> bool:
     """Whether the host is this machine itself, by name or by address."""
-    name, address = _plain(host), _address(host)
+    name, address = _plain(host), address_of(host)
     if address is None:
         return name in _LOCAL_NAMES or name.endswith(".localhost")
     return address.is_loopback or address.is_unspecified
@@ -106,7 +106,8 @@ def _plain(host: str) -> str:
         return name
 
 
-def _address(host: str) -> _Address | None:
+def address_of(host: str) -> _Address | None:
+    """The address that a host is, in whatever form; None for a name."""
     text = host.strip("[]").partition("%")[0]
     try:
         address = ip_address(text)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
 from bot.observability import get_logger
 from bot.providers.pictures import MAX_PICTURE_BYTES
+from bot.providers.transport import PUBLIC_ONLY
 
 log = get_logger(__name__)
 
@@ -28,23 +27,28 @@ async def fetch_picture(
         async with asyncio.timeout(TIMEOUT):
             where = urlsplit(address)
             own = _origin(where) == _origin(urlsplit(base_url))
-            if not (own or await _is_public(where)):
+            if not own and where.scheme != "https":
                 log.warning("untrusted_picture_host", host=where.hostname)
                 return None
-            return await _fetched(client, address, headers if own else {})
+            return await _fetched(
+                client, address, headers if own else {}, {} if own else PUBLIC_ONLY
+            )
     except (TimeoutError, OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         log.info("picture_not_fetched", reason=type(error).__name__)
         return None
 
 
 async def _fetched(
-    client: httpx.AsyncClient, address: str, headers: Mapping[str, str]
+    client: httpx.AsyncClient,
+    address: str,
+    headers: Mapping[str, str],
+    extensions: Mapping[str, bool],
 ) -> bytes | None:
     """Tries again what may be over in a moment. Raises httpx.HTTPError."""
     for delay in _RETRY_DELAYS:
         await asyncio.sleep(delay)
         async with client.stream(
-            "GET", address, headers=headers, follow_redirects=False
+            "GET", address, headers=headers, follow_redirects=False, extensions={**extensions}
         ) as response:
             if response.is_success:
                 return await _whole(response)
@@ -64,12 +68,3 @@ async def _whole(response: httpx.Response) -> bytes | None:
 
 def _origin(where: SplitResult) -> tuple[str, str | None, int | None]:
     return where.scheme, where.hostname, where.port
-
-
-async def _is_public(where: SplitResult) -> bool:
-    """Whether the address is by https, of a host that is not in a network of our own. Raises OSError, ValueError."""
-    if where.scheme != "https" or not where.hostname:
-        return False
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(where.hostname, where.port or 443, type=socket.SOCK_STREAM)
-    return bool(found) and all(ip_address(each[4][0]).is_global for each in found)

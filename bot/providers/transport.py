@@ -14,16 +14,22 @@ from functools import partial
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
+from yarl import URL
 
 from bot.network import DIRECT, Network
 from bot.network.causes import explain
+from bot.network.public_hosts import PublicResolver, resolves_to_ours, seems_public
 from bot.providers.request_body import WRITE_SIZE
 
 _MAX_CONNECTIONS = 2_000
 _KEEPALIVE = 30.0
 """Seconds that an unused connection is kept."""
+PUBLIC_ONLY = {"public_only": True}
+"""The extension of a request whose address somebody else has chosen."""
+NOT_PUBLIC = "not a public host"
 _PAUSE_EXTENSION = "pause_reading"
 """The key of the response extension that pauses reading."""
 
@@ -110,14 +116,54 @@ def _with_chunked_body(request: httpx.Request) -> httpx.Request:
     )
 
 
-def create_client(network: Network = DIRECT) -> httpx.AsyncClient:
-    """The HTTP client that all providers share. It reads nothing of the environment."""
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """Sends requests with the extension `PUBLIC_ONLY` to hosts of the Internet alone, all others anywhere.
 
+    A proxy resolves names itself. There a host is refused that is one of ours by its form, or by what this machine
+    knows of it.
+    """
+
+    def __init__(self, network: Network, resolver: AbstractResolver | None = None) -> None:
+        """`resolver`: whom to ask for public hosts; the system."""
+        self._network = network
+        self._anywhere = _transport(network)
+        self._public = _transport(network, PublicResolver(resolver))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises httpx.ConnectError for a host that may be ours."""
+        if not request.extensions.get("public_only"):
+            return await self._anywhere.handle_async_request(request)
+        url = URL(str(request.url))
+        host, port = url.host or "", url.port or 0
+        if not seems_public(host):
+            raise httpx.ConnectError(NOT_PUBLIC)
+        if self._network.proxy_for(url) is None:
+            return await self._public.handle_async_request(request)
+        if await resolves_to_ours(host, port):
+            raise httpx.ConnectError(NOT_PUBLIC)
+        return await self._anywhere.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._anywhere.aclose()
+        await self._public.aclose()
+
+
+def _transport(network: Network, resolver: AbstractResolver | None = None) -> Transport:
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=network.connector(limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE)
+            connector=network.connector(
+                limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE, resolver=resolver
+            )
         )
 
-    return httpx.AsyncClient(
-        transport=Transport(client=session, verify=network.tls, trust_env=False), trust_env=False
-    )
+    return Transport(client=session, verify=network.tls, trust_env=False)
+
+
+def create_client(
+    network: Network = DIRECT, resolver: AbstractResolver | None = None
+) -> httpx.AsyncClient:
+    """The HTTP client that all providers share. It reads nothing of the environment.
+
+    `resolver`: see `GuardedTransport`.
+    """
+    return httpx.AsyncClient(transport=GuardedTransport(network, resolver), trust_env=False)

@@ -12,6 +12,7 @@ from bot.config.settings import Settings
 from bot.errors import Blocked, ProviderError, Unreachable
 from bot.network import Network
 from bot.providers.base import ProviderSettings
+from bot.providers.picture_download import fetch_picture
 from bot.providers.registry import create_provider
 from bot.providers.transport import create_client
 from handlers.client.diagnostics import slack_checks
@@ -151,6 +152,22 @@ async def test_every_client_goes_through_the_proxy(
     assert far.asked
     assert proxy.passed
     assert all(passed.host.endswith(".test") for passed in proxy.passed)
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+async def test_a_picture_of_another_host_comes_through_the_proxy_which_resolves_its_name(
+    monkeypatch: pytest.MonkeyPatch, authority: Authority, far: FarServer, kind: str
+) -> None:
+    """But no host that is one of ours by its form: the proxy may reach those."""
+    async with ProxyServer(far.ports).running() as proxy:
+        address = {"ALL_PROXY": f"{kind}://{{proxy}}"}
+        async with create_client(read_network(monkeypatch, authority, address, proxy)) as client:
+            for host in ("files.test", "10.0.0.1", "[fd00::1]", "intranet", "db.internal"):
+                place = f"https://{host}/a.png"
+                found = await fetch_picture(client, place, "https://models.test/v1", {})
+                assert (found is not None) == (host == "files.test"), host
+    assert far.asked == ["/a.png"]
+    assert [passed.host for passed in proxy.passed] == ["files.test"]
 
 
 @pytest.mark.parametrize("client", [ask_a_model, call_slack])
