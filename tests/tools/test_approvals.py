@@ -1,0 +1,125 @@
+"""What may happen while an answer waits for an approval, through the whole product."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.chats.retention import Eraser
+from bot.tools.config import parse_tool_config
+from storage.engine.database import Database
+from storage.engine.types import utc_now
+from storage.erasure import Erasure, Selection
+from tests import services
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.replicas import two_replicas
+from tests.handlers.world import World, shown
+from tests.tools.servers import CountingServer
+from tests.tools.test_calls import asking, calling, results, script, tooled
+
+
+@pytest.fixture
+def url(spare_postgresql: services.SpareDatabase) -> Iterator[str]:
+    yield spare_postgresql.take()
+    spare_postgresql.give_back()
+
+
+async def parked(world: World, text: str = "Add x.", *, calls: int = 1) -> str:
+    """A thread whose answer waits for so many decisions."""
+    adds = [("add", {"text": f"{text} {number}"}) for number in range(calls)]
+    script(world, calling(*adds, saying="I add."), "Finished.")
+    thread = await world.start(text)
+    await world.until(lambda: len(asking(world, thread)) == calls, "the questions")
+    await until_parked(world)
+    assert [shown(message) for message in world.answers(thread)] == ["I add."]
+    return thread
+
+
+async def until_parked(world: World) -> None:
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM answers WHERE parked AND owner IS NULL"), "it is parked"
+    )
+
+
+@pytest.mark.postgres
+@pytest.mark.redis
+async def test_presses_in_two_replicas_at_once_count_once(
+    tmp_path: Path, log: io.StringIO, url: str, redis_url: str
+) -> None:
+    """Each press arrives in both; the first decision holds, and either replica goes on, with one effect each."""
+    server = CountingServer(tmp_path / "effects")
+    async with server.over_http() as address:
+        tools = parse_tool_config(json.dumps({"mcpServers": {"web": {"url": address}}}), {})
+        more = {"tools": tools, "redis_url": SecretStr(redis_url)}
+        async with two_replicas(tmp_path, log, url, **more) as world:
+            thread = await parked(world, "Both", calls=2)
+            first, second = asking(world, thread)
+            press = world.slack.interactions.press
+            await asyncio.gather(
+                *(press("alice", first, "tool_allow_once") for _ in range(3)),
+                *(press("bob", second, "tool_allow_always") for _ in range(2)),
+                press("alice", second, "tool_deny"),
+            )
+            (answer,) = await world.answered(thread)
+            await world.idle()
+
+            assert answer == "I add.\n\nFinished."
+            assert server.effects == ["add Both 0"]
+            assert [result.partition(" ")[0] for result in results(world)] == ["Added", "[The"]
+            assert not asking(world, thread)
+            assert world.rows("SELECT 1 FROM tool_grants") == []
+            assert len(world.rows("SELECT 1 FROM ledger WHERE kind = 'answer'")) == 2
+
+
+async def test_what_happens_while_an_answer_waits_is_in_order(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """A further question waits behind it and says so; the Stop button ends it and lets the next one begin."""
+    async with tooled(worlds, tmp_path) as (world, server):
+        thread = await parked(world)
+        (header,) = world.stop_buttons(thread)
+        further = await world.slack.conversations.say("bob", "general", "And then?", thread)
+        await world.until(
+            lambda: world.slack.workspace.message("C0GENERAL", further).reactions, "it is queued"
+        )
+        await world.slack.interactions.press("alice", header, "stop_answer")
+        await world.answered(thread, 2)
+        await world.idle()
+
+        assert server.effects == []
+        assert shown(world.answers(thread)[0]).startswith("I add.")
+        assert not asking(world, thread)
+        assert not world.slack.workspace.message("C0GENERAL", further).reactions
+        states = [row["state"] for row in world.rows("SELECT state FROM tool_calls")]
+        assert states == ["denied"]
+
+
+@pytest.mark.parametrize("how", ["erased", "removed"])
+async def test_a_chat_that_goes_while_an_answer_waits_makes_no_call_unasked(
+    worlds: WorldFactory, tmp_path: Path, how: str
+) -> None:
+    """A press on what was erased is told so; where the bot was removed, the decision counts, and nothing breaks."""
+    async with tooled(worlds, tmp_path) as (world, server):
+        world.forgive("not_in_channel", "channel_not_found", "not_authorized")
+        thread = await parked(world)
+        (message,) = asking(world, thread)
+        if how == "erased":
+            world.leave_unfinished()  # the stream of the answer is Slack's to end
+            database = Database.open(f"sqlite:///{world.database}")
+            await Eraser(Erasure(database)).erase(Selection(before=utc_now() + timedelta(days=1)))
+            await database.close()
+            await world.slack.interactions.press("alice", message, "tool_allow_once")
+            await world.until(lambda: world.whispers("alice"), "it is told")
+        else:
+            await world.slack.conversations.leave(world.slack.bot_user.id, "general")
+            await world.slack.interactions.press("alice", message, "tool_deny")
+            await world.until(lambda: world.ended(thread), "the answer ends")
+        await world.idle()
+        assert server.effects == []
