@@ -147,7 +147,7 @@ async def test_a_sign_that_comes_late_does_not_stay(
     )
     async with worlds(bobbin_stream=mode, timing=soon) as world:
         fault = world.slack.faults.add(method, "slow", seconds=ENDLESS)
-        world.say(TEXT, rate=60)
+        world.say(TEXT, rate=300)
         thread = await world.start("Say it.")
         await world.until(lambda: fault.hits, "the sign is to be shown")
         await world.answered(thread)
@@ -195,7 +195,7 @@ async def add_chores(world: World, thread: str, *kinds: str) -> None:
     for kind in kinds:
         await world.execute(
             """
-            INSERT INTO chores
+            INSERT INTO chores (message_id, kind, due_at, tries)
             SELECT message_id, ?, strftime('%Y-%m-%d %H:%M:%f000', 'now'), 0 FROM answers
             JOIN chats ON chats.id = answers.chat_id WHERE team = ? AND thread = ?
             """,
@@ -268,23 +268,28 @@ async def test_a_hanging_workspace_delays_no_chores_of_another(
 
 @pytest.mark.parametrize("told", [True, False])
 async def test_chores_harm_nobody_where_the_app_is_removed(
-    installed: TwoWorkspaces, told: bool
+    make_workspaces: TwoWorkspacesFactory, told: bool
 ) -> None:
     """`told`: Slack says so, and they wait until it is installed again; else Slack refuses each, and they end."""
-    allow_events_of_unknown_workspaces(installed)
-    installed.forgive("no_reaction")  # its question was never marked
-    thread = await installed.start("one?")
-    await installed.answered(thread)
-    await installed.idle()
-    await (installed.uninstall(installed.slack) if told else end_token(installed))
-    await add_chores(installed, thread, *Chore)
-    if told:
-        other = await installed.other.start("two?")
-        assert await installed.other.answered(other) == ["Answer two."]
-        await installed.until(lambda: len(installed.chores()) == len(Chore), "all are left")
-        assert (await installed.install(installed.slack)).status_code == 200
-    await installed.until(lambda: not installed.chores(), "none is left")
-    await installed.idle()
+    soon = patient_timing(chore_pause=0.2, chore_busy_pause=0.1, sweep_interval=0.2)
+    async with make_workspaces(timing=soon) as installed:
+        installed.reply_to({"one?": "Answer one.", "two?": "Answer two."})
+        for workspace in (installed.slack, installed.second):
+            assert (await installed.install(workspace)).status_code == 200
+        allow_events_of_unknown_workspaces(installed)
+        installed.forgive("no_reaction")  # its question was never marked
+        thread = await installed.start("one?")
+        await installed.answered(thread)
+        await installed.idle()
+        await (installed.uninstall(installed.slack) if told else end_token(installed))
+        await add_chores(installed, thread, *Chore)
+        if told:
+            other = await installed.other.start("two?")
+            assert await installed.other.answered(other) == ["Answer two."]
+            await installed.until(lambda: len(installed.chores()) == len(Chore), "all are left")
+            assert (await installed.install(installed.slack)).status_code == 200
+        await installed.until(lambda: not installed.chores(), "none is left")
+        await installed.idle()
 
 
 async def end_token(workspaces: TwoWorkspaces) -> None:

@@ -212,7 +212,7 @@ async def test_an_answer_survives_seconds_of_slack_being_down(world: World) -> N
     world.forgive_logger("slack_sdk.socket_mode")
     # Afterwards the bot does not know whether the stream was ended.
     world.forgive("streaming_state_conflict")
-    world.reply_to({"Say it.": TEXT, "And now?": "Better."}, rate=25)
+    world.reply_to({"Say it.": TEXT, "And now?": "Better."}, rate=40)
     thread = await world.start("Say it.")
     await world.until(lambda: world.answers(thread), "the first words")
 
@@ -243,7 +243,7 @@ async def test_an_answer_survives_slack_being_unreachable(world: World) -> None:
 
 async def test_a_message_deleted_during_the_answer_is_written_again(world: World) -> None:
     world.forgive("message_not_found")
-    world.reply_to({"Say it.": TEXT}, rate=25)
+    world.reply_to({"Say it.": TEXT}, rate=80)
     thread = await world.start("Say it.")
     (answer,) = await world.until(lambda: world.answers(thread), "the first words")
     world.slack.workspace.delete(answer)
@@ -254,7 +254,7 @@ async def test_an_answer_in_an_archived_channel_is_stored(world: World) -> None:
     """The answer is in the database, and the writer gives up."""
     world.forgive("is_archived", "message_not_in_streaming_state")
     world.leave_unfinished()
-    world.reply_to({"Say it.": TEXT}, rate=40)
+    world.reply_to({"Say it.": TEXT}, rate=80)
     thread = await world.start("Say it.", channel="random")
     await world.until(lambda: world.answers(thread, "random"), "the first words")
     world.slack.workspace.channel("random").is_archived = True
@@ -266,7 +266,7 @@ async def test_an_answer_whose_writes_fail_for_too_long_is_stored_and_the_next_o
     worlds: WorldFactory,
 ) -> None:
     async with worlds(
-        bobbin_stream=StreamMode.EDIT, timing=patient_timing(write_retry_limit=0.5)
+        bobbin_stream=StreamMode.EDIT, timing=patient_timing(write_retry_limit=0.5, late_effect=2.0)
     ) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."})
         thread = await world.ask("Say it.")

@@ -268,7 +268,7 @@ async def test_no_session_is_left_processing(worlds: WorldFactory, mode: StreamM
         failed = await world.start("Break off.")
         await world.answered(failed)
 
-        world.reply_to({"Say it all.": LONG}, rate=30)
+        world.reply_to({"Say it all.": LONG}, rate=60)
         taken = await world.start("Say it all.")
         await world.until(
             lambda: world.slack.agent_sessions.can_stop(
@@ -289,7 +289,7 @@ async def test_a_workspace_without_sessions_is_called_once_and_gets_answers(
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=EARLY_STOP) as world:
         world.slack.faults.add(SESSION, error=error, times=-1)
-        world.reply_to({"Say it all.": LONG}, rate=100)
+        world.reply_to({"Say it all.": LONG}, rate=200)
         for _ in range(3):
             thread = await world.start("Say it all.")
             assert await world.answered(thread) == [LONG]

@@ -42,8 +42,8 @@ async def _leave_work(world: World) -> list[str]:
     await world.execute("UPDATE questions SET menu_ts = NULL WHERE ts = ?", asked)
     world.slack.workspace.delete(world.menus(asked)[0])
     await world.execute(
-        "INSERT INTO chores SELECT message_id, 'clear_status', created_at, 0 FROM answers "
-        "JOIN messages ON id = message_id"
+        "INSERT INTO chores (message_id, kind, due_at, tries) "
+        "SELECT message_id, 'clear_status', created_at, 0 FROM answers JOIN messages ON id = message_id"
     )
     await world.execute(f"UPDATE answers SET lease_until = {PAST} WHERE lease_until IS NOT NULL")
     return [running, asked]

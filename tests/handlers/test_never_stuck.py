@@ -131,7 +131,7 @@ async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an
         world.forgive("is_archived", "not_in_channel", "not_authorized", "channel_not_found")
         world.forgive("message_not_in_streaming_state")
         world.leave_unfinished()
-        world.reply_to({"Say it.": LONG}, rate=40)
+        world.reply_to({"Say it.": LONG}, rate=80)
         thread = await world.start("Say it.", channel="random")
         await world.until(lambda: world.answers(thread, "random"), "the first words")
         channel = world.slack.workspace.channel("random")

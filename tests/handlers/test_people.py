@@ -247,17 +247,20 @@ async def test_the_context_of_a_long_thread_is_its_beginning_and_its_end(world: 
 
 @pytest.mark.parametrize("error", ["missing_scope", "not_in_channel", "thread_not_found"])
 async def test_a_thread_that_cannot_be_read_is_left_out_and_the_asker_is_told(
-    world: World, error: str
+    worlds: WorldFactory, error: str
 ) -> None:
-    world.slack.faults.add("conversations.replies", error=error, times=-1)
-    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
-    await world.ask("what should we do?", thread=thread)
-    await world.choose(thread)
-    await world.answered(thread)
-    assert user_messages_sent(world) == ["what should we do?"]
-    await world.until(lambda: world.whispers("alice") == [strings.CONTEXT_UNREAD], "the notice")
-    assert world.whispers("bob") == []
-    assert any(line["event"] == "thread_not_readable" for line in world.lines())
+    async with worlds(timing=patient_timing(context_retry_delays=(0.1, 0.2, 0.4))) as world:
+        world.slack.faults.add("conversations.replies", error=error, times=-1)
+        thread = await world.slack.conversations.say(
+            "bob", "general", "The boiler is broken again."
+        )
+        await world.ask("what should we do?", thread=thread)
+        await world.choose(thread)
+        await world.answered(thread)
+        assert user_messages_sent(world) == ["what should we do?"]
+        await world.until(lambda: world.whispers("alice") == [strings.CONTEXT_UNREAD], "the notice")
+        assert world.whispers("bob") == []
+        assert any(line["event"] == "thread_not_readable" for line in world.lines())
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from bot import strings
 from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.state.records import Ephemeral, Message, View
 from bot.sandbox.state.workspace import Change
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_dialogs import wait_for_dialog
 from tests.handlers.test_home import home
 from tests.handlers.world import World, elements
@@ -148,20 +149,22 @@ async def _list(world: World) -> tuple[Any, str]:
     ],
 )
 async def test_a_press_while_the_database_fails_says_so_and_works_later(
-    world: World,
+    worlds: WorldFactory,
     shown: Callable[[World], Awaitable[tuple[Any, str]]],
     table: str,
     reason: str,
 ) -> None:
-    what, action_id = await shown(world)
-    world.allow_redelivery()  # Slack shows a warning beside a press that is not acknowledged
-    await world.execute(f"ALTER TABLE {table} RENAME TO hidden")
-    with suppress(NotAcknowledged):
+    # What fails is never acknowledged, and a press waits until Slack gives it up.
+    async with worlds(deadline_scale=1.0) as world:
+        what, action_id = await shown(world)
+        world.allow_redelivery()  # Slack shows a warning beside a press that is not acknowledged
+        await world.execute(f"ALTER TABLE {table} RENAME TO hidden")
+        with suppress(NotAcknowledged):
+            await world.slack.interactions.press("alice", what, action_id)
+        await world.until(lambda: world.whispers("alice")[-1:] == [reason], "the reason")
+        await world.execute(f"ALTER TABLE hidden RENAME TO {table}")
+        before = world.slack.journal.counts.total()
         await world.slack.interactions.press("alice", what, action_id)
-    await world.until(lambda: world.whispers("alice")[-1:] == [reason], "the reason")
-    await world.execute(f"ALTER TABLE hidden RENAME TO {table}")
-    before = world.slack.journal.counts.total()
-    await world.slack.interactions.press("alice", what, action_id)
-    await world.until(lambda: world.slack.journal.counts.total() > before, "it works")
-    await world.idle()
-    assert world.whispers("alice")[-1] == reason
+        await world.until(lambda: world.slack.journal.counts.total() > before, "it works")
+        await world.idle()
+        assert world.whispers("alice")[-1] == reason

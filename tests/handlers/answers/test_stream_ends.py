@@ -15,7 +15,7 @@ async def test_an_expired_stream_is_completed_by_edits_of_its_message(worlds: Wo
     """However often it expires, nothing is lost or repeated, and the footer is there."""
     async with worlds(limits=Limits(rates=False, stream_ttl=0.6)) as world:
         world.forgive("message_not_in_streaming_state")
-        world.reply_to({"Say it.": TEXT}, rate=25)
+        world.reply_to({"Say it.": TEXT}, rate=40)
         thread = await world.start("Say it.")
         assert await world.answered(thread) == [TEXT]
         (answer,) = world.answers(thread)
@@ -41,7 +41,7 @@ async def test_an_old_stream_is_ended_and_continued_in_the_next_message(
 ) -> None:
     """Before Slack ends it, so no call is rejected. The model speaks for far longer than a stream may last."""
     async with worlds(timing=patient_timing(max_stream_age=0.4)) as world:
-        world.reply_to({"Say it.": TEXT}, rate=8)
+        world.reply_to({"Say it.": TEXT}, rate=25)
         thread = await world.start("Say it.")
         shown = await world.answered(thread)
         assert len(shown) > 1
@@ -81,7 +81,7 @@ async def test_a_stream_that_rejects_text_is_stopped_before_its_message_is_edite
 ) -> None:
     """Slack would refuse an edit of a message that is still being streamed."""
     world.slack.faults.add("chat.appendStream", error="msg_too_long")
-    world.reply_to({"Say it.": TEXT}, rate=25)
+    world.reply_to({"Say it.": TEXT}, rate=80)
     thread = await world.start("Say it.")
     assert await world.answered(thread) == [TEXT]
     assert len(world.answers(thread)) == 1
