@@ -108,10 +108,10 @@ async def test_a_chat_that_goes_while_an_answer_waits_makes_no_call_unasked(
     """A press on what was erased is told so; where the bot was removed, the decision counts, and nothing breaks."""
     async with tooled(worlds, tmp_path) as (world, server):
         world.forgive("not_in_channel", "channel_not_found", "not_authorized")
+        world.leave_unfinished()  # the stream of the answer is Slack's to end
         thread = await parked(world)
         (message,) = asking(world, thread)
         if how == "erased":
-            world.leave_unfinished()  # the stream of the answer is Slack's to end
             database = Database.open(f"sqlite:///{world.database}")
             await Eraser(Erasure(database)).erase(Selection(before=utc_now() + timedelta(days=1)))
             await database.close()
