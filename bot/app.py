@@ -208,6 +208,7 @@ def _engine(
             worker_id,
             steps=settings.bobbin_tool_steps,
             seconds=settings.bobbin_tool_timeout,
+            rules=repositories.channel_settings.tools_for,
         ),
         timing=resources.timing,
         thoughts=_thoughts(settings.bobbin_reasoning),

@@ -219,6 +219,8 @@ class Chat:
     instructions: str = field(default="", repr=False)
     """Those of its channel when it started; sent after the fixed system prompt."""
     web_search: bool = False
+    origin_channel: str | None = None
+    """The channel of the chat that it continues or branches from, however often: that one's rules hold for it."""
     """The provider is to search the web, as was chosen with the model."""
     stop_shown: bool = True
     """The header may have a Stop button. A new one has, since the first answer begins with it."""

@@ -300,6 +300,15 @@ CHANNEL_MODEL_HINT = "Preselected for people who have set no model of their own.
 CHANNEL_NO_DEFAULT = "No default model"
 CHANNEL_MENU = "Menu of models"
 CHANNEL_SKIP_MENU = "Skip the menu here"
+CHANNEL_TOOLS = "Tools that may be used"
+CHANNEL_TOOLS_HINT = "None chosen: all that the operator allows. Changes apply at once, in chats that have started too."
+CHANNEL_TOOLS_PLACEHOLDER = "Search for tools"
+CHANNEL_ASKED_TOOLS = "Tools that ask first"
+CHANNEL_ASKED_TOOLS_HINT = (
+    "Besides those that always do: they wait until whoever asked the question allows the call."
+)
+CHANNEL_NO_TOOLS = "No tools"
+CHANNEL_ALL_TOOLS = "{server}: all tools"
 CHANNEL_HINT = "For new chats in <#{channel}>. Chats that have started keep what they started with."
 CHANNEL_SAVED = "Saved. Chats that start in <#{channel}> from now on use these settings."
 

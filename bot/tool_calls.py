@@ -52,6 +52,46 @@ class Tool:
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
+MAX_PATTERN = 75
+"""Characters of a pattern: what Slack allows in the value of a menu's option."""
+NO_TOOLS = "-"
+"""The pattern that no tool matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTools:
+    """What a channel's admins say of tools, as patterns: `server/tool`, or its beginning and `*`."""
+
+    use: tuple[str, ...] = ()
+    """Only these may be used; empty: all that the operator allows."""
+    ask: tuple[str, ...] = ()
+    """These are asked about, even where the operator lets them run."""
+
+    def permission(self, tool: Tool) -> Permission:
+        """The stricter of what the operator and the channel say."""
+        if self.use and not _matches(tool.path, self.use):
+            return Permission.DENIED
+        if tool.permission is Permission.RUNS and _matches(tool.path, self.ask):
+            return Permission.ASKS
+        return tool.permission
+
+
+ALL_TOOLS = ChannelTools()
+"""Where no admin has said anything."""
+
+
+def pattern_of(path: str) -> str:
+    """The pattern of one tool. That of a very long path matches others that begin in the same way, too."""
+    return path if len(path) <= MAX_PATTERN else f"{path[: MAX_PATTERN - 1]}*"
+
+
+def _matches(path: str, patterns: tuple[str, ...]) -> bool:
+    return any(
+        path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
+        for pattern in patterns
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call that a model wants made."""

@@ -132,7 +132,12 @@ def build_use_cases(
     start_chores: Callable[[str], object],
 ) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
-    channels = ChannelService(repositories.channel_settings, models)
+    channels = ChannelService(
+        repositories.channel_settings,
+        models,
+        resources.tools,
+        has_tools=bool(settings.tools.servers),
+    )
     requests = ChatRequestService(
         requests=repositories.requests,
         lifecycle=lifecycle,

@@ -18,6 +18,8 @@ async def move_channel(connection: AsyncConnection, team: str, old: str, new: st
         )
         moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
         await connection.execute(update(table).where(moved).values(channel=new))
+    from_there = and_(chats.c.team == team, chats.c.origin_channel == old)
+    await connection.execute(update(chats).where(from_there).values(origin_channel=new))
     await _move_settings(connection, team, old, new)
 
 

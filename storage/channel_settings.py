@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import select
 
-from bot.domain import ModelRef
+from bot.domain import Chat, ModelRef
+from bot.tool_calls import ALL_TOOLS, ChannelTools
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.queries import dialect_insert
@@ -23,6 +25,8 @@ class ChannelSettings:
     """Preselected for people who have no model of their own."""
     skip_menu: bool = False
     """Mentions are answered at once by the preselected model."""
+    tools: ChannelTools = ALL_TOOLS
+    """Which tools may be used: at once, in chats that have started too."""
 
 
 class ChannelSettingsStore:
@@ -39,7 +43,14 @@ class ChannelSettingsStore:
         if row is None:
             return ChannelSettings()
         model = ModelRef.parse(row.default_model) if row.default_model else None
-        return ChannelSettings(row.instructions, model, row.skip_menu)
+        return ChannelSettings(row.instructions, model, row.skip_menu, _tools(row.tools))
+
+    async def tools_for(self, chat: Chat) -> ChannelTools:
+        """Which tools may be used in a chat: what its channel's settings say, or those of where it has come from."""
+        channel = chat.thread.channel if chat.thread else chat.origin_channel
+        if channel is None:
+            return ALL_TOOLS
+        return (await self.get(chat.team, channel)).tools
 
     async def set(self, team: str, channel: str, settings: ChannelSettings, by: str) -> None:
         """`by`: Slack id of the user who changes them."""
@@ -48,6 +59,7 @@ class ChannelSettingsStore:
             "instructions": settings.instructions,
             "default_model": None if model is None else str(model),
             "skip_menu": settings.skip_menu,
+            "tools": json.dumps(asdict(settings.tools)),
             "changed_by": by,
             "updated_at": utc_now(),
         }
@@ -58,3 +70,8 @@ class ChannelSettingsStore:
                 .values(row)
                 .on_conflict_do_update(index_elements=["team", "channel"], set_=values)
             )
+
+
+def _tools(text: str | None) -> ChannelTools:
+    stored = json.loads(text) if text else {}
+    return ChannelTools(tuple(stored.get("use", ())), tuple(stored.get("ask", ())))

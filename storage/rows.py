@@ -52,6 +52,7 @@ def to_chat(row: Row[Any]) -> Chat:
         branch_of=row.branch_of,
         instructions=row.instructions or "",
         web_search=bool(row.web_search),
+        origin_channel=row.origin_channel,
         stop_shown=row.stop_shown
         is not False,  # None: from a version whose headers always had the button
     )
@@ -76,6 +77,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
         "branch_of": chat.branch_of,
         "instructions": chat.instructions or None,
         "web_search": chat.web_search,
+        "origin_channel": chat.origin_channel,
         "stop_shown": chat.stop_shown,
         "created_at": chat.created_at,
         "updated_at": chat.updated_at,

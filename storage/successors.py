@@ -159,6 +159,7 @@ def _new_chat(
         branch_of=branch_of,
         instructions=old.instructions,
         web_search=old.web_search,
+        origin_channel=old.thread.channel if old.thread else old.origin_channel,
         stop_shown=False,
     )
 

@@ -249,7 +249,7 @@ class AnswerGenerator:
             request,
             max_seconds=run.seconds_to_ask,
             held=run.held,
-            **self._tools.offered(run, chat),
+            **await self._tools.offered(run, chat),
         )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         with metered(asked, run.calls, request.facts.estimated_tokens) as meter:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Protocol
@@ -25,9 +25,11 @@ from bot.observability import get_logger
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import StepChanged, ToolsCalled
 from bot.tool_calls import (
+    ALL_TOOLS,
     CallOutcome,
     CallResult,
     CallState,
+    ChannelTools,
     Permission,
     StoredCall,
     Tool,
@@ -50,6 +52,7 @@ UNKNOWN_RESULT = (
     "user has confirmed that. Tell the user.]"
 )
 EXPIRED_RESULT = "[The user did not decide about this call within a day, so it was not made]"
+FORBIDDEN_RESULT = "[Not called: the admins of this channel do not allow this tool]"
 _STATES = {
     CallOutcome.DONE: CallState.DONE,
     CallOutcome.FAILED: CallState.FAILED,
@@ -65,6 +68,15 @@ _STATUSES = {
     CallState.DENIED: StepStatus.DENIED,
     CallState.UNKNOWN: StepStatus.UNKNOWN,
 }
+
+
+RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
+"""What the admins of a chat's channel say of tools. Raises StorageError."""
+
+
+async def all_tools(chat: Chat) -> ChannelTools:
+    """Where channels have no settings."""
+    return ALL_TOOLS
 
 
 class Tools(Protocol):
@@ -105,9 +117,17 @@ class ToolLoop:
     """Carries out the calls of all answers of the process."""
 
     def __init__(
-        self, tools: Tools, calls: ToolCalls, worker_id: str, *, steps: int, seconds: float
+        self,
+        tools: Tools,
+        calls: ToolCalls,
+        worker_id: str,
+        *,
+        steps: int,
+        seconds: float,
+        rules: RulesOf = all_tools,
     ) -> None:
-        """`steps`: calls of one answer at most. `seconds`: for one call."""
+        """`steps`: calls of one answer at most. `seconds`: for one call. `rules`: what a chat's channel allows."""
+        self._rules = rules
         self._tools = tools
         self._calls = calls
         self._worker_id = worker_id
@@ -118,10 +138,21 @@ class ToolLoop:
         """Waits for servers that are just being connected, in the first seconds of the process."""
         await self._tools.ready(READY_TIMEOUT)
 
-    def offered(self, run: RunningAnswer, chat: Chat) -> dict[str, Any]:
+    async def offered(self, run: RunningAnswer, chat: Chat) -> dict[str, Any]:
         """The fields of a `ModelRequest` that offer tools and tell what was called."""
-        tools = sorted(self._tools.tools.values(), key=lambda tool: tool.name)
+        rules = await self._rules_of(run, chat)
+        tools = [
+            tool
+            for _, tool in sorted(self._tools.tools.items())
+            if rules.permission(tool) is not Permission.DENIED
+        ]
         return {"tools": tools, "rounds": tuple(run.rounds), "may_call": self._left(run) > 0}
+
+    async def _rules_of(self, run: RunningAnswer, chat: Chat) -> ChannelTools:
+        """What the channel says now: admins may change it at any time."""
+        if not self._tools.tools:
+            return ALL_TOOLS
+        return await until_stored(lambda: self._rules(chat), run.answer.id)
 
     def exhausted(self, run: RunningAnswer) -> bool:
         """Whether the model goes on calling though it was told that it may not."""
@@ -164,6 +195,7 @@ class ToolLoop:
     ) -> None:
         """Stores a turn's calls, makes those that may be made, and adds the turn to the answer. Raises Parked."""
         number, left = len(run.rounds), self._left(run)
+        rules = await self._rules_of(run, chat)
         rows = []
         for place, call in enumerate(called.calls):
             row = StoredCall(
@@ -178,7 +210,7 @@ class ToolLoop:
                 round_extra="" if place else called.extra,
                 asker=run.answer.asker,
             )
-            rows.append(await self._judged(run, chat, row, allowed=place < left))
+            rows.append(await self._judged(run, chat, row, rules, allowed=place < left))
             _tell(run, rows[-1])
         if not await until_stored(
             lambda: self._calls.add(self._worker_id, chat.id, rows), run.answer.id
@@ -187,7 +219,13 @@ class ToolLoop:
         await self._work_off(run, chat, number)
 
     async def _judged(
-        self, run: RunningAnswer, chat: Chat, row: StoredCall, *, allowed: bool
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        row: StoredCall,
+        rules: ChannelTools,
+        *,
+        allowed: bool,
     ) -> StoredCall:
         """The call with what becomes of it: made, asked for, or refused."""
         tool = self._tools.tools.get(row.call.name)
@@ -200,8 +238,11 @@ class ToolLoop:
             return replace(row, result="[Not called: there is no such tool]")
         if not _is_object(row.call):
             return replace(row, result="[Not called: the arguments are not a JSON object]")
+        permission = rules.permission(tool)
+        if permission is Permission.DENIED:
+            return replace(row, path=tool.path, result=FORBIDDEN_RESULT)
         row = replace(row, path=tool.path, pin=tool.pin, repeatable=tool.repeatable)
-        asks = tool.permission is not Permission.RUNS
+        asks = permission is not Permission.RUNS
         granted = asks and await until_stored(
             lambda: self._calls.is_granted(chat.id, run.answer.asker, tool.pin), run.answer.id
         )
@@ -241,7 +282,11 @@ class ToolLoop:
         if tool is None:
             await self._settle(run, chat, call, CallState.FAILED, "[The tool is not available now]")
             return
-        if call.asked and tool.pin != call.pin:
+        permission = (await self._rules_of(run, chat)).permission(tool)
+        if permission is Permission.DENIED:
+            await self._settle(run, chat, call, CallState.FAILED, FORBIDDEN_RESULT)
+            return
+        if (tool.pin != call.pin) if call.asked else (permission is Permission.ASKS):
             await until_stored(lambda: self._calls.ask_again(call, tool.pin), run.answer.id)
             return
         if not await until_stored(lambda: self._calls.begin(self._worker_id, call), run.answer.id):

@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from bot import audit
 from bot.audit import Action
 from bot.chats.models import ModelChoice
 from bot.domain import User
+from bot.tool_calls import ChannelTools, Tool
 from storage.channel_settings import ChannelSettings, ChannelSettingsStore
 
 MAX_INSTRUCTIONS = 3_000
 """Characters; Slack allows no more in one field."""
 
 
+class Tools(Protocol):
+    """What the settings need of `bot.tools.late`."""
+
+    @property
+    def tools(self) -> Mapping[str, Tool]: ...
+
+
 class ChannelService:
     """All raise StorageError when the database fails. The caller has checked that the user is an admin."""
 
-    def __init__(self, store: ChannelSettingsStore, models: ModelChoice) -> None:
+    def __init__(
+        self, store: ChannelSettingsStore, models: ModelChoice, tools: Tools, *, has_tools: bool
+    ) -> None:
+        """`has_tools`: whether the operator has named servers of tools, connected or not."""
         self._store = store
         self._models = models
+        self._tools = tools
+        self.has_tools = has_tools
+
+    def tools(self, words: str) -> list[Tool]:
+        """The tools whose paths hold these words, by path; those that the operator denies are none."""
+        wanted = words.lower().split()
+        found = (t for t in self._tools.tools.values() if all(w in t.path.lower() for w in wanted))
+        return sorted(found, key=lambda tool: tool.path)
 
     async def get(self, team: str, channel: str) -> ChannelSettings:
         return await self._store.get(team, channel)
 
     async def change(
-        self, user: User, channel: str, *, instructions: str, key: str | None, skip_menu: bool
+        self,
+        user: User,
+        channel: str,
+        *,
+        instructions: str,
+        key: str | None,
+        skip_menu: bool,
+        tools: ChannelTools | None,
     ) -> None:
-        """`key`: of the default model; None for none. Raises ModelNotAllowed."""
+        """`key`: of the default model; None for none. `tools`: None leaves them as they are. Raises ModelNotAllowed."""
         model = None if key is None else self._models.by_key(key).ref
-        settings = ChannelSettings(instructions[:MAX_INSTRUCTIONS], model, skip_menu)
+        if tools is None:
+            tools = (await self._store.get(user.team, channel)).tools
+        settings = ChannelSettings(instructions[:MAX_INSTRUCTIONS], model, skip_menu, tools)
         await self._store.set(user.team, channel, settings, by=user.id)
-        audit.record_by(user, Action.CHANNEL_SETTINGS_CHANGED, target=channel)
+        rules = {"tools": " ".join(tools.use), "asked": " ".join(tools.ask)}
+        said = {name: text for name, text in rules.items() if text}
+        audit.record_by(user, Action.CHANNEL_SETTINGS_CHANGED, target=channel, **said)

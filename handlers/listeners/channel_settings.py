@@ -38,6 +38,17 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         }
         await ack(option_groups=groups if query else [none, *groups][:MAX_GROUPS])
 
+    @app.options(channel_settings.USED_TOOLS_ACTION)
+    async def on_used_tools(ack: AsyncAck, body: dict[str, Any]) -> None:
+        words = body.get("value") or ""
+        tools = ctx.channels.tools(words)
+        await ack(option_groups=channel_settings.tool_groups(tools, none=not words))
+
+    @app.options(channel_settings.ASKED_TOOLS_ACTION)
+    async def on_asked_tools(ack: AsyncAck, body: dict[str, Any]) -> None:
+        tools = ctx.channels.tools(body.get("value") or "")
+        await ack(option_groups=channel_settings.tool_groups(tools, none=False))
+
     @app.view(channel_settings.CHANNEL_SETTINGS_ACTION)
     async def on_submit(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
@@ -66,6 +77,7 @@ async def open_settings(ctx: ListenerContext, slack: SlackClient, command: Slash
         DialogTarget(command.channel, response_url=command.response_url),
         settings,
         ctx.models.info(default) if default else None,
+        has_tools=ctx.channels.has_tools,
     )
     reader = Reader(command.user, command.channel, response_url=command.response_url)
     ctx.tasks.start(open_view(slack, command.trigger, view, reader), name="dialog")
@@ -93,6 +105,7 @@ async def _save(
             instructions=submission.instructions,
             key=submission.model,
             skip_menu=submission.skip_menu,
+            tools=submission.tools,
         )
     except ModelNotAllowed:
         return {channel_settings.CHANNEL_MODEL_BLOCK: strings.MODEL_NOT_OFFERED}

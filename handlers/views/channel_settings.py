@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from bot import strings
 from bot.chats.channels import MAX_INSTRUCTIONS
 from bot.domain import ModelInfo
+from bot.tool_calls import MAX_PATTERN, NO_TOOLS, ChannelTools, Tool, pattern_of
 from handlers.views.blocks import Block, View, context, model_select, plain_text
 from handlers.views.modals import DialogTarget
 from storage.channel_settings import ChannelSettings
@@ -19,6 +22,12 @@ SKIP_MENU_ACTION = "channel_skip_menu"
 INSTRUCTIONS_BLOCK = "bobbin.instructions"
 CHANNEL_MODEL_BLOCK = "bobbin.channel_model"
 SKIP_MENU_BLOCK = "bobbin.skip_menu"
+USED_TOOLS_ACTION = "channel_tools"
+USED_TOOLS_BLOCK = "bobbin.channel_tools"
+ASKED_TOOLS_ACTION = "channel_asked_tools"
+ASKED_TOOLS_BLOCK = "bobbin.channel_asked_tools"
+MAX_OPTIONS = 100
+"""Options of one group, and groups, that Slack shows in a menu."""
 NO_DEFAULT = "-"
 """The value of the option that removes the default model: Slack lets nobody empty a menu."""
 
@@ -27,10 +36,42 @@ def no_default_option() -> Block:
     return {"text": plain_text(strings.CHANNEL_NO_DEFAULT, 75), "value": NO_DEFAULT}
 
 
+def tool_groups(tools: Sequence[Tool], *, none: bool) -> list[Block]:
+    """The options of a menu of tools: each server as a whole, then its tools. `none`: with one for no tools at all."""
+    groups = [
+        {
+            "label": plain_text(server, 75),
+            "options": [
+                _tool_option(pattern)
+                for pattern in dict.fromkeys([f"{server}/*", *(pattern_of(t.path) for t in found)])
+            ][:MAX_OPTIONS],
+        }
+        for server, found in groupby(tools, lambda tool: tool.server)
+    ]
+    nothing = {
+        "label": plain_text(strings.CHANNEL_NO_TOOLS, 75),
+        "options": [_tool_option(NO_TOOLS)],
+    }
+    return ([nothing] if none else []) + groups[: MAX_OPTIONS - 1]
+
+
+def _tool_option(pattern: str) -> Block:
+    text = pattern
+    if pattern == NO_TOOLS:
+        text = strings.CHANNEL_NO_TOOLS
+    elif pattern.endswith("/*"):
+        text = strings.CHANNEL_ALL_TOOLS.format(server=pattern.removesuffix("/*"))
+    return {"text": plain_text(text, 75), "value": pattern}
+
+
 def settings_dialog(
-    target: DialogTarget, settings: ChannelSettings, default: ModelInfo | None
+    target: DialogTarget,
+    settings: ChannelSettings,
+    default: ModelInfo | None,
+    *,
+    has_tools: bool = False,
 ) -> View:
-    """`default`: the settings' default model, if it is offered."""
+    """`default`: the settings' default model, if it is offered. `has_tools`: whether there are any to choose."""
     return {
         "type": "modal",
         "callback_id": CHANNEL_SETTINGS_ACTION,
@@ -52,9 +93,39 @@ def settings_dialog(
                 hint=strings.CHANNEL_MODEL_HINT,
             ),
             _input(SKIP_MENU_BLOCK, strings.CHANNEL_MENU, _skip_menu(settings.skip_menu)),
+            *(_tool_inputs(settings.tools) if has_tools else ()),
             context(strings.CHANNEL_HINT.format(channel=target.channel)),
         ],
     }
+
+
+def _tool_inputs(tools: ChannelTools) -> list[Block]:
+    return [
+        _input(
+            USED_TOOLS_BLOCK,
+            strings.CHANNEL_TOOLS,
+            _tool_select(USED_TOOLS_ACTION, tools.use),
+            hint=strings.CHANNEL_TOOLS_HINT,
+        ),
+        _input(
+            ASKED_TOOLS_BLOCK,
+            strings.CHANNEL_ASKED_TOOLS,
+            _tool_select(ASKED_TOOLS_ACTION, tools.ask),
+            hint=strings.CHANNEL_ASKED_TOOLS_HINT,
+        ),
+    ]
+
+
+def _tool_select(action: str, chosen: Sequence[str]) -> Block:
+    select: Block = {
+        "type": "multi_external_select",
+        "action_id": action,
+        "min_query_length": 0,
+        "placeholder": plain_text(strings.CHANNEL_TOOLS_PLACEHOLDER, 150),
+        "max_selected_items": MAX_OPTIONS,
+    }
+    initial = [_tool_option(pattern) for pattern in chosen]
+    return select | ({"initial_options": initial} if initial else {})
 
 
 def _input(block_id: str, label: str, element: Block, hint: str = "") -> Block:
@@ -94,6 +165,8 @@ class SettingsSubmission:
     model: str | None
     """Key of the default model; None for none."""
     skip_menu: bool
+    tools: ChannelTools | None
+    """None: the dialog did not ask."""
 
 
 def settings_submission(body: dict[str, Any]) -> SettingsSubmission:
@@ -112,4 +185,20 @@ def settings_submission(body: dict[str, Any]) -> SettingsSubmission:
         instructions=(state(INSTRUCTIONS_BLOCK, INSTRUCTIONS_ACTION).get("value") or "").strip(),
         model=None if model == NO_DEFAULT else model,
         skip_menu=bool(state(SKIP_MENU_BLOCK, SKIP_MENU_ACTION).get("selected_options")),
+        tools=_submitted_tools(values),
+    )
+
+
+def _submitted_tools(values: dict[str, Any]) -> ChannelTools | None:
+    if USED_TOOLS_BLOCK not in values:
+        return None
+
+    def chosen(block: str, action: str) -> tuple[str, ...]:
+        options = ((values.get(block) or {}).get(action) or {}).get("selected_options") or ()
+        return tuple(str(option["value"])[:MAX_PATTERN] for option in options)[:MAX_OPTIONS]
+
+    used = chosen(USED_TOOLS_BLOCK, USED_TOOLS_ACTION)
+    return ChannelTools(
+        use=(NO_TOOLS,) if NO_TOOLS in used else used,
+        ask=chosen(ASKED_TOOLS_BLOCK, ASKED_TOOLS_ACTION),
     )

@@ -37,6 +37,7 @@ channel_settings = Table(
     Column("instructions", SafeText, nullable=False),
     Column("default_model", SafeText),
     Column("skip_menu", Boolean, nullable=False),
+    Column("tools", SafeText),
     Column("changed_by", String(64), nullable=False),
     Column("updated_at", UtcTime, nullable=False),
 )
