@@ -17,6 +17,9 @@ DEFAULT_TITLE = "New conversation"
 """The title of a chat until its model has written one."""
 
 
+PDF = "application/pdf"
+
+
 class Role(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
@@ -140,6 +143,8 @@ class ModelInfo:
     """Whether it makes pictures."""
     writes: bool = True
     """Whether it writes text; a model that does not only makes pictures."""
+    takes_pdfs: bool = False
+    """Its provider reads PDFs itself, scanned ones too."""
     searches: bool = False
     """Its provider searches the web itself, if it is asked to."""
 
@@ -155,7 +160,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An image of a stored message, without its bytes, which are read when they are sent."""
+    """An image of a stored message, or a PDF of scanned pages: without its bytes, which are read when they are sent."""
 
     message_id: str
     position: int
@@ -164,6 +169,10 @@ class Attachment:
     mime: str
     size: int
     """Bytes."""
+
+    @property
+    def is_pdf(self) -> bool:
+        return self.mime == PDF
 
 
 @dataclass(frozen=True, slots=True)

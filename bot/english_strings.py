@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+SCAN_NOT_SENT = "[Attached: {name}, scanned pages that you could not be given]"
+
 # -- for programs, from the api ----------------------------------------------------------------------------------
 
 LIMIT_REACHED = "Rate limit reached. This conversation has reached the maximum number of messages."

@@ -21,6 +21,8 @@ class StepKind(StrEnum):
     THINKING = "thinking"
     SEARCH = "search"
     """Searching the web, which the provider does itself."""
+    DOCUMENT = "document"
+    """Reading a scanned document, which the provider does itself; known only where it refuses."""
     TOOL = "tool"
     """Calling a tool."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, LargeBinary, and_, func, select, update
 
-from bot.domain import Attachment, Image
+from bot.domain import PDF, Attachment, Image
 from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.rows import to_image
@@ -51,7 +51,7 @@ class Pictures:
             attachments.c.mime,
             attachments.c.slack_file,
         )
-        query = select(*columns).where(where).order_by(*columns[:2])
+        query = select(*columns).where(where, attachments.c.mime != PDF).order_by(*columns[:2])
         found: dict[str, list[Picture]] = defaultdict(list)
         async with self._database.read() as connection:
             for row in await connection.execute(query):

@@ -33,7 +33,7 @@ class PictureLink(BaseModel):
 class StepOut(BaseModel):
     """What the model did besides writing."""
 
-    kind: Literal["thinking", "search", "tool"]
+    kind: Literal["thinking", "search", "document", "tool"]
     name: str = Field(description="Of a tool; else empty.")
     status: Literal["running", "waiting", "done", "failed", "denied", "unknown"]
     seconds: float | None

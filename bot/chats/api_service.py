@@ -20,6 +20,7 @@ from bot.chats.export import Exporter
 from bot.chats.models import ModelChoice
 from bot.domain import (
     DEFAULT_TITLE,
+    PDF,
     Answer,
     AnswerResult,
     Chat,
@@ -293,16 +294,21 @@ class ApiService:
 
         Raises InvalidInput, or BudgetReached.
         """
-        found = await self._files.read(payer, message.files)
+        found = await self._files.read(
+            payer, message.files, keep_pdfs=self.models.takes_pdfs(model)
+        )
         texts = [each for each in found if isinstance(each, TextFile)]
         images = rules.limit_images(
             [*message.images, *(each for each in found if isinstance(each, Image))]
         )
+        pdfs = tuple(each for each in images if each.mime == PDF)
+        images = tuple(each for each in images if each.mime != PDF)
         spoken = [each for each in found if isinstance(each, Spoken)]
         text, _ = rules.append_texts(rules.append_spoken(message.text, spoken), texts)
         unpacked = replace(message, text=text, images=images, files=())
         self._check_images(model, unpacked)
-        return await self._with_fitted_images(unpacked)
+        fitted = await self._with_fitted_images(unpacked)
+        return replace(fitted, images=(*fitted.images, *pdfs))
 
     def _check_images(self, model: ModelRef, message: ApiMessage) -> None:
         info = self.models.info(model)

@@ -132,6 +132,11 @@ class ModelChoice:
         info = self._catalogue.find(ref)
         return info is None or info.vision
 
+    def takes_pdfs(self, ref: ModelRef) -> bool:
+        """Whether its provider reads PDFs itself."""
+        info = self._catalogue.find(ref)
+        return info is not None and info.takes_pdfs
+
     def writes(self, ref: ModelRef) -> bool:
         """Whether the model writes text; True for a model that is not in a list at the moment."""
         info = self._catalogue.find(ref)

@@ -55,6 +55,7 @@ class Attachments(Protocol):
         self, chat: Chat, answer: Answer, history: Sequence[Message]
     ) -> bool: ...
     def can_see(self, chat: Chat) -> bool: ...
+    def takes_pdfs(self, chat: Chat) -> bool: ...
 
 
 class Fitting(Protocol):
@@ -116,7 +117,8 @@ class PromptBuilder:
 
     async def _history(self, chat: Chat, answer: Answer) -> History:
         can_see = self._attachments.can_see(chat)
-        budget = IMAGE_BUDGET if can_see else NO_IMAGES
+        takes_pdfs = self._attachments.takes_pdfs(chat)
+        budget = IMAGE_BUDGET if can_see or takes_pdfs else NO_IMAGES
         history = await self._chats.history(chat.id, answer.number, budget=budget)
         left_out = await self._left_out(chat, answer.number, history)
         sent = [message for message in history if message.id not in left_out]
@@ -136,6 +138,7 @@ class PromptBuilder:
                 chat.thread_context if messages[0].number == 1 else None,
                 template=CONTINUED if chat.continues else THREAD_CONTEXT,
                 can_see=can_see,
+                takes_pdfs=takes_pdfs,
                 left_out=left_out,
                 notes=notes,
                 calls=calls,
@@ -171,6 +174,7 @@ class PromptBuilder:
             chat.thread_context,
             template=CONTINUED if chat.continues else THREAD_CONTEXT,
             can_see=False,
+            takes_pdfs=False,
             left_out=left_out,
             calls=calls,
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from bot.chats.attachments.rules import short_name
-from bot.domain import Message, Role
+from bot.domain import Attachment, Message, Role, SharedFile
 from bot.providers.base import ChatMessage
 from bot.tool_calls import ToolRound
 
@@ -22,7 +22,7 @@ CONTINUED = (
 """The first message of a chat that continues another one."""
 LEFT_OUT = "[A message is left out here, because it could not be processed]"
 """In place of a message that the provider refused, when something later is asked."""
-ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is not repeated]"
+ATTACHED_EARLIER = "[Attached: {name}, which was shown earlier and is not repeated]"
 ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
 PICTURE_MADE = "[You made a picture here: {name}]"
 """In the model's own turn, whose pictures come with the user's next one: most servers take none in a model's."""
@@ -43,6 +43,7 @@ def chat_messages(
     *,
     template: str = THREAD_CONTEXT,
     can_see: bool = True,
+    takes_pdfs: bool = True,
     left_out: Collection[str] = (),
     notes: Mapping[int, str] = NO_NOTES,
     calls: Mapping[str, tuple[ToolRound, ...]] = NO_CALLS,
@@ -51,12 +52,13 @@ def chat_messages(
 
     Messages that no answer separates become one, because many servers refuse two messages of one role in a row.
     `context`: what was said before the chat began; it goes with the first message, as `template` says. `can_see`:
-    whether the model accepts images. `left_out`: ids of messages that are only mentioned. `notes`: texts to insert, by
-    the number of the message that each precedes. `calls`: of tools, by the id of the answer; by that of its question
-    where the answer is not in the history.
+    whether the model accepts images; `takes_pdfs`: whether it accepts PDFs. `left_out`: ids of messages that are only
+    mentioned. `notes`: texts to insert, by the number of the message that each precedes. `calls`: of tools, by the id
+    of the answer; by that of its question where the answer is not in the history.
     """
     made: list[ChatMessage] = []
-    for message in history:
+    for stored in history:
+        message = stored if takes_pdfs else _without_pdfs(stored)
         made.append(ChatMessage(Role.USER, notes.get(message.number, "")))
         if message.role is Role.USER:
             question = _question(message, names, can_see)
@@ -78,7 +80,19 @@ def _question(message: Message, names: Mapping[str, str], can_see: bool) -> Chat
     text = _text(message, can_see)
     if message.author is not None and message.author in names:
         text = f"{names[message.author]}: {text}"
-    return ChatMessage(Role.USER, text, message.images if can_see else ())
+    return ChatMessage(Role.USER, text, _sent(message, can_see))
+
+
+def _sent(message: Message, can_see: bool) -> tuple[Attachment, ...]:
+    return tuple(each for each in message.images if can_see or each.is_pdf)
+
+
+def _without_pdfs(message: Message) -> Message:
+    """The message as if its PDFs could not be read."""
+    pdfs = [each for each in message.images if each.is_pdf]
+    files = (SharedFile("", each.name, problem="scan") for each in pdfs)
+    images = tuple(each for each in message.images if not each.is_pdf)
+    return replace(message, images=images, files=(*message.files, *files))
 
 
 def _answer(message: Message, rounds: tuple[ToolRound, ...]) -> ChatMessage:
@@ -138,7 +152,7 @@ def _notes(message: Message, can_see: bool) -> list[str]:
     """Sentences for the model about files that it does not get."""
     unseen = [
         *message.omitted_images,
-        *(() if can_see else (image.name for image in message.images)),
+        *(() if can_see else (image.name for image in message.images if not image.is_pdf)),
     ]
     notes = _named(ATTACHED_EARLIER if can_see else ATTACHED_UNSEEN, unseen)
     for file in message.files:

@@ -12,6 +12,8 @@ def step_title(step: Step) -> str:
     """One line for a step that has ended, with how long it took."""
     if step.kind is StepKind.SEARCH and step.status is StepStatus.DENIED:
         return strings.SEARCH_REFUSED
+    if step.kind is StepKind.DOCUMENT:
+        return strings.SCAN_REFUSED
     title = _what_was_done(step)
     ending = _how_it_ended(step.status)
     return strings.STEP_ENDED.format(step=title, ending=ending) if ending else title

@@ -95,6 +95,11 @@ def _with_query(url: str, query: str) -> str:
     return url + ("&" if "?" in url else "?") + query
 
 
+def takes_pdfs(kind: ProviderKind) -> bool:
+    """Whether a provider of this kind reads PDFs itself, for all its models."""
+    return kind == "openrouter"
+
+
 def can_search(kind: ProviderKind) -> bool:
     """Whether a provider of this kind searches the web itself."""
     return kind in ("openrouter", "venice")

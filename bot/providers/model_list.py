@@ -9,7 +9,7 @@ from typing import Any
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import InvalidResponse
 from bot.providers.base import ProviderSettings
-from bot.providers.dialects import can_search
+from bot.providers.dialects import can_search, takes_pdfs
 from bot.providers.errors import error_from_object, find_error
 
 _NOT_FOR_CHAT = re.compile(
@@ -87,6 +87,7 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
         vision=_vision(name, entry, spec),
         draws="image" in (outputs := _modalities(entry, "output_modalities") or ()),
         writes=not outputs or "text" in outputs,
+        takes_pdfs=takes_pdfs(settings.kind),
         searches=can_search(settings.kind) and _searches(spec),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from bot.domain import (
+    Attachment,
     ModelInfo,
     Role,
 )
@@ -374,7 +375,12 @@ def _message(message: ChatMessage, urls: AttachmentUrls) -> dict[str, Any]:
     if not message.images or message.role is not Role.USER:
         return {"role": str(message.role), "content": message.text}
     parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text else []
-    parts += [
-        {"type": "image_url", "image_url": {"url": urls.url(image)}} for image in message.images
-    ]
+    parts += [_part(image, urls) for image in message.images]
     return {"role": str(message.role), "content": parts}
+
+
+def _part(attachment: Attachment, urls: AttachmentUrls) -> dict[str, Any]:
+    url = urls.url(attachment)
+    if attachment.is_pdf:
+        return {"type": "file", "file": {"filename": attachment.name, "file_data": url}}
+    return {"type": "image_url", "image_url": {"url": url}}

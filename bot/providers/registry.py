@@ -18,6 +18,7 @@ from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
+from bot.providers.pdf_files import stream_with_pdfs
 from bot.providers.refusals import ModelMemory, ProcessMemory
 from bot.providers.system_role import stream_adapted
 from bot.providers.traced import traced
@@ -61,6 +62,7 @@ class Providers:
         self._without_system_role = without_system_role
         self._without_tools = ProcessMemory()
         self._without_search = ProcessMemory()
+        self._without_pdfs = ProcessMemory()
         self.catalogue = catalogue
 
     @classmethod
@@ -119,8 +121,11 @@ class Providers:
         def adapted(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
             return stream_adapted(provider.stream, asked, self._without_system_role)
 
+        def reading(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
+            return stream_with_pdfs(adapted, asked, self._without_pdfs)
+
         def ask(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-            return stream_searching(adapted, asked, provider.kind, self._without_search)
+            return stream_searching(reading, asked, provider.kind, self._without_search)
 
         return traced(request, stream_offering_tools(ask, request, self._without_tools))
 

@@ -11,7 +11,12 @@ from handlers.views.blocks import MAX_CONTEXT_LENGTH, Block, context
 
 MAX_SHOWN_DETAIL = 300
 """Characters of what a step lets see: a line can't be opened."""
-_MARKS = {StepKind.THINKING: "💭", StepKind.SEARCH: "🔎", StepKind.TOOL: "🔧"}
+_MARKS = {
+    StepKind.THINKING: "💭",
+    StepKind.SEARCH: "🔎",
+    StepKind.DOCUMENT: "📄",
+    StepKind.TOOL: "🔧",
+}
 
 
 def step_lines(steps: Sequence[Step]) -> list[Block]:

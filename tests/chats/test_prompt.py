@@ -39,7 +39,7 @@ CAT, DOG = (
     Attachment("id", at, f"{name}.png", "image/png", 3) for at, name in enumerate(["cat", "dog"])
 )
 FILE = Image("cat.png", "image/png", b"cat")
-EARLIER = "[Attached: {}, an image that was shown earlier and is not repeated]"
+EARLIER = "[Attached: {}, which was shown earlier and is not repeated]"
 UNSEEN = "[Attached: {}, an image that you cannot see]"
 UNREADABLE = "[Attached: {}, which could not be read]"
 
@@ -179,6 +179,9 @@ class Files:
 
     def can_see(self, chat: Chat) -> bool:
         return self.has_vision
+
+    def takes_pdfs(self, chat: Chat) -> bool:
+        return False
 
     async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
         if self.brings is None:

@@ -28,7 +28,7 @@ from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.models import ModelChoice
 from bot.documents.kinds import Container, container_of
 from bot.documents.reader import DocumentReader
-from bot.domain import Answer, Chat, Image, Message, SharedFile
+from bot.domain import PDF, Answer, Chat, Image, Message, SharedFile
 from bot.errors import AttachmentsUnreadable, FileProblem
 from bot.memory import HeldBytes, MemoryBudget
 from bot.providers.transcription import VoiceClip
@@ -37,6 +37,16 @@ from bot.usage.calls import Payer, payer_of
 from storage.chats import Chats
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What files are read for."""
+
+    payer: Payer
+    """Whose usage it is."""
+    takes_pdfs: bool
+    """The provider reads PDFs itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +136,10 @@ class AttachmentLoader:
         """Whether the chat's model accepts images."""
         return self._models.can_see(chat.model)
 
+    def takes_pdfs(self, chat: Chat) -> bool:
+        """Whether the provider of the chat's model reads PDFs itself."""
+        return self._models.takes_pdfs(chat.model)
+
     async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
         """Loads the files that the messages before this answer still lack; True when something was stored.
 
@@ -165,11 +179,11 @@ class AttachmentLoader:
         held: HeldBytes,
     ) -> bool:
         can_see = self.can_see(chat)
-        payer = payer_of(chat, message.author)
+        purpose = Purpose(payer_of(chat, message.author), self.takes_pdfs(chat))
         skipped = [file for file in pending if not can_see and _is_image(file)]
         files = [file for file in pending if file not in skipped]
         results = await asyncio.gather(
-            *(self._load_file(source, file, held.part(), payer) for file in files)
+            *(self._load_file(source, file, held.part(), purpose) for file in files)
         )
         images = tuple(each for each in results if isinstance(each, Image))
         failed = tuple(each for each in results if isinstance(each, SharedFile))
@@ -201,34 +215,38 @@ class AttachmentLoader:
         return True
 
     async def _load_file(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes, payer: Payer
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
     ) -> LoadResult:
         result: LoadResult
         try:
             file = replace(await source.describe(file), before=file.before)
             if problem := rules.problem_of(file, hears=self._voice_clips.read):
                 raise FileProblem(problem)
-            result = await self._read(source, file, held, payer)
+            result = await self._read(source, file, held, purpose)
         except FileProblem as error:
             result = replace(file, problem=error.code)
         held.settle(_size(result))
         return result
 
     async def _read(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes, payer: Payer
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
     ) -> Image | TextFile | Spoken:
         """Raises FileProblem. Slack's thumbnail is used where the image itself cannot be."""
         expected = rules.kind_of(file)
         if expected is FileKind.AUDIO:
-            return await self._hear(source, file, held, payer)
+            return await self._hear(source, file, held, purpose)
         if expected is FileKind.IMAGE and _needs_thumb(file):
             return await self._thumbnail(source, file, held)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
         fetched = await source.fetch(file, most, held)
         if (container := _container(fetched, file, expected)) is not None:
             documents = TeamDocuments(self._documents, source.team)
-            document = await documents.read(container, fetched.data, file.name)
-            return replace(document, earlier=file.before)
+            document = await documents.read_or_keep(
+                container, fetched.data, file.name, keep=purpose.takes_pdfs
+            )
+            if isinstance(document, TextFile):
+                return replace(document, earlier=file.before)
+            return document
         if expected is not FileKind.IMAGE and image_type(fetched.data) is None:
             text = await _to_text(fetched, file)
             if text is not None:
@@ -242,13 +260,13 @@ class AttachmentLoader:
         return await self._thumbnail(source, file, held)
 
     async def _hear(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes, payer: Payer
+        self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
     ) -> Spoken:
         fetched = await source.fetch(file, MAX_FILE_BYTES, held)
         if fetched.truncated:
             raise FileProblem(rules.LARGE_CLIP)
         clip = VoiceClip(file.mime, fetched.data)
-        return Spoken(await self._voice_clips.words(clip, payer))
+        return Spoken(await self._voice_clips.words(clip, purpose.payer))
 
     async def _thumbnail(self, source: PunctualSource, file: SharedFile, held: HeldBytes) -> Image:
         fetched = await source.fetch(file, MAX_FILE_BYTES, held, thumb=True)
@@ -296,7 +314,7 @@ def _unseen(
     loaded = [
         result.name
         for file, result in zip(files, results, strict=True)
-        if isinstance(result, Image) and not file.before
+        if isinstance(result, Image) and result.mime != PDF and not file.before
     ]
     return (*(file.name for file in skipped if not file.before), *loaded)
 

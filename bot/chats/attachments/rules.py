@@ -14,7 +14,7 @@ from enum import StrEnum
 from bot import english_strings, sentences, strings
 from bot.chats.attachments.images import IMAGE_TYPES, image_type
 from bot.documents.kinds import is_document
-from bot.domain import Image, SharedFile
+from bot.domain import PDF, Image, SharedFile
 from bot.errors import InvalidInput
 
 MAX_FILES = 10
@@ -26,6 +26,8 @@ MAX_API_IMAGE_BYTES = 5_000_000
 MAX_API_FILES = 5
 MAX_API_FILE_BYTES = 10_000_000
 """Bytes of one file from an API client."""
+MAX_PDF_BYTES = 12_000_000
+"""Bytes of a PDF that is sent to a provider as it is, as a part of what all images of a chat may have."""
 MAX_FILE_BYTES = 20_000_000
 """Bytes of one file in Slack, before an image is scaled down."""
 MAX_API_TEXTS = 10
@@ -206,6 +208,11 @@ def append_texts(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, 
         room -= len(file.content)
         shown.append(file)
     return _joined(text, shown), tuple(truncated)
+
+
+def scanned_pdf(name: str, data: bytes) -> Image | None:
+    """A PDF without text, for a provider that reads PDFs itself; None if it is too large."""
+    return Image(short_name(name), PDF, data) if len(data) <= MAX_PDF_BYTES else None
 
 
 def append_spoken(text: str, spoken: Sequence[Spoken]) -> str:

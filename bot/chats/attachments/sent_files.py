@@ -66,21 +66,21 @@ class SentFiles:
         self._voice_clips = voice_clips
 
     async def read(
-        self, payer: Payer, files: Sequence[SentFile]
+        self, payer: Payer, files: Sequence[SentFile], *, keep_pdfs: bool
     ) -> list[Image | TextFile | Spoken]:
         """Each file as an image, a text or words, in order. Raises InvalidInput for one that is neither.
 
-        `payer`: whose usage it is.
+        `payer`: whose usage it is. `keep_pdfs`: those of scanned pages stay as they are.
         """
-        return [await self._read(payer, file) for file in files]
+        return [await self._read(payer, file, keep_pdfs) for file in files]
 
-    async def _read(self, payer: Payer, file: SentFile) -> Image | TextFile | Spoken:
+    async def _read(self, payer: Payer, file: SentFile, keep: bool) -> Image | TextFile | Spoken:
         documents = TeamDocuments(self._reader, payer.team)
         if image_type(file.data) is not None:
             return rules.image_from_bytes(file.data, file.name)
         try:
             if (container := container_of(file.data, file.name, file.mime)) is not None:
-                return await documents.read(container, file.data, file.name)
+                return await documents.read_or_keep(container, file.data, file.name, keep=keep)
             if (mime := _audio_type(file)) is not None:
                 clip = VoiceClip(mime, file.data)
                 return Spoken(await self._voice_clips.words_if_allowed(clip, payer))

@@ -1,0 +1,105 @@
+"""PDFs of scanned pages go to providers that read PDFs themselves; refused ones are left out once, and said."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bot import english_strings, strings
+from tests.api.conftest import client, token_for
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.scripted_models import questions, scripted_world
+from tests.handlers.shared_files import say_with_files
+from tests.handlers.test_ask_another import ask_another, new_threads
+from tests.handlers.test_documents import SCAN
+from tests.handlers.test_steps import cards
+from tests.handlers.test_web_search import STOP, provider
+from tests.handlers.world import MODEL, World, shown
+from tests.providers.scripted_server import (
+    DONE,
+    ReceivedRequest,
+    ResponseWriter,
+    delta,
+    responding,
+    streaming,
+)
+
+HI = streaming(delta("Hi."), STOP, DONE)
+
+
+def parts(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The file parts of a request."""
+    found = [m["content"] for m in body["messages"] if isinstance(m["content"], list)]
+    return [part["file"] for each in found for part in each if part["type"] == "file"]
+
+
+FILE = {
+    "filename": "scan.pdf",
+    "file_data": "data:application/pdf;base64," + base64.b64encode(SCAN.content).decode(),
+}
+
+
+async def ask(world: World, text: str) -> str:
+    thread = await say_with_files(world, f"<@{world.slack.bot_user.id}> {text}".strip(), SCAN)
+    await world.until(lambda: world.menus(thread), "the menu")
+    menu = world.menus(thread)[-1]
+    await world.slack.interactions.choose("alice", menu, "model_menu", f"openrouter:{MODEL}")
+    await world.answered(thread)
+    return thread
+
+
+@pytest.mark.parametrize("text", ["What is it?", ""])
+async def test_a_scan_is_sent_kept_and_sent_again(worlds: WorldFactory, text: str) -> None:
+    async with scripted_world(worlds, HI) as (world, server):
+        await world.restart(**provider("openrouter", server.url))
+        thread = await ask(world, text)
+        assert parts(questions(server)[-1]) == [FILE]
+        assert world.whispers("alice") == []
+        await world.slack.conversations.say("bob", "general", "And now?", thread)
+        await world.answered(thread, 2)
+        assert parts(questions(server)[-1]) == [FILE]
+        await say_with_files(world, "This too", SCAN, thread=thread)
+        await world.answered(thread, 3)
+        assert parts(questions(server)[-1]) == [FILE, FILE]
+
+        other = "openrouter:other/model"
+        await ask_another(world, world.answers(thread)[-1], model=other)
+        await world.until(lambda: new_threads(world), "the branch")
+        await world.answered(new_threads(world)[0].ts, 3)
+        assert parts(questions(server)[-1]) == [FILE, FILE]
+
+
+async def test_the_api_takes_scans_and_lists_no_picture(worlds: WorldFactory) -> None:
+    async with scripted_world(worlds, HI) as (world, server):
+        await world.restart(**provider("openrouter", server.url))
+        async with client(world, await token_for(world)) as http:
+            made = (await http.post("/chat/conversations", json={})).json()["conversation"]["id"]
+            content = base64.b64encode(SCAN.content).decode()
+            body = {"content": "Read it.", "files": [{"name": "scan.pdf", "content": content}]}
+            said = await http.post(f"/chat/conversations/{made}/messages", json=body)
+            assert (said.status_code, "images" in said.json()["userMessage"]) == (201, False)
+        assert parts(questions(server)[-1]) == [FILE]
+
+
+async def test_a_refused_scan_is_left_out_once_and_said(worlds: WorldFactory) -> None:
+    async def refusing(received: ReceivedRequest, out: ResponseWriter) -> None:
+        refused = parts(received.body)
+        message = {"error": {"message": "No endpoints found that support file input"}}
+        await (responding(message, 404) if refused else HI)(received, out)
+
+    async with scripted_world(worlds, refusing) as (world, server):
+        await world.restart(**provider("openrouter", server.url))
+        for asked in (2, 3):
+            thread = await ask(world, "What is it?")
+            await world.idle()
+            (message,) = world.answers(thread)
+            assert shown(message) == "Hi."
+            assert [card["title"] for card in cards(message)] == [strings.SCAN_REFUSED]
+            assert len(questions(server)) == asked
+            last = str(questions(server)[-1]["messages"][-1]["content"])
+            assert english_strings.SCAN_NOT_SENT.format(name="scan.pdf") in last
+        steps = world.rows("SELECT kind, status FROM answer_steps")
+        assert steps == [{"kind": "document", "status": "denied"}] * 2
