@@ -10,6 +10,7 @@ from playwright.async_api import FilePayload, Page, Route, WebSocketRoute, expec
 from bot.sandbox import Sandbox
 from tests.browser.sample_app import ChattyApp
 from tests.browser.steps import composer, open_workspace, thread_messages
+from tests.handlers.tcp_proxy import Mute, TcpProxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -200,6 +201,38 @@ async def test_a_lost_first_response_is_requested_again(
     await open_workspace(page, slack)
     assert tries == 2
     complaints.clear()  # the browser logs the lost request
+
+
+LATE_FRAMES = """
+const later = window.setTimeout;
+window.requestAnimationFrame = (draw) => later(draw, 500);
+window.setTimeout = (work, wait = 0, ...values) => later(work, wait + 500, ...values);
+"""
+
+
+@pytest.mark.slow
+async def test_a_workspace_that_comes_before_the_first_frame_is_shown(
+    slack: Sandbox, page: Page
+) -> None:
+    """On a busy machine it is there before anything was drawn, and nothing changes in it later."""
+    await page.add_init_script(LATE_FRAMES)
+    await open_workspace(page, slack)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("request_line", [b"GET /sandbox/state", b"GET /sandbox/live"])
+async def test_what_is_never_answered_is_requested_again(
+    slack: Sandbox, page: Page, complaints: list[str], request_line: bytes
+) -> None:
+    async with TcpProxy(slack.url) as proxy:
+        reached = proxy.mute_at(request_line, Mute.BOTH, alone=True)
+        await page.clock.install()
+        await page.goto(proxy.url, wait_until="commit")
+        await reached.wait()
+        await page.clock.fast_forward(15_000)
+        await expect(composer(page, "general")).to_be_visible()
+        await page.goto("about:blank")
+    complaints.clear()  # the browser logs the lost requests
 
 
 async def test_a_lost_connection_is_announced_and_restored(slack: Sandbox, page: Page) -> None:

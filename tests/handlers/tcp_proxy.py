@@ -142,10 +142,17 @@ class TcpProxy:
         self._new_held = held if new else Mute.NOTHING
 
     def mute_at(
-        self, word: bytes, held: Mute, *, new: bool = True, after: bytes = b""
+        self,
+        word: bytes,
+        held: Mute,
+        *,
+        new: bool = True,
+        after: bytes = b"",
+        alone: bool = False,
     ) -> asyncio.Event:
         """Go mute once, at the next request that contains these bytes; the event tells when.
 
+        `alone`: only the connection of that request goes mute.
         `after`: only on a connection on which another request has contained these, such as a statement of the
         transaction that is meant.
         """
@@ -155,7 +162,10 @@ class TcpProxy:
         def trigger(connection: _Connection, request: bytes) -> None:
             if (not after or connection in begun) and word in request and not reached.is_set():
                 reached.set()
-                self.mute(held, new=new)
+                if alone:
+                    connection.mute(held)
+                else:
+                    self.mute(held, new=new)
             if after in request:
                 begun.add(connection)
 

@@ -15,6 +15,9 @@ const SENTENCES = {
   unreachable: "The sandbox does not answer. Is it still running?",
 };
 
+/** The sandbox runs on this machine: what has no answer after so many milliseconds never gets one. */
+const LONGEST_ANSWER = 10_000;
+
 async function read(response) {
   const answer = await response.json().catch(() => ({ ok: false, error: `http_${response.status}` }));
   if (!answer.ok) throw new ApiError(answer.error, SENTENCES[answer.error] ?? answer.message);
@@ -31,8 +34,16 @@ async function request(path, options) {
   return read(response);
 }
 
-export const get = (path, query = {}, signal = undefined) =>
-  request(`${path}?${new URLSearchParams(query)}`, { signal });
+/** Given up after `LONGEST_ANSWER`; whoever needs the answer asks again. */
+export async function get(path, query = {}) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), LONGEST_ANSWER);
+  try {
+    return await request(`${path}?${new URLSearchParams(query)}`, { signal: late.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 export const post = (path, body, signal = undefined) =>
   request(path, { method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -67,7 +78,9 @@ export class Live {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/sandbox/live?${new URLSearchParams(this.query)}`);
     this.socket = socket;
+    const late = setTimeout(() => socket.close(), LONGEST_ANSWER);
     socket.onopen = () => {
+      clearTimeout(late);
       this.wait = FIRST_WAIT;
       if (!this.closed) this.handlers.onOpen?.();
     };
@@ -75,6 +88,7 @@ export class Live {
       if (!this.closed) this.handlers.onEvent(JSON.parse(frame.data));
     };
     socket.onclose = () => {
+      clearTimeout(late);
       if (this.closed) return;
       this.handlers.onLost?.();
       this.timer = setTimeout(() => this.#connect(), this.wait);

@@ -31,8 +31,10 @@ class Store {
   frame = 0;
   toastCount = 0;
 
+  /** Calls `listener` with the state now, which may have changed since it was first drawn, and with each later one. */
   subscribe(listener) {
     this.listeners.add(listener);
+    listener(this.state);
     return () => this.listeners.delete(listener);
   }
 
