@@ -185,7 +185,6 @@ def _engine(
         chats=repositories.chats,
         answers=repositories.answers,
         names=parts.names,
-        tasks=resources.tasks,
         mode=settings.bobbin_stream.value,
         max_messages=settings.bobbin_max_messages,
     )

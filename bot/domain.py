@@ -61,6 +61,8 @@ class Chore(StrEnum):
     """Delete messages that an earlier call made without anyone learning of them."""
     WRITE_AGAIN = "write_again"
     """Write the complete text once more: an earlier worker's late edit may have replaced it."""
+    TELL_REFUSED = "tell_refused"
+    """Tell the asker why Slack does not let the answer be written."""
     TITLE = "title"
     """Have a model write the chat's title."""
     SHOW_TITLE = "show_title"
@@ -353,6 +355,8 @@ class Answer:
     """A user has asked to stop it."""
     trace: str | None = None
     """The trace that its question began (W3C's `traceparent`), where traces are collected."""
+    refusal: str | None = None
+    """The surface's code for why it does not let the answer be written."""
 
 
 @dataclass(frozen=True, slots=True)

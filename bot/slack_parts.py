@@ -167,6 +167,7 @@ def slack_after_work(
             repositories.pictures, resources.memory, parts.names, parts.models.label
         ),
         approvals=Approvals(repositories.tool_calls, parts.names),
+        names=parts.names,
     )
 
 

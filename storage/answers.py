@@ -193,13 +193,16 @@ class Answers(AnswerReads):
         worker_id: str,
         parts: tuple[MessageRef, ...] | None = None,
         then: Mapping[Chore, float] | None = None,
+        refusal: str | None = None,
     ) -> Finished | None:
         """End an answer whose result is stored and shown; `parts` are the Slack messages, if they changed.
 
-        `then`: what is left to do, with the seconds until each chore is due. None when its result is not stored, or
-        when the worker no longer holds it.
+        `then`: what is left to do, with the seconds until each chore is due; `refusal`: see Answer. None when its
+        result is not stored, or when the worker no longer holds it.
         """
-        shown = {} if parts is None else {"parts": parts_to_json(parts)}
+        shown: dict[str, object] = {} if parts is None else {"parts": parts_to_json(parts)}
+        if refusal is not None:
+            shown["refusal"] = refusal
         ended = {"state": "ended", "owner": None, "lease_until": None, "queued": False, **shown}
         async with self._database.begin() as connection:
             parameters = {"answer": answer_id, "worker": worker_id, **ended}

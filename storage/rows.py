@@ -136,6 +136,7 @@ def to_answer(row: Row[Any]) -> Answer:
         among_several=bool(row.among_several),
         stop_requested=row.stop_requested,
         trace=row.trace,
+        refusal=row.refusal,
     )
 
 

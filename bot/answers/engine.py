@@ -304,7 +304,7 @@ class Engine:
         finished = await self._held(
             run,
             lambda: self._answers.finish(
-                answer.id, self.worker_id, run.unrecorded_messages, then=left
+                answer.id, self.worker_id, run.unrecorded_messages, left, run.refusal
             ),
         )
         log.debug("answer_shown", answer=answer.id)

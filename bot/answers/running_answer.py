@@ -102,6 +102,8 @@ class RunningAnswer:
     state: RunState = RunState.WRITING
     unrecorded_messages: tuple[MessageRef, ...] | None = None
     """The Slack messages that show the answer, if the database does not know them yet; stored with the end."""
+    refusal: str | None = None
+    """The surface's code for why it does not let the answer be written."""
     model_task: asyncio.Task[None] | None = None
     """Asks the model and reads its stream."""
     write_task: asyncio.Task[None] | None = None
@@ -183,6 +185,9 @@ class RunningAnswer:
 
     def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
         self.unrecorded_messages = parts
+
+    def note_refusal(self, code: str) -> None:
+        self.refusal = code
 
     async def wait_for_turn(self) -> None:
         if self.question_task is not None:

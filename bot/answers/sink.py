@@ -20,6 +20,10 @@ class AnswerControl(Protocol):
         """These messages show the whole answer, or are leftovers. Stored together with its end."""
         ...
 
+    def note_refusal(self, code: str) -> None:
+        """The surface does not let the answer be written, and says why. Stored together with its end."""
+        ...
+
     async def wait_for_turn(self) -> None:
         """Returns when what comes before the answer is visible: its question, and the answer before.
 

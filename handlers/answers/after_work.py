@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from bot.answers.after_work import DONE, FAILED, LATER, ChoreJob, ChoreResult, DoChore
-from bot.domain import Chore, MessageRef, Status, Thread
+from bot.domain import Chore, MessageRef, Status, Thread, User
 from bot.observability import get_logger
 from handlers.answers.message_recovery import own_answers
 from handlers.answers.thinking_status import SET_STATUS
@@ -20,6 +20,7 @@ from handlers.client.errors import (
     SlackRejected,
     TooLate,
 )
+from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.rate_limits.token_bucket import STOP
@@ -28,6 +29,7 @@ from handlers.threads.answer_pictures import AnswerPictures
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.approvals import Approvals
 from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.private_notices import cannot_write
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.spoken_words import SpokenWords
 from storage.answers import Answers
@@ -61,6 +63,7 @@ class SlackAfterWork:
         spoken: SpokenWords,
         pictures: AnswerPictures,
         approvals: Approvals,
+        names: UserNames,
     ) -> None:
         self._workspaces = workspaces
         self._answers = answers
@@ -72,6 +75,7 @@ class SlackAfterWork:
         self._spoken = spoken
         self._pictures = pictures
         self._approvals = approvals
+        self._names = names
 
     def functions(self) -> dict[Chore, DoChore]:
         """For `AfterWork.register`."""
@@ -89,6 +93,7 @@ class SlackAfterWork:
             Chore.SHOW_STOP: self._show_stop,
             Chore.HIDE_STOP: self._hide_stop,
             Chore.SHOW_APPROVALS: self._approvals.show,
+            Chore.TELL_REFUSED: self._tell_refused,
         }
         return {chore: partial(self._do, work) for chore, work in in_thread.items()}
 
@@ -179,6 +184,15 @@ class SlackAfterWork:
             if ts not in known:
                 await _delete(slack, thread, MessageRef(ts, streaming=True))
         return DONE
+
+    async def _tell_refused(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        """Whoever claimed this notice and was killed holds the claim for a while, so a later try waits for it."""
+        asker, code = job.answer.asker, job.answer.refusal
+        if asker is None or code is None:
+            return DONE
+        async with self._names.speaking_to(User(thread.team, asker)):
+            told = await cannot_write(slack, thread, asker, code)
+        return DONE if told or not job.again else FAILED
 
     # -- when the chat has a title -----------------------------------------------------------------------------
 

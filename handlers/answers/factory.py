@@ -7,17 +7,15 @@ from typing import Literal
 
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink
 from bot.chats.models import ModelChoice
-from bot.domain import Answer, Chat, Thread, User
+from bot.domain import Answer, Chat, User
 from bot.errors import ChatNotFound
 from bot.observability import get_logger
-from bot.tasks import Tasks
 from handlers.answers.options import AnswerOptions
 from handlers.answers.writer import AnswerWriter
 from handlers.client.errors import NotInstalled
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.threads.private_notices import cannot_write
 from handlers.views import answer_footer
 from storage.answers import Answers
 from storage.chats import Chats
@@ -39,7 +37,6 @@ class SlackSinkFactory:
         chats: Chats,
         answers: Answers,
         names: UserNames,
-        tasks: Tasks,
         mode: Mode,
         max_messages: int,
     ) -> None:
@@ -48,7 +45,6 @@ class SlackSinkFactory:
         self._chats = chats
         self._answers = answers
         self._names = names
-        self._tasks = tasks
         self._mode = mode
         self._max_messages = max_messages
 
@@ -67,22 +63,7 @@ class SlackSinkFactory:
             answer,
             control,
             await self._options(client, chat, answer),
-            partial(self._tell_refused, client, chat.thread, answer),
         )
-
-    def _tell_refused(
-        self, slack: SlackClient, thread: Thread, answer: Answer, error_code: str
-    ) -> None:
-        """Tells the asker why the answer cannot be written. The answer ends meanwhile, and its lease with it."""
-        if answer.asker is not None:
-            notice = self._cannot_write(slack, thread, answer.asker, error_code)
-            self._tasks.start(notice, name="notice")
-
-    async def _cannot_write(
-        self, slack: SlackClient, thread: Thread, asker: str, error_code: str
-    ) -> None:
-        async with self._names.speaking_to(User(thread.team, asker)):
-            await cannot_write(slack, thread, asker, error_code)
 
     async def _options(self, slack: SlackClient, chat: Chat, answer: Answer) -> AnswerOptions:
         left = max(0, self._max_messages - chat.message_count)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bot import strings
@@ -46,9 +46,7 @@ class AnswerWriter:
         answer: Answer,
         control: AnswerControl,
         options: AnswerOptions,
-        tell_refused: Callable[[str], None],
     ) -> None:
-        """`tell_refused`: is called with the error code if Slack will not let this answer be written."""
         assert chat.thread is not None
         self._slack = slack
         self._thread = chat.thread
@@ -56,7 +54,6 @@ class AnswerWriter:
         self._answer = answer
         self._control = control
         self._options = options
-        self._tell_refused = tell_refused
         self._status = ThinkingStatus(
             slack, chat.thread.channel, chat.thread.ts, continued=answer.attempt > 1
         )
@@ -66,7 +63,7 @@ class AnswerWriter:
         self._steps: dict[int, Step] = {}
         """The newest state of each, by number."""
         self._earlier_chores: dict[Chore, float] = {}
-        """What the writing that was taken back has left to do."""
+        """What the writing that was taken back, or was refused, has left to do."""
         self._use_pages(answer)
         self._failing_since: float | None = None
         """When the first of the failures in a row happened, in seconds of the dispatcher's clock."""
@@ -231,7 +228,7 @@ class AnswerWriter:
             await asyncio.sleep(min(_MAX_CONNECT_RETRY_DELAY, delay))
 
     def _give_up(self, error: SlackError) -> None:
-        """What could not be shown stays in the database; the asker gets the reason, where that helps."""
+        """What could not be shown stays in the database; the asker is told the reason, where that helps."""
         log.warning(
             "answer_not_shown",
             chat=self._answer.chat_id,
@@ -239,7 +236,8 @@ class AnswerWriter:
             reason=str(error),
         )
         if isinstance(error, SlackRejected):
-            self._tell_refused(error.code)
+            self._control.note_refusal(error.code)
+            self._earlier_chores[Chore.TELL_REFUSED] = 0.0
 
 
 def _closing_line(result: AnswerResult) -> str:

@@ -276,6 +276,13 @@ class SlackClient:
             log.warning("claim_unknown", reason=str(error))
             return True
 
+    async def keep_first(self, *what: str, within: float) -> None:
+        """What `is_first` gave to the caller is done, and counts for so many seconds."""
+        try:
+            await self._claims.keep(self.team, *what, seconds=within)
+        except StorageError as error:
+            log.warning("claim_not_kept", reason=str(error))
+
     def download(
         self, url: str, timeout: aiohttp.ClientTimeout
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:

@@ -5,6 +5,7 @@ What a message or a press leads to is told once, whichever replica comes to it f
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from bot import strings
@@ -14,6 +15,7 @@ from handlers.client.errors import SlackError
 from handlers.client.web_api import SlackClient
 from handlers.views.blocks import Block, is_direct
 from handlers.views.payloads import Reader
+from storage.action_claims import CLAIM_TIMEOUT
 
 log = get_logger(__name__)
 
@@ -92,20 +94,32 @@ def _reason(code: str) -> str:
     return _SAME_REASON.get(code, code)
 
 
-async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, code: str) -> None:
-    """Sends a direct message that says why no answer comes in the user's thread."""
+async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, code: str) -> bool:
+    """Sends a direct message that says why no answer comes in the user's thread.
+
+    False if somebody else has told them so lately, or is about to.
+    """
     if user is None or code in _QUESTION_DELETED_CODES:
-        return
+        return True
     what = ("cannot_write", thread.channel, user)
-    if not await slack.is_first(*what, within=CANNOT_WRITE_INTERVAL):
-        return
+    if not await slack.is_first(*what, within=CLAIM_TIMEOUT):
+        return False
     try:
         text = _why_not_written(thread.channel, code)
         await slack.call_with_retry(
-            "chat.postMessage", again_if_unsure=False, channel=user, text=text
+            "chat.postMessage",
+            again_if_unsure=False,
+            patience=NOTICE_TIMEOUT,
+            channel=user,
+            text=text,
         )
     except SlackError as error:
         log.info("direct_message_not_posted", reason=str(error))
+    except asyncio.CancelledError:
+        await slack.keep_first(*what, within=0.0)  # the next process tells them
+        raise
+    await slack.keep_first(*what, within=CANNOT_WRITE_INTERVAL)
+    return True
 
 
 def _why_not_written(channel: str, code: str) -> str:

@@ -57,6 +57,7 @@ answers = Table(
     Column("admitted_at", UtcTime),
     Column("budget_notice", SafeText),
     Column("trace", String(64)),
+    Column("refusal", String(64)),
     Column("parked", Boolean),
 )
 """The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`).

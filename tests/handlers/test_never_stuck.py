@@ -155,6 +155,7 @@ async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an
 async def test_an_answer_ends_before_the_asker_is_told_why_nothing_is_written(
     worlds: WorldFactory,
 ) -> None:
+    """And the next process tells it, if this one ends before."""
     async with worlds(
         timing=patient_timing(slack_call_timeout=ENDLESS), bobbin_stream=StreamMode.EDIT
     ) as world:
@@ -170,6 +171,11 @@ async def test_an_answer_ends_before_the_asker_is_told_why_nothing_is_written(
         await world.choose(thread)
         await world.answered(thread)
         await world.until(lambda: told.hits, "the notice is on its way")
+        await world.restart()
+        await world.until(lambda: direct_messages(world, "alice"), "the direct message")
+        await world.idle()
+        sentence = strings.CANNOT_WRITE["is_archived"].format(channel="C0GENERAL")
+        assert direct_messages(world, "alice") == [sentence]
         world.leave_unfinished()
 
 
