@@ -20,10 +20,6 @@ _TRANSLATED = ip_network("64:ff9b::/96")
 """IPv4 addresses as a network without IPv4 writes them."""
 
 
-class NotPublic(OSError):
-    """A host is, or may be, in one of our own networks."""
-
-
 class PublicResolver(AbstractResolver):
     """Gives public addresses alone: a name that has any other one too is refused."""
 
@@ -34,10 +30,10 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises OSError, which NotPublic is."""
+        """Raises OSError for hosts that are not public too."""
         found = await self._resolver.resolve(host, port, family)
         if not all(is_public(each["host"]) for each in found):
-            raise NotPublic("not a public host")
+            raise OSError("not a public host")
         return found
 
     async def close(self) -> None:

@@ -52,6 +52,7 @@ function Content({ message, errors }) {
 const sizeText = (bytes) => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);
 
 const addressOf = (file, me) => `${file.url}?${new URLSearchParams({ user: me })}`;
+const isAudio = (file) => /^audio\//.test(file.mimetype ?? "");
 const isPicture = (file) => /^image\/(png|jpeg|gif|webp)$/.test(file.mimetype ?? "");
 
 function FileCard({ file, me }) {
@@ -61,6 +62,10 @@ function FileCard({ file, me }) {
     <span><b>${file.title || file.name}</b><small>${file.mimetype} · ${sizeText(file.size ?? 0)}</small></span></a>`;
 }
 
+function Clip({ file, me }) {
+  return html`<audio controls preload="none" src=${addressOf(file, me)} aria-label=${file.title || file.name}></audio>`;
+}
+
 function Files({ files, me }) {
   const pictures = files.filter(isPicture).map((file) => {
     const name = file.title || file.name;
@@ -68,7 +73,7 @@ function Files({ files, me }) {
   });
   const others = files.filter((file) => !isPicture(file));
   return html`<div class="files"><${Pictures} pictures=${pictures} />
-    ${others.map((file) => html`<${FileCard} key=${file.id} file=${file} me=${me} />`)}</div>`;
+    ${others.map((file) => html`<${isAudio(file) ? Clip : FileCard} key=${file.id} file=${file} me=${me} />`)}</div>`;
 }
 
 /** A forwarded message, or what an app reports in Slack's older form. */
