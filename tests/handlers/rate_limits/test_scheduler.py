@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,16 +123,18 @@ def test_a_single_answer_is_shown_almost_immediately(native: bool) -> None:
 
 
 @pytest.mark.parametrize("native", [True, False])
-@settings(max_examples=10, deadline=None)
-@given(words=st.integers(1, 3_000), rate=st.floats(1.0, 300.0), round_trip=st.floats(0.0, 2.0))
-def test_an_answer_of_any_length_and_speed_arrives_complete(
-    native: bool, words: int, rate: float, round_trip: float
-) -> None:
-    simulation = Simulation(round_trip=round_trip)
-    writer = simulation.add(Writer("C1", 0.0, words, rate, native=native))
-    simulation.run()
-    assert writer.complete()
-    assert not simulation.rate_limited
+@pytest.mark.parametrize("examples", slow_after(1, [10, 30]))
+def test_an_answer_of_any_length_and_speed_arrives_complete(examples: int, native: bool) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(words=st.integers(1, 3_000), rate=st.floats(1.0, 300.0), round_trip=st.floats(0.0, 2.0))
+    def arrives(words: int, rate: float, round_trip: float) -> None:
+        simulation = Simulation(round_trip=round_trip)
+        writer = simulation.add(Writer("C1", 0.0, words, rate, native=native))
+        simulation.run()
+        assert writer.complete()
+        assert not simulation.rate_limited
+
+    arrives()
 
 
 # -- hours ---------------------------------------------------------------------------------------------------------
@@ -148,29 +152,23 @@ def test_in_a_mixed_hour_every_answer_arrives_and_every_queued_call_is_made(
     assert max(writer.done_at - writer.ends for writer in hour.writers if writer.done_at) < 60
 
 
-@settings(max_examples=5, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    a_minute=st.floats(0.5, 15.0),
-    natives=st.floats(0.0, 1.0),
-    round_trip=st.floats(0.01, 1.0),
-    jitter=st.floats(0.0, 1.0),
-    burst=st.floats(0.2, 0.34),
-)
-def test_rate_limits_are_never_exceeded(
-    seed: int, a_minute: float, natives: float, round_trip: float, jitter: float, burst: float
-) -> None:
-    hour = mixed_hour(
-        seed=seed,
-        a_minute=a_minute,
-        natives=natives,
-        round_trip=round_trip,
-        jitter=jitter,
-        burst=burst,
-        hours=0.2,
+@pytest.mark.parametrize("examples", slow_after(1, [5, 15]))
+def test_rate_limits_are_never_exceeded(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        seed=st.integers(0, 10_000),
+        a_minute=st.floats(0.5, 15.0),
+        natives=st.floats(0.0, 1.0),
+        round_trip=st.floats(0.01, 1.0),
+        jitter=st.floats(0.0, 1.0),
+        burst=st.floats(0.2, 0.34),
     )
-    assert not hour.rate_limited
-    assert hour.completed() == len(hour.writers)
+    def hold(**hour: Any) -> None:
+        passed = mixed_hour(**hour, hours=0.2)
+        assert not passed.rate_limited
+        assert passed.completed() == len(passed.writers)
+
+    hold()
 
 
 @pytest.mark.parametrize("burst", slow_after(1, [0.05, 0.02, 0.1]))
