@@ -1,4 +1,4 @@
-"""The nouns that all layers share, as frozen values that need nothing but the standard library and `bot.steps`.
+"""The nouns that all layers share, as frozen values that need little but the standard library.
 
 A *chat* belongs to a Slack thread or, when it was started through the API, to no thread yet. It holds numbered
 *messages*. An assistant message that is still to be written is an *answer*; its row in the database is the job.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.steps import Step
 
 DEFAULT_TITLE = "New conversation"
@@ -149,6 +150,8 @@ class ModelInfo:
     """Its provider reads PDFs itself, scanned ones too."""
     searches: bool = False
     """Its provider searches the web itself, if it is asked to."""
+    takes_effort: bool = False
+    """How much it reasons can be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +232,10 @@ class Chat:
     """Id of the question in another chat that this one asks another model."""
     instructions: str = field(default="", repr=False)
     """Those of its channel when it started; sent after the fixed system prompt."""
-    web_search: bool = False
+    options: ModelOptions = NO_OPTIONS
+    """What was chosen with the model."""
     origin_channel: str | None = None
     """The channel of the chat that it continues or branches from, however often: that one's rules hold for it."""
-    """The provider is to search the web, as was chosen with the model."""
     stop_shown: bool = True
     """The header may have a Stop button. A new one has, since the first answer begins with it."""
 

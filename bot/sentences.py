@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot import strings
 from bot.domain import Chat, TitleBy
+from bot.model_options import ModelOptions
 
 FAILURES_WITH_REASON = frozenset(
     {
@@ -32,6 +33,12 @@ FAILURES_WITH_REASON = frozenset(
 def title(chat: Chat) -> str:
     """The chat's title, or what stands for one until somebody has written it."""
     return strings.NEW_CONVERSATION if chat.title_by is TitleBy.DEFAULT else chat.title
+
+
+def chosen(options: ModelOptions) -> list[str]:
+    """What was chosen with a chat's model, in a few words each."""
+    searches = [strings.HEADER_SEARCHES] if options.web_search else []
+    return searches + ([strings.HEADER_EFFORT[options.effort]] if options.effort else [])
 
 
 def file_problem(code: str, names: str) -> str:

@@ -147,7 +147,7 @@ def prompts(
         ),
         calls=CalledBefore(repositories.call_history, parts.models),
         read=repositories.pictures.read,
-        searches=parts.models.searches_in,
+        options=parts.models.options_in,
     )
 
 

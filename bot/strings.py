@@ -21,6 +21,7 @@ THOUGHT_FOR = "Thought for {seconds} s"
 SEARCHED = "Searched the web"
 SEARCH_REFUSED = "Without a web search, which the provider refused"
 SCAN_REFUSED = "This model doesn't take scanned pages: the answer is without them"
+EFFORT_REFUSED = "Without the chosen reasoning effort, which the model doesn't take"
 STEP_TOOK = "{step} · {seconds:.1f} s"
 STEP_ENDED = "{step} – {ending}"
 STEP_FAILED = "failed"
@@ -93,7 +94,19 @@ BAD_ANSWER = "Bad answer"
 
 WEB_SEARCH_LABEL = "Web search"
 WEB_SEARCH = "Search the web"
+REASONING_LABEL = "Reasoning effort"
+EFFORT_OPTIONS = {
+    "default": "Reasoning: default",
+    "low": "Reasoning: low",
+    "medium": "Reasoning: medium",
+    "high": "Reasoning: high",
+}
 HEADER_SEARCHES = "searches the web"
+HEADER_EFFORT = {
+    "low": "low reasoning effort",
+    "medium": "medium reasoning effort",
+    "high": "high reasoning effort",
+}
 HEADER_INSTRUCTIONS = "with this channel's instructions"
 HEADER_STARTED_BY = "started by <@{user}>"
 HEADER_ALWAYS = (

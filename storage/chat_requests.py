@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import ModelRef, SharedFile, Thread
 from bot.errors import ChatNotFound
+from bot.model_options import NO_OPTIONS, ModelOptions
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.queries import dialect_insert
 from storage.request_rows import ChatRequest, to_request
-from storage.rows import files_to_json
+from storage.rows import files_to_json, options_row
 from storage.served_teams import Serves, every_team
 from storage.tables import chats, messages, questions
 
@@ -47,7 +48,7 @@ class ChatRequests:
         files: tuple[SharedFile, ...] = (),
         context: str | None = None,
         model: ModelRef | None = None,
-        web_search: bool = False,
+        options: ModelOptions = NO_OPTIONS,
         in_dialog: bool = False,
     ) -> tuple[ChatRequest, bool]:
         """Store a request. The second value is False when this Slack message had been stored before.
@@ -68,7 +69,7 @@ class ChatRequests:
             "files": files_to_json(files),
             "context": context,
             "model": None if model is None else str(model),
-            "web_search": web_search,
+            **options_row(options),
             "state": "open",
             "created_at": utc_now(),
         }
@@ -175,13 +176,13 @@ class ChatRequests:
             return await _get(connection, questions.c.id == request_id)
 
     async def set_model(
-        self, request_id: str, model: ModelRef, web_search: bool = False
+        self, request_id: str, model: ModelRef, options: ModelOptions = NO_OPTIONS
     ) -> ChatRequest:
-        """Store the chosen model, and whether the web is to be searched, if the request is still open.
+        """Store the chosen model, and what was chosen with it, if the request is still open.
 
         `ChatRequest.open` shows that. Raises ChatNotFound.
         """
-        return await self._update(request_id, model=str(model), web_search=web_search)
+        return await self._update(request_id, model=str(model), **options_row(options))
 
     async def set_menu(self, request_id: str, menu_ts: str) -> ChatRequest:
         """Store which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` shows which.

@@ -28,6 +28,7 @@ from bot.domain import (
     User,
 )
 from bot.errors import ChatNotFound
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.channel_moves import move_channel, set_away
 from storage.chat_list import ChatPage, list_chats, select_visible
@@ -84,7 +85,7 @@ class Chats:
         context: str | None = None,
         header_ts: str | None = None,
         instructions: str = "",
-        web_search: bool = False,
+        options: ModelOptions = NO_OPTIONS,
         request_id: str | None = None,
         limit: int = 100,
     ) -> StoredMessage:
@@ -101,7 +102,7 @@ class Chats:
             context=context,
             header_ts=header_ts,
             instructions=instructions,
-            web_search=web_search,
+            options=options,
         )
         try:
             return await self._start(chat, message, request_id, limit)
@@ -136,10 +137,10 @@ class Chats:
         owner: str,
         model: ModelRef,
         title: str = DEFAULT_TITLE,
-        web_search: bool = False,
+        options: ModelOptions = NO_OPTIONS,
     ) -> Chat:
         """Store an empty chat that has no Slack thread. Lists show a chat from its first message on."""
-        chat = _new_chat(team=team, owner=owner, model=model, title=title, web_search=web_search)
+        chat = _new_chat(team=team, owner=owner, model=model, title=title, options=options)
         async with self._database.begin() as connection:
             await connection.execute(insert(chats), chat_row(chat))
         return chat
@@ -378,7 +379,7 @@ def _new_chat(
     context: str | None = None,
     header_ts: str | None = None,
     instructions: str = "",
-    web_search: bool = False,
+    options: ModelOptions = NO_OPTIONS,
 ) -> Chat:
     now = utc_now()
     return Chat(
@@ -395,7 +396,7 @@ def _new_chat(
         header_ts=header_ts,
         thread_context=context,
         instructions=instructions,
-        web_search=web_search,
+        options=options,
     )
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import case, literal, select, tuple_
 
 from bot.domain import ModelRef, User
+from bot.model_options import NO_OPTIONS, Effort, ModelOptions
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.queries import dialect_insert
+from storage.rows import to_options
 from storage.tables import feedback, people
 
 
@@ -35,6 +37,8 @@ class Profile:
     """The model that the user chose last."""
     always: bool = False
     """Start with the user's model and skip the menu."""
+    options: ModelOptions = NO_OPTIONS
+    """What goes along with the model that the user has set."""
 
 
 class People:
@@ -59,6 +63,7 @@ class People:
             default_model=ModelRef.parse(row.default_model) if row.default_model else None,
             last_model=ModelRef.parse(row.last_model) if row.last_model else None,
             always=row.always,
+            options=to_options(row),
         )
 
     async def accounts(self, users: Collection[User]) -> dict[User, Account]:
@@ -80,6 +85,14 @@ class People:
 
     async def set_default(self, user: User, model: ModelRef | None) -> None:
         await self._set(user, default_model=None if model is None else str(model))
+
+    async def set_web_search(self, user: User, wanted: bool) -> None:
+        """Whether the web is searched with the user's model."""
+        await self._set(user, web_search=wanted)
+
+    async def set_effort(self, user: User, effort: Effort | None) -> None:
+        """How much the user's model reasons."""
+        await self._set(user, effort=effort)
 
     async def set_always(
         self, user: User, always: bool, *, known: ModelRef | None, model: ModelRef | None

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from bot.domain import ModelRef, SharedFile, Thread
-from storage.rows import files_from_json
+from bot.model_options import NO_OPTIONS, ModelOptions
+from storage.rows import files_from_json, to_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class ChatRequest:
     """What was said in the thread after the question, as far as it has been read."""
     model: ModelRef | None = None
     """The model that the user has chosen."""
-    web_search: bool = False
-    """The user wants the web to be searched."""
+    options: ModelOptions = NO_OPTIONS
+    """What the user has chosen with it."""
     menu_ts: str | None = None
     """Timestamp of the Slack message with the menu, once Slack has confirmed it."""
     open: bool = True
@@ -80,7 +81,7 @@ def to_request(row: Row[Any]) -> ChatRequest:
         said_until=row.said_until,
         read_until=row.read_until,
         said_since=row.said_since,
-        web_search=bool(row.web_search),
+        options=to_options(row),
         model=ModelRef.parse(row.model) if row.model else None,
         menu_ts=row.menu_ts,
         open=row.state == "open",

@@ -30,6 +30,7 @@ from bot.domain import (
     marked_text,
     unmarked,
 )
+from bot.model_options import Effort, ModelOptions
 from storage.tables import answers, messages
 
 
@@ -51,11 +52,21 @@ def to_chat(row: Row[Any]) -> Chat:
         continues=row.continues,
         branch_of=row.branch_of,
         instructions=row.instructions or "",
-        web_search=bool(row.web_search),
+        options=to_options(row),
         origin_channel=row.origin_channel,
         stop_shown=row.stop_shown
         is not False,  # None: from a version whose headers always had the button
     )
+
+
+def to_options(row: Row[Any]) -> ModelOptions:
+    """What was chosen with a model, in a row of any table that keeps it."""
+    return ModelOptions(bool(row.web_search), Effort(row.effort) if row.effort else None)
+
+
+def options_row(options: ModelOptions) -> dict[str, Any]:
+    """Its columns."""
+    return {"web_search": options.web_search, "effort": options.effort}
 
 
 def chat_row(chat: Chat) -> dict[str, Any]:
@@ -76,7 +87,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
         "continues": chat.continues,
         "branch_of": chat.branch_of,
         "instructions": chat.instructions or None,
-        "web_search": chat.web_search,
+        **options_row(chat.options),
         "origin_channel": chat.origin_channel,
         "stop_shown": chat.stop_shown,
         "created_at": chat.created_at,

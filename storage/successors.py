@@ -158,7 +158,7 @@ def _new_chat(
         continues=continues,
         branch_of=branch_of,
         instructions=old.instructions,
-        web_search=old.web_search,
+        options=old.options,
         origin_channel=old.thread.channel if old.thread else old.origin_channel,
         stop_shown=False,
     )

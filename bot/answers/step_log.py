@@ -107,7 +107,7 @@ class StepLog:
         """What somebody tells of a step."""
         if self._thought is not None:
             self._end_thought(StepStatus.DONE)
-        step = self._of(event)
+        step = None if self._is_known_denial(event) else self._of(event)
         if step is None:
             return
         self._keys[event.key] = step.number
@@ -118,6 +118,13 @@ class StepLog:
             detail=_bounded(event.detail) or step.detail,
         )
         self._put(self._timed(changed))
+
+    def _is_known_denial(self, event: StepChanged) -> bool:
+        """What a provider denies, it denies in each call of the answer: it is told once."""
+        if event.kind is StepKind.TOOL or event.status is not StepStatus.DENIED:
+            return False
+        denial = (event.kind, event.status)
+        return any((step.kind, step.status) == denial for step in self.steps)
 
     def _of(self, event: StepChanged) -> Step | None:
         """The step that this is about, new or not; None beyond the bound."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from bot.api.answer_parts import SourceLink, StepOut
 from bot.api.responses import Responses
 from bot.api.schemas import CamelModel, ChatFields, Identifier, MessageFields
+from bot.model_options import Effort
 
 
 class ExportedImage(CamelModel):
@@ -24,6 +25,8 @@ class ExportedMessage(MessageFields, CamelModel):
 
 
 class ExportedChat(ChatFields, CamelModel):
+    search: bool = Field(description="The web is searched.")
+    reasoning: Effort | None = Field(description="How much its model is to reason.")
     owner: str = Field(description="Slack id of the person who started it.")
     context: str | None = Field(
         description="What was said in the thread before, or the summary of the conversation that this one continues."

@@ -44,6 +44,7 @@ from bot.api.waiting import AnswerWaiter, wait_for_answer
 from bot.chats.attachments.images import MAX_SENT_BYTES
 from bot.chats.export import ExportFormat, file_name
 from bot.chats.feed_events import AccessRevoked
+from bot.model_options import ModelOptions
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
@@ -84,7 +85,8 @@ async def create(
     elif given.from_ is not None:
         chat = await api.branch(user, given.from_, given.model)
     else:
-        chat = await api.create(user, given.title, given.model, search=given.search)
+        options = ModelOptions(given.search, given.reasoning)
+        chat = await api.create(user, given.title, given.model, options=options)
     newest = await api.newest_message_ids(chat)
     return CreatedConversation(conversation=Conversation.of(chat, newest.get(chat.id)))
 

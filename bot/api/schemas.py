@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from operator import not_
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from fastapi import Body
@@ -29,6 +30,7 @@ from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import file_from_base64, image_from_base64
 from bot.domain import AnswerResult, Chat, Message, ModelInfo, Role
 from bot.memory import HeldBytes
+from bot.model_options import Effort
 from storage.pictures import Picture
 
 MAX_MESSAGE_LENGTH = 200_000
@@ -92,6 +94,10 @@ class NewConversation(CamelModel):
     search: bool = Field(
         False,
         description="The web is searched for its answers, if the operator allows it and the model's provider can.",
+    )
+    reasoning: Effort | None = Field(
+        None,
+        description="How much the model is to reason, if it can be told; null: as its provider does by itself.",
     )
     continues: Text | None = Field(
         None,
@@ -176,10 +182,18 @@ def image_links(message: Message, pictures: Sequence[Picture]) -> list[PictureLi
 
 class Conversation(ChatFields, CamelModel):
     last_message_id: Identifier | None
+    search: bool = Field(False, description="The web is searched.", exclude_if=not_)
+    reasoning: Effort | None = Field(
+        None, description="How much its model is to reason, where it was chosen.", exclude_if=not_
+    )
 
     @classmethod
     def of(cls, chat: Chat, newest: str | None) -> Conversation:
-        fields = chat_fields(chat) | {"last_message_id": newest}
+        fields = chat_fields(chat) | {
+            "last_message_id": newest,
+            "search": chat.options.web_search,
+            "reasoning": chat.options.effort,
+        }
         if chat.continues is not None:
             return ContinuedConversation(
                 **fields, continues=chat.continues, summary=chat.thread_context
@@ -369,6 +383,11 @@ class Model(CamelModel):
     provider: str
     context: int | None = None
     vision: bool
+    reasoning: list[Effort] = Field(
+        [],
+        description="What `reasoning` of a new conversation may be, for models that can be told how much to reason.",
+        exclude_if=not_,
+    )
 
     @classmethod
     def of(cls, info: ModelInfo) -> Model:
@@ -378,6 +397,7 @@ class Model(CamelModel):
             provider=info.provider_label,
             context=info.context,
             vision=info.vision,
+            reasoning=list(Effort) if info.takes_effort else [],
         )
 
 

@@ -41,6 +41,7 @@ from bot.errors import (
     NothingToRetry,
 )
 from bot.memory import HeldBytes, MemoryBudget
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.calls import Payer, payer_of
 from storage.answers import Answers
 from storage.chat_list import ChatPage
@@ -138,7 +139,7 @@ class ApiService:
         title: str | None = None,
         model: str | None = None,
         *,
-        search: bool = False,
+        options: ModelOptions = NO_OPTIONS,
     ) -> Chat:
         """Creates an empty chat, which lists show only once it has a message. Raises ModelNotAllowed."""
         ref = await self._choose_model(user, model)
@@ -147,7 +148,7 @@ class ApiService:
             owner=user.id,
             model=ref,
             title=title or DEFAULT_TITLE,
-            web_search=self.models.searches_if(search, ref),
+            options=self.models.options_for(options, ref),
         )
 
     async def continue_chat(self, user: User, chat_id: str) -> Chat:
@@ -180,7 +181,7 @@ class ApiService:
             team=user.team,
             owner=user.id,
             model=ref,
-            web_search=self.models.searches_if(False, ref),
+            options=self.models.options_for(NO_OPTIONS, ref),
             message=message.to_new_message(user),
             limit=self.limit,
         )
@@ -272,12 +273,12 @@ class ApiService:
         return any(not answer.status.ended for answer in found)
 
     async def preselected(self, user: User) -> ModelInfo | None:
-        return await self.models.preselected(user)
+        return (await self.models.preselected(user)).model
 
     async def _choose_model(self, user: User, name: str | None) -> ModelRef:
         if name is not None:
             return self.models.by_name(name).ref
-        return (await self.models.preselected(user) or self.models.default()).ref
+        return (await self.preselected(user) or self.models.default()).ref
 
     async def _answer_of(self, chat: Chat, message_id: str) -> Answer:
         message = await self._chats.message(checked_id(message_id))

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.domain import ModelRef, SharedFile, Thread
+from bot.model_options import NO_OPTIONS, ModelOptions
 from storage.chat_requests import ChatRequest, ChatRequests
 
 
@@ -77,7 +78,7 @@ class MenuPosted:
 @dataclass(frozen=True, slots=True)
 class ModelSelected:
     model: ModelRef
-    web_search: bool = False
+    options: ModelOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,8 @@ class RequestLifecycle:
         match event:
             case MenuPosted(ts):
                 return await self._requests.set_menu(request.id, ts)
-            case ModelSelected(model, web_search):
-                return await self._requests.set_model(request.id, model, web_search)
+            case ModelSelected(model, options):
+                return await self._requests.set_model(request.id, model, options)
             case TextGiven(source, text, files):
                 filled = await self._requests.set_text(
                     request.id, text=text, source=source, files=files

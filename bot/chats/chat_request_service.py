@@ -25,9 +25,10 @@ from bot.chats.messages import (
     ModelChosen,
     Outcome,
 )
-from bot.chats.models import ModelChoice
-from bot.domain import ModelInfo, ModelRef, SharedFile, Thread, User
+from bot.chats.models import ModelChoice, own_options
+from bot.domain import ModelRef, SharedFile, Thread, User
 from bot.errors import ChatNotFound, LimitReached
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.calls import Payer
 from bot.usage.limits import BudgetReached
 from storage.chat_requests import ChatRequest, ChatRequests
@@ -93,7 +94,7 @@ class ChatRequestService:
         key: str | None,
         user_team: str | None = None,
         files: tuple[SharedFile, ...] = (),
-        web_search: bool = False,
+        options: ModelOptions = NO_OPTIONS,
     ) -> tuple[ChatRequest, bool]:
         """Stores what a user submitted in the dialog with this id; with False if it was stored already.
 
@@ -115,7 +116,7 @@ class ChatRequestService:
             text=text,
             files=files,
             model=model,
-            web_search=web_search,
+            options=options,
             in_dialog=True,
         )
 
@@ -163,8 +164,8 @@ class ChatRequestService:
 
     # -- choosing a model --------------------------------------------------------------------------------------
 
-    async def skips_menu(self, request: ChatRequest) -> ModelInfo | None:
-        """The model that answers without a menu, as the user or the channel wants it.
+    async def skips_menu(self, request: ChatRequest) -> ModelSelected | None:
+        """The model that answers without a menu, as the user or the channel wants it, and what goes along with it.
 
         None if nobody does, or if it does not accept the question's images.
         """
@@ -175,11 +176,9 @@ class ChatRequestService:
             settings = await self._channels.get(thread.team, thread.channel)
             if settings.skip_menu:
                 own = self._models.preselected_for(profile, settings.default_model)
-        if own is not None and only_unusable_files(
-            request.text or "", request.files, sees=own.vision
-        ):
+        if own is None or only_unusable_files(request.text or "", request.files, sees=own.vision):
             return None
-        return own
+        return ModelSelected(own.ref, own_options(profile, own))
 
     async def choose_model(
         self,
@@ -188,9 +187,9 @@ class ChatRequestService:
         user: User,
         key: str,
         menu_ts: str | None = None,
-        web_search: bool = False,
+        options: ModelOptions = NO_OPTIONS,
     ) -> ModelChosen:
-        """A user chooses in the menu that is in the message `menu_ts`, and whether the web is to be searched.
+        """A user chooses in the menu that is in the message `menu_ts`, and what goes with the model.
 
         Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up,
         ModelNotAllowed, LimitReached, BudgetReached.
@@ -210,21 +209,22 @@ class ChatRequestService:
         if not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
         await self._check_budgets(request.thread, request.user)
-        chosen = await self._lifecycle.advance(request, ModelSelected(model, web_search))
+        chosen = await self._lifecycle.advance(request, ModelSelected(model, options))
         if state_of(chosen) is RequestState.WAITING_FOR_CONTEXT:
             return ModelChosen(ModelChoiceOutcome.WAITING_FOR_CONTEXT, chosen)
         return await self._start(chosen, model)
 
-    async def start(self, request: ChatRequest, model: ModelRef) -> ModelChosen:
-        """Starts the chat with this model, with or without context; keeps the choice if the text is still missing.
+    async def start(self, request: ChatRequest, own: ModelSelected | None = None) -> ModelChosen:
+        """Starts the chat with the request's model, with or without context; keeps it if the text is still missing.
 
-        Raises LimitReached, BudgetReached.
+        `own`: the model of somebody who was not asked. Raises LimitReached, BudgetReached.
         """
+        model = request.model if own is None else own.model
+        assert model is not None
+        selected = own or ModelSelected(model, request.options)
         if request.open and not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
-        return await self._start(
-            await self._lifecycle.advance(request, ModelSelected(model, request.web_search)), model
-        )
+        return await self._start(await self._lifecycle.advance(request, selected), model)
 
     def _can_see(self, request: ChatRequest, model: ModelRef) -> bool:
         sees = self._models.can_see(model)
@@ -237,7 +237,7 @@ class ChatRequestService:
         for (
             other
         ) in others:  # all before any starts, so that recovery finds each if this process dies
-            await self._lifecycle.advance(other, ModelSelected(model, request.web_search))
+            await self._lifecycle.advance(other, ModelSelected(model, request.options))
         stored = await self._start_chat(request, model)
         more = [await self._start_if_room(other, model) for other in others]
         return ModelChosen(
@@ -309,7 +309,7 @@ class ChatRequestService:
             context=request.context,
             header_ts=request.menu_ts,
             instructions=settings.instructions,
-            web_search=self._models.searches_if(request.web_search, model),
+            options=self._models.options_for(request.options, model),
             request_id=request.id,
             limit=self.limit,
             message=NewMessage(

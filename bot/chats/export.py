@@ -74,9 +74,10 @@ class Exporter:
     async def _markdown(self, chat: Chat) -> AsyncIterator[str]:
         names = _Names(self._people, chat)
         model = self._label(chat.model)
+        asked = ", ".join([_one_line(model), *sentences.chosen(chat.options)])
         yield strings.EXPORT_HEADING.format(
             title=_one_line(sentences.title(chat)),
-            model=_one_line(model),
+            model=asked,
             owner=await names.of(chat.owner),
             began=_shown(chat.created_at),
             count=chat.message_count,
@@ -158,6 +159,8 @@ def _chat(chat: Chat) -> dict[str, Any]:
         "id": chat.id,
         "title": chat.title,
         "model": str(chat.model),
+        "search": chat.options.web_search,
+        "reasoning": chat.options.effort,
         "createdAt": _time(chat.created_at),
         "updatedAt": _time(chat.updated_at),
         "messageCount": chat.message_count,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
 from bot.domain import AnswerResult, Chat, ModelInfo, ModelRef, User
 from bot.errors import ModelNotAllowed, ProviderError
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.catalogue import Catalogue, ModelGroup
 from storage.people import People, Profile
 
@@ -17,6 +19,27 @@ MAX_KEY_LENGTH = 75
 
 
 SearchMode = Literal["off", "ask", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedOptions:
+    """What can be chosen with a model, because one of those that are offered takes it."""
+
+    web_search: bool = False
+    effort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preselection:
+    """What a menu begins with."""
+
+    model: ModelInfo | None = None
+    """None when none is offered."""
+    options: ModelOptions = NO_OPTIONS
+
+
+NOTHING_OFFERED = OfferedOptions()
+NOTHING_PRESELECTED = Preselection()
 
 
 class ModelChoice:
@@ -54,12 +77,13 @@ class ModelChoice:
         drawing = self._shows_pictures(team)
         return self._catalogue.search(query, larger_than=larger_than, drawing=drawing)
 
-    async def preselected(self, user: User, of_channel: ModelRef | None = None) -> ModelInfo | None:
-        """The user's own model, else the channel's, the one they used last, the operator's, the provider's, the first.
-
-        None when none is offered.
+    async def preselected(self, user: User, of_channel: ModelRef | None = None) -> Preselection:
+        """The user's own model with what goes along with it, else the channel's model, the one they used last, the
+        operator's, the provider's, the first.
         """
-        return self.preselected_for(await self._people.get(user), of_channel)
+        profile = await self._people.get(user)
+        model = self.preselected_for(profile, of_channel)
+        return Preselection(model, own_options(profile, model))
 
     def preselected_for(
         self, profile: Profile, of_channel: ModelRef | None = None
@@ -110,22 +134,39 @@ class ModelChoice:
             raise ModelNotAllowed("no model is offered at the moment")
         return info
 
-    def asks_for_search(self) -> bool:
-        """Whether users choose with the model if the web is to be searched."""
+    def offered_options(self) -> OfferedOptions:
+        """What users choose with a model."""
         models = self._catalogue.models()
-        return self._web_search == "ask" and any(info.searches for info in models)
+        return OfferedOptions(
+            web_search=self._web_search == "ask" and any(info.searches for info in models),
+            effort=any(info.takes_effort for info in models),
+        )
 
-    def searches_if(self, wanted: bool, ref: ModelRef) -> bool:
-        """Whether a new chat with this model searches the web."""
+    def options_of(self, info: ModelInfo | None) -> OfferedOptions:
+        """What users choose with this model."""
+        if info is None:
+            return NOTHING_OFFERED
+        return OfferedOptions(self._web_search == "ask" and info.searches, info.takes_effort)
+
+    def options_for(self, wanted: ModelOptions, ref: ModelRef) -> ModelOptions:
+        """What a new chat with this model has of what is wanted."""
         info = self.info(ref)
-        if self._web_search == "off" or info is None or not info.searches:
-            return False
-        return wanted or self._web_search == "always"
+        if info is None:
+            return NO_OPTIONS
+        searches = wanted.web_search or self._web_search == "always"
+        return ModelOptions(
+            web_search=self._web_search != "off" and info.searches and searches,
+            effort=wanted.effort if info.takes_effort else None,
+        )
 
-    def searches_in(self, chat: Chat) -> bool:
-        """Whether the provider is asked to search for this chat, now that the operator may have changed the mode."""
+    def options_in(self, chat: Chat) -> ModelOptions:
+        """How the chat's model is asked, now that it, or what the operator wants, may have changed."""
+        info = self.info(chat.model)
         always = self._web_search == "always"
-        return self._web_search != "off" and (chat.web_search or always)
+        return ModelOptions(
+            web_search=self._web_search != "off" and (chat.options.web_search or always),
+            effort=chat.options.effort if info is None or info.takes_effort else None,
+        )
 
     def can_see(self, ref: ModelRef) -> bool:
         """Whether the model accepts images; True for a model that is not in a list at the moment."""
@@ -151,6 +192,12 @@ class ModelChoice:
         """Removes a model from the menus that turned out not to exist any more."""
         if ProviderError.class_of(result.error).hides_model:
             self._catalogue.mark_gone(chat.model)
+
+
+def own_options(profile: Profile, model: ModelInfo | None) -> ModelOptions:
+    """What goes along with the user's own model; nothing with any other."""
+    is_own = model is not None and model.ref == profile.default_model
+    return profile.options if is_own else NO_OPTIONS
 
 
 def menu_key(ref: ModelRef) -> str:

@@ -14,6 +14,7 @@ from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Attachment, Chat, Message, Role, User
 from bot.errors import ProviderError
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import ReadAttachment
 from bot.tool_calls import ToolRound
@@ -86,9 +87,9 @@ class PromptBuilder:
         long_chats: Fitting,
         calls: Calls,
         read: ReadAttachment,
-        searches: Callable[[Chat], bool] = lambda chat: False,
+        options: Callable[[Chat], ModelOptions] = lambda chat: NO_OPTIONS,
     ) -> None:
-        """`read`: reads images when they are sent. `searches`: whether the provider is to search the web for a chat."""
+        """`read`: reads images when they are sent. `options`: how the model of a chat is asked."""
         self._calls = calls
         self._read = read
         self._chats = chats
@@ -96,7 +97,7 @@ class PromptBuilder:
         self._names = names
         self._attachments = attachments
         self._long_chats = long_chats
-        self._searches = searches
+        self._options = options
 
     async def build(self, chat: Chat, answer: Answer, limit: int | None = None) -> ModelRequest:
         """The request for an answer. `limit`: estimated tokens of a request that was too long.
@@ -111,7 +112,7 @@ class PromptBuilder:
             messages=excerpt.turns,
             facts=excerpt.facts,
             pictures=True,
-            search=self._searches(chat),
+            options=self._options(chat),
             read=partial(_read_at_last, self._read, answer.id),
         )
 

@@ -11,6 +11,7 @@ from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, Thread, TitleBy, User
 from bot.errors import ContextTooLong, LimitReached
 from bot.languages.stop_words import asks_to_stop
+from bot.model_options import Effort
 from bot.providers.catalogue import ModelGroup
 from bot.usage.limits import BudgetReached
 from storage.answers import Answers
@@ -131,6 +132,24 @@ class ChatService:
         model = profile.default_model if shown is None or not always else shown.ref
         always = always and model is not None
         await self._people.set_always(user, always, known=profile.default_model, model=model)
+
+    async def set_own_search(self, user: User, wanted: bool) -> None:
+        """Whether the web is searched with the user's own model. Without one, the preselected model becomes it."""
+        if await self._has_own_model(user):
+            await self._people.set_web_search(user, wanted)
+
+    async def set_own_effort(self, user: User, effort: Effort | None) -> None:
+        """How much the user's own model reasons. Without one, the preselected model becomes it."""
+        if await self._has_own_model(user):
+            await self._people.set_effort(user, effort)
+
+    async def _has_own_model(self, user: User) -> bool:
+        """False when there is none that could become it."""
+        profile = await self._people.get(user)
+        shown = self._models.preselected_for(profile)
+        if profile.default_model is None and shown is not None:
+            await self._people.set_default(user, shown.ref)
+        return profile.default_model is not None or shown is not None
 
     async def skipped_menu(self, chat: Chat) -> bool:
         """Whether the chat is new and has its owner's own model because the owner always skips the menu."""

@@ -14,6 +14,8 @@ def step_title(step: Step) -> str:
         return strings.SEARCH_REFUSED
     if step.kind is StepKind.DOCUMENT:
         return strings.SCAN_REFUSED
+    if step.kind is StepKind.THINKING and step.status is StepStatus.DENIED:
+        return strings.EFFORT_REFUSED
     title = _what_was_done(step)
     ending = _how_it_ended(step.status)
     return strings.STEP_ENDED.format(step=title, ending=ending) if ending else title

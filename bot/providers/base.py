@@ -15,6 +15,7 @@ from bot.domain import (
     Role,
 )
 from bot.memory import HeldBytes
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.request_body import ReadAttachment, nothing_to_read
 from bot.stream_events import (
     StreamEvent,
@@ -82,8 +83,7 @@ class ModelRequest:
     """From the request to the end of the answer, which is cut there; None: `Timing.longest_answer`."""
     facts: PromptFacts = WHOLE_CHAT
     """What of a chat it holds."""
-    search: bool = False
-    """The provider is to search the web, if it can."""
+    options: ModelOptions = NO_OPTIONS
     tools: Sequence[Tool] = ()
     """Those that the model may call."""
     rounds: Sequence[ToolRound] = field(default=(), repr=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from bot.model_options import ModelOptions
 from bot.providers.base import ProviderKind, ProviderSettings
 
 _APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
@@ -105,10 +106,17 @@ def can_search(kind: ProviderKind) -> bool:
     return kind in ("openrouter", "venice")
 
 
-def with_search(body: Mapping[str, Any], kind: ProviderKind) -> dict[str, Any]:
-    """The body of a request that asks for a search."""
-    if kind == "openrouter":
-        return {**body, "tools": [*body.get("tools", ()), _OPENROUTER_TOOL]}
-    if kind == "venice":
-        return {**body, "venice_parameters": _VENICE_PARAMETERS}
-    return dict(body)
+def option_fields(
+    body: Mapping[str, Any], options: ModelOptions, kind: ProviderKind
+) -> dict[str, Any]:
+    """The fields of a request that say what was chosen; they replace those of the `body`."""
+    fields: dict[str, Any] = {}
+    if options.web_search and kind == "openrouter":
+        fields["tools"] = [*body.get("tools", ()), _OPENROUTER_TOOL]
+    if options.web_search and kind == "venice":
+        fields["venice_parameters"] = _VENICE_PARAMETERS
+    if options.effort is not None and kind == "openrouter":
+        fields["reasoning"] = {"effort": options.effort.value}
+    elif options.effort is not None:
+        fields["reasoning_effort"] = options.effort.value
+    return fields

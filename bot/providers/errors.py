@@ -192,7 +192,8 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         RequestRefused,
         _statuses(404, 410),
         _any_of(
-            r"support (\w+ )?(image|tool|function|audio|file|vision|video)|image input|tool[_ ](use|choice)"
+            r"support (\w+ )?(image|tool|function|audio|file|vision|video)|image input|tool[_ ](use|choice)",
+            r"no endpoints found that can handle the requested parameters",
         ),
     ),
     (

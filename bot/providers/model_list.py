@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import InvalidResponse
-from bot.providers.base import ProviderSettings
+from bot.providers.base import ProviderKind, ProviderSettings
 from bot.providers.dialects import can_search, takes_pdfs
 from bot.providers.errors import error_from_object, find_error
 
@@ -37,6 +37,13 @@ _HAS_VISION = re.compile(
     r"|llama-?4|pixtral|llava|minicpm-v|moondream)|vision|[-_]vl\b"
 )
 """Model families with vision, for servers whose list does not say."""
+
+_TAKES_EFFORT = re.compile(
+    r"(^|/)(o1(?!-(mini|preview))|o[34]|gpt-([5-9]|oss)(?!.*-chat)|gemini-(2\.5|[3-9])|grok-3-mini|grok-4\.[3-9]"
+    r"|mistral-(small|medium-3[.-]5|large-4))\b"
+)
+"""Model families that reason as much as they are told to, for servers whose list does not say. A model that does not
+costs one more request."""
 
 
 def parse_models(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, ...]:
@@ -89,6 +96,7 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
         writes=not outputs or "text" in outputs,
         takes_pdfs=takes_pdfs(settings.kind),
         searches=can_search(settings.kind) and _searches(spec),
+        takes_effort=_takes_effort(name, entry, spec, settings.kind),
     )
 
 
@@ -143,6 +151,19 @@ def _vision(name: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> boo
 def _searches(spec: Mapping[str, Any]) -> bool:
     """False where the list says that this model takes no results of searches."""
     return _capability(spec, "supportsWebSearch") is not False
+
+
+def _takes_effort(
+    name: str, entry: Mapping[str, Any], spec: Mapping[str, Any], kind: ProviderKind
+) -> bool:
+    """Whether it can be told how much to reason: the list says so, else the provider's documentation."""
+    parameters = entry.get("supported_parameters")
+    if isinstance(parameters, list):
+        return not {"reasoning", "reasoning_effort"}.isdisjoint(map(str, parameters))
+    declared = _capability(spec, "supportsReasoningEffort")
+    if declared is not None or kind in ("openrouter", "venice", "anthropic"):
+        return bool(declared)
+    return kind == "deepseek" or _TAKES_EFFORT.search(name.lower()) is not None
 
 
 def _capability(holder: Mapping[str, Any], *names: str) -> bool | None:

@@ -86,6 +86,7 @@ class Ollama(OpenAICompatible):
             self.label,
             context=context,
             vision="vision" in capabilities,
+            takes_effort="thinking" in capabilities,
         )
 
 

@@ -29,7 +29,7 @@ from bot.errors import (
 from bot.memory import HeldBytes
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
-from bot.providers.dialects import first_page, next_page, request_headers, with_search
+from bot.providers.dialects import first_page, next_page, option_fields, request_headers
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import names_in, parse_models
 from bot.providers.picture_download import fetch_picture
@@ -298,7 +298,7 @@ class OpenAICompatible:
         if request.max_tokens:
             body[self._limit_field] = request.max_tokens
         body |= tool_fields(request)
-        return with_search(body, self.kind) if request.search else body
+        return body | option_fields(body, request.options, self.kind)
 
     async def _get(self, url: str) -> Any:
         return await self._json("GET", url, None)

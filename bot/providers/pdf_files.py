@@ -5,22 +5,16 @@ A refusal costs one more request, without the files; that the answer is without 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from bot import english_strings
-from bot.errors import ModelGone, ProviderError, RequestRefused
-from bot.observability import get_logger
 from bot.providers.base import ChatMessage, ModelRequest
-from bot.providers.refusals import Ask, ModelMemory, closing
+from bot.providers.refusals import Ask, ModelMemory, stream_or_tell
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import StepChanged, StreamEvent
 
-log = get_logger(__name__)
-
 _KEY = "pdf files"
-_REFUSALS = (RequestRefused, ModelGone)
-"""OpenRouter has no endpoint with files for some models, and says so with HTTP 404."""
 
 
 def stream_with_pdfs(
@@ -33,31 +27,8 @@ def stream_with_pdfs(
     without = [_without(message) for message in request.messages]
     if all(new is old for new, old in zip(without, request.messages, strict=True)):
         return ask(request)
-    return _with_pdfs(ask, request, replace(request, messages=without), refusing)
-
-
-async def _with_pdfs(
-    ask: Ask, request: ModelRequest, without: ModelRequest, refusing: ModelMemory
-) -> AsyncGenerator[StreamEvent, None]:
-    refusal: ProviderError | None = None
-    if request.model not in refusing:
-        try:
-            async with closing(ask(request)) as events:
-                async for event in events:
-                    yield event
-            return
-        except _REFUSALS as error:
-            refusal = error
-    async with closing(ask(without)) as events:
-        first = True
-        async for event in events:
-            if first:
-                first = False
-                if refusal is not None:
-                    log.info("pdfs_refused", model=str(request.model))
-                    await refusing.add(request.model)
-                yield StepChanged(_KEY, StepKind.DOCUMENT, StepStatus.DENIED)
-            yield event
+    denied = StepChanged(_KEY, StepKind.DOCUMENT, StepStatus.DENIED)
+    return stream_or_tell(ask, request, replace(request, messages=without), refusing, denied)
 
 
 def _without(message: ChatMessage) -> ChatMessage:

@@ -7,12 +7,15 @@ from contextlib import aclosing
 from typing import Protocol, cast
 
 from bot.domain import ModelRef
-from bot.errors import ProviderError
+from bot.errors import ModelGone, ProviderError, RequestRefused
 from bot.observability import get_logger
 from bot.providers.base import ModelRequest
-from bot.stream_events import StreamEvent
+from bot.stream_events import StepChanged, StreamEvent
 
 log = get_logger(__name__)
+
+_REFUSALS = (RequestRefused, ModelGone)
+"""How servers refuse an option. OpenRouter has no endpoint with it for some models, and says so with HTTP 404."""
 
 Ask = Callable[[ModelRequest], AsyncIterator[StreamEvent]]
 
@@ -62,6 +65,38 @@ async def stream_or_without(
             await refusing.add(request.model)
     async with closing(ask(without)) as events:
         async for event in events:
+            yield event
+
+
+async def stream_or_tell(
+    ask: Ask,
+    request: ModelRequest,
+    without: ModelRequest,
+    refusing: ModelMemory,
+    told: StepChanged,
+) -> AsyncGenerator[StreamEvent, None]:
+    """The answer to `request`, or to `without` and the step `told` before it, if the model refuses the former.
+
+    What it refuses is not always said: the option is learnt to be refused when the answer without it begins.
+    """
+    refused = False
+    if request.model not in refusing:
+        try:
+            async with closing(ask(request)) as events:
+                async for event in events:
+                    yield event
+            return
+        except _REFUSALS:
+            refused = True
+    async with closing(ask(without)) as events:
+        is_told = False
+        async for event in events:
+            if not is_told:
+                is_told = True
+                if refused:
+                    log.info("asked_again", model=str(request.model), reason=told.key)
+                    await refusing.add(request.model)
+                yield told
             yield event
 
 

@@ -16,6 +16,7 @@ from bot.errors import ModelGone, ModelNotAllowed, ModelTimeout, ProviderError
 from bot.network import DIRECT, Network
 from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
+from bot.providers.effort import Efforts
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.pdf_files import stream_with_pdfs
@@ -63,6 +64,7 @@ class Providers:
         self._without_tools = ProcessMemory()
         self._without_search = ProcessMemory()
         self._without_pdfs = ProcessMemory()
+        self._efforts = Efforts()
         self.catalogue = catalogue
 
     @classmethod
@@ -124,10 +126,13 @@ class Providers:
         def reading(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
             return stream_with_pdfs(adapted, asked, self._without_pdfs)
 
-        def ask(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-            return stream_searching(reading, asked, provider.kind, self._without_search)
+        def offering(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
+            return stream_offering_tools(reading, asked, self._without_tools)
 
-        return traced(request, stream_offering_tools(ask, request, self._without_tools))
+        def searching(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
+            return stream_searching(offering, asked, provider.kind, self._without_search)
+
+        return traced(request, self._efforts.stream(searching, request))
 
     def transcriber(self, name: str, seconds: float) -> Transcriber:
         """The model that a setting names for turning speech into text. Raises ModelNotAllowed if no provider has it.

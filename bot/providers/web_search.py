@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
-from bot.errors import ModelGone, ProviderError, RequestRefused
-from bot.observability import get_logger
 from bot.providers.base import ModelRequest, ProviderKind
 from bot.providers.dialects import can_search
-from bot.providers.refusals import Ask, ModelMemory, closing
+from bot.providers.refusals import Ask, ModelMemory, closing, stream_or_tell
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import (
     ReasoningDelta,
@@ -22,11 +20,7 @@ from bot.stream_events import (
     TextDelta,
 )
 
-log = get_logger(__name__)
-
 _KEY = "web search"
-_REFUSALS = (RequestRefused, ModelGone)
-"""OpenRouter has no endpoint with tools for some models, and says so with HTTP 404."""
 _SEARCHES_FIRST = frozenset[ProviderKind]({"venice"})
 """Providers that search for every request that asks for it, before the model begins; others let the model decide."""
 
@@ -38,32 +32,15 @@ def stream_searching(
 
     `refusing`: models that are known to refuse.
     """
-    wanted = request.search and can_search(kind)
-    return _searching(ask, request, kind, refusing) if wanted else ask(request)
+    if not (request.options.web_search and can_search(kind)):
+        return ask(request)
 
+    def searching(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
+        return _told(ask(asked), kind) if asked.options.web_search else ask(asked)
 
-async def _searching(
-    ask: Ask, request: ModelRequest, kind: ProviderKind, refusing: ModelMemory
-) -> AsyncGenerator[StreamEvent, None]:
-    refusal: ProviderError | None = None
-    if request.model not in refusing:
-        try:
-            async with closing(_told(ask(request), kind)) as events:
-                async for event in events:
-                    yield event
-            return
-        except _REFUSALS as error:
-            refusal = error
-    async with closing(ask(replace(request, search=False))) as events:
-        first = True
-        async for event in events:
-            if first:
-                first = False
-                if refusal is not None:
-                    log.info("web_search_refused", model=str(request.model))
-                    await refusing.add(request.model)
-                yield StepChanged(_KEY, StepKind.SEARCH, StepStatus.DENIED)
-            yield event
+    without = replace(request, options=replace(request.options, web_search=False))
+    denied = StepChanged(_KEY, StepKind.SEARCH, StepStatus.DENIED)
+    return stream_or_tell(searching, request, without, refusing, denied)
 
 
 async def _told(

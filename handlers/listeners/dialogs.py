@@ -83,7 +83,7 @@ async def _submit(
             key=submission.model,
             user_team=_other_workspace(submission.user_team, slack.team),
             files=target.shared_files,
-            web_search=submission.web_search,
+            options=submission.options,
         )
     except (ModelNotAllowed, ChatNotFound):
         return {modals.MODEL_BLOCK: strings.MODEL_NOT_OFFERED}

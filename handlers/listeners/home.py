@@ -12,11 +12,13 @@ from bot import strings
 from bot.domain import User
 from bot.errors import ModelNotAllowed
 from handlers.listeners.context import ListenerContext
-from handlers.views import home_tab, payloads
+from handlers.views import home_tab, model_options, payloads
 from handlers.views.chat_list import ListQuery
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
+    _register_options(app, ctx)
+
     async def user_of(body: dict[str, Any], context: dict[str, Any], user: str) -> User:
         slack = await ctx.slack_of(body, context)
         return User(slack.team, user)
@@ -60,6 +62,25 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_always(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         user = await user_of(body, context, body["user"]["id"])
         await ctx.service.set_always(user, payloads.has_selection(body))
+        await ack()
+        ctx.home_tabs.show(user, _query(body))
+
+
+def _register_options(app: AsyncApp, ctx: ListenerContext) -> None:
+    @app.action(f"{home_tab.HOME_PREFIX}{model_options.WEB_SEARCH_ACTION}")
+    async def on_search(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await ctx.slack_of(body, context)
+        user = User(slack.team, body["user"]["id"])
+        await ctx.service.set_own_search(user, payloads.has_selection(body))
+        await ack()
+        ctx.home_tabs.show(user, _query(body))
+
+    @app.action(f"{home_tab.HOME_PREFIX}{model_options.REASONING_ACTION}")
+    async def on_effort(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await ctx.slack_of(body, context)
+        user = User(slack.team, body["user"]["id"])
+        effort = model_options.effort_of(payloads.selected_option(body))
+        await ctx.service.set_own_effort(user, effort)
         await ack()
         ctx.home_tabs.show(user, _query(body))
 

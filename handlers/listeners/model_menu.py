@@ -12,12 +12,13 @@ from bot import strings
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.domain import User
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
+from bot.model_options import ModelOptions
 from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.thread_messages import delete_message
-from handlers.views import blocks, payloads
+from handlers.views import blocks, model_options, payloads
 from handlers.views.payloads import BlockAction
 
 
@@ -31,21 +32,23 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
-        search = payloads.search_beside_menu(body)
-        await _choose(ctx, slack, action, lambda: action.value, search)
+        options = payloads.options_beside_menu(body)
+        await _choose(ctx, slack, action, lambda: action.value, options)
         await ack()
 
     @app.action(blocks.START_CHAT_ACTION)
     async def on_start(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
-        search = payloads.search_beside_menu(body)
-        await _choose(ctx, slack, action, lambda: payloads.model_beside_button(body), search)
+        options = payloads.options_beside_menu(body)
+        await _choose(ctx, slack, action, lambda: payloads.model_beside_button(body), options)
         await ack()
 
-    @app.action(blocks.WEB_SEARCH_ACTION)
-    async def on_tick(ack: AsyncAck) -> None:
+    async def on_option(ack: AsyncAck) -> None:
         await ack()  # it counts once a model is chosen
+
+    app.action(model_options.WEB_SEARCH_ACTION)(on_option)
+    app.action(model_options.REASONING_ACTION)(on_option)
 
 
 async def _choose(
@@ -53,14 +56,14 @@ async def _choose(
     slack: SlackClient,
     action: BlockAction,
     key: Callable[[], str],
-    search: bool,
+    options: ModelOptions,
 ) -> None:
     """`key`: gives that of the chosen model. Raises ValueError if there is none."""
     try:
         request_id, _ = blocks.parse_model_select_block_id(action.block)
         user = User(slack.team, action.user)
         chosen = await ctx.requests.choose_model(
-            request_id, user=user, key=key(), menu_ts=action.message_ts, web_search=search
+            request_id, user=user, key=key(), menu_ts=action.message_ts, options=options
         )
     except (ChatNotFound, ValueError):
         ctx.notify(slack, action, strings.REQUEST_UNKNOWN)

@@ -10,7 +10,7 @@ from typing import Any
 from bot import strings
 from bot.access.membership import Membership
 from bot.chats.feed import Feed
-from bot.chats.models import ModelChoice
+from bot.chats.models import ModelChoice, own_options
 from bot.chats.usage import UsageService
 from bot.domain import User
 from bot.errors import SearchTooLong, StorageError
@@ -24,9 +24,10 @@ from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.rate_limits.urgency import Urgency
 from handlers.threads.private_notices import tell
+from handlers.views import model_options
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
-from handlers.views.home_tab import HOME_PAGE_ACTION, home_tab
+from handlers.views.home_tab import HOME_PAGE_ACTION, HOME_PREFIX, home_tab
 from handlers.views.payloads import Reader
 from handlers.views.usage import usage_line
 from storage.chats import Chats
@@ -166,9 +167,12 @@ class HomeTabs:
         profile = await self._people.get(user)
         own = profile.default_model
         gone = self._models.label(own) if own and self._models.info(own) is None else None
+        shown = self._models.preselected_for(profile)
+        offered = self._models.options_of(shown)
         return home_tab(
             found,
-            shown=self._models.preselected_for(profile),
+            shown=shown,
+            options=model_options.elements(offered, own_options(profile, shown), HOME_PREFIX),
             gone=gone,
             always=profile.always,
             usage=usage_line(await self._usage.this_month(user)),

@@ -240,6 +240,7 @@ class ChatHeaders:
             chat,
             self._models.label(chat.model),
             strings.HEADER_ALWAYS if skipped else "",
+            options=self._models.options_in(chat),
             links=await self._links(chat),
             summary=(chat.thread_context or "") if chat.continues else "",
             stop=chat.stop_shown and await self._stop_buttons.is_wanted(chat.id),

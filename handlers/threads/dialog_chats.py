@@ -17,7 +17,7 @@ from bot.chats.chat_request_lifecycle import (
     RequestLifecycle,
 )
 from bot.chats.chat_request_service import ChatRequestService
-from bot.chats.models import ModelChoice
+from bot.chats.models import NOTHING_PRESELECTED, ModelChoice, Preselection
 from bot.domain import ModelInfo, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached, PlaceNotAllowed, StorageError
 from bot.observability import get_logger
@@ -57,7 +57,7 @@ RECOVERY_BATCH = 50
 class DialogDetails:
     """What the dialog shows besides its fields."""
 
-    preselected: ModelInfo | None = None
+    preselected: Preselection = NOTHING_PRESELECTED
     existing_chat: tuple[str, str] | None = None
     """Title and model of the chat in the thread where the question goes."""
 
@@ -131,7 +131,7 @@ class DialogChats:
                 text=question.text,
                 about=quoted,
                 existing_chat=details.existing_chat,
-                search=self._models.asks_for_search(),
+                offered=self._models.offered_options(),
             )
             reader = Reader(user, target.channel, response_url=target.response_url)
             await open_view(slack, trigger, view, reader)
@@ -176,7 +176,7 @@ class DialogChats:
         info = await self._model_of(user, target, like) if like else None
         settings = await self._channels.get(user.team, target.channel)
         preselected = await self._models.preselected(user, settings.default_model)
-        return DialogDetails(info or preselected)
+        return DialogDetails(Preselection(info) if info else preselected)
 
     async def _model_of(self, user: User, target: DialogTarget, chat_id: str) -> ModelInfo | None:
         """The model of a chat that the user takes part in, or sees in the channel where the button is."""
@@ -230,8 +230,7 @@ class DialogChats:
     ) -> None:
         try:
             posted = await self._post_question(slack, request, response_url, look_first)
-            assert posted.model is not None
-            chosen = await self._requests.start(posted, posted.model)
+            chosen = await self._requests.start(posted)
             await self._menus.show_choice(chosen)
         except SlackRejected as error:
             log.warning("dialog_chat_refused", request=request.id, reason=error.code)

@@ -9,12 +9,12 @@ from typing import Any
 
 from bot import strings
 from bot.chats.channels import ChannelService
-from bot.chats.chat_request_lifecycle import GivenUp, MenuPosted, RequestLifecycle
+from bot.chats.chat_request_lifecycle import GivenUp, MenuPosted, ModelSelected, RequestLifecycle
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
-from bot.domain import ModelInfo, User, unmarked
+from bot.domain import User, unmarked
 from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
 from bot.timing import Timing
@@ -29,7 +29,7 @@ from handlers.threads.private_notices import cannot_write, post_ephemeral_once
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages, delete_message, message
-from handlers.views import blocks
+from handlers.views import blocks, model_options
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.messages import StoredMessage
@@ -144,16 +144,17 @@ class ModelMenus:
         user = User(request.thread.team, request.user)
         settings = await self._channels.get(request.thread.team, request.thread.channel)
         preselected = await self._models.preselected(user, settings.default_model)
-        menu = blocks.menu(request, preselected, search=self._models.asks_for_search())
+        options = model_options.elements(self._models.offered_options(), preselected.options)
+        menu = blocks.menu(request, preselected.model, options)
         ts = await self._messages.post(slack, request, menu, strings.MENU_FALLBACK)
         stored = await self._lifecycle.advance(request, MenuPosted(ts))
         if stored.menu_ts not in (None, ts):  # another process was quicker
             await delete_message(slack, request.thread.channel, ts)
 
     async def _start_without_menu(
-        self, slack: SlackClient, request: ChatRequest, own: ModelInfo
+        self, slack: SlackClient, request: ChatRequest, own: ModelSelected
     ) -> None:
-        chosen = await self._requests.start(request, own.ref)
+        chosen = await self._requests.start(request, own)
         if chosen.outcome is ModelChoiceOutcome.WAITING_FOR_TEXT:
             content = self._waiting_for_text(chosen.request)
             ts = await self._messages.post(slack, request, content, strings.WAITING_FOR_TEXT)
@@ -200,7 +201,7 @@ class ModelMenus:
         self._starting.add(request.id)
         try:
             await self._contexts.finish(slack, request)
-            chosen = await self._requests.start(request, request.model)
+            chosen = await self._requests.start(request)
             await self.show_choice(chosen, response_url)
         except BudgetReached as reached:
             await self._tell_budget_reached(request, reached)
@@ -287,7 +288,9 @@ class ModelMenus:
                 if request.needs_context:
                     await self.start_with_context(request)
                     continue
-                chosen = await self._requests.start(request, request.model)
+                chosen = await self._requests.start(
+                    request, ModelSelected(request.model, request.options)
+                )
             except LimitReached:
                 await self._lifecycle.advance(request, GivenUp())
                 continue

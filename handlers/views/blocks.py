@@ -9,6 +9,7 @@ from typing import Any
 from bot import sentences, strings
 from bot.chats.models import menu_key
 from bot.domain import Chat, ModelInfo
+from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.catalogue import ModelGroup
 from handlers.markdown.mention_guard import guarded
 from handlers.markdown.plain_text import mrkdwn_escape, plain
@@ -25,7 +26,6 @@ RETRY_ANSWER_ACTION = "retry_answer"
 RETRY_WITH_MODEL_ACTION = "retry_with_model"
 FEEDBACK_ACTION = "feedback"
 CONTINUE_CHAT_ACTION = "continue_chat"
-WEB_SEARCH_ACTION = "web_search"
 ASK_ANOTHER_ACTION = "ask_another"
 NEW_CHAT_ACTION = "new_chat"
 """Also the callback id of the dialog and of the global shortcut."""
@@ -145,19 +145,18 @@ def has_block(message: dict[str, Any], block_id: str) -> bool:
 
 
 def menu(
-    request: ChatRequest, preselected: ModelInfo | None, *, search: bool = False
+    request: ChatRequest, preselected: ModelInfo | None, options: Sequence[Block] = ()
 ) -> list[Block]:
     """The message that asks for a model, and for the question if there is none yet.
 
-    `search`: also whether the web is to be searched.
+    `options`: the elements for what can be chosen with it.
     """
     prompt = strings.MENU_PROMPT if request.text or request.files else strings.MENU_ASKS
     elements = [model_select(MODEL_MENU_ACTION, preselected)]
     if preselected is not None:
         label = strings.START_BUTTON.format(model=preselected.label)
         elements.append(button(label, START_CHAT_ACTION, f"{request.id}", "primary"))
-    if search:
-        elements.append(search_checkbox())
+    elements += options
     hint = (
         strings.START_HINT.format(user=request.user)
         if preselected is not None
@@ -172,12 +171,6 @@ def menu(
         },
         context(hint),
     ]
-
-
-def search_checkbox() -> Block:
-    """Whether the web is to be searched."""
-    option = {"text": plain_text(strings.WEB_SEARCH, MAX_LABEL_LENGTH), "value": "yes"}
-    return {"type": "checkboxes", "action_id": WEB_SEARCH_ACTION, "options": [option]}
 
 
 def waiting_for_text(request: ChatRequest, model: str) -> list[Block]:
@@ -217,12 +210,14 @@ def header(
     model: str,
     hint: str = "",
     *,
+    options: ModelOptions = NO_OPTIONS,
     links: Sequence[str] = (),
     summary: str = "",
     stop: bool = False,
 ) -> list[Block]:
     """The chat's header, which the menu becomes: title, model, owner, and the button that stops an answer.
 
+    `options`: how the model is asked.
     `links`: to the chats that it continues and is continued by, as mrkdwn. `summary`: of the one that it continues.
     `stop`: with the button.
     """
@@ -234,8 +229,7 @@ def header(
     )
     if chat.instructions:
         about = f"{about} · {strings.HEADER_INSTRUCTIONS}"
-    if chat.web_search:
-        about = f"{about} · {strings.HEADER_SEARCHES}"
+    about = " · ".join([about, *sentences.chosen(options)])
     hints = [context(hint)] if hint else []
     stop_button = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2s
 
 from bot import strings
@@ -23,6 +24,8 @@ from handlers.views.chat_list import ChatListView, ListQuery
 
 HOME_MODEL_ACTION = "home_model"
 HOME_ALWAYS_ACTION = "home_always"
+HOME_PREFIX = "home_"
+"""Begins the ids of actions that concern the user's own model."""
 HOME_SEARCH_ACTION = "home_search"
 HOME_PAGE_ACTION = "home_page"
 SEARCH_BLOCK = "bobbin.search"
@@ -41,12 +44,14 @@ def home_tab(
     shown: ModelInfo | None,
     gone: str | None,
     always: bool,
+    options: Sequence[Block],
     usage: str,
 ) -> View:
     """The Home tab.
 
     `shown`: the model that is preselected for the user; None while no model is offered. `gone`: the user's own
-    model, if it is not offered any more. `always`: whether the user skips the menu. `usage`: one line.
+    model, if it is not offered any more. `always`: whether the user skips the menu. `options`: the elements for what
+    goes along with the model. `usage`: one line.
     """
     query, rows = listing.query, listing.blocks
     many = f"{number(listing.total)}{'+' if listing.at_least else ''}"
@@ -56,7 +61,7 @@ def home_tab(
     blocks: list[Block] = [
         section(strings.HOME_INTRO),
         {"type": "actions", "elements": new_chat},
-        *_preferences(shown, gone, always),
+        *_preferences(shown, gone, always, options),
         context(usage),
         {"type": "divider"},
         _search_field(query.search),
@@ -72,7 +77,9 @@ def home_tab(
     }
 
 
-def _preferences(shown: ModelInfo | None, gone: str | None, always: bool) -> list[Block]:
+def _preferences(
+    shown: ModelInfo | None, gone: str | None, always: bool, options: Sequence[Block]
+) -> list[Block]:
     sentence = strings.HOME_MODEL if shown is not None else strings.HOME_NO_MODELS
     if gone is not None:
         sentence = strings.HOME_MODEL_GONE.format(model=mrkdwn_escape(plain(gone, 100)))
@@ -89,8 +96,10 @@ def _preferences(shown: ModelInfo | None, gone: str | None, always: bool) -> lis
     if always:
         checkboxes["initial_options"] = [always_option]
     # Slack keeps what was selected in a block whose id it knows, so each state has an id of its own.
-    block_id = f"bobbin.prefer.{_digest(f'{shown and menu_key(shown.ref)} {gone} {always}')}"
-    elements = [model_select(HOME_MODEL_ACTION, shown), checkboxes]
+    block_id = (
+        f"bobbin.prefer.{_digest(f'{shown and menu_key(shown.ref)} {gone} {always} {options}')}"
+    )
+    elements = [model_select(HOME_MODEL_ACTION, shown), *options, checkboxes]
     return [section(sentence), {"type": "actions", "block_id": block_id, "elements": elements}]
 
 

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 
 from bot import strings
 from bot.chats.attachments.rules import MAX_FILES, join_names, short_name
+from bot.chats.models import NOTHING_OFFERED, NOTHING_PRESELECTED, OfferedOptions, Preselection
 from bot.domain import ModelInfo, SharedFile
 from handlers.markdown.plain_text import mrkdwn_escape, plain
+from handlers.views import model_options
 from handlers.views.blocks import (
     NEW_CHAT_ACTION,
     Block,
@@ -18,7 +20,6 @@ from handlers.views.blocks import (
     is_direct,
     model_select,
     plain_text,
-    search_checkbox,
     section,
 )
 from storage.chat_requests import ChatRequest
@@ -26,7 +27,6 @@ from storage.chat_requests import ChatRequest
 ASK_BOBBIN_SHORTCUT = "ask_bobbin"
 DIALOG_MODEL_ACTION = "dialog_model"
 DIALOG_TEXT_ACTION = "dialog_text"
-SEARCH_BLOCK = "bobbin.search"
 MODEL_BLOCK = "bobbin.model"
 TEXT_BLOCK = "bobbin.text"
 QUOTE_BLOCK = "bobbin.quote"
@@ -95,17 +95,17 @@ class DialogTarget:
 
 def dialog(
     target: DialogTarget,
-    preselected: ModelInfo | None = None,
+    preselected: Preselection = NOTHING_PRESELECTED,
     *,
     text: str = "",
     about: str = "",
     existing_chat: tuple[str, str] | None = None,
-    search: bool = False,
+    offered: OfferedOptions = NOTHING_OFFERED,
 ) -> View:
     """The modal that asks for a model and a first message.
 
     `about`: a message that the dialog quotes above the empty field. `existing_chat`: title and model of the chat in the
-    target's thread; the dialog then asks for a message only. `search`: ask also whether the web is to be searched.
+    target's thread; the dialog then asks for a message only. `offered`: what it asks for beside the model.
     """
     input_label = strings.DIALOG_MESSAGE
     submit = strings.DIALOG_START
@@ -113,8 +113,13 @@ def dialog(
         input_label, submit = strings.DIALOG_MESSAGE_MORE, strings.DIALOG_ASK
     text_input = _text_input(input_label, text)
     if existing_chat is None:
-        choice = [_search_input()] if search else []
-        blocks = [_model_input(preselected), *choice, text_input, context(_target_hint(target))]
+        choice = model_options.inputs(offered, preselected.options)
+        blocks = [
+            _model_input(preselected.model),
+            *choice,
+            text_input,
+            context(_target_hint(target)),
+        ]
     else:
         title, model = (mrkdwn_escape(plain(name, 150)) for name in existing_chat)
         hint = strings.DIALOG_IN_CHAT.format(title=title, model=model)
@@ -161,16 +166,6 @@ def _model_input(preselected: ModelInfo | None) -> Block:
         "block_id": MODEL_BLOCK,
         "label": plain_text(strings.DIALOG_MODEL, 150),
         "element": model_select(DIALOG_MODEL_ACTION, preselected),
-    }
-
-
-def _search_input() -> Block:
-    return {
-        "type": "input",
-        "block_id": SEARCH_BLOCK,
-        "optional": True,
-        "label": plain_text(strings.WEB_SEARCH_LABEL, 150),
-        "element": search_checkbox(),
     }
 
 

@@ -11,7 +11,8 @@ from bot.access.life import is_life
 from bot.chats.attachments.rules import mark_unreadable
 from bot.chats.messages import IncomingMessage
 from bot.domain import Thread
-from handlers.views import blocks, modals
+from bot.model_options import NO_OPTIONS, ModelOptions
+from handlers.views import blocks, modals, model_options
 from handlers.views.message_content import MessageContent, content_of
 from handlers.views.modals import DialogTarget
 
@@ -138,6 +139,11 @@ def has_selection(body: dict[str, Any]) -> bool:
     return bool(body["actions"][0].get("selected_options"))
 
 
+def selected_option(body: dict[str, Any]) -> dict[str, Any]:
+    """The option that the block action's element has now."""
+    return body["actions"][0].get("selected_option") or {}
+
+
 def model_beside_button(body: dict[str, Any]) -> str:
     """Key of the model in the menu beside the pressed button: the user's last choice, else the preselected one.
 
@@ -149,11 +155,10 @@ def model_beside_button(body: dict[str, Any]) -> str:
     return selected.get("value") or blocks.parse_model_select_block_id(block)[1]
 
 
-def search_beside_menu(body: dict[str, Any]) -> bool:
-    """Whether the checkbox beside the menu or button that was used is ticked."""
-    block = body["actions"][0].get("block_id", "")
-    state = ((body.get("state") or {}).get("values") or {}).get(block) or {}
-    return bool((state.get(blocks.WEB_SEARCH_ACTION) or {}).get("selected_options"))
+def options_beside_menu(body: dict[str, Any]) -> ModelOptions:
+    """What is chosen beside the menu or button that was used."""
+    values = (body.get("state") or {}).get("values") or {}
+    return model_options.chosen_in(values, body["actions"][0].get("block_id", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +178,7 @@ class DialogSubmission:
     """The user's own workspace, if Slack names it."""
     about: str = field(default="", repr=False)
     """The message that the dialog quotes."""
-    web_search: bool = False
-    """The web is to be searched."""
+    options: ModelOptions = NO_OPTIONS
 
 
 def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
@@ -183,7 +187,6 @@ def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
     values = (view.get("state") or {}).get("values") or {}
     model_state = (values.get(modals.MODEL_BLOCK) or {}).get(modals.DIALOG_MODEL_ACTION) or {}
     text_state = (values.get(modals.TEXT_BLOCK) or {}).get(modals.DIALOG_TEXT_ACTION) or {}
-    search_state = (values.get(modals.SEARCH_BLOCK) or {}).get(blocks.WEB_SEARCH_ACTION) or {}
     return DialogSubmission(
         dialog=view["id"],
         user=body["user"]["id"],
@@ -195,7 +198,9 @@ def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
         has_menu=any(
             block.get("block_id") == modals.MODEL_BLOCK for block in view.get("blocks") or ()
         ),
-        web_search=bool(search_state.get("selected_options")),
+        options=model_options.chosen_in(
+            values, model_options.SEARCH_BLOCK, model_options.REASONING_BLOCK
+        ),
     )
 
 

@@ -39,6 +39,7 @@ chats = Table(
     Column("branch_of", ID),
     Column("instructions", SafeText),
     Column("web_search", Boolean),
+    Column("effort", String(16)),
     Column("origin_channel", String(64)),
     Column("stop_shown", Boolean),
     Column("created_at", UtcTime, nullable=False),

@@ -17,6 +17,8 @@ people = Table(
     Column("default_model", SafeText),
     Column("last_model", SafeText),
     Column("always", Boolean, nullable=False),
+    Column("web_search", Boolean),
+    Column("effort", String(16)),
     Column("updated_at", UtcTime, nullable=False),
 )
 

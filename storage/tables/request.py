@@ -28,6 +28,7 @@ questions = Table(
     Column("said_since", SafeText),
     Column("model", SafeText),
     Column("web_search", Boolean),
+    Column("effort", String(16)),
     Column("menu_ts", String(64)),
     Column("state", String(16), nullable=False),
     Column("message_id", ID, message_key()),

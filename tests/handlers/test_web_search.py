@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from bot import strings
 from bot.config.chats import SearchMode
-from handlers.views import blocks
+from handlers.views import blocks, model_options
 from tests.api.conftest import Api, client, token_for
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import questions, scripted_world
@@ -50,7 +50,7 @@ async def choose(world: World, thread: str, kind: str, *, ticked: bool) -> None:
         blocks.MODEL_MENU_ACTION: {"type": "external_select", "selected_option": option}
     }
     if ticked:
-        state[blocks.WEB_SEARCH_ACTION] = TICKED
+        state[model_options.WEB_SEARCH_ACTION] = TICKED
     action = {"action_id": blocks.MODEL_MENU_ACTION, "block_id": block, "selected_option": option}
     await world.slack.interactions.act("alice", menu, action, {block: state})
 
@@ -72,7 +72,7 @@ async def test_the_web_is_searched_if_it_is_ticked_where_the_model_is_chosen(
         await restart(world, "openrouter", server.url, SearchMode.ASK)
         for ticked in (True, False):
             thread = await world.ask("What is new?")
-            assert len(elements(world.menus(thread)[-1], blocks.WEB_SEARCH_ACTION)) == 1
+            assert len(elements(world.menus(thread)[-1], model_options.WEB_SEARCH_ACTION)) == 1
             await choose(world, thread, "openrouter", ticked=ticked)
             await world.answered(thread)
             await world.idle()
@@ -118,7 +118,7 @@ async def test_venice_searches_first_and_the_dialog_and_the_api_can_ask_for_it(
                 "dialog_model": {"type": "external_select", "selected_option": option}
             },
             "bobbin.text": {"dialog_text": {"type": "plain_text_input", "value": "What is new?"}},
-            "bobbin.search": {blocks.WEB_SEARCH_ACTION: TICKED},
+            "bobbin.search": {model_options.WEB_SEARCH_ACTION: TICKED},
         }
         before = len(questions(server))
         assert await world.slack.views.submit("alice", values) == {}

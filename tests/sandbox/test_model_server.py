@@ -83,7 +83,7 @@ async def test_the_demo_models_are_listed(providers: Providers) -> None:
     assert [m.ref.name for m in group.models][:2] == ["demo/quick", "demo/storyteller"]
     assert [m.ref.name for m in group.models if m.vision] == ["demo/eye", "demo/painter"]
     (health,) = await providers.ping()
-    assert (health.ok, health.text) == (True, "8 models")
+    assert (health.ok, health.text) == (True, "9 models")
 
 
 @pytest.mark.parametrize("model", ["quick", "storyteller", "markdown", "slow", "searcher", "eye"])

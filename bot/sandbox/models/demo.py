@@ -36,6 +36,8 @@ class Question:
     """The request lets the model search the web."""
     tools: Sequence[str] = ()
     """The tools that the request lets the model call."""
+    effort: str = ""
+    """How much the request tells the model to reason."""
 
     def texts(self, role: str) -> list[str]:
         return [text_of(message) for message in self.messages if message.get("role") == role]
@@ -68,6 +70,8 @@ class DemoModel:
     vision: bool = False
     draws: bool = False
     """Whether its answers may hold pictures."""
+    takes_effort: bool = False
+    """Whether it can be told how much to reason."""
 
 
 def asks_for_title(messages: Sequence[Message]) -> bool:
@@ -153,29 +157,17 @@ def markdown(question: Question) -> ModelScript:
     return script_from_text(f"{_opening(question, 'Markdown')}\n\n{_RICH}", question.rate)
 
 
+_THOUGHTS = "First I read it again. Then I weigh every word of it. Now I know. "
+_EFFORTS = {"low": 5, "medium": 15, "high": 45}
+"""Words that the slow model thinks, by what it is told."""
+
+
 def slow(question: Question) -> ModelScript:
-    thoughts = [
-        Reasoning(f"{word} ")
-        for word in [
-            "First",
-            "I",
-            "read",
-            "it",
-            "again.",
-            "Then",
-            "I",
-            "weigh",
-            "every",
-            "word",
-            "of",
-            "it.",
-            "Now",
-            "I",
-            "know.",
-        ]
-    ]
+    count = _EFFORTS.get(question.effort, 15)
+    thoughts = [Reasoning(f"{word} ") for word in (_THOUGHTS * 3).split()[:count]]
+    told = f" I was told to reason with {question.effort} effort." if question.effort else ""
     answer = (
-        f"{_opening(question, 'Slow')} I thought before I spoke, and I speak slowly, "
+        f"{_opening(question, 'Slow')}{told} I thought before I spoke, and I speak slowly, "
         "so that there is time to stop me."
     )
     rate = question.rate / 6
@@ -408,7 +400,7 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
     DemoModel("demo/quick", "Demo: Quick", quick),
     DemoModel("demo/storyteller", "Demo: Storyteller (long)", storyteller),
     DemoModel("demo/markdown", "Demo: Markdown (rich)", markdown),
-    DemoModel("demo/slow", "Demo: Slow (thinks first)", slow),
+    DemoModel("demo/slow", "Demo: Slow (thinks first)", slow, takes_effort=True),
     DemoModel("demo/fails", "Demo: Fails (then works on Retry)", fails),
     DemoModel("demo/searcher", "Demo: Searcher (searches the web)", searcher),
     DemoModel("demo/toolsmith", "Demo: Toolsmith (calls tools)", toolsmith),

@@ -152,6 +152,7 @@ class ModelServer:
                 "object": "model",
                 "name": model.label,
                 "context_length": model.context,
+                "supported_parameters": ["reasoning"] if model.takes_effort else [],
                 "architecture": {
                     "input_modalities": ["text", "image"] if model.vision else ["text"],
                     "output_modalities": ["text", "image"] if model.draws else ["text"],
@@ -173,6 +174,7 @@ class ModelServer:
             self.words_per_second,
             seen_before=count,
             since_first=since,
+            effort=_effort_in(asked.body),
             may_search=any(tool.get("type") == SEARCH_TOOL for tool in asked.body.get("tools", ())),
             tools=_callable(asked.body),
         )
@@ -366,6 +368,13 @@ class ScriptedAnswer(Response):
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
         }
+
+
+def _effort_in(body: Mapping[str, Any]) -> str:
+    """In OpenRouter's form, or in OpenAI's."""
+    reasoning = body.get("reasoning")
+    told = reasoning.get("effort") if isinstance(reasoning, dict) else body.get("reasoning_effort")
+    return str(told or "")
 
 
 async def _until_disconnect(receive: Receive) -> None:
