@@ -185,7 +185,7 @@ class TwoWorkspaces(World):
         finally:
             await self.second.stop()
         if kind is None:
-            self.other._judge()
+            self.other.judge(self.other.said_by_models())
 
     @property
     def url(self) -> str:

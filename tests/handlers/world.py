@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import os
 import sqlite3
 import time
@@ -27,51 +26,30 @@ from bot.config.settings import Settings
 from bot.manifest import bot_scopes, manifest, optional_scopes
 from bot.sandbox.journal import CallRecord
 from bot.sandbox.limits import Limits
-from bot.sandbox.models.demo import asks_for_title
-from bot.sandbox.models.scripts import Fault, ModelScript, script_from_text, text_of, words
 from bot.sandbox.models.server import ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
-from bot.sandbox.state.records import Message, Thread
+from bot.sandbox.state.records import Message
 from bot.sandbox.types import Clock
 from bot.timing import Timing
-from handlers.rate_limits.token_bucket import RATES, UNCOUNTED, Rate
+from handlers.rate_limits.token_bucket import RATES, Rate
 from tests.activity import is_computing
 from tests.deadlines import DEADLINE_SCALE, WAIT_TIMEOUT, patient_timing
 from tests.event_loop import load_tolerant_clock
+from tests.handlers.database_reader import Reader as Reader
+from tests.handlers.database_reader import Row as Row
+from tests.handlers.model_answers import MODEL as MODEL
+from tests.handlers.model_answers import ModelAnswers
+from tests.handlers.strictness import KEY as KEY
+from tests.handlers.strictness import Strictness
 
 Found = TypeVar("Found")
-Row = dict[str, Any]
-MODEL = "demo/quick"
 DATABASE = "bobbin.sqlite3"
-KEY = "sk-test-of-the-whole-product"
 QUIET = 0.15
 """Seconds without any activity after which nothing more is expected to happen by itself."""
 _NOT_ANSWERS = "bobbin."
 
 
-class Reader:
-    """Reads a database file whenever asked, which is often while a test waits: it stays open."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._connection: sqlite3.Connection | None = None
-
-    def rows(self, query: str, *values: Any) -> list[Row]:
-        if self._connection is None:
-            self._connection = sqlite3.connect(
-                self._file, timeout=WAIT_TIMEOUT, isolation_level=None
-            )
-            self._connection.row_factory = sqlite3.Row
-        return [dict(row) for row in self._connection.execute(query, values)]
-
-    def close(self) -> None:
-        """Until it is asked again."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-class World:
+class World(ModelAnswers, Strictness):
     """A workspace with the bot in it. Use as an async context manager."""
 
     def __init__(
@@ -89,10 +67,10 @@ class World:
         **settings: Any,
     ) -> None:
         self.database = folder / DATABASE
-        self.log = log
+        ModelAnswers.__init__(self, models)
+        Strictness.__init__(self, log)
         self.timing = timing or patient_timing()
         self.rates = rates
-        self.models = models or ModelServer(words_per_second=5000.0)
         self.slack = Sandbox(
             limits=(limits or Limits.off()).with_deadlines_scaled(deadline_scale),
             clock=clock or _clock_for(limits),
@@ -103,15 +81,6 @@ class World:
         self._reader = Reader(self.database)
         self._stack = AsyncExitStack()
         self._more = settings
-        self._forgiven = {
-            ("", "session_not_found")
-        }  # how the bot learns that an answer by edits has opened no session
-        self._forgiven_loggers = {
-            "uvicorn.error"
-        }  # the logger of the test servers, which break off on purpose
-        self._redelivered = False
-        self._unfinished = False
-        self._texts: set[str] = set()
 
     async def __aenter__(self) -> Self:
         await self.slack.start()
@@ -136,7 +105,7 @@ class World:
                 closing.push_async_callback(self.slack.stop)
                 closing.push_async_callback(self.stop_bot)
         if kind is None:
-            self._judge()
+            self.judge(self.said_by_models())
 
     # -- the bot ---------------------------------------------------------------------------------------------------
 
@@ -175,61 +144,6 @@ class World:
     async def restart(self, **settings: Any) -> None:
         await self.stop_bot()
         await self.start_bot(**settings)
-
-    # -- what models do --------------------------------------------------------------------------------------------
-
-    def say(self, *texts: str, rate: float | None = None, model: str = MODEL, **more: Any) -> None:
-        """The next answers of a model, word by word at `rate` words a second (all at once without)."""
-        for text in texts:
-            self._texts.add(text)
-            self.models.queue(model, ModelScript(words(text), rate=rate, **more))
-
-    def fail(
-        self, kind: Any, text: str = "", *, model: str = MODEL, times: int = 1, **details: Any
-    ) -> None:
-        """The next answers of a model go wrong after `text`."""
-        pieces = words(text)
-        self._texts.add(text)
-        script = ModelScript(pieces, fault=Fault(kind, after=len(pieces), **details))
-        self.models.queue(model, *[script] * times)
-
-    def reply_to(self, answers: Mapping[str, str], rate: float | None = None) -> None:
-        """What every model answers whenever it is asked this, by the last words of the question."""
-        self._texts |= set(answers.values())
-
-        def answering(asked: Any) -> ModelScript | None:
-            last = text_of(asked.messages[-1])
-            found = next(
-                (answer for question, answer in answers.items() if last.endswith(question)), None
-            )
-            return (
-                None
-                if found is None or asks_for_title(asked.messages)
-                else ModelScript(words(found), rate=rate)
-            )
-
-        self.models.answer_with("*", answering)
-
-    def entitle(self, title: str | None, model: str = MODEL) -> None:
-        """What the model calls conversations; None: it fails to."""
-
-        def answering(asked: Any) -> ModelScript | None:
-            if not asks_for_title(asked.messages):
-                return None
-            return (
-                ModelScript([], fault=Fault("http", status=400))
-                if title is None
-                else script_from_text(title, 5000)
-            )
-
-        self.models.answer_with(model, answering)
-
-    def requests(self) -> list[list[tuple[str, str]]]:
-        """What the models were sent, titles aside: role and text of each message."""
-        return [
-            [(str(m["role"]), text_of(m)) for m in asked.messages]
-            for asked in self.models.requests()
-        ]
 
     # -- what people do --------------------------------------------------------------------------------------------
 
@@ -337,7 +251,7 @@ class World:
         """What is left to do for answers besides their text."""
         return [row["kind"] for row in self.rows("SELECT kind FROM chores ORDER BY message_id")]
 
-    # -- waiting and judging ---------------------------------------------------------------------------------------
+    # -- waiting ---------------------------------------------------------------------------------------------------
 
     async def until(
         self, predicate: Callable[[], Found], what: str, timeout: float = WAIT_TIMEOUT
@@ -371,69 +285,6 @@ class World:
         """Whether the bot computes or waits for a processor, other than in this thread."""
         return is_computing(os.getpid())
 
-    def forgive(self, *errors: str, method: str = "") -> None:
-        """Slack's refusals that belong to this test; those of one method, if it is named."""
-        self._forgiven |= {(method, error) for error in errors}
-
-    def forgive_logger(self, name: str) -> None:
-        """This library may call what this test does to it an error."""
-        self._forgiven_loggers.add(name)
-
-    def allow_redelivery(self) -> None:
-        """In this test some event is not acknowledged at the first attempt."""
-        self._redelivered = True
-
-    def leave_unfinished(self) -> None:
-        """This test ends while answers are being written."""
-        self._unfinished = True
-
-    def lines(self) -> list[Row]:
-        """What was logged."""
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
-
-    def _judge(self) -> None:
-        refused = [(call.method, call.error) for call in self.slack.refusals]
-        assert [each for each in refused if not {each, ("", each[1])} & self._forgiven] == []
-        called = {call.method for call in self.slack.calls} - {"response_url"}  # not a method
-        assert called <= RATES.keys() | UNCOUNTED
-        if not self._redelivered:
-            late = [
-                (d.name, d.payload, d.attempts) for d in self.slack.deliveries if not on_time(d)
-            ]
-            assert late == [], late
-        bad = [line for line in self.lines() if line["level"] in ("error", "critical")]
-        assert [line for line in bad if line["logger"] not in self._forgiven_loggers] == []
-        written = self.log.getvalue()
-        for secret in (
-            self.slack.bot_token,
-            self.slack.app_token,
-            self.slack.signing_secret,
-            KEY,
-            *self._said(),
-        ):
-            assert secret not in written
-
-        messages = [m for c in self.slack.workspace.channels.values() for m in c.messages.values()]
-        assert [m.ts for m in messages if m.streaming] == [] or self._unfinished
-        assert {
-            (t.channel, t.thread_ts): t.status for t in self.threads() if t.status
-        } == {} or self._unfinished
-
-    def threads(self) -> list[Thread]:
-        """What Slack keeps of threads beside their messages."""
-        return list(self.slack.workspace.threads.values())
-
-    def _said(self) -> set[str]:
-        """Every line that a user or a model wrote."""
-        people = [m for c in self.slack.workspace.channels.values() for m in c.messages.values()]
-        texts = (
-            {m.typed for m in people if m.typed}
-            | self._texts
-            | {a.text for a in self.models.journal}
-        )
-        lines = {line.partition("> ")[2] or line for text in texts for line in text.splitlines()}
-        return {line.strip() for line in lines if len(line.strip()) >= 12}
-
 
 def _clock_for(limits: Limits | None) -> Clock:
     """With rate limits, Slack's clock must go as fast as the one by which the bot spends them."""
@@ -455,11 +306,6 @@ def installation(without_scopes: frozenset[str] = frozenset()) -> dict[str, Any]
         "events": tuple(app["settings"]["event_subscriptions"]["bot_events"]),
         "commands": tuple(app["features"]["slash_commands"]),
     }
-
-
-def on_time(delivery: Any) -> bool:
-    """Acknowledged at the first attempt of each copy, as soon as Slack wants it."""
-    return all(attempt.acked_at is not None for attempt in delivery.attempts)
 
 
 def elements(message: Message, action_id: str) -> list[Mapping[str, Any]]:
