@@ -45,7 +45,7 @@ class Timing:
     late_effect: float = 20.0
     """A call that timed out, or whose process died, may still take effect within this time."""
     last_write_timeout: float = 5.0
-    """How long a writer that hands its answer over may take to finish the Slack call under way."""
+    """How long a writer that hands its answer over may take to finish the Slack call under way, or to show all text."""
     write_retry_limit: float = 3600.0
     """An answer whose writes fail for this long is given up in Slack; it stays in the database."""
     max_stream_age: float = 235.0

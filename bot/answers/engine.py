@@ -229,7 +229,10 @@ class Engine:
                 run.text_stored.set()
                 left = await sink.close(result)
             except Parked:
-                await asyncio.shield(sink.abandon())
+                try:
+                    await sink.settle()
+                finally:
+                    await asyncio.shield(sink.abandon())
                 await self._park(run)
                 return
             except BaseException:

@@ -73,6 +73,10 @@ class AnswerSink(Protocol):
         """
         ...
 
+    async def settle(self) -> None:
+        """Returns when all text so far is visible, or after a moment: nothing more comes for now. Never raises."""
+        ...
+
     async def abandon(self) -> None:
         """Stops writing and leaves what is shown as it is: another worker goes on. Never raises."""
         ...
@@ -101,6 +105,9 @@ class NullSink:
 
     async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
         return {}
+
+    async def settle(self) -> None:
+        pass
 
     async def abandon(self) -> None:
         pass

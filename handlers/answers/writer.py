@@ -69,6 +69,9 @@ class AnswerWriter:
         """When the first of the failures in a row happened, in seconds of the dispatcher's clock."""
         self._has_turn = False
         """Whether it may write: what comes before it is visible."""
+        self._writing = False
+        self._wrote = asyncio.Event()
+        """Set after each write, and when there will be no other."""
         self._abandoned = False
         self._task: asyncio.Task[None] | None = None
 
@@ -115,6 +118,20 @@ class AnswerWriter:
         await asyncio.shield(self._task)
         signs = await self._status.end()
         return self._earlier_chores | self._pages.chores() | signs
+
+    async def settle(self) -> None:
+        await self._until_restarted()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._slack.timing.last_write_timeout):
+                while self._is_behind():
+                    self._wrote.clear()
+                    await self._wrote.wait()
+
+    def _is_behind(self) -> bool:
+        """Whether text has arrived that is not visible yet, and may become so."""
+        if self._task is None or self._task.done():
+            return False
+        return self._writing or self._pending.waiting_since is not None
 
     async def abandon(self) -> None:
         await self._until_restarted()
@@ -181,12 +198,17 @@ class AnswerWriter:
                 if self._abandoned:
                     return
                 self._pages.plan(self._slack.dispatcher.now())
-                await self._write_once(await self._slack.dispatcher.acquire_write(self._pending))
+                method = await self._slack.dispatcher.acquire_write(self._pending)
+                self._writing = True
+                await self._write_once(method)
+                self._writing = False
+                self._wrote.set()
             self._control.note_final_messages(self._pages.final_messages())
         except SlackError as error:
             self._give_up(error)
         finally:
             self._slack.dispatcher.leave(self._pending)
+            self._wrote.set()
 
     async def _write_once(self, method: str) -> None:
         waiting_since, self._pending.waiting_since = self._pending.waiting_since, None

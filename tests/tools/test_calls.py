@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript, RawBytes, words
 from bot.tools.config import parse_tool_config
 from tests.deadlines import patient_timing
@@ -220,3 +221,17 @@ async def test_a_tool_that_has_changed_is_asked_about_again(
         await world.slack.interactions.press("alice", second, "tool_allow_once")
         await world.answered(thread)
         assert server.effects == ["add x"]
+
+
+async def test_all_that_was_said_is_visible_before_it_is_asked(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """To the last word, within Slack's rate limits, though nobody writes the answer while it waits."""
+    said = "I would like to add a line that says what you have told me to add."
+    async with tooled(worlds, tmp_path, limits=Limits()) as (world, _):
+        script(world, replace(calling(("add", {"text": "x"}), saying=said), rate=20.0), "Added.")
+        thread = await world.start("Add x.")
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        assert [shown(each) for each in world.answers(thread)] == [said]
+        await world.slack.interactions.press("alice", message, "tool_deny")
+        await world.answered(thread)
