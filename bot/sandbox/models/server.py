@@ -107,6 +107,8 @@ class ModelServer:
         """Bytes of each voice clip that was to be turned into text."""
         self.spoken: deque[str] = deque()
         """What is said in the next of them."""
+        self.hold_clips: asyncio.Event | None = None
+        """While set, they wait for it."""
         self.clip_fault: Fault | None = None
         """While set, they are refused in this way."""
         self._queues: defaultdict[str, deque[ModelScript]] = defaultdict(deque)
@@ -189,7 +191,7 @@ def _callable(body: Mapping[str, Any]) -> Sequence[str]:
 
 
 def create_models_app(server: ModelServer | None = None) -> Starlette:
-    """The application: `/models` and `/chat/completions`. Its server is `app.state.models`."""
+    """The application: `/models`, `/chat/completions`, `/audio/transcriptions`. Its server is `app.state.models`."""
     models = server or ModelServer()
 
     async def list_models(request: Request) -> Response:
@@ -223,17 +225,7 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
         return ScriptedAnswer(script, asked, models.clock)
 
     async def transcribe(request: Request) -> Response:
-        """It cannot hear: what is said is what a test wants, or a sentence that says so."""
-        async with request.form() as form:
-            given = form.get("file")
-            if not isinstance(given, UploadFile) or not form.get("model"):
-                return _error(400, "A file and a model are needed.", "invalid_request_error")
-            size = len(await given.read())
-        models.clips.append(size)
-        if models.clip_fault is not None:
-            return _refusal(models.clip_fault)
-        said = models.spoken.popleft() if models.spoken else DEMO_TRANSCRIPT.format(size=size)
-        return JSONResponse({"text": said})
+        return await _transcribed(models, request)
 
     routes = [
         Route("/models", list_models),
@@ -243,6 +235,22 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
     app = Starlette(routes=routes)
     app.state.models = models
     return app
+
+
+async def _transcribed(models: ModelServer, request: Request) -> Response:
+    """It cannot hear: what is said is what a test wants, or a sentence that says so."""
+    async with request.form() as form:
+        given = form.get("file")
+        if not isinstance(given, UploadFile) or not form.get("model"):
+            return _error(400, "A file and a model are needed.", "invalid_request_error")
+        size = len(await given.read())
+    models.clips.append(size)
+    if models.hold_clips is not None:
+        await models.hold_clips.wait()
+    if models.clip_fault is not None:
+        return _refusal(models.clip_fault)
+    said = models.spoken.popleft() if models.spoken else DEMO_TRANSCRIPT.format(size=size)
+    return JSONResponse({"text": said})
 
 
 class ScriptedAnswer(Response):
