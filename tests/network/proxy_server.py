@@ -10,9 +10,11 @@ import base64
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from tests.tcp_server import tcp_server
 
 
 class Passed(NamedTuple):
@@ -43,29 +45,15 @@ class ProxyServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ProxyServer]:
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            try:
-                await self._serve(reader, writer)
-            except (_Refused, OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                pass  # cancelled only by the end of the server, below
-            finally:
-                writer.transport.abort()
-                tasks.discard(task)
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=self.tls)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with tcp_server(self._serve_one, self.tls) as self.port:
             yield self
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(_Refused):
+                await self._serve(reader, writer)
         finally:
-            server.close()
-            for task in list(tasks):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.readexactly(1)

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.tcp_server import tcp_server
+
 
 @dataclass(frozen=True)
 class ReceivedRequest:
@@ -83,31 +85,14 @@ class ScriptedServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ScriptedServer]:
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            try:
-                await self._serve(reader, writer)
-                writer.close()
-                await writer.wait_closed()
-            except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                writer.transport.abort()  # cancelled only by the end of the server, below
-            finally:
-                tasks.discard(task)
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        try:
+        async with tcp_server(self._serve_one) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield self
-        finally:
-            server.close()
-            for task in list(tasks):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._serve(reader, writer)
+        writer.close()
+        await writer.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(self.greeting)
