@@ -12,7 +12,7 @@ export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run test test-slow thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-workspaces soak mutants audit format texts docs picture release clean
+.PHONY: help install run test test-slow thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-migration bench-workspaces soak mutants audit format texts docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
@@ -80,6 +80,9 @@ bench-bounds: .venv/.ready-dev ## tries each door's worst request a hundred time
 
 bench-erase: .venv/.ready-dev ## measures acknowledgements while a person with five thousand chats is erased (two minutes)
 	@$(BIN)/python -m tests.bench.erase
+
+bench-migration: .venv/.ready-dev ## measures acknowledgements while 200,000 messages are upgraded (one minute)
+	@$(BIN)/python -m tests.bench.migration
 
 bench-workspaces: .venv/.ready-dev ## compares ten and ten thousand installed workspaces, most of them idle (five minutes)
 	@$(BIN)/python -m tests.bench.workspaces

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +23,7 @@ from tests.providers.scripted_server import (
 )
 from tests.usage.charging import ChargingModel, Reply, Told, told_in
 
+OTHER = "other/model"
 TOLD: Told = (500, 20, 100, 0.5)
 
 
@@ -78,14 +83,45 @@ class Day:
             await self.world.launch(number)
         await self.ended()
 
+    async def branch(self) -> None:
+        """Asks another model, in a thread of its own."""
+        await self._succeed(
+            self.world.slack.interactions.choose(
+                "alice", self.world.answers(self.thread)[0], "ask_another", f"openai:{OTHER}"
+            )
+        )
 
-async def test_a_day_adds_up_to_what_the_model_charged(
-    tmp_path: Path, fork_server: ForkServer
-) -> None:
+    async def continue_elsewhere(self) -> None:
+        """Goes on in a new chat, which begins with a summary of this one."""
+        (chat,) = self.world.rows("SELECT id FROM chats WHERE thread = ?", self.thread)
+        header = self.world.header(self.thread)
+        await self._succeed(
+            self.world.slack.interactions.choose(
+                "alice", header, "chat_menu", f"continue:{chat['id']}"
+            )
+        )
+
+    async def _succeed(self, pressed: Coroutine[Any, Any, None]) -> None:
+        """Press what makes a new chat, unless it is there already, and wait for the model's work for it."""
+        await pressed
+        await self.world.idle()
+
+    async def failures(self) -> None:
+        await self.say(Reply("", told=TOLD, end="break"), Reply(end="http"), Reply())
+        await self.ended()
+
+    async def talk(self, reply: Reply) -> None:
+        await self.say(reply)
+        await self.ended()
+
+
+@asynccontextmanager
+async def a_day(tmp_path: Path, fork_server: ForkServer) -> AsyncIterator[Day]:
+    """Adds up to what the model has charged in the end."""
     model = ChargingModel()
 
     async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
-        listed = responding({"data": [{"id": MODEL}]})
+        listed = responding({"data": [{"id": MODEL}, {"id": OTHER}]})
         await (listed if received.method == "GET" else model.answer)(received, out)
 
     async with ScriptedServer(behaviour).running() as server:
@@ -95,17 +131,7 @@ async def test_a_day_adds_up_to_what_the_model_charged(
             world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
             day = Day(world, model, await world.start("Question 1"))
             await day.ended()
-            for reply in (Reply(told=TOLD), Reply(told=None), Reply(told=TOLD, end="length")):
-                await day.say(reply)
-                await day.ended()
-            for failure in (Reply(told=TOLD, end="break"), Reply(told=TOLD, end="content_filter")):
-                await day.fail_and_retry(failure)
-            await day.say(Reply("", told=TOLD, end="break"), Reply(end="http"), Reply())
-            await day.ended()
-            for told in (TOLD, None):
-                await day.stop(Reply(told=told, end="hang"))
-            for retried in (False, True):
-                await day.kill(retried=retried)
+            yield day
             await world.idle()
             rows = world.rows("SELECT * FROM ledger")
             assert Counter(told_in(rows)) == Counter(model.charged)
@@ -114,8 +140,50 @@ async def test_a_day_adds_up_to_what_the_model_charged(
                 "sum(cost) d, sum(calls) n FROM usage_days"
             )
             assert tuple(days.values()) == (*model.total(), len(model.charged))
-            outcomes = Counter(row["outcome"] for row in rows if row["kind"] == "answer")
-            assert outcomes["asked"] == 2
+
+
+async def test_a_day_adds_up_to_what_the_model_charged(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
+    async with a_day(tmp_path, fork_server) as day:
+        for reply in (Reply(told=TOLD), Reply(told=None), Reply(told=TOLD, end="length")):
+            await day.talk(reply)
+        for failure in (Reply(told=TOLD, end="break"), Reply(told=TOLD, end="content_filter")):
+            await day.fail_and_retry(failure)
+        await day.failures()
+        for told in (TOLD, None):
+            await day.stop(Reply(told=told, end="hang"))
+        for retried in (False, True):
+            await day.kill(retried=retried)
+        await day.world.idle()
+        rows = day.world.rows("SELECT outcome FROM ledger WHERE kind = 'answer'")
+        assert [row["outcome"] for row in rows].count("asked") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+async def test_any_day_adds_up_to_what_the_model_charged(
+    tmp_path: Path, fork_server: ForkServer, seed: int
+) -> None:
+    """In any order, with kills, branches and continuations; titles and summaries count too."""
+    chance = random.Random(seed)
+    async with a_day(tmp_path, fork_server) as day:
+        deeds: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            lambda: day.talk(Reply(told=chance.choice((TOLD, None)))),
+            lambda: day.talk(Reply(told=TOLD, end="length")),
+            lambda: day.fail_and_retry(
+                Reply(told=TOLD, end=chance.choice(("break", "content_filter")))
+            ),
+            day.failures,
+            lambda: day.stop(Reply(told=chance.choice((TOLD, None)), end="hang")),
+            lambda: day.kill(retried=chance.choice((True, False))),
+            day.branch,
+            day.continue_elsewhere,
+        ]
+        for deed in chance.sample([*deeds, *chance.choices(deeds, k=4)], len(deeds) + 4):
+            await deed()
+        kinds = day.world.rows("SELECT DISTINCT kind FROM ledger")
+        assert {row["kind"] for row in kinds} == {"answer", "summary", "title"}
 
 
 class Budgeted(Replicas):
