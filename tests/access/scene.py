@@ -104,7 +104,16 @@ def board(world: World, chat: str) -> Message:
     elements: list[Json] = [
         {"type": "button", "action_id": "stop_answer", "value": id_of(world, chat)},
         {"type": "checkboxes", "action_id": "web_search", "options": []},
+        {"type": "static_select", "action_id": "reasoning", "options": []},
         {"type": "button", "action_id": "home_page.all", "value": "{}"},
+        {"type": "checkboxes", "action_id": "home_web_search", "options": []},
+        {"type": "static_select", "action_id": "home_reasoning", "options": []},
+        {"type": "multi_external_select", "action_id": "channel_tools", "min_query_length": 0},
+        {
+            "type": "multi_external_select",
+            "action_id": "channel_asked_tools",
+            "min_query_length": 0,
+        },
         *(
             {"type": "button", "action_id": action_id, "value": f"{CALL}-{PIN}"}
             for action_id in ACTIONS.values()
