@@ -47,6 +47,8 @@ READY_TIMEOUT = 10.0
 """Seconds of a process's life in which answers wait for servers of tools that are just being connected."""
 MAX_EXTRA_ROUNDS = 2
 """Turns with calls beyond the limit, which are not made, before the answer has failed."""
+MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
+"""Characters of each that a step shows when it is opened."""
 UNKNOWN_RESULT = (
     "[It is not known whether this call took effect: the process that made it ended. Do not call it again before the "
     "user has confirmed that. Tell the user.]"
@@ -312,7 +314,7 @@ class ToolLoop:
     ) -> None:
         """Stores how a call has ended, and notes it in the audit log, without arguments or result."""
         await self._store(run, call, state, result, seconds)
-        _tell(run, replace(call, state=state))
+        _tell(run, replace(call, state=state, result=result))
         record(
             Action.TOOL_CALLED,
             team=chat.team,
@@ -352,7 +354,24 @@ class ToolLoop:
 
 def _tell(run: RunningAnswer, call: StoredCall) -> None:
     """Shows how far a call is."""
-    run.steps.change(StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path))
+    detail = _detail(call) if call.state.ended else ""
+    run.steps.change(
+        StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path, detail=detail)
+    )
+
+
+def _detail(call: StoredCall) -> str:
+    """What a step shows when it is opened: the beginnings of the arguments and of the result."""
+    texts = (
+        (call.call.arguments, MAX_SHOWN_ARGUMENTS),
+        (call.result, MAX_SHOWN_RESULT),
+    )
+    lines = (" ".join(text[: 2 * limit].split()) for text, limit in texts)
+    short = (
+        line if len(line) <= limit else f"{line[: limit - 1]}…"
+        for line, (_, limit) in zip(lines, texts, strict=True)
+    )
+    return "\n→ ".join(short)
 
 
 def _is_object(call: ToolCall) -> bool:

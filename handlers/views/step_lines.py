@@ -20,11 +20,12 @@ _MARKS = {
 
 
 def step_lines(steps: Sequence[Step]) -> list[Block]:
-    """One block, or none: the steps beside each other, and below them what they let see."""
+    """One block, or none: the steps beside each other, and below them what thoughts let see."""
     if not steps:
         return []
     titles = "   ".join(f"{_MARKS[step.kind]} {_text(step_title(step), 150)}" for step in steps)
-    details = [f"_{_text(step.detail, MAX_SHOWN_DETAIL)}_" for step in steps if step.detail]
+    read = [step for step in steps if step.detail and step.kind is not StepKind.TOOL]
+    details = [f"_{_text(step.detail, MAX_SHOWN_DETAIL)}_" for step in read]
     return [context("\n".join([titles, *details])[:MAX_CONTEXT_LENGTH])]
 
 

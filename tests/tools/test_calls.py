@@ -14,6 +14,7 @@ from bot.sandbox.models.scripts import ModelScript, RawBytes, words
 from bot.tools.config import parse_tool_config
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.test_steps import cards
 from tests.handlers.world import MODEL, World, elements, shown
 from tests.providers.scripted_server import delta
 from tests.tools.servers import CountingServer
@@ -97,6 +98,10 @@ async def test_reading_tools_run_by_themselves_and_their_results_are_data(
         assert not asking(world, thread)
         assert len(world.rows("SELECT 1 FROM ledger WHERE kind = 'answer'")) == 3
         await world.idle()
+        opened = [str(card["details"]) for card in cards(world.answers(thread)[0])]
+        assert '{"at": "a cat"}\n→ There is a cat.' in opened
+        assert max(map(len, opened)) < 450
+        assert not any("<!channel>" in details for details in opened)
         steps = world.rows("SELECT kind, name, status FROM answer_steps ORDER BY number")
         assert ("tool", "web/look", "done") in [tuple(step.values()) for step in steps]
 
