@@ -32,6 +32,7 @@ from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources
 from bot.slack_parts import (
     AnswerParts,
+    ThreadParts,
     answer_parts,
     listener_context,
     prompts,
@@ -90,27 +91,12 @@ async def build(
         )
         parts = answer_parts(settings, resources, repositories)
         worker_id = new_worker_id()
-        after_work = AfterWork(
-            chores=repositories.chores,
-            chats=repositories.chats,
-            answers=repositories.answers,
-            tasks=resources.tasks,
-            timing=resources.timing,
-            worker_id=worker_id,
-        )
+        after_work = _after_work(resources, repositories, worker_id)
         prompt_builder = prompts(settings, resources, repositories, parts, after_work.start)
         engine = _engine(
             settings, resources, repositories, parts, prompt_builder, after_work, worker_id
         )
-        continuations = ContinueService(
-            chats=repositories.chats,
-            successors=repositories.successors,
-            models=parts.models,
-            summarizer=parts.summarizer,
-            turns_of=prompt_builder.turns,
-            ledger=repositories.ledger,
-            timing=resources.timing,
-        )
+        continuations = _continuations(resources, repositories, parts, prompt_builder)
         use_cases = build_use_cases(
             settings,
             resources,
@@ -126,35 +112,20 @@ async def build(
             {
                 Chore.WRITE_AGAIN: after_work.write_again(engine.wake),
                 Chore.TITLE: parts.titles.write,
+                **slack_after_work(resources, repositories, parts, threads).functions(),
             }
         )
-        after_work.register(slack_after_work(resources, repositories, parts, threads).functions())
         stack.push_async_callback(after_work.close)
         await stack.enter_async_context(use_cases.feed.running())
         context = await listener_context(stack, resources, repositories, parts, use_cases, threads)
         transport = _transport(settings, resources, context)
         stack.callback(resources.http_app.close)
-        recovery = Recovery(
-            engine=engine,
-            after_work=after_work,
-            answers=repositories.answers,
-            coordination=resources.coordination,
-            metrics=resources.metrics,
-            single_host=resources.database.dialect == "sqlite",
-            timing=resources.timing,
-        )
+        recovery = _recovery(resources, repositories, engine, after_work)
         await stack.enter_async_context(recovery.running())
         # Closed before the recovery, which renews the leases of answers that are still being written.
         stack.push_async_callback(engine.drain, settings.bobbin_grace)
         _start_housekeeping(settings, resources, repositories)
-        thread_recovery = ThreadRecovery(
-            menus=threads.menus,
-            headers=threads.headers,
-            dialog_chats=threads.dialog_chats,
-            successors=threads.successors,
-            timing=resources.timing,
-        )
-        await stack.enter_async_context(thread_recovery.running())
+        await stack.enter_async_context(_thread_recovery(resources, threads).running())
         await stack.enter_async_context(transport.running())
         resources.http_app.open(
             _http_app(resources, repositories, use_cases, transport, recovery.fault)
@@ -168,6 +139,55 @@ async def build(
             metrics=resources.metrics,
             url=resources.url,
         )
+
+
+def _after_work(resources: Resources, repositories: Repositories, worker_id: str) -> AfterWork:
+    return AfterWork(
+        chores=repositories.chores,
+        chats=repositories.chats,
+        answers=repositories.answers,
+        tasks=resources.tasks,
+        timing=resources.timing,
+        worker_id=worker_id,
+    )
+
+
+def _continuations(
+    resources: Resources, repositories: Repositories, parts: AnswerParts, prompts: PromptBuilder
+) -> ContinueService:
+    return ContinueService(
+        chats=repositories.chats,
+        successors=repositories.successors,
+        models=parts.models,
+        summarizer=parts.summarizer,
+        turns_of=prompts.turns,
+        ledger=repositories.ledger,
+        timing=resources.timing,
+    )
+
+
+def _recovery(
+    resources: Resources, repositories: Repositories, engine: Engine, after_work: AfterWork
+) -> Recovery:
+    return Recovery(
+        engine=engine,
+        after_work=after_work,
+        answers=repositories.answers,
+        coordination=resources.coordination,
+        metrics=resources.metrics,
+        single_host=resources.database.dialect == "sqlite",
+        timing=resources.timing,
+    )
+
+
+def _thread_recovery(resources: Resources, threads: ThreadParts) -> ThreadRecovery:
+    return ThreadRecovery(
+        menus=threads.menus,
+        headers=threads.headers,
+        dialog_chats=threads.dialog_chats,
+        successors=threads.successors,
+        timing=resources.timing,
+    )
 
 
 def _engine(
