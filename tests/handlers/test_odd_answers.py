@@ -52,6 +52,21 @@ ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
         "Hi you.",
         None,
     ),
+    "reasoning in spelled out tags within tags": (
+        [pieces("&lt;think >a &lt;think&gt;b</think>c</think>\n\nHi you."), STOP, DONE],
+        "Hi you.",
+        None,
+    ),
+    "a sentence about marks": (
+        [pieces("Write <think> before and </think> after, or </think>, alone."), STOP, DONE],
+        "Write <think> before and </think> after, or </think>, alone.",
+        None,
+    ),
+    "a router's stop for a cut": (
+        [choice(delta={"content": "Hi"}, finish_reason="stop", native_finish_reason="SAFETY")],
+        "Hi",
+        "filtered",
+    ),
     "a pair in two halves": (
         [
             b'data: {"choices": [{"delta": {"content": "Hi \\ud83d"}}]}\n\n',
