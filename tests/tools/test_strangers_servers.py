@@ -1,0 +1,92 @@
+"""Servers that nobody here wrote, through the whole product: what their tools return reaches model and steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.sandbox.models.scripts import ModelScript, RawBytes
+from bot.tools.config import parse_tool_config
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.world import World
+from tests.providers.scripted_server import delta
+from tests.tools.test_calls import results, script
+
+EVERYTHING = (
+    Path(__file__).parent
+    / "strangers/node_modules/@modelcontextprotocol/server-everything/dist/index.js"
+)
+
+
+def calling(name: str, arguments: dict[str, Any]) -> ModelScript:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    piece = {"index": 0, "id": "c0", "type": "function", "function": function}
+    return ModelScript([RawBytes(delta(tool_calls=[piece]))], finish_reason="tool_calls")
+
+
+def offered(world: World) -> set[str]:
+    """The tools that the model was told of in its last request."""
+    tools = world.models.requests()[-1].body.get("tools", ())
+    return {str(each["function"]["name"]) for each in tools}
+
+
+async def called(
+    worlds: WorldFactory, server: dict[str, Any], *calls: tuple[str, dict[str, Any]]
+) -> list[str]:
+    """What these calls return to the model, one after another; each must be a step that went well."""
+    config = {"mcpServers": {"its": {**server, "allow": ["*"]}}}
+    async with worlds(tools=parse_tool_config(json.dumps(config), {})) as world:
+        script(world, *(calling(f"its__{name}", given) for name, given in calls), "That is all.")
+        thread = await world.start("Go on.")
+        assert await world.answered(thread) == ["That is all."]
+        assert {f"its__{name}" for name, _ in calls} <= offered(world)
+        steps = world.rows("SELECT kind, name, status FROM answer_steps ORDER BY number")
+        told = [(step["kind"], step["name"], step["status"]) for step in steps]
+        assert told == [("tool", f"its/{name}", "done") for name, _ in calls]
+        found = results(world)
+        await world.idle()
+        return found
+
+
+async def test_the_time_is_asked_of_mcp_server_time(worlds: WorldFactory) -> None:
+    server = {"command": sys.executable, "args": ["-m", "mcp_server_time"]}
+    now, later = await called(
+        worlds,
+        server,
+        ("get_current_time", {"timezone": "Asia/Tokyo"}),
+        (
+            "convert_time",
+            {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"},
+        ),
+    )
+    assert json.loads(now)["timezone"] == "Asia/Tokyo"
+    assert json.loads(later)["time_difference"] == "+9.0h"
+
+
+async def test_server_everything_echoes_adds_and_shows_what_it_likes(worlds: WorldFactory) -> None:
+    """Its tools return text, structure, pictures, links and progress."""
+    node = shutil.which("node")
+    if node is None or not EVERYTHING.exists():
+        why = "needs Node, and npm ci --prefix tests/tools/strangers"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+    server = {"command": node, "args": [str(EVERYTHING), "stdio"]}
+    echoed, added, pictured, structured, long = await called(
+        worlds,
+        server,
+        ("echo", {"message": "hello, <!channel>"}),
+        ("get-sum", {"a": 2, "b": 3}),
+        ("get-tiny-image", {}),
+        ("get-structured-content", {"location": "New York"}),
+        ("trigger-long-running-operation", {"duration": 0.1, "steps": 2}),
+    )
+    assert "hello, <!channel>" in echoed
+    assert "5" in added
+    assert "image you requested" in pictured
+    assert {"temperature", "conditions", "humidity"} <= json.loads(structured).keys()
+    assert "operation completed" in long
