@@ -224,6 +224,7 @@ def _engine(
         tools=ToolLoop(
             resources.tools,
             repositories.tool_calls,
+            resources.publisher,
             worker_id,
             steps=settings.bobbin_tool_steps,
             seconds=settings.bobbin_tool_timeout,

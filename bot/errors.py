@@ -110,6 +110,14 @@ class NothingToRetry(ChatBusy):
     """The answer has not failed, or is being retried already."""
 
 
+class AlreadyDecided(ChatBusy):
+    """Somebody has decided about the call of a tool, or it is not made any more."""
+
+
+class NotTheAsker(ChatError):
+    """Only whoever asked the question decides about the calls of tools that it leads to."""
+
+
 class ModelNotAllowed(ChatError):
     """The model is not offered here, or no longer in the provider's list."""
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+PIN_SHOWN = 12
+"""Characters of a tool's pin that stand in the name of an approval."""
+
 
 class Permission(StrEnum):
     """Whether a call of a tool may be made."""
@@ -193,7 +196,7 @@ class StoredCall:
     @property
     def approval(self) -> str:
         """Names the decision: about this call of a tool of this definition."""
-        return f"{self.id}-{self.pin[:12]}"
+        return f"{self.id}-{self.pin[:PIN_SHOWN]}"
 
 
 def arguments_hash(arguments: str) -> str:

@@ -176,6 +176,7 @@ def build_use_cases(
         resources.timing,
     )
     exporter = Exporter(repositories.transcripts, repositories.people, models.label)
+    approvals = ApprovalService(repositories.tool_calls, resources.publisher, wake, start_chores)
     api = ApiService(
         chats=repositories.chats,
         answers=repositories.answers,
@@ -189,6 +190,7 @@ def build_use_cases(
         fitter=resources.image_fitter,
         exporter=exporter,
         pictures=repositories.pictures,
+        approvals=approvals,
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
@@ -200,7 +202,7 @@ def build_use_cases(
     )
     return UseCases(
         service=service,
-        approvals=ApprovalService(repositories.tool_calls, wake, start_chores),
+        approvals=approvals,
         requests=requests,
         lifecycle=lifecycle,
         api=api,

@@ -15,7 +15,14 @@ from sqlalchemy import Row, and_, exists, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chore
-from bot.tool_calls import CallState, Decision, StoredCall, ToolCall, arguments_hash
+from bot.tool_calls import (
+    PIN_SHOWN,
+    CallState,
+    Decision,
+    StoredCall,
+    ToolCall,
+    arguments_hash,
+)
 from bot.usage.calls import Call, payer_of
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.call_rows import record
@@ -143,6 +150,9 @@ class ToolCalls:
                     tool_calls.c.answer_id == answer_id, _ASKED
                 )
             )
+            ready = and_(tool_calls.c.answer_id == answer_id, tool_calls.c.state == CallState.READY)
+            if await connection.scalar(select(exists().where(ready))):
+                oldest = None  # a decision came meanwhile
             rest = oldest + self._approval_life - utc_now() if oldest else timedelta()
             done = await connection.execute(
                 update(answers)
@@ -164,22 +174,27 @@ class ToolCalls:
             await add_chores(connection, answer_id, {Chore.SHOW_APPROVALS: 0.0})
             return True
 
+    async def asked(self, chat_id: str) -> list[StoredCall]:
+        """The calls of a chat that wait for a decision."""
+        return await self._select(and_(tool_calls.c.chat_id == chat_id, _ASKED))
+
+    async def get(self, call_id: str) -> StoredCall | None:
+        return next(iter(await self._select(tool_calls.c.id == call_id)), None)
+
     async def decide(
-        self, approval: str, team: str, user: str, decision: Decision
+        self, approval: str, team: str, user: str, decision: Decision, chat_id: str | None = None
     ) -> Decided | None:
         """What a person says about a call; None when there is no such call in their workspace, or not any more.
 
-        `approval`: see `StoredCall.approval`.
+        `approval`: see `StoredCall.approval`. `chat_id`: only one of this chat.
 
         Only the asker's word counts, and the first.
         """
         call_id, _, pin = approval.partition("-")
-        mine = and_(
-            tool_calls.c.id == call_id,
-            tool_calls.c.pin.startswith(pin, autoescape=True),
-            _ASKED,
-            tool_calls.c.asker == user,
-        )
+        this = and_(tool_calls.c.id == call_id, func.substr(tool_calls.c.pin, 1, PIN_SHOWN) == pin)
+        if chat_id is not None:
+            this = and_(this, tool_calls.c.chat_id == chat_id)
+        mine = and_(this, _ASKED, tool_calls.c.asker == user)
         state = CallState.DENIED if decision is Decision.DENY else CallState.READY
         result = "[The user has not allowed this call]" if decision is Decision.DENY else ""
         async with self._database.begin() as connection:
@@ -187,11 +202,7 @@ class ToolCalls:
                 await connection.execute(
                     select(tool_calls, chats.c.team)
                     .join(chats, chats.c.id == tool_calls.c.chat_id)
-                    .where(
-                        tool_calls.c.id == call_id,
-                        tool_calls.c.pin.startswith(pin, autoescape=True),
-                        chats.c.team == team,
-                    )
+                    .where(this, chats.c.team == team)
                 )
             ).one_or_none()
             if found is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.domain import Answer, AnswerResult, Chat
 from bot.steps import Step
+from bot.tool_calls import StoredCall
 from storage.coordination import Coordination
 from storage.messages import StoredMessage
 
@@ -94,6 +95,11 @@ class EventPublisher:
             },
         }
         self._queue_event(team_topic(chat.team), event)
+
+    def approval_changed(self, team: str, chat_id: str, call: StoredCall) -> None:
+        """A call of a tool needs the asker's decision, or has got one. Its arguments are in the database."""
+        event = {"chat": chat_id, "message": call.answer_id, "approval": call.id}
+        self._queue_event(team_topic(team), event)
 
     def answer_ended(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         event = {

@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any, Protocol
 
+from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer
 from bot.audit import Action, record
@@ -122,6 +123,7 @@ class ToolLoop:
         self,
         tools: Tools,
         calls: ToolCalls,
+        publisher: EventPublisher,
         worker_id: str,
         *,
         steps: int,
@@ -132,6 +134,7 @@ class ToolLoop:
         self._rules = rules
         self._tools = tools
         self._calls = calls
+        self._publisher = publisher
         self._worker_id = worker_id
         self._steps = steps
         self._seconds = seconds
@@ -263,7 +266,9 @@ class ToolLoop:
             if call.asked:
                 await self._make(run, chat, call)
         turn = await self._turn(run, number)
-        if any(not call.state.ended for call in turn):
+        if waiting := [call for call in turn if not call.state.ended]:
+            for call in waiting:
+                self._publisher.approval_changed(chat.team, chat.id, call)
             raise Parked
         run.rounds.append(
             ToolRound(
@@ -314,6 +319,8 @@ class ToolLoop:
     ) -> None:
         """Stores how a call has ended, and notes it in the audit log, without arguments or result."""
         await self._store(run, call, state, result, seconds)
+        if call.state is CallState.ASKED:
+            self._publisher.approval_changed(chat.team, chat.id, call)
         _tell(run, replace(call, state=state, result=result))
         record(
             Action.TOOL_CALLED,

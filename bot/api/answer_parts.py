@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from bot.steps import Step
+from bot.tool_calls import CallState, Decision, StoredCall, parsed_arguments
 from storage.pictures import Picture
 
 
@@ -43,3 +44,44 @@ class StepOut(BaseModel):
         return cls(
             kind=step.kind.value, name=step.name, status=step.status.value, seconds=step.seconds
         )
+
+
+_DECIDED: dict[CallState, Literal["waiting", "denied"]] = {
+    CallState.ASKED: "waiting",
+    CallState.DENIED: "denied",
+}
+
+
+class ApprovalOut(BaseModel):
+    """A call of a tool about which the asker decides."""
+
+    id: str = Field(description="For `POST …/approvals/{id}`.")
+    message: str = Field(description="The id of the answer that waits for it.")
+    tool: str = Field(examples=["tickets/close"], description="`server/tool`.")
+    arguments: dict[str, Any] = Field(description="What the tool would be called with: data.")
+    asker: str | None = Field(description="The Slack id of whoever decides: they asked.")
+    status: Literal["waiting", "allowed", "denied"]
+
+    @classmethod
+    def of(cls, call: StoredCall) -> ApprovalOut:
+        return cls(
+            id=call.approval,
+            message=call.answer_id,
+            tool=call.path,
+            arguments=parsed_arguments(call.call),
+            asker=call.asker,
+            status=_DECIDED.get(call.state, "allowed"),
+        )
+
+
+class DecisionIn(BaseModel):
+    """What the asker says about a call of a tool."""
+
+    decision: Decision = Field(
+        description="`once`: it is made. `always`: and so are later calls of the same tool for your questions in this "
+        "conversation. `deny`: it is not made, and the model is told."
+    )
+
+
+class DecidedApproval(BaseModel):
+    approval: ApprovalOut

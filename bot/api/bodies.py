@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope
 
+from bot.api.attached import WithAttachments
 from bot.api.auth import bearer_token
 from bot.api.context import context_of
 from bot.api.errors import ApiError, invalid
 from bot.api.intake import Intake, Pace
 from bot.api.json_bodies import JsonBody, TooDeep, TooManyParts
-from bot.api.schemas import WithAttachments
 from bot.memory import HeldBytes
 
 MAX_BODY_BYTES = 40_000_000

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body, Header
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from bot.api.attached import WithAttachments
 from bot.api.bodies import GuardedRoute
 from bot.api.context import Context, CurrentUser, Held, Service
 from bot.api.errors import ApiError
@@ -36,7 +37,6 @@ from bot.api.schemas import (
     NullIsEmpty,
     OptionalConversation,
     Title,
-    WithAttachments,
     chat_fields,
     image_links,
     message_fields,

@@ -14,6 +14,7 @@ from bot import english_strings, strings
 from bot.access.rules import Verdict
 from bot.chats.feed_events import Denial
 from bot.errors import (
+    AlreadyDecided,
     BobbinError,
     ChatBusy,
     ChatNotFound,
@@ -21,6 +22,7 @@ from bot.errors import (
     LimitReached,
     ModelNotAllowed,
     NothingToRetry,
+    NotTheAsker,
     PlaceNotAllowed,
     SearchTooLong,
     StorageError,
@@ -103,6 +105,15 @@ def _budget_reached(error: BudgetReached) -> ApiError:
     )
 
 
+def _conflict(error: ChatBusy) -> ApiError:
+    match error:
+        case NothingToRetry():
+            return ApiError(409, "Nothing to retry", strings.NOTHING_TO_RETRY)
+        case AlreadyDecided():
+            return ApiError(409, "Already decided", strings.APPROVAL_DECIDED)
+    return ApiError(409, "Conversation busy", strings.ANSWER_IN_PROGRESS)
+
+
 def invalid(message: str) -> ApiError:
     return ApiError(422, "Invalid request", message)
 
@@ -126,10 +137,10 @@ def from_use_case(error: BobbinError) -> ApiError:
             )
         case BudgetReached():
             return _budget_reached(error)
-        case NothingToRetry():
-            return ApiError(409, "Nothing to retry", strings.NOTHING_TO_RETRY)
         case ChatBusy():
-            return ApiError(409, "Conversation busy", strings.ANSWER_IN_PROGRESS)
+            return _conflict(error)
+        case NotTheAsker():
+            return ApiError(403, "Not yours to decide", english_strings.APPROVAL_NOT_YOURS)
         case ModelNotAllowed():
             return invalid("That model is not offered. GET /chat/models lists those that are.")
         case InvalidInput():

@@ -1,4 +1,7 @@
-"""A message and its answer as server-sent events: `message`, `token`, `restart`, and `done` or `failed` at the end."""
+"""A message and its answer as server-sent events.
+
+`message`, `token`, `restart`, `approval`, and `done` or `failed` at the end.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from bot import strings
+from bot.api.answer_parts import ApprovalOut
 from bot.api.auth import Authenticator
 from bot.api.errors import ApiError, denied, error_body
 from bot.api.responses import answered_body, exchange_body
 from bot.api.waiting import AnswerWaiter
 from bot.chats.api_service import ApiService, as_waiting
-from bot.chats.feed_events import AccessRevoked, TextAppended
+from bot.chats.feed_events import AccessRevoked, AnswerRestarted, TextAppended
 from bot.errors import BobbinError
 
 CONTENT_TYPE = "text/event-stream"
@@ -40,11 +44,12 @@ async def event_stream(
                 exchange_body(replace(exchange, answer=as_waiting(exchange.answer), result=None)),
             )
             async for event in waiter.events():
-                yield (
-                    sse_event("token", {"token": event.text})
-                    if isinstance(event, TextAppended)
-                    else sse_event("restart", {})
-                )
+                if isinstance(event, TextAppended):
+                    yield sse_event("token", {"token": event.text})
+                elif isinstance(event, AnswerRestarted):
+                    yield sse_event("restart", {})
+                elif (call := await api.approvals.call(event.call)) is not None:
+                    yield sse_event("approval", ApprovalOut.of(call).model_dump(mode="json"))
             yield sse_event("done", await answered_body(api, waiter, await waiter.current()))
         except ApiError as error:
             yield sse_event("failed", error.body)

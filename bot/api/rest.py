@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from bot import audit
+from bot.api.answer_parts import ApprovalOut, DecidedApproval, DecisionIn
 from bot.api.auth import bearer_token
 from bot.api.bodies import GuardedRoute
 from bot.api.context import ApiContext, Context, CurrentUser, Held, Service
@@ -38,6 +39,7 @@ from bot.api.schemas import (
     Models,
     NewMessageIn,
     OptionalConversation,
+    Problem,
 )
 from bot.api.values import to_storable
 from bot.api.waiting import AnswerWaiter, wait_for_answer
@@ -48,7 +50,10 @@ from bot.model_options import ModelOptions
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
-STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restart`, and `done` or `failed` at the end."
+STREAMED = (
+    "With `Accept: text/event-stream`: events `message`, `token`, `restart`, `approval` (a call of a tool waits for "
+    "whoever asked, or has been decided about), and `done` or `failed` at the end."
+)
 
 IMAGE_HEADERS = {
     "Cache-Control": "private, max-age=86400, immutable",
@@ -131,7 +136,8 @@ async def history(
     async def made() -> Response:
         messages = await api.messages(chat)
         pictures = await api.pictures.of_chat(chat.id)
-        content = History.of(chat, messages, await api.results(chat), pictures)
+        waiting = await api.approvals.waiting(chat, messages)
+        content = History.of(chat, messages, await api.results(chat), pictures, waiting)
         return with_etag(content, if_none_match)
 
     return LargeResponse(context.memory, user, await api.text_length(chat), made)
@@ -241,6 +247,33 @@ async def retry(
     answer = await context.service.retry(user, conversation_id, message_id)
     waiting = wait_for_answer(context.service, context.feed, user, chat, answer)
     return respond(request, context, waiting, 200)
+
+
+@_messages.post(
+    "/conversations/{conversation_id}/approvals/{approval_id}",
+    responses={
+        **BODY_RESPONSES,
+        **NOT_FOUND_RESPONSES,
+        403: {
+            "model": Problem,
+            "description": "Only whoever asked the question decides, or the operator's rules do not allow you.",
+        },
+        409: {"model": Problem, "description": "It has already been decided."},
+    },
+)
+async def decide(
+    api: Service,
+    user: CurrentUser,
+    given: DecisionIn,
+    conversation_id: ConversationId,
+    approval_id: Annotated[
+        str, Path(max_length=100, description="As an answer's `approvals` names it.")
+    ],
+) -> DecidedApproval:
+    """Decides about a call of a tool, as the buttons in the thread do; the answer goes on."""
+    chat = await api.chat(user, conversation_id)
+    call = await api.approvals.decide_in(chat, approval_id, user, given.decision)
+    return DecidedApproval(approval=ApprovalOut.of(call))
 
 
 routes.include_router(_conversations)

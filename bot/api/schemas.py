@@ -12,25 +12,19 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from fastapi import Body
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
 )
 from pydantic.alias_generators import to_camel
 
-from bot.api.answer_parts import PictureLink, SourceLink, StepOut
-from bot.api.values import format_time, to_base64, to_image, to_storable, to_text
-from bot.chats.api_service import ApiMessage
-from bot.chats.attachments import rules
-from bot.chats.attachments.base64_text import Base64Text
-from bot.chats.attachments.rules import TextFile
-from bot.chats.attachments.sent_files import file_from_base64, image_from_base64
+from bot.api.answer_parts import ApprovalOut, PictureLink, SourceLink, StepOut
+from bot.api.attached import Text, WithAttachments
+from bot.api.values import format_time
 from bot.domain import AnswerResult, Chat, Message, ModelInfo, Role
-from bot.memory import HeldBytes
 from bot.model_options import Effort
+from bot.tool_calls import StoredCall
 from storage.pictures import Picture
 
 MAX_MESSAGE_LENGTH = 200_000
@@ -38,8 +32,6 @@ MAX_MESSAGE_LENGTH = 200_000
 MAX_KEY_LENGTH = 255
 
 
-Text = Annotated[str, BeforeValidator(to_text), AfterValidator(to_storable)]
-Base64 = Annotated[Base64Text, PlainValidator(to_base64, json_schema_input_type=str)]
 Content = Annotated[
     Text, Field(min_length=1, max_length=MAX_MESSAGE_LENGTH, description="What the person says.")
 ]
@@ -243,6 +235,11 @@ class WrittenAnswer(ConversationMessage):
         description="Of an answer whose model thought, searched or called tools: in order.",
         exclude_if=lambda steps: not steps,
     )
+    approvals: list[ApprovalOut] = Field(
+        [],
+        description="Of an answer that waits: calls of tools about which whoever asked has to decide.",
+        exclude_if=lambda approvals: not approvals,
+    )
     usage: UsageOut | None = None
     summarised: int | None = Field(
         None, description="Earlier messages of a long conversation that a summary stood for."
@@ -281,73 +278,24 @@ class History(CamelModel):
         messages: Sequence[Message],
         results: Mapping[str, AnswerResult],
         pictures: Mapping[str, Sequence[Picture]],
+        waiting: Sequence[StoredCall] = (),
     ) -> History:
-        """`results`: how answers ended, by their ids. `pictures`: those of messages, by theirs."""
+        """`results`: how answers ended, by their ids. `pictures`: those of messages, by theirs.
+
+        `waiting`: calls of tools that wait for a decision.
+        """
+        asked = [ApprovalOut.of(call) for call in waiting]
         return cls(
             conversation=Conversation.of(chat, messages[-1].id if messages else None),
             messages=[
                 ConversationMessage.of(one, pictures.get(one.id, ()))
                 if one.role is Role.USER
-                else WrittenAnswer.of_result(one, results.get(one.id), pictures.get(one.id, ()))
+                else WrittenAnswer.of_result(
+                    one, results.get(one.id), pictures.get(one.id, ())
+                ).model_copy(update={"approvals": [it for it in asked if it.message == one.id]})
                 for one in messages
             ],
         )
-
-
-class ImageIn(BaseModel):
-    """A picture in base64: png, jpeg, gif or webp."""
-
-    data: Base64 = Field(description="base64, or a data URL")
-    type: str | None = Field(None, max_length=100, examples=["image/png"])
-    name: Text | None = Field(None, max_length=200)
-
-
-class ArtifactIn(BaseModel):
-    """A text that belongs to the message."""
-
-    name: Text = Field(max_length=200, examples=["notes.md"])
-    type: Text = Field("text/plain", max_length=100, examples=["text/markdown"])
-    content: Text = Field(max_length=rules.MAX_TEXT_LENGTH)
-
-
-class FileIn(BaseModel):
-    """A file in base64: a document, an image or a text."""
-
-    name: Text = Field(max_length=200, examples=["report.pdf"])
-    content: Base64 = Field(description="base64, or a data URL")
-    type: Text | None = Field(None, max_length=100, examples=["application/pdf"])
-
-
-SentImage = Annotated[ImageIn, BeforeValidator(to_image, json_schema_input_type=str | ImageIn)]
-
-
-class WithAttachments(BaseModel):
-    images: list[SentImage] | None = Field(
-        None,
-        description="data URLs or base64; at most 5 of 5 MB; nothing is fetched from addresses",
-    )
-    artifacts: list[ArtifactIn] | None = Field(
-        None, description="texts; at most 10, together 200,000 characters"
-    )
-    files: list[FileIn] | None = Field(
-        None,
-        max_length=rules.MAX_API_FILES,
-        description="pdf, docx, xlsx, pptx, odt, ods, rtf, epub, html, eml, images and texts; at most 5 of 10 MB",
-    )
-
-    async def to_message(self, text: str, held: HeldBytes, key: str | None = None) -> ApiMessage:
-        """The message with its images and texts, which take memory from `held`. Raises InvalidInput."""
-        texts = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
-        text = rules.append_api_texts(text, texts)
-        images = [
-            await image_from_base64(one.data, one.name or "image")
-            for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]
-        ]
-        files = [
-            await file_from_base64(one.content, one.name, one.type or "")
-            for one in self.files or ()
-        ]
-        return ApiMessage(text, rules.limit_images(images), tuple(files), key, held)
 
 
 class NewMessageIn(WithAttachments):

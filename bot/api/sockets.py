@@ -15,6 +15,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.responses import JSONResponse
 
 from bot import sentences
+from bot.api.answer_parts import ApprovalOut
 from bot.api.auth import Authenticator, bearer_token
 from bot.api.compat import CompatMessage
 from bot.api.errors import ApiError, denied, too_many_requests
@@ -24,6 +25,7 @@ from bot.chats.feed_events import (
     AccessRevoked,
     AnswerEnded,
     AnswerRestarted,
+    ApprovalTold,
     FeedSubscription,
     MessageAdded,
     StepTold,
@@ -199,6 +201,8 @@ class WebSocketConnection:
         async for event in subscription:
             if isinstance(event, MessageAdded):
                 await self._send_pair(event, subscription.user)
+            elif isinstance(event, ApprovalTold):
+                await self._send_approval(event)
             else:
                 await self._send_change(event)
 
@@ -250,6 +254,12 @@ class WebSocketConnection:
                     "assistant_message": CompatMessage.of(as_waiting(answer)).model_dump(),
                 }
             )
+
+    async def _send_approval(self, event: ApprovalTold) -> None:
+        call = await asyncio.shield(self._api.approvals.call(event.call))
+        if call is not None:
+            approval = ApprovalOut.of(call).model_dump(mode="json")
+            await self._send({"chat": event.chat, "approval": approval})
 
     async def _answer_ended(self, event: AnswerEnded) -> dict[str, Any]:
         if event.status is Status.FAILED:

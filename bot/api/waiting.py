@@ -12,6 +12,7 @@ from bot.chats.feed import Feed
 from bot.chats.feed_events import (
     AnswerEnded,
     AnswerRestarted,
+    ApprovalTold,
     FeedSubscription,
     TextAppended,
     TitleChanged,
@@ -49,7 +50,7 @@ class AnswerWaiter:
         """The message and its answer as they are now."""
         return await self._api.exchange_of(self._answer)
 
-    async def events(self) -> AsyncIterator[TextAppended | AnswerRestarted]:
+    async def events(self) -> AsyncIterator[TextAppended | AnswerRestarted | ApprovalTold]:
         """The answer's text from its beginning, piece by piece, until it has ended.
 
         Raises ApiError when Bobbin ends first.
@@ -64,7 +65,7 @@ class AnswerWaiter:
                 continue
             if isinstance(event, AnswerEnded):
                 return
-            if isinstance(event, TextAppended | AnswerRestarted):
+            if isinstance(event, TextAppended | AnswerRestarted | ApprovalTold):
                 yield event
         raise shutting_down()
 

@@ -10,6 +10,7 @@ from functools import partial
 from bot import english_strings
 from bot.access.chat_access import ChatAccess
 from bot.answers.events import EventPublisher
+from bot.chats.approvals import ApprovalService
 from bot.chats.attachments import rules
 from bot.chats.attachments.fitting import ImageFitter
 from bot.chats.attachments.rules import Spoken, TextFile
@@ -115,6 +116,7 @@ class ApiService:
         fitter: ImageFitter,
         exporter: Exporter,
         pictures: Pictures,
+        approvals: ApprovalService,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
@@ -131,6 +133,7 @@ class ApiService:
         self.models = models
         self.exporter = exporter
         self.pictures = pictures
+        self.approvals = approvals
         self.limit = limit
 
     async def create(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from bot.domain import User
-from bot.tool_calls import Decision
+from bot.answers.events import EventPublisher
+from bot.domain import Chat, Message, User
+from bot.errors import AlreadyDecided, ChatNotFound, NotTheAsker
+from bot.tool_calls import CallState, Decision, StoredCall
 from storage.tool_calls import Decided, ToolCalls
 
 
@@ -13,17 +15,51 @@ class ApprovalService:
     """Only whoever asked the question decides, once; in whichever process the press arrives, that one goes on."""
 
     def __init__(
-        self, calls: ToolCalls, wake: Callable[[str], None], show: Callable[[str], object]
+        self,
+        calls: ToolCalls,
+        publisher: EventPublisher,
+        wake: Callable[[str], None],
+        show: Callable[[str], object],
     ) -> None:
         """`wake`: is called with the id of a chat whose answer goes on. `show`: with the id of the answer."""
         self._calls = calls
+        self._publisher = publisher
         self._wake = wake
         self._show = show
 
-    async def decide(self, approval: str, user: User, decision: Decision) -> Decided | None:
-        """None: there is no such call in the user's workspace. Raises StorageError."""
-        decided = await self._calls.decide(approval, user.team, user.id, decision)
+    async def decide(
+        self, approval: str, user: User, decision: Decision, chat_id: str | None = None
+    ) -> Decided | None:
+        """None: there is no such call in the user's workspace, or in this chat. Raises StorageError."""
+        decided = await self._calls.decide(approval, user.team, user.id, decision, chat_id)
         if decided is not None and decided.accepted:
+            self._publisher.approval_changed(user.team, decided.chat_id, decided.call)
             self._wake(decided.chat_id)
             self._show(decided.call.answer_id)
         return decided
+
+    async def decide_in(
+        self, chat: Chat, approval: str, user: User, decision: Decision
+    ) -> StoredCall:
+        """The call after the user has decided about it.
+
+        Raises ChatNotFound when the chat has no such call, NotTheAsker, AlreadyDecided, StorageError.
+        """
+        decided = await self.decide(approval, user, decision, chat.id)
+        if decided is None:
+            raise ChatNotFound("no such approval")
+        if not decided.accepted and decided.call.state is CallState.ASKED:
+            raise NotTheAsker(decided.call.id)
+        if not decided.accepted:
+            raise AlreadyDecided(decided.call.id)
+        return decided.call
+
+    async def waiting(self, chat: Chat, messages: Sequence[Message]) -> list[StoredCall]:
+        """The calls that wait for a decision. `messages`: all of the chat's."""
+        if all(message.status.ended for message in messages):
+            return []
+        return await self._calls.asked(chat.id)
+
+    async def call(self, call_id: str) -> StoredCall | None:
+        """A call as it is now; None when it is gone."""
+        return await self._calls.get(call_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ from bot.chats.feed_events import (
     MAX_UNREAD_EVENTS,
     AnswerEnded,
     AnswerRestarted,
+    ApprovalTold,
     FeedEvent,
     FeedSubscription,
     MessageAdded,
@@ -260,12 +261,10 @@ class Feed:
         elif "text" in event:
             if tracked := self._tracked.get(event["message"]):
                 await self._update(tracked, event["attempt"], 0, event["text"])
-        elif "step" in event:
-            await self._emit(team, StepTold(event["chat"], event["message"], event["step"]))
         elif "ended" in event:
             await self._handle_end(team, event)
-        elif "title" in event:
-            await self._emit(team, TitleChanged(event["chat"], event["title"]))
+        elif (told := _told(event)) is not None:
+            await self._emit(team, told)
 
     async def _handle_message(self, team: str, event: dict[str, Any]) -> None:
         chat, author = event["chat"], event["by"]
@@ -373,6 +372,15 @@ class Feed:
                     await self._end(tracked.team, answer)
                 elif answer.status is Status.RUNNING and not tracked.length:
                     await self._request_text(tracked)
+
+
+def _told(event: Mapping[str, Any]) -> StepTold | ApprovalTold | TitleChanged | None:
+    """What an event tells that is passed on as it is; None for one of another version."""
+    if "step" in event:
+        return StepTold(event["chat"], event["message"], event["step"])
+    if "approval" in event:
+        return ApprovalTold(event["chat"], event["message"], event["approval"])
+    return TitleChanged(event["chat"], event["title"]) if "title" in event else None
 
 
 def _now() -> float:

@@ -48,6 +48,16 @@ class StepTold:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalTold:
+    """A call of a tool needs the asker's decision, or has got one. The conversation has all that still wait."""
+
+    chat: str
+    message: str
+    call: str
+    """Id of the call."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRestarted:
     """The answer begins again: the text so far no longer counts."""
 
@@ -71,7 +81,15 @@ class TitleChanged:
     title: str | None
 
 
-FeedEvent = MessageAdded | TextAppended | StepTold | AnswerRestarted | AnswerEnded | TitleChanged
+FeedEvent = (
+    MessageAdded
+    | TextAppended
+    | StepTold
+    | ApprovalTold
+    | AnswerRestarted
+    | AnswerEnded
+    | TitleChanged
+)
 
 
 class Denial(StrEnum):

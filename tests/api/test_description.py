@@ -32,6 +32,7 @@ PROMISED = {
     "GET /chat/conversations/{conversation_id}": 200,
     "POST /chat/conversations/{conversation_id}/messages": 201,
     "POST /chat/conversations/{conversation_id}/messages/{message_id}/retry": 200,
+    "POST /chat/conversations/{conversation_id}/approvals/{approval_id}": 200,
     "GET /chat/conversations/{conversation_id}/messages/{message_id}/images/{position}": 200,
     "GET /chat/conversations/{conversation_id}/export": 200,
     "GET /chat/models": 200,
@@ -69,6 +70,7 @@ FIELDS = {
 
 SCHEMAS = [
     "Answered",
+    "ApprovalOut",
     "ArtifactIn",
     "BranchedConversation",
     "ChatId",
@@ -79,6 +81,9 @@ SCHEMAS = [
     "Conversation",
     "Conversations",
     "CreatedConversation",
+    "DecidedApproval",
+    "Decision",
+    "DecisionIn",
     "Effort",
     "ExportFormat",
     "ExportedChat",

@@ -117,7 +117,9 @@ class Replica:
             metrics=self.metrics,
             worker_id=name,
             ledger=Ledger(database),
-            tools=ToolLoop(NoTools(), ToolCalls(database), name, steps=10, seconds=60.0),
+            tools=ToolLoop(
+                NoTools(), ToolCalls(database), self.publisher, name, steps=10, seconds=60.0
+            ),
             pictures=PictureIntake(MemoryBudget(), ImageFitter().fit),
             timing=timing,
         )

@@ -49,8 +49,11 @@ class Person:
         """Looks first, then adds two lines in one turn and sets one in the next, then tells."""
         if asks_for_title(asked.messages):
             return script_from_text("A short title", 100)
-        last = max(n for n, m in enumerate(asked.messages) if m["role"] == "user")
-        number = int(text_of(asked.messages[last]).rpartition(" ")[2])
+        said = [text_of(m).rpartition("Add number ")[2] for m in asked.messages]
+        last = max(n for n, m in enumerate(asked.messages) if said[n] != text_of(m))
+        number = int(said[last])
+        if not asked.body.get("tools"):  # their server was not reached in time
+            return ModelScript(words(f"Finished {number}."), rate=40.0)
         returned = [text_of(m) for m in asked.messages[last:] if m["role"] == "tool"]
         self.told[number] = returned
         turns = {
@@ -196,14 +199,16 @@ def check(world: Cluster, person: Person, kills: int) -> None:
     """Whoever was killed when: each call has had the effect that its row tells, and everybody knows of the others."""
     effects = Counter(person.server.effects)
     rows = world.rows("SELECT * FROM tool_calls WHERE path IN ('web/add', 'web/put') ORDER BY id")
-    assert len(rows) == 3 * kills
+    assert kills <= len(rows) <= 3 * kills
     for row in rows:
         text, tool = json.loads(row["arguments"])["text"], row["name"].rpartition("__")[2]
         number, made = int(text.rstrip("ab")), effects[f"{tool} {text}"]
         denied = number % 5 == 0 and text.endswith("a")
-        assert row["state"] == "denied" if denied else row["state"] in ("done", "unknown"), dict(
-            row
-        )
+        usual = {"denied"} if denied else {"done", "unknown", "failed"}
+        assert row["state"] in usual, dict(row)
+        if row["state"] == "failed":  # after ten seconds in which a loaded machine did not connect
+            assert "not available" in row["result"]
+            assert made == 0
         assert row["state"] != "denied" or made == 0
         assert row["state"] != "done" or made >= 1
         assert tool == "put" or made <= 1  # `put` may be made again
