@@ -34,6 +34,7 @@ def test_export_writes_a_persons_chats_or_one(tmp_path: Path, bobbin: Bobbin, ch
     where = {"DATABASE_URL": f"sqlite:///{tmp_path / 'chats.sqlite3'}"}
     one = bobbin("export", "--chat", chat, **where)
     assert (one.returncode, one.stdout.count("How many?")) == (0, 1)
+    assert "exported" in one.stderr  # the audit log says so
     file = tmp_path / "alice.json"
     own = bobbin("export", "--user", "T1/U1", "--format", "json", "--file", str(file), **where)
     assert (own.returncode, own.stdout) == (0, "")
@@ -53,6 +54,8 @@ def test_erase_counts_first_and_removes_with_yes(tmp_path: Path, bobbin: Bobbin,
     assert bobbin("export", "--chat", chat, **where).returncode == 0
     removed = bobbin("erase", "--user", "T1/U1", "--yes", **where)
     assert "Removed." in removed.stdout
+    assert "erased" in removed.stderr  # the audit log says so, and of the count nothing
+    assert "erased" not in counted.stderr
     assert "Slack" in removed.stdout
     assert bobbin("export", "--chat", chat, **where).returncode == 2
     assert "Nothing is stored" in bobbin("erase", "--before", "2020-01-01", **where).stdout
