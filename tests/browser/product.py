@@ -100,7 +100,7 @@ async def ask(page: Page, text: str) -> Locator:
     await page.keyboard.press("Enter")
     asked = page.get_by_role("main").get_by_role("article").filter(has_text=text)
     await asked.get_by_role("button", name=re.compile(r"^\d+ repl")).click()
-    menu = thread_messages(page).get_by_role("combobox")
+    menu = thread_messages(page).get_by_role("combobox").first
     await expect(menu).to_be_visible()
     return menu
 
