@@ -48,7 +48,8 @@ def file(mime: str = "", name: str = "a", **more: object) -> SharedFile:
         ("", FileKind.UNKNOWN),
         ("application/pdf", FileKind.DOCUMENT),
         ("application/zip", FileKind.OTHER),
-        ("audio/mpeg", FileKind.OTHER),
+        ("audio/mpeg", FileKind.AUDIO),
+        ("video/mp4", FileKind.OTHER),
         (
             "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
             FileKind.DOCUMENT,
