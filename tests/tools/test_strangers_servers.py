@@ -15,7 +15,13 @@ from bot.sandbox.models.scripts import ModelScript, RawBytes
 from bot.tools.config import parse_tool_config
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World
-from tests.providers.scripted_server import delta
+from tests.providers.scripted_server import (
+    ReceivedRequest,
+    ResponseWriter,
+    ScriptedServer,
+    delta,
+    responding,
+)
 from tests.tools.test_calls import results, script
 
 EVERYTHING = (
@@ -48,7 +54,7 @@ async def called(
         assert {f"its__{name}" for name, _ in calls} <= offered(world)
         steps = world.rows("SELECT kind, name, status FROM answer_steps ORDER BY number")
         told = [(step["kind"], step["name"], step["status"]) for step in steps]
-        assert told == [("tool", f"its/{name}", "done") for name, _ in calls]
+        assert told == [("tool", f"its/{name}", "done") for name, _ in calls], results(world)
         found = results(world)
         await world.idle()
         return found
@@ -90,3 +96,22 @@ async def test_server_everything_echoes_adds_and_shows_what_it_likes(worlds: Wor
     assert "image you requested" in pictured
     assert {"temperature", "conditions", "humidity"} <= json.loads(structured).keys()
     assert "operation completed" in long
+
+
+async def test_a_page_is_read_by_mcp_server_fetch(worlds: WorldFactory) -> None:
+    """As Markdown, marked as coming from there; a page that is not there is a failure that the model reads."""
+    page = (
+        "<html><body><article><h1>Tides</h1><p>The moon pulls the sea.</p></article></body></html>"
+    )
+
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        answer = responding(page, content_type="text/html")
+        if received.path == "/robots.txt":
+            answer = responding("nothing here", 404, "text/plain")
+        await answer(received, out)
+
+    server = {"command": sys.executable, "args": ["-m", "mcp_server_fetch", "--allow-private-ips"]}
+    async with ScriptedServer(behaviour).running() as site:
+        (read,) = await called(worlds, server, ("fetch", {"url": f"{site.url}/tides"}))
+    assert "The moon pulls the sea." in read
+    assert "<p>" not in read
