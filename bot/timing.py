@@ -116,6 +116,11 @@ class Timing:
     # Models (bot/providers)
     longest_answer: float = 1200.0
     """From the first request to a model to the end of its answer, which is cut there; all tries together."""
+    model_retry_delays: tuple[float, ...] = (0.5, 2.0)
+    """Before the second and the third request to a model for an answer, unless its provider says how long.
+
+    A failure of the last, after some text has been shown, or so late that `longest_answer` would pass before the next,
+    is the answer's failure."""
     longest_title: float = 20.0
     """The same for a title; less than `chore_timeout`."""
     longest_summary: float = 60.0

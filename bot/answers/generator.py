@@ -54,12 +54,6 @@ from storage.engine.types import new_id
 
 log = get_logger(__name__)
 
-RETRY_DELAYS = (0.5, 2.0)
-"""Seconds before the second and the third request to the model, unless the provider says how long.
-
-A failure of the third, after some text has been shown, or so late that `Timing.longest_answer` would pass before the
-next, is the answer's failure.
-"""
 MAX_RETRY_AFTER = 10.0
 """Seconds: a model that wants a longer pause than this is reported as busy."""
 
@@ -185,7 +179,7 @@ class AnswerGenerator:
         started: float,
     ) -> None:
         """One turn of the model, asked for again after some failures as long as none of it has been shown."""
-        for delay in (*RETRY_DELAYS, None):
+        for delay in (*run.timing.model_retry_delays, None):
             try:
                 await self._stream_what_fits(run, chat, request, sink, started)
                 return

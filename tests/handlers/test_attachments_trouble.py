@@ -110,16 +110,17 @@ async def test_slacks_thumbnail_replaces_an_image_that_only_slack_can_open(world
     assert world.whispers("alice") == []
 
 
-async def test_a_heic_image_without_a_thumbnail_is_reported(world: World) -> None:
-    thread = await ask_with_files(
-        world, "What is it?", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic", "image/heic")
-    )
+async def test_a_heic_image_without_a_thumbnail_is_reported(worlds: WorldFactory) -> None:
+    async with worlds(timing=patient_timing(file_retry_delays=(0.05, 0.1, 0.2))) as world:
+        thread = await ask_with_files(
+            world, "What is it?", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic", "image/heic")
+        )
 
-    await world.answered(thread)
-    await world.until(
-        lambda: world.whispers("alice") == [sentences.file_problem("kind", "IMG_1.HEIC")],
-        "the word",
-    )
+        await world.answered(thread)
+        await world.until(
+            lambda: world.whispers("alice") == [sentences.file_problem("kind", "IMG_1.HEIC")],
+            "the word",
+        )
 
 
 # -- what Slack does with files ----------------------------------------------------------------------------------------
