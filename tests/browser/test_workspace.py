@@ -93,12 +93,13 @@ async def test_messages_can_be_edited_deleted_and_reacted_to(slack: Sandbox, pag
 
 
 async def test_files_are_attached_and_shown(slack: Sandbox, app: ChattyApp, page: Page) -> None:
-    """Attach with the button, drop and paste; images are shown, other files are cards."""
+    """Attach with the button, drop and paste; images are shown, voice clips are played, other files are cards."""
     await open_workspace(page, slack)
     pane = page.get_by_role("main")
     attached: list[FilePayload] = [
         {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
         {"name": "dot.png", "mimeType": "image/png", "buffer": PIXEL},
+        {"name": "clip.webm", "mimeType": "audio/webm", "buffer": b"words"},
     ]
     await pane.get_by_test_id("file-input").set_input_files(attached)
     await pane.evaluate(
@@ -112,20 +113,22 @@ async def test_files_are_attached_and_shown(slack: Sandbox, app: ChattyApp, page
             new ClipboardEvent('paste', { clipboardData: pasted, bubbles: true, cancelable: true }));
         }"""
     )
-    await expect(pane.get_by_role("button", name=re.compile("^Remove "))).to_have_count(4)
+    await expect(pane.get_by_role("button", name=re.compile("^Remove "))).to_have_count(5)
     await pane.get_by_role("button", name="Remove pasted.md").click()
     await composer(page, "general").fill("look")
     await pane.get_by_role("button", name="Send now").click()
     message = page.get_by_role("article").last
     await expect(message.get_by_role("link", name="notes.txt")).to_be_visible()
     await expect(message.get_by_role("link", name="dropped.csv")).to_be_visible()
+    await expect(message.get_by_label("clip.webm")).to_be_visible()
     picture = message.get_by_role("img", name="dot.png")
     await expect(picture).to_be_visible()
     assert await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
     [said] = await slack.until(
         lambda: [each for each in app.payloads("message") if each.get("files")]
     )
-    assert [file["name"] for file in said["files"]] == ["notes.txt", "dot.png", "dropped.csv"]
+    names = [file["name"] for file in said["files"]]
+    assert names == ["notes.txt", "dot.png", "clip.webm", "dropped.csv"]
 
 
 @pytest.mark.slow
