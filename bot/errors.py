@@ -14,7 +14,9 @@
     │   ├── LimitReached               the next pair of messages would exceed BOBBIN_MAX_MESSAGES
     │   ├── BudgetReached              (bot.usage.limits) a budget or rate allows no more now
     │   ├── ChatBusy                   an answer is being written and the caller cannot wait
-    │   │   └── NothingToRetry         the answer has not failed, or is being retried already
+    │   │   ├── NothingToRetry         the answer has not failed, or is being retried already
+    │   │   └── AlreadyDecided         the call of a tool has been decided about, or is not made any more
+    │   ├── NotTheAsker                only whoever asked the question decides about its calls of tools
     │   ├── ModelNotAllowed            the model is not offered here, or no longer in the provider's list
     │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the user
     │   └── FileProblem                a shared file cannot be read; `code` says why
