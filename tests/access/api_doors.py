@@ -11,6 +11,7 @@ import httpx
 
 from bot.api.app import ApiParts, routed_app
 from bot.timing import Timing
+from tests.access.scene import APPROVAL, ask_for_approval
 from tests.handlers.world import World
 
 OTHER = "demo/storyteller"
@@ -32,7 +33,12 @@ class Ids:
 
     @classmethod
     async def of(cls, world: World, thread: str, own: str) -> Ids:
-        """Those of the chat in this thread, whose second answer has failed; its first one gets a picture."""
+        """Those of the chat in this thread, whose second answer has failed.
+
+        Its first one gets a picture, and a call that waits for what WHO says.
+        """
+        if not world.rows("SELECT 1 FROM tool_calls"):
+            await ask_for_approval(world, thread)
         answer, failed = (str(row["message_id"]) for row in world.ended(thread)[:2])
         await world.execute(
             "INSERT INTO attachments (message_id, position, name, mime, data) "
@@ -57,6 +63,7 @@ def of_a_channel(ids: Ids) -> dict[str, Request]:
         "retry": ("POST", f"{at}/messages/{ids.failed}/retry", None),
         "say": ("POST", f"{at}/messages", {"content": "hi"}),
         "v1 chat": ("POST", "/api/v1/chat", {"conversation_id": chat, "message": "hi"}),
+        "approval": ("POST", f"{at}/approvals/{APPROVAL}", {"decision": "deny"}),
         "check-chat": ("POST", "/check-chat", {"chat": chat}),
         "list-messages": ("POST", "/list-messages", {"chat": chat}),
         "chat-message": ("POST", "/chat-message", {"chat": chat, "message": "hi"}),

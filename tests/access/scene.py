@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.sandbox.state.records import Ephemeral, Message, View
 from bot.sandbox.types import Json
+from bot.tool_calls import PIN_SHOWN
 from handlers.views.approval import ACTIONS
 from tests.api.conftest import client, token_for
 from tests.handlers.world import World, elements
@@ -15,6 +16,8 @@ WHO = "alice"
 PLACE = "general"
 CALL, PIN = "c" * 32, "p" * 64
 """Of a call of a tool that waits for approval."""
+APPROVAL = f"{CALL}-{PIN[:PIN_SHOWN]}"
+"""As buttons and programs name it."""
 
 
 @dataclass
@@ -115,7 +118,7 @@ def board(world: World, chat: str) -> Message:
             "min_query_length": 0,
         },
         *(
-            {"type": "button", "action_id": action_id, "value": f"{CALL}-{PIN}"}
+            {"type": "button", "action_id": action_id, "value": APPROVAL}
             for action_id in ACTIONS.values()
         ),
     ]

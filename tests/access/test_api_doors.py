@@ -14,6 +14,7 @@ from bot.access.rules import Verdict
 from bot.chats.feed_events import (
     AnswerEnded,
     AnswerRestarted,
+    ApprovalTold,
     FeedEvent,
     MessageAdded,
     StepTold,
@@ -156,6 +157,7 @@ FRAMES: dict[type, Callable[[Event], bool]] = {
     TextAppended: lambda event: "Token" in (event.get("content") or {}),
     StepTold: lambda event: "step" in event,
     AnswerRestarted: lambda event: event.get("content") == "Restart",
+    ApprovalTold: lambda event: "approval" in event,
     AnswerEnded: lambda event: event.get("content") == "Finish",
     TitleChanged: lambda event: "title" in event,
 }
@@ -189,6 +191,11 @@ async def test_no_frame_of_a_socket_reaches_who_left_or_took_no_part(worlds: Wor
         failed = world.answers(thread, PRIVATE)[-1]
         await world.slack.interactions.press("alice", failed, "retry_answer")
         await alice.until(FRAMES[AnswerEnded])
+        token = await token_for(world, "alice")
+        ids = await ids_for(world, thread, token)
+        async with client(world, token) as http:
+            decided = await send(http, of_a_channel(ids)["approval"])
+            assert decided.status_code == 200, decided.text
         workspace = world.slack.workspace
         world.slack.subscriptions.send_session_title_changed(
             workspace.user("alice").id, workspace.channel(PRIVATE).id, thread, "Ours"
