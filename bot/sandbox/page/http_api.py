@@ -31,7 +31,7 @@ STATIC = Path(__file__).parents[1] / "static"
 MAX_TRAFFIC_ENTRIES = 500
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; font-src 'self'; "
-    "img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; "
+    "media-src 'self'; img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """The page loads nothing from other origins but images."""
