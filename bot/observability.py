@@ -28,6 +28,8 @@ from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.types import EventDict, Processor
 
 LOGGER_NAMES = ("bot", "handlers", "storage")
+SILENT_LOGGERS = ("mcp",)
+"""Libraries that log what goes through them, even as errors: results of tools. What matters, Bobbin logs itself."""
 AUDIT_LOGGER = "bot.audit"
 """Logs at every level that an operator sets."""
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -100,6 +102,8 @@ def configure_logging(
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in LOGGER_NAMES:
         logging.getLogger(name).setLevel(level)
+    for name in SILENT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     structlog.configure(
         processors=[

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx2
 from mcp import MCPError
+from pydantic import ValidationError
 
 REQUEST_TIMEOUT = -32001
 CERTAINLY_REFUSED = frozenset({-32700, -32600, -32601, -32602})
@@ -27,6 +28,8 @@ def explain(error: BaseException, status: int | None) -> str:
             return "does not answer in time: check that it runs"
         if isinstance(leaf, httpx2.HTTPError):
             return "cannot be reached: check the url and the network"
+    if any(isinstance(leaf, ValidationError) for leaf in leaves):
+        return "answers against the protocol (an arguments' schema of another type than object?): update the server"
     if any(isinstance(leaf, MCPError) for leaf in leaves):
         return "ended the connection: check that it is a server of the Model Context Protocol"
     return f"fails ({type(leaves[0]).__name__})"

@@ -36,6 +36,8 @@ MAX_PAUSE = 60.0
 """Seconds between two attempts to connect."""
 REFRESH_INTERVAL = 60.0
 """Seconds between two lists: it also shows whether the server is still there."""
+MIN_LIST_INTERVAL = 1.0
+"""Seconds between two lists, however often the server says that they have changed."""
 MAX_TOOLS = 500
 """Tools of one server that are looked at."""
 _MAX_PAGES = 50
@@ -146,6 +148,7 @@ class Connection:
             if tools != self.tools:
                 self.tools = tools
                 self._on_change()
+            await asyncio.sleep(MIN_LIST_INTERVAL)
 
     async def _listed(self, client: Client) -> list[mcp_types.Tool]:
         found: list[mcp_types.Tool] = []

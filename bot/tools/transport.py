@@ -56,6 +56,7 @@ def _child(server: ToolServer) -> StdioServerParameters:
         args=["-I", "-S", script, str(os.getpid()), server.command, *server.args],
         env=dict(server.env),
         cwd=server.cwd,
+        encoding_error_handler="replace",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
-from bot.observability import LOGGER_NAMES, configure_logging
+from bot.observability import LOGGER_NAMES, SILENT_LOGGERS, configure_logging
 from tests.handlers.two_workspaces import TwoWorkspaces
 from tests.handlers.world import DATABASE, World, defaults
 
@@ -34,7 +34,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     yield written
     root.handlers[:], level = before
     root.setLevel(level)
-    for name in LOGGER_NAMES:
+    for name in LOGGER_NAMES + SILENT_LOGGERS:
         logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
