@@ -33,7 +33,7 @@
         ├── Unreachable                connection refused, DNS, TLS, connect timeout            retried
         ├── ModelTimeout               silence for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408
         ├── ProviderServerError        HTTP 5xx, or an error event in the stream                retried
-        ├── ModelBusy                  HTTP 429; `retry_after` if the provider states it        retried
+        ├── ModelBusy                  HTTP 429, 529, or a 5xx that says that it is overloaded  retried
         ├── StreamInterrupted          the stream ended in mid-answer                           retried
         ├── EmptyAnswer                the stream ended without text                            retried
         ├── InvalidResponse            HTML, unexpected JSON, broken lines
@@ -41,7 +41,7 @@
         ├── NoAccess                   HTTP 403, or an error that says that the key may not use the model
         ├── RegionRefused              the provider does not serve the place that the bot runs in
         ├── DataPolicy                 the account's privacy settings exclude the model
-        ├── Blocked                    HTTP 401, 403, 407 or 451 with a web page: a proxy or a firewall
+        ├── Blocked                    HTTP 401, 403, 407, 451 or 511 with a web page: a proxy or a firewall
         ├── NoCredit                   HTTP 402, or an error that says so
         ├── DailyLimit                 a limit per day or longer is reached
         ├── OutOfMemory                the server has too little memory for the model
