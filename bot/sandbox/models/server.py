@@ -11,10 +11,8 @@ until a person sees it.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import json
-import secrets
 import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -28,16 +26,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, Question, asks_for_title, title_for
+from bot.sandbox.models.chunks import event_bytes, line_bytes, piece_bytes
+from bot.sandbox.models.demo import (
+    DEMO_MODELS,
+    DemoModel,
+    Question,
+    asks_for_title,
+    callable_tools,
+    effort_in,
+    title_for,
+)
 from bot.sandbox.models.scripts import (
-    Citation,
     Fault,
     ModelScript,
-    Picture,
-    Piece,
-    RawBytes,
-    Reasoning,
-    ToolCall,
     script_from_text,
     text_of,
 )
@@ -176,18 +177,10 @@ class ModelServer:
             self.words_per_second,
             seen_before=count,
             since_first=since,
-            effort=_effort_in(asked.body),
+            effort=effort_in(asked.body),
             may_search=any(tool.get("type") == SEARCH_TOOL for tool in asked.body.get("tools", ())),
-            tools=_callable(asked.body),
+            tools=callable_tools(asked.body),
         )
-
-
-def _callable(body: Mapping[str, Any]) -> Sequence[str]:
-    """The names of the tools that a request lets the model call."""
-    if body.get("tool_choice") == "none":
-        return ()
-    functions = [tool["function"] for tool in body.get("tools", ()) if "function" in tool]
-    return tuple(str(function.get("name")) for function in functions)
 
 
 def create_models_app(server: ModelServer | None = None) -> Starlette:
@@ -289,7 +282,7 @@ class ScriptedAnswer(Response):
             200,
             {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"},
         )
-        await _chunk(send, _event({"role": "assistant", "content": ""}, self._asked.model))
+        await _chunk(send, event_bytes({"role": "assistant", "content": ""}, self._asked.model))
         number = 0
         while number < last:
             number = await self._send_due(send, started, number, last)
@@ -308,7 +301,7 @@ class ScriptedAnswer(Response):
         now = self._clock()
         while True:
             piece = self._script.pieces[number]
-            data.append(_piece(piece, self._asked.model))
+            data.append(piece_bytes(piece, self._asked.model))
             if isinstance(piece, str):
                 self._asked.sent.append(SentPiece(now, piece))
             number += 1
@@ -320,10 +313,10 @@ class ScriptedAnswer(Response):
     def _ending(self) -> bytes:
         script, data = self._script, b""
         if script.finish_reason is not None:
-            data += _event({}, self._asked.model, script.finish_reason)
+            data += event_bytes({}, self._asked.model, script.finish_reason)
         options = self._asked.body.get("stream_options")
         if script.usage and isinstance(options, dict) and options.get("include_usage"):
-            data += _line(
+            data += line_bytes(
                 {"object": "chat.completion.chunk", "choices": [], "usage": self._usage()}
             )
         return data + (b"data: [DONE]\n\n" if script.done else b"")
@@ -333,7 +326,9 @@ class ScriptedAnswer(Response):
         if fault.kind == "hang":
             await asyncio.Event().wait()
         elif fault.kind == "error":
-            await _chunk(send, _line({"error": {"message": fault.message, "code": fault.status}}))
+            await _chunk(
+                send, line_bytes({"error": {"message": fault.message, "code": fault.status}})
+            )
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         elif fault.kind == "end":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -378,13 +373,6 @@ class ScriptedAnswer(Response):
         }
 
 
-def _effort_in(body: Mapping[str, Any]) -> str:
-    """In OpenRouter's form, or in OpenAI's."""
-    reasoning = body.get("reasoning")
-    told = reasoning.get("effort") if isinstance(reasoning, dict) else body.get("reasoning_effort")
-    return str(told or "")
-
-
 async def _until_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -397,37 +385,6 @@ async def _start(send: Send, status: int, headers: Mapping[str, str]) -> None:
 
 async def _chunk(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-def _piece(piece: Piece, model: str) -> bytes:
-    if isinstance(piece, RawBytes):
-        return piece.data
-    if isinstance(piece, Picture):
-        url = f"data:{piece.mime};base64,{base64.b64encode(piece.data).decode()}"
-        return _event({"images": [{"type": "image_url", "image_url": {"url": url}}]}, model)
-    return _event(_delta(piece), model)
-
-
-def _delta(piece: str | Reasoning | Citation | ToolCall) -> dict[str, Any]:
-    if isinstance(piece, str):
-        return {"content": piece}
-    if isinstance(piece, Reasoning):
-        return {"reasoning": piece.text}
-    if isinstance(piece, ToolCall):
-        function = {"name": piece.name, "arguments": json.dumps(piece.arguments)}
-        call = {"index": 0, "id": f"call_{secrets.token_hex(6)}", "type": "function"}
-        return {"tool_calls": [call | {"function": function}]}
-    page = {"url": piece.url, "title": piece.title}
-    return {"annotations": [{"type": "url_citation", "url_citation": page}]}
-
-
-def _event(delta: Mapping[str, Any], model: str, finish_reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    return _line({"object": "chat.completion.chunk", "model": model, "choices": [choice]})
-
-
-def _line(payload: Mapping[str, Any]) -> bytes:
-    return b"data: " + json.dumps(payload, ensure_ascii=False).encode() + b"\n\n"
 
 
 def _refusal(fault: Fault) -> Response:
