@@ -24,9 +24,9 @@ from bot.chats.index_filling import IndexFilling
 from bot.chats.prompt import PromptBuilder
 from bot.chats.retention import Eraser, Keeper
 from bot.chats.service import ChatService
+from bot.chores import Chore
 from bot.config.chats import ReasoningMode
 from bot.config.settings import Settings
-from bot.domain import Chore
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources

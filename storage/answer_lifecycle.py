@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Select, and_, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Chore, ModelRef, NearBudget, Status
+from bot.chores import Chore
+from bot.domain import Answer, ModelRef, NearBudget, Status
 from bot.usage.calls import Call, Payer, call_for_answer, payer_of
 from bot.usage.limits import Limits
 from storage.call_rows import add_calls, record

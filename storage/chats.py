@@ -33,7 +33,7 @@ from bot.usage.limits import NO_LIMITS, Limits
 from storage.channel_moves import move_channel, set_away
 from storage.chat_list import ChatPage, list_chats, select_visible
 from storage.engine.database import Conflict, Database
-from storage.engine.types import new_id, utc_now
+from storage.engine.types import utc_now
 from storage.history import load_history, load_unanswered, name_authors, replace_text
 from storage.images import ImageBudget, MessageImages
 from storage.messages import (
@@ -49,7 +49,7 @@ from storage.queries import (
     SELECT_CHAT_AND_OPEN_REQUEST,
     SELECT_CHAT_BY_THREAD,
 )
-from storage.rows import chat_row, to_chat, to_message
+from storage.rows import chat_row, new_chat, to_chat, to_message
 from storage.search import SearchLimits
 from storage.tables import chats, messages, participants
 
@@ -94,7 +94,7 @@ class Chats:
         If the thread has a chat already, the message is added to that chat. A message that is known by its source or
         its request is returned as a duplicate. Raises LimitReached, BudgetReached.
         """
-        chat = _new_chat(
+        chat = new_chat(
             team=team,
             owner=owner,
             model=model,
@@ -140,7 +140,7 @@ class Chats:
         options: ModelOptions = NO_OPTIONS,
     ) -> Chat:
         """Store an empty chat that has no Slack thread. Lists show a chat from its first message on."""
-        chat = _new_chat(team=team, owner=owner, model=model, title=title, options=options)
+        chat = new_chat(team=team, owner=owner, model=model, title=title, options=options)
         async with self._database.begin() as connection:
             await connection.execute(insert(chats), chat_row(chat))
         return chat
@@ -367,37 +367,6 @@ class Chats:
                 update(chats).where(where).values(updated_at=utc_now(), **values)
             )
             return done.rowcount > 0
-
-
-def _new_chat(
-    *,
-    team: str,
-    owner: str,
-    model: ModelRef,
-    title: str = DEFAULT_TITLE,
-    thread: Thread | None = None,
-    context: str | None = None,
-    header_ts: str | None = None,
-    instructions: str = "",
-    options: ModelOptions = NO_OPTIONS,
-) -> Chat:
-    now = utc_now()
-    return Chat(
-        id=new_id(),
-        team=team,
-        owner=owner,
-        title=title,
-        title_by=TitleBy.DEFAULT if title == DEFAULT_TITLE else TitleBy.PERSON,
-        model=model,
-        message_count=0,
-        created_at=now,
-        updated_at=now,
-        thread=thread,
-        header_ts=header_ts,
-        thread_context=context,
-        instructions=instructions,
-        options=options,
-    )
 
 
 def _thread_parameters(thread: Thread) -> dict[str, str]:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Chore
+from bot.chores import Chore
 from storage.engine.database import Database
 from storage.engine.types import database_time
 from storage.queries import dialect_insert

@@ -9,19 +9,10 @@ from typing import Any
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import (
-    Answer,
-    Chat,
-    Chore,
-    Image,
-    Message,
-    Role,
-    SharedFile,
-    Status,
-    marked_text,
-    unmarked,
-)
+from bot.chores import Chore
+from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
+from bot.mention_marks import marked_text, unmarked
 from bot.tracing import current_trace
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from bot.domain import (
+    DEFAULT_TITLE,
     Answer,
     AnswerResult,
     Attachment,
@@ -27,10 +28,10 @@ from bot.domain import (
     Thread,
     TitleBy,
     Usage,
-    marked_text,
-    unmarked,
 )
-from bot.model_options import Effort, ModelOptions
+from bot.mention_marks import marked_text, unmarked
+from bot.model_options import NO_OPTIONS, Effort, ModelOptions
+from storage.engine.types import new_id, utc_now
 from storage.tables import answers, messages
 
 
@@ -67,6 +68,38 @@ def to_options(row: Row[Any]) -> ModelOptions:
 def options_row(options: ModelOptions) -> dict[str, Any]:
     """Its columns."""
     return {"web_search": options.web_search, "effort": options.effort}
+
+
+def new_chat(
+    *,
+    team: str,
+    owner: str,
+    model: ModelRef,
+    title: str = DEFAULT_TITLE,
+    thread: Thread | None = None,
+    context: str | None = None,
+    header_ts: str | None = None,
+    instructions: str = "",
+    options: ModelOptions = NO_OPTIONS,
+) -> Chat:
+    """A chat that begins now, as it is stored."""
+    now = utc_now()
+    return Chat(
+        id=new_id(),
+        team=team,
+        owner=owner,
+        title=title,
+        title_by=TitleBy.DEFAULT if title == DEFAULT_TITLE else TitleBy.PERSON,
+        model=model,
+        message_count=0,
+        created_at=now,
+        updated_at=now,
+        thread=thread,
+        header_ts=header_ts,
+        thread_context=context,
+        instructions=instructions,
+        options=options,
+    )
 
 
 def chat_row(chat: Chat) -> dict[str, Any]:

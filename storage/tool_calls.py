@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Row, and_, exists, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Chore
+from bot.chores import Chore
 from bot.tool_calls import (
     PIN_SHOWN,
     CallState,

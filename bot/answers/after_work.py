@@ -22,7 +22,8 @@ from functools import partial
 
 from bot.answers.lease import ClockReading
 from bot.answers.retry import until_stored
-from bot.domain import Answer, Chat, Chore
+from bot.chores import Chore
+from bot.domain import Answer, Chat
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import get_logger, log_context
 from bot.tasks import Tasks

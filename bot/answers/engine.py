@@ -26,7 +26,8 @@ from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
 from bot.answers.step_log import THOUGHTS_TIMED, Thoughts
 from bot.answers.tool_loop import Parked, ToolLoop
-from bot.domain import Answer, AnswerResult, Chat, Chore, Status, TitleBy
+from bot.chores import Chore
+from bot.domain import Answer, AnswerResult, Chat, Status, TitleBy
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import Metrics, get_logger, log_context
 from bot.timing import Timing

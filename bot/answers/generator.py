@@ -18,13 +18,7 @@ from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
 from bot.answers.step_log import THOUGHTS_TIMED, StepLog, Thoughts
 from bot.answers.tool_loop import Parked, ToolLoop
-from bot.domain import (
-    Answer,
-    AnswerResult,
-    Chat,
-    Status,
-    Usage,
-)
+from bot.domain import Answer, AnswerResult, Chat, Status, Usage
 from bot.errors import (
     ChatNotFound,
     ContextTooLong,

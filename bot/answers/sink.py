@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bot.domain import Answer, AnswerResult, Chat, Chore, MessageRef
+from bot.chores import Chore
+from bot.domain import Answer, AnswerResult, Chat, MessageRef
 from bot.steps import Step
 
 

@@ -11,11 +11,7 @@ from typing import Any
 
 import httpx
 
-from bot.domain import (
-    Attachment,
-    ModelInfo,
-    Role,
-)
+from bot.domain import Attachment, ModelInfo, Role
 from bot.errors import (
     Blocked,
     InvalidResponse,

@@ -10,9 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from bot.domain import (
-    Usage,
-)
+from bot.domain import Usage
 from bot.errors import (
     ContentFiltered,
     EmptyAnswer,

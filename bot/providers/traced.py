@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from bot.domain import (
-    Usage,
-)
+from bot.domain import Usage
 from bot.errors import ProviderError
 from bot.providers.base import ModelRequest
 from bot.stream_events import (

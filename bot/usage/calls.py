@@ -9,12 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from bot.domain import (
-    Answer,
-    Chat,
-    ModelRef,
-    Usage,
-)
+from bot.domain import Answer, Chat, ModelRef, Usage
 from bot.errors import ProviderError
 from bot.stream_events import (
     Done,

@@ -12,7 +12,8 @@ import asyncio
 from dataclasses import replace
 
 from bot.answers.retry import until_stored
-from bot.domain import Answer, Chore, MessageRef, Thread
+from bot.chores import Chore
+from bot.domain import Answer, MessageRef, Thread
 from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.options import AnswerOptions

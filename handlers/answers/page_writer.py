@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from bot.answers.sink import AnswerControl
-from bot.domain import Answer, AnswerResult, Chat, Chore, MessageRef, Thread
+from bot.chores import Chore
+from bot.domain import Answer, AnswerResult, Chat, MessageRef, Thread
 from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.message_recovery import MessageRecovery

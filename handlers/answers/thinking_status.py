@@ -10,7 +10,7 @@ import contextlib
 
 from bot import strings
 from bot.chats.step_texts import activity
-from bot.domain import Chore
+from bot.chores import Chore
 from bot.steps import Step
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain

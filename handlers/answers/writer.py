@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from bot import strings
 from bot.answers.sink import AnswerControl
-from bot.domain import Answer, AnswerResult, Chat, Chore, Status
+from bot.chores import Chore
+from bot.domain import Answer, AnswerResult, Chat, Status
 from bot.languages.language import speaking
 from bot.observability import get_logger
 from bot.steps import Step

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from bot.domain import MENTION_MARK, User
+from bot.domain import User
 from bot.errors import StorageError
 from bot.languages.catalogues import make_ready
 from bot.languages.language import Language, language_of, speaking
+from bot.mention_marks import MENTION_MARK
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing

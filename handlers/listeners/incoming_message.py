@@ -14,7 +14,8 @@ from bot.chats.messages import (
     ModelChosen,
     Outcome,
 )
-from bot.domain import User, unmarked
+from bot.domain import User
+from bot.mention_marks import unmarked
 from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient

@@ -14,8 +14,9 @@ from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
-from bot.domain import User, unmarked
+from bot.domain import User
 from bot.errors import ChatError, LimitReached
+from bot.mention_marks import unmarked
 from bot.observability import get_logger
 from bot.timing import Timing
 from bot.usage.limits import BudgetReached

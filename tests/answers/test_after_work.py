@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 
 from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult
-from bot.domain import Chore, ModelRef
+from bot.chores import Chore
+from bot.domain import ModelRef
 from bot.tasks import Tasks
 from storage.answers import Answers
 from storage.chats import Chats

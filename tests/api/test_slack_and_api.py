@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bot.domain import MENTION_MARK
+from bot.mention_marks import MENTION_MARK
 from bot.sandbox.state.records import Message
 from tests.api.conftest import Api, WorldFactory, client, token_for
 from tests.deadlines import patient_timing

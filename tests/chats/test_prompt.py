@@ -15,17 +15,8 @@ from bot import english_strings
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
-from bot.domain import (
-    MENTION_MARK,
-    Answer,
-    Attachment,
-    Chat,
-    Image,
-    Message,
-    Role,
-    SharedFile,
-    User,
-)
+from bot.domain import Answer, Attachment, Chat, Image, Message, Role, SharedFile, User
+from bot.mention_marks import MENTION_MARK
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import nothing_to_read
 from bot.tool_calls import ToolRound

@@ -18,15 +18,8 @@ from bot.answers.recovery import Recovery
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
 from bot.answers.tool_loop import NoTools, ToolLoop
 from bot.chats.attachments.fitting import ImageFitter
-from bot.domain import (
-    Answer,
-    AnswerResult,
-    Chat,
-    Chore,
-    MessageRef,
-    ModelRef,
-    Status,
-)
+from bot.chores import Chore
+from bot.domain import Answer, AnswerResult, Chat, MessageRef, ModelRef, Status
 from bot.errors import StorageError
 from bot.memory import MemoryBudget
 from bot.observability import Metrics

@@ -7,10 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from bot.domain import (
-    ModelRef,
-    Role,
-)
+from bot.domain import ModelRef, Role
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind, ProviderSettings
 from bot.providers.openai_compatible import OpenAICompatible

@@ -8,10 +8,7 @@ from functools import partial
 
 import pytest
 
-from bot.domain import (
-    ModelInfo,
-    ModelRef,
-)
+from bot.domain import ModelInfo, ModelRef
 from bot.errors import ProviderError, ProviderServerError, Unreachable
 from bot.providers.base import ModelRequest
 from bot.providers.catalogue import Catalogue

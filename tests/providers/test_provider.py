@@ -8,9 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from bot.domain import (
-    Usage,
-)
+from bot.domain import Usage
 from bot.errors import ProviderError
 from bot.stream_events import (
     Done,

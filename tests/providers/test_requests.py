@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from bot.domain import (
-    Image,
-    ModelRef,
-    Role,
-)
+from bot.domain import Image, ModelRef, Role
 from bot.memory import MemoryBudget
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
 from bot.providers.request_body import PIECE

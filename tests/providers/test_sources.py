@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import (
-    Source,
-)
+from bot.domain import Source
 from bot.stream_events import (
     Sources,
 )

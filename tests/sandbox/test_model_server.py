@@ -12,12 +12,7 @@ import pytest
 from PIL import Image as Picture
 
 from bot.api.server import serving
-from bot.domain import (
-    Image,
-    ModelRef,
-    Role,
-    Usage,
-)
+from bot.domain import Image, ModelRef, Role, Usage
 from bot.errors import (
     EmptyAnswer,
     InvalidResponse,

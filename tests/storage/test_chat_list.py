@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import (
-    Thread,
-    TitleBy,
-    User,
-)
+from bot.domain import Thread, TitleBy, User
 from bot.errors import ChatNotFound, InvalidInput
 from storage.chats import Chats
 from storage.engine.database import Database

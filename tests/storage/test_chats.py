@@ -7,16 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import (
-    DEFAULT_TITLE,
-    Image,
-    Role,
-    SharedFile,
-    Status,
-    Thread,
-    TitleBy,
-    User,
-)
+from bot.domain import DEFAULT_TITLE, Image, Role, SharedFile, Status, Thread, TitleBy, User
 from bot.errors import ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats

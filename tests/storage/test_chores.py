@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import pytest
 from sqlalchemy import select, text, update
 
-from bot.domain import Answer, AnswerResult, Chore, MessageRef, Status
+from bot.chores import Chore
+from bot.domain import Answer, AnswerResult, MessageRef, Status
 from storage.answers import Answers
 from storage.chores import Chores, ClaimedChore, add_chores
 from storage.engine.database import Database

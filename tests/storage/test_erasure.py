@@ -8,7 +8,8 @@ from datetime import timedelta
 from sqlalchemy import func, insert, select, text, update
 
 from bot.chats.retention import Eraser, Keeper
-from bot.domain import Chore, Image, ModelRef, User
+from bot.chores import Chore
+from bot.domain import Image, ModelRef, User
 from storage.action_claims import ActionClaims
 from storage.engine.database import Database
 from storage.engine.types import utc_now

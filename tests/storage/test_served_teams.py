@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import Chore, Thread
+from bot.chores import Chore
+from bot.domain import Thread
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
