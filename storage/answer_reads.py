@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, exists, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, AnswerResult, User
@@ -126,8 +126,13 @@ class AnswerReads:
         return await self._exists(and_(IS_OPEN, IS_SHOWING, earlier))
 
     async def is_busy(self, chat_id: str) -> bool:
-        """Whether an answer of this chat is being written or shown."""
+        """Whether an answer of this chat is being written or shown, or waits for a decision in between."""
         return await self._exists(and_(IS_OPEN, IS_HELD, answers.c.chat_id == chat_id))
+
+    async def is_at_work(self, chat_id: str) -> bool:
+        """Whether an answer of this chat is being written or shown, and waits for nobody's decision."""
+        at_work = and_(IS_OPEN, IS_HELD, answers.c.parked.is_not(true()))
+        return await self._exists(and_(at_work, answers.c.chat_id == chat_id))
 
     async def _exists(self, where: ColumnElement[bool]) -> bool:
         async with self._database.read() as connection:

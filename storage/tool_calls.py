@@ -6,7 +6,7 @@ worker holds it; its lease lapses when somebody has decided, or after a day. The
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -139,8 +139,16 @@ class ToolCalls:
         async with self._database.read() as connection:
             return bool(await connection.scalar(query))
 
-    async def park(self, worker_id: str, answer_id: str, calls: Sequence[Call]) -> bool:
+    async def park(
+        self,
+        worker_id: str,
+        answer_id: str,
+        calls: Sequence[Call],
+        then: Mapping[Chore, float],
+    ) -> bool:
         """Lets go of an answer until somebody has decided. `calls`: of models that the ledger does not hold yet.
+
+        `then`: the chores that it leads to, with the seconds until each is due.
 
         False when the worker no longer holds it.
         """
@@ -171,7 +179,7 @@ class ToolCalls:
             await record(
                 connection, self._limits, payer_of(chat, row.asker), calls, row.admitted_at
             )
-            await add_chores(connection, answer_id, {Chore.SHOW_APPROVALS: 0.0})
+            await add_chores(connection, answer_id, {Chore.SHOW_APPROVALS: 0.0, **then})
             return True
 
     async def asked(self, chat_id: str) -> list[StoredCall]:

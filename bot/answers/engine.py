@@ -233,8 +233,8 @@ class Engine:
                 try:
                     await sink.settle()
                 finally:
-                    await asyncio.shield(sink.abandon())
-                await self._park(run)
+                    left = await asyncio.shield(sink.abandon())
+                await self._park(run, left)
                 return
             except BaseException:
                 await asyncio.shield(sink.abandon())
@@ -255,11 +255,11 @@ class Engine:
             result = result or await self._generator.generate(run, chat, sink)
             return await self._store_result(run, chat, result)
 
-    async def _park(self, run: RunningAnswer) -> None:
+    async def _park(self, run: RunningAnswer, left: Mapping[Chore, float]) -> None:
         """Lets go of an answer that waits for a decision. What it has used so far counts."""
         answer = run.answer
         run.enter(RunState.RELEASED)
-        if await self._stored(run, lambda: self._tools.park(run)):
+        if await self._stored(run, lambda: self._tools.park(run, left)):
             self._count(run.calls)
             log.info("answer_parked", answer=answer.id)
             self._after_work.start(answer.id)

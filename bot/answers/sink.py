@@ -78,8 +78,11 @@ class AnswerSink(Protocol):
         """Returns when all text so far is visible, or after a moment: nothing more comes for now. Never raises."""
         ...
 
-    async def abandon(self) -> None:
-        """Stops writing and leaves what is shown as it is: another worker goes on. Never raises."""
+    async def abandon(self) -> Mapping[Chore, float]:
+        """Stops writing and leaves what is shown as it is: another worker goes on. Never raises.
+
+        If none goes on at once, these chores remove what says that the answer is being written.
+        """
         ...
 
 
@@ -110,5 +113,5 @@ class NullSink:
     async def settle(self) -> None:
         pass
 
-    async def abandon(self) -> None:
-        pass
+    async def abandon(self) -> Mapping[Chore, float]:
+        return {}

@@ -21,6 +21,7 @@ from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer
 from bot.audit import Action, record
+from bot.chores import Chore
 from bot.domain import Chat
 from bot.observability import get_logger
 from bot.steps import StepKind, StepStatus
@@ -343,9 +344,12 @@ class ToolLoop:
     ) -> None:
         await until_stored(lambda: self._calls.settle(call, state, result, seconds), run.answer.id)
 
-    async def park(self, run: RunningAnswer) -> bool:
-        """Stores that the answer waits for a decision, and what its calls of the model have used."""
-        return await self._calls.park(self._worker_id, run.answer.id, run.calls)
+    async def park(self, run: RunningAnswer, then: Mapping[Chore, float]) -> bool:
+        """Stores that the answer waits for a decision, what its calls of the model have used, and what is left to do.
+
+        False when the worker no longer holds it.
+        """
+        return await self._calls.park(self._worker_id, run.answer.id, run.calls, then)
 
     async def give_up(self, run: RunningAnswer, chat: Chat) -> None:
         """The answer was stopped: nothing that waits will be made, and what was under way may have taken effect."""

@@ -147,7 +147,7 @@ class SlackAfterWork:
     # -- when all of it is visible -----------------------------------------------------------------------------
 
     async def _clear_status(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        if await self._answers.is_busy(job.chat.id):
+        if await self._answers.is_at_work(job.chat.id):
             return DONE  # the status belongs to the next answer
         reason = await slack.try_call_error(
             SET_STATUS, channel_id=thread.channel, thread_ts=thread.ts, status=""
@@ -155,7 +155,7 @@ class SlackAfterWork:
         return _result(reason)
 
     async def _end_session(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        if await self._answers.is_busy(job.chat.id):
+        if await self._answers.is_at_work(job.chat.id):
             return LATER
         return _result(await end_session(slack, thread))
 

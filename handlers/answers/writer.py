@@ -134,10 +134,10 @@ class AnswerWriter:
             return False
         return self._writing or self._pending.waiting_since is not None
 
-    async def abandon(self) -> None:
+    async def abandon(self) -> Mapping[Chore, float]:
         await self._until_restarted()
         await self._end_task()
-        await self._status.stop_renewing()
+        return await self._status.end()
 
     async def _end_task(self) -> None:
         """Ends the task that writes, and leaves what is shown as it is."""

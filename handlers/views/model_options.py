@@ -76,6 +76,7 @@ def _effort_select(chosen: ModelOptions) -> Block:
     options = {value: _option(texts[value], value) for value in (DEFAULT_EFFORT, *Effort)}
     return {
         "type": "static_select",
+        "placeholder": plain_text(strings.REASONING_LABEL, 150),
         "options": list(options.values()),
         "initial_option": options[chosen.effort or DEFAULT_EFFORT],
     }

@@ -81,6 +81,7 @@ async def choose(world: World, thread: str, key: str, effort: str, *, search: bo
     block = next(b["block_id"] for b in menu.blocks if select in b.get("elements", ()))
     option = {"value": key, "text": {"type": "plain_text", "text": key}}
     (efforts,) = elements(menu, model_options.REASONING_ACTION)
+    assert efforts["placeholder"]["text"] == strings.REASONING_LABEL
     chosen = next(each for each in efforts["options"] if each["value"] == effort)
     state: dict[str, Any] = {
         blocks.MODEL_MENU_ACTION: {"type": "external_select", "selected_option": option},

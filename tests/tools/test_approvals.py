@@ -18,6 +18,7 @@ from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.erasure import Erasure, Selection
 from tests import services
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.replicas import two_replicas
 from tests.handlers.world import World, shown
@@ -40,6 +41,13 @@ async def parked(world: World, text: str = "Add x.", *, calls: int = 1) -> str:
     await until_parked(world)
     assert [shown(message) for message in world.answers(thread)] == ["I add."]
     return thread
+
+
+def writing(world: World, thread: str) -> bool:
+    """Whether the thread says that an answer is being written."""
+    state = world.slack.workspace.thread_state("C0GENERAL", thread)
+    status = world.slack.agent_sessions.status("general", thread)
+    return bool(status) or state.session == "processing"
 
 
 async def until_parked(world: World) -> None:
@@ -81,9 +89,15 @@ async def test_presses_in_two_replicas_at_once_count_once(
 async def test_what_happens_while_an_answer_waits_is_in_order(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """A further question waits behind it and says so; the Stop button ends it and lets the next one begin."""
-    async with tooled(worlds, tmp_path) as (world, server):
+    """A further question waits behind it and says so; the Stop button ends it and lets the next one begin.
+
+    Nothing says meanwhile that the bot is writing, though it has said so before.
+    """
+    timing = patient_timing(session_start_delay=0.0)
+    async with tooled(worlds, tmp_path, timing=timing) as (world, server):
         thread = await parked(world)
+        await world.until(lambda: not writing(world, thread), "nothing says that it is writing")
+        assert world.slack.workspace.thread_state("C0GENERAL", thread).statuses
         (header,) = world.stop_buttons(thread)
         further = await world.slack.conversations.say("bob", "general", "And then?", thread)
         await world.until(
