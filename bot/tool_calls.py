@@ -224,8 +224,12 @@ class CallResult:
 
 
 def parsed_arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments of a call. Raises ValueError when they are not a JSON object."""
-    arguments = json.loads(call.arguments or "{}")
+    """The arguments of a call. Raises ValueError when they are not a JSON object that can be passed on."""
+    try:
+        arguments = json.loads(call.arguments or "{}")
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(arguments, dict):
         raise ValueError("not a JSON object")
     return arguments

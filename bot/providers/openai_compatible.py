@@ -34,7 +34,12 @@ from bot.providers.prompt_cache import wants_marks, with_marks
 from bot.providers.request_body import AttachmentUrls, RequestBody
 from bot.providers.response_body import Body, read_error, translated_errors
 from bot.providers.stream_parser import StreamParser
-from bot.providers.tool_messages import round_messages, tool_fields, with_unique_ids
+from bot.providers.tool_messages import (
+    round_messages,
+    tool_fields,
+    with_reasoning,
+    with_unique_ids,
+)
 from bot.stream_events import ImagesMade, MadeImage, StreamEvent
 from bot.timing import Timing
 
@@ -281,7 +286,7 @@ class OpenAICompatible:
             messages += round_messages(message.rounds, self._settings.kind)
             messages.append(_message(message, urls))
         messages += round_messages(request.rounds, self._settings.kind)
-        messages = with_unique_ids(messages)
+        messages = with_reasoning(with_unique_ids(messages), self._settings.kind)
         if wants_marks(self._settings, request.model.name):
             messages = with_marks(messages)
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from bot.characters import CharacterJoiner
 from bot.domain import Usage
 from bot.errors import (
     ContentFiltered,
@@ -19,7 +20,6 @@ from bot.errors import (
     ProviderServerError,
     StreamInterrupted,
 )
-from bot.providers.characters import CharacterJoiner
 from bot.providers.chunks import choices_of, content_of, index_of, reason_of, usage_of
 from bot.providers.errors import error_from_object, find_error
 from bot.providers.finish_reasons import Ending, ending_of, native_ending_of, worst

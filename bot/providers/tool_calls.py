@@ -8,9 +8,12 @@ some send the arguments as an object.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
+from bot.characters import whole_characters
 from bot.tool_calls import ToolCall
 
 MAX_LENGTH = 1_000_000
@@ -18,6 +21,7 @@ MAX_LENGTH = 1_000_000
 MAX_CALLS = 64
 _KEPT_TEXTS = ("text", "summary", "data")
 """Fields of reasoning that come in pieces."""
+_UNREADABLE = object()
 
 
 @dataclass
@@ -32,10 +36,35 @@ class _Call:
         return "".join(self.pieces)
 
     def is_whole(self) -> bool:
-        try:
-            return isinstance(json.loads(self.arguments), dict)
-        except ValueError:
+        """Whether its arguments are a whole object. Looks at all of them only where they may be."""
+        if not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
             return False
+        return isinstance(_parsed(self.arguments), dict)
+
+    def goes_on(self, id_: str, name: str, arguments: str) -> bool:
+        """Whether a piece belongs to this call, and does not begin another one under the same number or id."""
+        has_other_id = bool(id_ and self.id and id_ != self.id)
+        if not name:
+            return True
+        if self.is_whole():
+            is_same = name == self.name and not has_other_id
+            return is_same and (not arguments.strip() or arguments == self.arguments)
+        return name == self.name if self.pieces else not has_other_id
+
+    def add_name(self, name: str) -> None:
+        """Some send a name in pieces, some the whole one in every piece."""
+        if name != self.name:
+            self.name += name
+
+    def add_arguments(self, arguments: str) -> None:
+        """Nothing goes on after a whole object: what begins there is the object once more, or a later state of it."""
+        begins_with = arguments.lstrip()[:1]
+        if begins_with in ("", "{") and self.is_whole():
+            if not begins_with:
+                return
+            self.pieces.clear()
+        if arguments:
+            self.pieces.append(arguments)
 
 
 class ToolCallCollector:
@@ -77,13 +106,16 @@ class ToolCallCollector:
 
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls, with ids that are unique among them. One without a name is none."""
+        named = [call for call in self._calls if call.name]
+        free = _free_ids({call.id for call in named})
         made: list[ToolCall] = []
         used: set[str] = set()
-        for number, call in enumerate(each for each in self._calls if each.name):
-            id_ = call.id if call.id and call.id not in used else f"call_{number}_{call.name}"[:40]
+        for call in named:
+            id_ = call.id if call.id and call.id not in used else next(free)
             used.add(id_)
-            extra = json.dumps(call.extra) if call.extra is not None else ""
-            made.append(ToolCall(id_, call.name, call.arguments or "{}", extra))
+            arguments = _settled(whole_characters(call.arguments))
+            extra = "" if call.extra is None else _written(call.extra)
+            made.append(ToolCall(id_, whole_characters(call.name), arguments, extra))
         return tuple(made)
 
     def extra(self) -> str:
@@ -93,7 +125,7 @@ class ToolCallCollector:
             kept["reasoning_content"] = "".join(self._reasoning)
         if self._details:
             kept["reasoning_details"] = self._details
-        return json.dumps(kept) if kept else ""
+        return _written(kept) if kept else ""
 
     def _take(self, piece: dict[str, Any]) -> None:
         if self.too_long:
@@ -101,46 +133,45 @@ class ToolCallCollector:
         function = piece.get("function")
         function = function if isinstance(function, dict) else piece
         id_, name = _text(piece.get("id")), _text(function.get("name"))
-        arguments = function.get("arguments")
-        call = self._call_of(piece.get("index"), id_, name)
+        arguments = _json(function.get("arguments"))
+        call = self._call_of(piece.get("index"), id_, name, arguments)
         call.id = call.id or id_
-        if name and not call.name.endswith(name):
-            call.name += name
+        call.add_name(name)
+        call.add_arguments(arguments)
+        self._length += len(name) + len(arguments)
         if piece.get("extra_content") is not None:
             call.extra = piece["extra_content"]
-        self._add_arguments(call, arguments)
 
-    def _call_of(self, index: Any, id_: str, name: str) -> _Call:
+    def _call_of(self, index: Any, id_: str, name: str, arguments: str) -> _Call:
         """The call that a piece belongs to."""
         numbered = type(index) is int
-        known = self._by_index.get(index) if numbered else self._unnumbered(id_, name)
-        if known is not None and id_ and known.id and known.id != id_:
-            known = next((call for call in self._calls if call.id == id_), None)
-        if known is None:
+        known = self._numbered(index, id_) if numbered else self._unnumbered(id_, name)
+        if known is None or not known.goes_on(id_, name, arguments):
             known = _Call()
             self._calls.append(known)
         if numbered:
             self._by_index[index] = known
         return known
 
+    def _numbered(self, index: int, id_: str) -> _Call | None:
+        """The call of a number; where several have it, the one of the id."""
+        known = self._by_index.get(index)
+        if known is None or not id_ or id_ == known.id:
+            return known
+        return self._with_id(id_) or known
+
     def _unnumbered(self, id_: str, name: str) -> _Call | None:
         """The call that a piece without a number goes on; None: it begins one."""
         if id_:
-            return next((call for call in self._calls if call.id == id_), None)
+            return self._with_id(id_)
         last = self._calls[-1] if self._calls else None
         if last is None or not name:
             return last
         return last if last.name == name and last.pieces and not last.is_whole() else None
 
-    def _add_arguments(self, call: _Call, arguments: Any) -> None:
-        if isinstance(arguments, dict):
-            call.pieces = [json.dumps(arguments, ensure_ascii=False)]
-        elif isinstance(arguments, str) and arguments:
-            if call.pieces and arguments == call.arguments and call.is_whole():
-                return  # the whole call once more
-            if not (call.is_whole() and not arguments.strip()):
-                call.pieces.append(arguments)
-        self._length += len(call.pieces[-1]) if call.pieces else 0
+    def _with_id(self, id_: str) -> _Call | None:
+        """The last call of an id: some give the same to all."""
+        return next((call for call in reversed(self._calls) if call.id == id_), None)
 
     def _note_reasoning(self, delta: dict[str, Any]) -> None:
         text = delta.get("reasoning_content")
@@ -183,3 +214,37 @@ def _pieces(delta: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _written(value: Any) -> str:
+    """A value as JSON that every server can read again."""
+    return whole_characters(json.dumps(value, ensure_ascii=False))
+
+
+def _json(arguments: Any) -> str:
+    """Arguments as JSON, as most servers send them."""
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return json.dumps(arguments, ensure_ascii=False)
+
+
+def _settled(arguments: str) -> str:
+    """Arguments as they were meant: nothing is an empty object, and an object within a string is the object."""
+    if not arguments.strip():
+        return "{}"
+    parsed = _parsed(arguments)
+    if isinstance(parsed, str):
+        return _settled(parsed)
+    return "{}" if parsed is None or parsed == [] else arguments
+
+
+def _parsed(arguments: str) -> Any:
+    try:
+        return json.loads(arguments)
+    except (ValueError, RecursionError):
+        return _UNREADABLE
+
+
+def _free_ids(given: Collection[str]) -> Iterator[str]:
+    """Ids for calls that have none, or one of another call, of a form that every server takes."""
+    return (id_ for number in count() if (id_ := f"call_{number}") not in given)

@@ -22,7 +22,15 @@ _RETURNED_EXTRA: Mapping[ProviderKind, tuple[str, ...]] = {
     "venice": ("reasoning_details",),
 }
 """What these want back with a turn that called tools; others may refuse a field that they do not know."""
-_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_REASONED: ProviderKind = "deepseek"
+"""It wants its reasoning back in all turns of a chat that called tools, and takes an empty one for none."""
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_IDS: Mapping[ProviderKind, re.Pattern[str]] = {
+    "mistral": re.compile(r"[a-zA-Z0-9]{9}"),
+    "anthropic": re.compile(r"[a-zA-Z0-9_-]{1,64}"),
+}
+_ANY_ID = re.compile(r".{1,40}|.{65,}", re.DOTALL)
+"""OpenAI takes 40 characters at most, and vLLM makes 46. In a much longer id a router such as LiteLLM keeps a state."""
 
 
 def tool_fields(request: ModelRequest) -> dict[str, Any]:
@@ -45,7 +53,8 @@ def _described(tool: Tool) -> dict[str, Any]:
 def round_messages(rounds: Iterable[ToolRound], kind: ProviderKind) -> Iterator[dict[str, Any]]:
     """The messages of turns that called tools: each turn, then what each call returned."""
     for turn in rounds:
-        message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
+        text = turn.text if turn.text.strip() else None  # Anthropic refuses white space alone
+        message: dict[str, Any] = {"role": "assistant", "content": text}
         message["tool_calls"] = [_written(call, kind) for call in turn.calls]
         extra = json.loads(turn.extra) if turn.extra else {}
         yield message | {key: extra[key] for key in _RETURNED_EXTRA.get(kind, ()) if key in extra}
@@ -54,7 +63,10 @@ def round_messages(rounds: Iterable[ToolRound], kind: ProviderKind) -> Iterator[
 
 
 def _written(call: ToolCall, kind: ProviderKind) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": _valid_arguments(call)}
+    name = _NO_NAME.sub("_", call.name)[
+        :64
+    ]  # models make up some that servers refuse to read again
+    function = {"name": name, "arguments": _valid_arguments(call)}
     written: dict[str, Any] = {"id": _id(call, kind), "type": "function", "function": function}
     if call.extra and kind in ("gemini", "openrouter"):
         written["extra_content"] = json.loads(call.extra)
@@ -71,8 +83,8 @@ def _valid_arguments(call: ToolCall) -> str:
 
 
 def _id(call: ToolCall, kind: ProviderKind) -> str:
-    """Mistral takes no ids but those of its own form."""
-    if kind != "mistral" or _MISTRAL_ID.fullmatch(call.id):
+    """The call's id, or one that this provider takes: the call may be another's."""
+    if _IDS.get(kind, _ANY_ID).fullmatch(call.id):
         return call.id
     return hashlib.sha256(call.id.encode()).hexdigest()[:9]
 
@@ -92,6 +104,18 @@ def with_unique_ids(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
         else:
             made.append(dict(message))
     return made
+
+
+def with_reasoning(
+    messages: Sequence[Mapping[str, Any]], kind: ProviderKind
+) -> list[dict[str, Any]]:
+    """The same messages, with the reasoning that the provider misses in turns that had none, or that others made."""
+    if kind != _REASONED or not any("tool_calls" in message for message in messages):
+        return [dict(message) for message in messages]
+    missing = {"reasoning_content": ""}
+    return [
+        {**(missing if message["role"] == "assistant" else {}), **message} for message in messages
+    ]
 
 
 def _unused(id_: str, used: Counter[str]) -> str:

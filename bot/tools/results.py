@@ -16,6 +16,8 @@ from mcp.types import (
     TextResourceContents,
 )
 
+from bot.characters import whole_characters
+
 MAX_RESULT = 20_000
 """Characters of one result that a model is sent."""
 NOTHING_RETURNED = "[The tool returned nothing]"
@@ -30,7 +32,8 @@ def text_of(result: CallToolResult) -> str:
 
 
 def cut(text: str, limit: int = MAX_RESULT) -> str:
-    """The text, or its beginning with a note of how much is missing."""
+    """The text, or its beginning with a note of how much is missing. Its characters are such as can be stored."""
+    text = whole_characters(text)
     if len(text) <= limit:
         return text
     return f"{text[:limit]}\n[Cut here: this is {limit} of {len(text)} characters]"

@@ -35,6 +35,7 @@ async def test_a_server_that_breaks_every_rule_leaks_nothing_and_floods_nothing(
         result = await servers.call(servers.tools["bad__go"], {"text": SECRET}, WAIT_TIMEOUT)
         assert result.outcome is CallOutcome.DONE
         assert SECRET in result.text
+        assert "\x00" not in result.text  # PostgreSQL could not store it
         refused = await servers.call(servers.tools["bad__go"], {}, WAIT_TIMEOUT)
         assert refused.outcome is CallOutcome.DONE
         took = asyncio.get_running_loop().time() - began

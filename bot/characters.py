@@ -38,6 +38,12 @@ class CharacterJoiner:
         return rest
 
 
+def whole_characters(text: str) -> str:
+    """A whole text with whole characters only."""
+    joiner = CharacterJoiner()
+    return joiner.feed(text) + joiner.flush()
+
+
 def _begun(text: str) -> int:
     """How many units at the end are the beginning of a character that is not complete."""
     if _HIGH_AT_END.search(text):
