@@ -30,7 +30,8 @@ _INTRODUCTION = re.compile(
     r"|(?:(?:the|an?|my|your|one|suggested|possible|proposed|short|concise|brief|generated|chat|conversation|final"
     rf"|good)\s+){{0,5}}{_TITLE_WORD}"
     r"(?:\s+(?:for|of)\s+(?:this|the|our|your)\s+(?:conversation|chat|discussion|exchange))?"
-    r"(?:\s+(?:is|could be|would be|might be|should be))?\s*(?:\([^()]{0,30}\)\s*)?)[:：=\-–—]\s*",
+    r"(?:\s+(?:is|could be|would be|might be|should be))?\s*(?:\([^()]{0,30}\)\s*)?)"
+    r"(?:\s*[:：=]\s*|\s+[-–—]+\s+)",
     re.IGNORECASE,
 )
 _MORE_INTRODUCTION = re.compile(
@@ -46,13 +47,19 @@ _NAMED_LATER = re.compile(
     rf"[.!]\s[^.!:]{{0,40}}\b{_TITLE_WORD}\b[^.!:]{{0,40}}:\s*(\S.*)", re.IGNORECASE
 )
 _QUOTED = re.compile(
-    r"(?:^|\bI['’]d [^\"“]{0,40}|\bhow about\s|\bmaybe\s)[\"“]([^\"”]{3,})[\"”](?=\W|$)",
+    r"(?:\bI['’]d [^\"“]{0,40}|\bhow about\s|\bmaybe\s)[\"“]([^\"”]{3,})[\"”](?=\W|$)",
     re.IGNORECASE,
 )
 """A title in quotation marks, with words about it around."""
+_QUOTED_FIRST = re.compile(
+    rf"[\"“]([^\"”]{{3,}})[\"”](?:[.!:]?\s*$|[.!:]\s|\s+[-–—(].*\b{_TITLE_WORD}\b)", re.IGNORECASE
+)
+"""A title in quotation marks, and nothing after it but a sentence, or words about it."""
+_DOUBLE_QUOTES = '"“”„«»「」『』`'
 _REFUSAL = re.compile(
-    r"(?:i['’]?m )?(?:sorry(?:[,.!]|\s+but\b)|unable to\b)"
-    r"|i (?:can(?:no|['’])t|could not|am (?:sorry|unable|not able))\b",
+    r"(?:i['’]?m |i am )?sorry[,.!]?\s+(?:but\s+)?i(?:\s+(?:am|can|cannot|could|do)\b|['’]m\b)"
+    r"|(?:i['’]?m|i am) (?:unable|not able) to\b"
+    r"|i (?:can(?:no|['’])t|could not) (?:help|assist|write|create|provide|give|generate|answer|determine|do)\b",
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"[\[(]([^\[\]()]*)[\])]")
@@ -98,15 +105,23 @@ def _clean_line(line: str) -> str:
         for mark in (_LINE_MARK, _POLITE, _INTRODUCTION, _MORE_INTRODUCTION):
             found = mark.match(line)
             line = line[found.end() :] if found else line
-        line = _WORD_COUNT.sub("", line).strip(_QUOTES).rstrip(".。")
+        line = _unquoted(_WORD_COUNT.sub("", line)).rstrip(".。")
         line = bracketed[1] if (bracketed := _BRACKETED.fullmatch(line)) else line
     line = _LINK.sub(r"\1", line)
-    return _CONTROL_SEQUENCE.sub(lambda found: found[2] or found[1], line).strip(_QUOTES)
+    return _CONTROL_SEQUENCE.sub(lambda found: found[2] or found[1], line).strip()
+
+
+def _unquoted(line: str) -> str:
+    """The line without the marks around it; quotation marks of which others stand within it are its own."""
+    bare = line.strip(_QUOTES)
+    is_framed = set(_DOUBLE_QUOTES).isdisjoint(bare)
+    return bare if is_framed else line.strip("".join(set(_QUOTES) - set(_DOUBLE_QUOTES)))
 
 
 def _named(line: str) -> str:
     """The title that a line of words about it names; empty where there is none."""
-    found = (pattern.search(line) for pattern in (_NAMED, _NAMED_SINGLE, _QUOTED, _NAMED_LATER))
+    patterns = (_NAMED, _NAMED_SINGLE, _QUOTED, _NAMED_LATER)
+    found = (_QUOTED_FIRST.match(line), *(pattern.search(line) for pattern in patterns))
     return next((named[1] for named in found if named and _is_title(named[1])), "")
 
 

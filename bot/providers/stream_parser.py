@@ -59,7 +59,7 @@ class StreamParser:
         self._events = EventParser()
         self._first_byte = b""
         self._json_body = bytearray()
-        self._joiner = CharacterJoiner()
+        self._joiner, self._thought_joiner = CharacterJoiner(), CharacterJoiner()
         self._filter = ReasoningFilter(begins_inside=begins_with_reasoning)
         self._sources = SourceCollector()
         self._calls = ToolCallCollector()
@@ -140,6 +140,7 @@ class StreamParser:
         before = self._filter.retractions
         last, rest = self._filter.feed(self._joiner.flush()), self._filter.flush(whole=whole)
         retracted = self._filter.retractions > before
+        self._note_thoughts(self._thought_joiner.flush())
         events += self._events_of(rest if retracted else last + rest, retracted=retracted)
         self._check_end()
         sources = self._sources.sources()
@@ -309,9 +310,14 @@ class StreamParser:
         )
         if has_reasoning or any(delta.get(key) for key in REASONING_FIELDS):
             self._has_reasoning = True
-            self._thoughts.append(thoughts_of(delta))
+            self._note_thoughts(self._thought_joiner.feed(thoughts_of(delta)))
         self._pictures.feed(delta)
         return text
+
+    def _note_thoughts(self, thoughts: str) -> None:
+        if thoughts:
+            self._has_reasoning = True
+            self._thoughts.append(thoughts)
 
     def _events_of(self, text: str, *, retracted: bool = False) -> list[StreamEvent]:
         reasoned = self._has_reasoning or self._filter.reasoned_now()

@@ -110,9 +110,9 @@ class Meter:
         elif isinstance(event, Done):
             self.cut = event.reason == "length"
         elif isinstance(event, TextDelta | ReasoningDelta):
-            self.received += len(event.text.encode())
+            self.received += _size(event.text)
         elif isinstance(event, ToolsCalled):
-            self.received += sum(len(call.arguments.encode()) for call in event.calls)
+            self.received += sum(_size(call.arguments) for call in event.calls)
 
     def call(self, outcome: CallOutcome, error: str | None = None) -> Call:
         """The call as it has ended now."""
@@ -130,6 +130,11 @@ class Meter:
         if outcome is CallOutcome.FAILED and not self.received:
             return None
         return self.prompt_tokens + self.received // BYTES_PER_TOKEN
+
+
+def _size(text: str) -> int:
+    """Bytes of a text, which may have half a character."""
+    return len(text.encode("utf-8", "replace"))
 
 
 @contextmanager

@@ -68,6 +68,18 @@ from bot.chats.title_text import MAX_CHARACTERS, clean_title
         ("Voici un titre : Ciel et couleur", "Ciel et couleur"),
         ("Aquí tienes un título: Cielo y color", "Cielo y color"),
         ("Sorry Day in Australia", "Sorry Day in Australia"),
+        ("Chat-Based Customer Support Design", "Chat-Based Customer Support Design"),
+        ("Topic-Modeling with Python", "Topic-Modeling with Python"),
+        ("Subject-Verb Agreement in English", "Subject-Verb Agreement in English"),
+        ("Title-Case Rules for Headlines", "Title-Case Rules for Headlines"),
+        ("Unable to Connect to PostgreSQL", "Unable to Connect to PostgreSQL"),
+        ("Sorry, Wrong Number Plot Summary", "Sorry, Wrong Number Plot Summary"),
+        ("Sorry, I Haven't a Clue Rules", "Sorry, I Haven't a Clue Rules"),
+        ("I Can't Get No Satisfaction Chords", "I Can't Get No Satisfaction Chords"),
+        ('"Hello World" Program in Rust', '"Hello World" Program in Rust'),
+        ("`async with` in Python Explained", "`async with` in Python Explained"),
+        ('Meaning of "Hello World"', 'Meaning of "Hello World"'),
+        ('"Sky and Colour". It fits well.', "Sky and Colour"),
         ("Cats & Dogs: a Comparison", "Cats & Dogs: a Comparison"),
         ("C# and .NET", "C# and .NET"),
         ("The Title Fight: Ali and Frazier", "The Title Fight: Ali and Frazier"),
@@ -92,6 +104,7 @@ def test_title_is_cleaned(said: str, title: str) -> None:
     [
         *("", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"),
         *("I cannot write a title.", "Sorry, I can't help with that.", "I'm unable to do this"),
+        *("I am unable to do this.", "I'm sorry, but I can't help.", "I can’t help with that."),
     ],
 )
 def test_single_word_and_refusals_are_no_title(said: str) -> None:

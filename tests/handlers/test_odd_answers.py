@@ -77,6 +77,11 @@ ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
         "Hi 😀",
         None,
     ),
+    "thoughts with a pair in two halves, and half a pair": (
+        [delta(reasoning="H\ud83d"), delta(reasoning="\ude00m\ud83d"), delta("Hi."), STOP, DONE],
+        "Hi.",
+        None,
+    ),
     "half a pair": (
         [b'data: {"choices": [{"delta": {"content": "Hi \\ud83d"}}]}\n\n', STOP, DONE],
         "Hi \ufffd",

@@ -312,6 +312,8 @@ THOUGHTS: dict[str, tuple[list[bytes], str]] = {
         "Hm.<|end|>",
     ),
     "no mark opens it": ([pieces("Hm.</think>Hi.", 100)], "Hm."),
+    "a pair in two halves": ([delta(reasoning="H\ud83d"), delta(reasoning="\ude00m."), delta("Hi.")], "H😀m."),
+    "half a pair": ([delta(reasoning="Hm.\ud83d"), delta("Hi.")], "Hm.\ufffd"),
     "odd shapes": ([delta(reasoning={"a": [1]}, thinking=True), delta(reasoning=[["Hm."]]), delta("Hi.")], "Hm."),
 }  # fmt: skip
 

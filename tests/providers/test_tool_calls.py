@@ -55,6 +55,14 @@ STREAMS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         ],
         [A, B],
     ),
+    "a pair in two halves, and half a pair": (
+        [
+            chunk(piece(index=0, id="c1", name="now", arguments='{"zone": "\ud83d')),
+            chunk(piece(index=0, arguments='\ude00 \ud83d"}')),
+            chunk(finish="tool_calls"),
+        ],
+        [("now", '{"zone": "😀 \ufffd"}')],
+    ),
     "two calls whose pieces alternate": (
         [
             chunk(piece(index=0, id="c1", name="now", arguments='{"zone"'),

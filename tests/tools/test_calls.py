@@ -32,6 +32,19 @@ def calling(*calls: tuple[str, dict[str, Any]], saying: str = "") -> ModelScript
     )
 
 
+HALVES = ModelScript(
+    [
+        RawBytes(delta(tool_calls=[{"index": 0, "id": "c", "function": function}]))
+        for function in (
+            {"name": "web__look", "arguments": '{"at": "a \ud83d'},
+            {"arguments": '\udc36 \ud83d"}'},
+        )
+    ],
+    finish_reason="tool_calls",
+)
+"""A call whose arguments have a character in two halves, and half a character."""
+
+
 def script(world: World, *turns: ModelScript | str) -> None:
     """The next turns of the model."""
     for turn in turns:
@@ -76,14 +89,14 @@ async def test_reading_tools_run_by_themselves_and_their_results_are_data(
             world,
             calling(("look", {"at": "a cat"}), ("big", {}), ("fail", {}), ("nonesuch", {}),
                     ("ping", {}), saying="Let me look."),
-            calling(("look", {"at": "a dog"})),
+            HALVES,
             "There is a cat and a dog.",
         )  # fmt: skip
         thread = await world.start("What is there?")
         (answer,) = await world.answered(thread)
 
         assert answer == "Let me look.\n\nThere is a cat and a dog."
-        assert sorted(server.effects) == ["look a cat", "look a dog"]
+        assert sorted(server.effects) == ["look a cat", "look a 🐶 \ufffd"]
         first = [m for m in world.models.requests()[1].messages if m["role"] == "tool"]
         told = [str(m["content"]) for m in first]
         assert told[0] == "There is a cat."
