@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
 from dataclasses import replace
 
+from bot.errors import ProviderError
 from bot.model_options import Effort
 from bot.providers.base import ModelRequest
-from bot.providers.refusals import Ask, ModelMemory, ProcessMemory, stream_or_tell
+from bot.providers.refusals import ModelMemory, Part, ProcessMemory, names
 from bot.steps import StepKind, StepStatus
-from bot.stream_events import StepChanged, StreamEvent
+from bot.stream_events import StepChanged
 
-_DENIED = StepChanged("reasoning effort", StepKind.THINKING, StepStatus.DENIED)
+_NAME = "reasoning effort"
+_DENIED = StepChanged(_NAME, StepKind.THINKING, StepStatus.DENIED)
+_WORDS = re.compile(r"reasoning|effort|thinking", re.IGNORECASE)
+"""In a refusal that means the effort."""
 
 
 class Efforts:
@@ -20,10 +24,18 @@ class Efforts:
     def __init__(self) -> None:
         self._refusing: dict[Effort, ModelMemory] = {each: ProcessMemory() for each in Effort}
 
-    def stream(self, ask: Ask, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        """The answer, by a second request if the first was refused with the effort and is not without it."""
+    def parts(self, request: ModelRequest) -> list[Part]:
+        """The effort of a request that has one."""
         effort = request.options.effort
         if effort is None:
-            return ask(request)
-        without = replace(request, options=replace(request.options, effort=None))
-        return stream_or_tell(ask, request, without, self._refusing[effort], _DENIED)
+            return []
+        refusing = self._refusing[effort]
+        return [Part(_NAME, _without, refusing, _is_meant, _DENIED)]
+
+
+def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
+    return names(_WORDS, error, request)
+
+
+def _without(request: ModelRequest) -> ModelRequest:
+    return replace(request, options=replace(request.options, effort=None))

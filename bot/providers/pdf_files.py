@@ -5,30 +5,36 @@ A refusal costs one more request, without the files; that the answer is without 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
 from dataclasses import replace
 
 from bot import english_strings
+from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest
-from bot.providers.refusals import Ask, ModelMemory, stream_or_tell
+from bot.providers.refusals import ModelMemory, Part, names
 from bot.steps import StepKind, StepStatus
-from bot.stream_events import StepChanged, StreamEvent
+from bot.stream_events import StepChanged
 
-_KEY = "pdf files"
+_NAME = "pdf files"
+_DENIED = StepChanged(_NAME, StepKind.DOCUMENT, StepStatus.DENIED)
+_WORDS = re.compile(r"pdf|\bfiles?\b|document", re.IGNORECASE)
+"""In a refusal that means them."""
 
 
-def stream_with_pdfs(
-    ask: Ask, request: ModelRequest, refusing: ModelMemory
-) -> AsyncIterator[StreamEvent]:
-    """The answer, by a second request if the first was refused with its PDFs and is not without them.
+def pdf_files(refusing: ModelMemory) -> Part:
+    """The PDFs of a request. `refusing`: models that are known to refuse them."""
+    return Part(_NAME, _without_pdfs, refusing, _is_meant, _DENIED)
 
-    `refusing`: models that are known to refuse.
-    """
-    without = [_without(message) for message in request.messages]
-    if all(new is old for new, old in zip(without, request.messages, strict=True)):
-        return ask(request)
-    denied = StepChanged(_KEY, StepKind.DOCUMENT, StepStatus.DENIED)
-    return stream_or_tell(ask, request, replace(request, messages=without), refusing, denied)
+
+def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
+    return names(_WORDS, error, request)
+
+
+def _without_pdfs(request: ModelRequest) -> ModelRequest:
+    messages = [_without(message) for message in request.messages]
+    if all(new is old for new, old in zip(messages, request.messages, strict=True)):
+        return request
+    return replace(request, messages=messages)
 
 
 def _without(message: ChatMessage) -> ChatMessage:

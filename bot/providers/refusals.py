@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from bot.domain import ModelRef
@@ -14,9 +16,7 @@ from bot.stream_events import StepChanged, StreamEvent
 
 log = get_logger(__name__)
 
-_REFUSALS = (RequestRefused, ModelGone)
-"""How servers refuse an option. OpenRouter has no endpoint with it for some models, and says so with HTTP 404."""
-
+_NO_ENDPOINT = re.compile(r"endpoints?\b.*\b(support|handle)|parameter", re.IGNORECASE)
 Ask = Callable[[ModelRequest], AsyncIterator[StreamEvent]]
 
 
@@ -43,61 +43,105 @@ class ProcessMemory:
         self._models.add(model)
 
 
-async def stream_or_without(
-    ask: Ask,
-    request: ModelRequest,
-    without: ModelRequest,
-    refusal: type[ProviderError] | tuple[type[ProviderError], ...],
-    refusing: ModelMemory,
-) -> AsyncIterator[StreamEvent]:
-    """The answer to `request`, or to `without` if the model refuses it. `refusing`: models that are known to.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a request that a model may refuse."""
 
-    The same request twice: there is nothing to refuse.
-    """
-    if without is not request and request.model not in refusing:
-        try:
-            async with closing(ask(request)) as events:
-                async for event in events:
-                    yield event
-            return
-        except refusal as error:
-            log.info("asked_again", model=str(request.model), reason=type(error).__name__)
-            await refusing.add(request.model)
-    async with closing(ask(without)) as events:
-        async for event in events:
-            yield event
+    name: str
+    without: Callable[[ModelRequest], ModelRequest]
+    """The request without it; the same object if it has none."""
+    refusing: ModelMemory
+    """The models that are known to refuse it."""
+    is_meant: Callable[[ProviderError, ModelRequest], bool]
+    """Whether a refusal of the request says that it is because of this part."""
+    denied: StepChanged | None = None
+    """Tells people that the answer is without it. Then it is left out too when a refusal does not say what it means."""
 
 
-async def stream_or_tell(
-    ask: Ask,
-    request: ModelRequest,
-    without: ModelRequest,
-    refusing: ModelMemory,
-    told: StepChanged,
+async def stream_without_refused(
+    ask: Ask, request: ModelRequest, parts: Sequence[Part]
 ) -> AsyncGenerator[StreamEvent, None]:
-    """The answer to `request`, or to `without` and the step `told` before it, if the model refuses the former.
+    """The answer, after one more request for each of the parts that the model refuses: each is left out at most once.
 
-    What it refuses is not always said: the option is learnt to be refused when the answer without it begins.
+    Nothing is asked again once the answer has begun. `parts`: those that matter least come first; of them the first is
+    left out when a refusal does not say what it means. If it took several guesses, only the last one is learnt.
     """
-    refused = False
-    if request.model not in refusing:
+    attempt = _Attempt(request, [part for part in parts if part.without(request) is not request])
+    attempt.leave_out_known()
+    while True:
+        begun = False
         try:
-            async with closing(ask(request)) as events:
+            async with closing(ask(attempt.request)) as events:
                 async for event in events:
+                    if not (begun or isinstance(event, StepChanged)):
+                        begun = True
+                        await attempt.learn()
+                        for told in attempt.told():
+                            yield told
                     yield event
             return
-        except _REFUSALS:
-            refused = True
-    async with closing(ask(without)) as events:
-        is_told = False
-        async for event in events:
-            if not is_told:
-                is_told = True
-                if refused:
-                    log.info("asked_again", model=str(request.model), reason=told.key)
-                    await refusing.add(request.model)
-                yield told
-            yield event
+        except ProviderError as error:
+            refused = None if begun else attempt.refused(error)
+            if refused is None:
+                raise
+            log.info("asked_again", model=str(request.model), reason=refused.name)
+            await attempt.leave_out(refused, error)
+
+
+def names(words: re.Pattern[str], error: ProviderError, request: ModelRequest) -> bool:
+    """Whether a refusal says one of the words; in the model's name they mean nothing."""
+    said = error.detail.replace(request.model.name, "")
+    return _is_refusal(error) and words.search(said) is not None
+
+
+def _is_refusal(error: ProviderError) -> bool:
+    """Whether a part may be refused: OpenRouter has no endpoint with some for some models, which is HTTP 404."""
+    if isinstance(error, ModelGone):
+        return _NO_ENDPOINT.search(error.detail) is not None
+    return isinstance(error, RequestRefused)
+
+
+class _Attempt:
+    """A request that becomes smaller with each refusal."""
+
+    def __init__(self, request: ModelRequest, parts: Sequence[Part]) -> None:
+        self.request = request
+        self._left = list(parts)
+        self._out: list[Part] = []
+        self._guessed: Part | None = None
+
+    def leave_out_known(self) -> None:
+        for part in [each for each in self._left if self.request.model in each.refusing]:
+            self._remove(part)
+
+    def refused(self, error: ProviderError) -> Part | None:
+        """The part that a refusal means, or may mean."""
+        for part in self._left:
+            if part.is_meant(error, self.request):
+                return part
+        guesses = (part for part in self._left if part.denied is not None)
+        return next(guesses, None) if _is_refusal(error) else None
+
+    async def leave_out(self, part: Part, error: ProviderError) -> None:
+        if part.is_meant(error, self.request):
+            await part.refusing.add(self.request.model)
+        else:
+            self._guessed = part
+        self._remove(part)
+
+    async def learn(self) -> None:
+        """What was guessed is known once there is an answer: without it alone, the last request had been refused."""
+        if self._guessed is not None:
+            await self._guessed.refusing.add(self.request.model)
+
+    def told(self) -> Iterator[StepChanged]:
+        """What the answer is without."""
+        return (part.denied for part in self._out if part.denied is not None)
+
+    def _remove(self, part: Part) -> None:
+        self.request = part.without(self.request)
+        self._left.remove(part)
+        self._out.append(part)
 
 
 def closing(events: AsyncIterator[StreamEvent]) -> aclosing[AsyncGenerator[StreamEvent, None]]:

@@ -16,17 +16,19 @@ from bot.errors import ModelGone, ModelNotAllowed, ModelTimeout, ProviderError
 from bot.network import DIRECT, Network
 from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
+from bot.providers.dialects import can_search
 from bot.providers.effort import Efforts
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
-from bot.providers.pdf_files import stream_with_pdfs
-from bot.providers.refusals import ModelMemory, ProcessMemory
-from bot.providers.system_role import stream_adapted
+from bot.providers.pdf_files import pdf_files
+from bot.providers.refusals import ModelMemory, Part, ProcessMemory, stream_without_refused
+from bot.providers.system_role import system_role
+from bot.providers.tool_messages import as_text
 from bot.providers.traced import traced
 from bot.providers.transcription import Transcriber
 from bot.providers.transport import create_client
-from bot.providers.web_search import stream_searching
-from bot.providers.without_tools import stream_offering_tools
+from bot.providers.web_search import stream_searching, web_search
+from bot.providers.without_tools import tools
 from bot.stream_events import (
     StreamEvent,
 )
@@ -120,19 +122,23 @@ class Providers:
         if provider is None or not self.catalogue.allows(request.model):
             return _not_served(request)
 
-        def adapted(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-            return stream_adapted(provider.stream, asked, self._without_system_role)
-
-        def reading(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-            return stream_with_pdfs(adapted, asked, self._without_pdfs)
-
-        def offering(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-            return stream_offering_tools(reading, asked, self._without_tools)
-
         def searching(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-            return stream_searching(offering, asked, provider.kind, self._without_search)
+            return stream_searching(provider.stream, asked, provider.kind)
 
-        return traced(request, self._efforts.stream(searching, request))
+        sent = request if request.tools else as_text(request)
+        parts = self._parts(request, provider)
+        return traced(request, stream_without_refused(searching, sent, parts))
+
+    def _parts(self, request: ModelRequest, provider: OpenAICompatible) -> Sequence[Part]:
+        """The parts of a request that models may refuse; those that matter least first."""
+        search = [web_search(self._without_search)] if can_search(provider.kind) else []
+        return [
+            system_role(self._without_system_role),
+            tools(self._without_tools),
+            *self._efforts.parts(request),
+            *search,
+            pdf_files(self._without_pdfs),
+        ]
 
     def transcriber(self, name: str, seconds: float) -> Transcriber:
         """The model that a setting names for turning speech into text. Raises ModelNotAllowed if no provider has it.

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from bot.errors import SystemRoleRefused
 from bot.providers.base import ModelRequest
-from bot.providers.refusals import Ask, ModelMemory, stream_or_without
-from bot.stream_events import StreamEvent
+from bot.providers.refusals import ModelMemory, Part
+
+
+def system_role(refusing: ModelMemory) -> Part:
+    """The system message. `refusing`: models that are known to have no role for it."""
+    return Part(
+        "system role",
+        without_system_role,
+        refusing,
+        is_meant=lambda error, request: isinstance(error, SystemRoleRefused),
+    )
 
 
 def without_system_role(request: ModelRequest) -> ModelRequest:
@@ -18,11 +26,3 @@ def without_system_role(request: ModelRequest) -> ModelRequest:
     first, *rest = request.messages
     text = "\n\n".join(text for text in (request.system, first.text) if text)
     return replace(request, system="", messages=[replace(first, text=text), *rest])
-
-
-def stream_adapted(
-    ask: Ask, request: ModelRequest, refusing: ModelMemory
-) -> AsyncIterator[StreamEvent]:
-    """The answer, by a second request if the server refuses the system role. `refusing`: models known to do so."""
-    without = without_system_role(request)
-    return stream_or_without(ask, request, without, SystemRoleRefused, refusing)

@@ -5,12 +5,14 @@ A refusal costs one more request, without the search; that the answer is without
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
+from bot.errors import ProviderError, ToolsRefused
 from bot.providers.base import ModelRequest, ProviderKind
 from bot.providers.dialects import can_search
-from bot.providers.refusals import Ask, ModelMemory, closing, stream_or_tell
+from bot.providers.refusals import Ask, ModelMemory, Part, closing, names
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import (
     ReasoningDelta,
@@ -20,27 +22,38 @@ from bot.stream_events import (
     TextDelta,
 )
 
-_KEY = "web search"
+_NAME = "web search"
+_DENIED = StepChanged(_NAME, StepKind.SEARCH, StepStatus.DENIED)
+_WORDS = re.compile(r"search|plugin|\bweb\b", re.IGNORECASE)
+"""In a refusal that means it."""
 _SEARCHES_FIRST = frozenset[ProviderKind]({"venice"})
 """Providers that search for every request that asks for it, before the model begins; others let the model decide."""
 
 
+def web_search(refusing: ModelMemory) -> Part:
+    """The search that a request asks for. `refusing`: models that are known to refuse it."""
+    return Part(_NAME, _without, refusing, _is_meant, _DENIED)
+
+
+def _without(request: ModelRequest) -> ModelRequest:
+    if not request.options.web_search:
+        return request
+    return replace(request, options=replace(request.options, web_search=False))
+
+
+def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
+    """OpenRouter's search is a tool; one that is refused with other tools is meant when it is so without them."""
+    if isinstance(error, ToolsRefused):
+        return not request.tools
+    return names(_WORDS, error, request)
+
+
 def stream_searching(
-    ask: Ask, request: ModelRequest, kind: ProviderKind, refusing: ModelMemory
+    ask: Ask, request: ModelRequest, kind: ProviderKind
 ) -> AsyncIterator[StreamEvent]:
-    """The answer, by a second request if the first was refused with the search and is not without it.
-
-    `refusing`: models that are known to refuse.
-    """
-    if not (request.options.web_search and can_search(kind)):
-        return ask(request)
-
-    def searching(asked: ModelRequest) -> AsyncIterator[StreamEvent]:
-        return _told(ask(asked), kind) if asked.options.web_search else ask(asked)
-
-    without = replace(request, options=replace(request.options, web_search=False))
-    denied = StepChanged(_KEY, StepKind.SEARCH, StepStatus.DENIED)
-    return stream_or_tell(searching, request, without, refusing, denied)
+    """The answer, with the step of searching where the provider is asked to search."""
+    searches = request.options.web_search and can_search(kind)
+    return _told(ask(request), kind) if searches else ask(request)
 
 
 async def _told(
@@ -49,7 +62,7 @@ async def _told(
     """The same events, with the step of searching: known where it comes first, else by the sources that come of it."""
     running = kind in _SEARCHES_FIRST
     if running:
-        yield StepChanged(_KEY, StepKind.SEARCH, StepStatus.RUNNING)
+        yield StepChanged(_NAME, StepKind.SEARCH, StepStatus.RUNNING)
     told = False
     async with closing(events) as stream:
         async for event in stream:
@@ -57,5 +70,5 @@ async def _told(
                 event, (TextDelta, ReasoningDelta, Sources) if running else Sources
             ):
                 told = True
-                yield StepChanged(_KEY, StepKind.SEARCH, StepStatus.DONE)
+                yield StepChanged(_NAME, StepKind.SEARCH, StepStatus.DONE)
             yield event

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-from bot.errors import SystemRoleRefused, ToolsRefused
+from bot.errors import ProviderError, SystemRoleRefused, ToolsRefused
 from bot.providers.base import ModelRequest
-from bot.providers.refusals import Ask, ModelMemory, stream_or_without
+from bot.providers.refusals import ModelMemory, Part
 from bot.providers.tool_messages import as_text
-from bot.stream_events import StreamEvent
 
 
-def stream_offering_tools(
-    ask: Ask, request: ModelRequest, refusing: ModelMemory
-) -> AsyncIterator[StreamEvent]:
-    """The answer, by a second request if the model has no tools. `refusing`: models known to have none."""
-    without = as_text(request)
-    offering = request if request.tools else without
-    refusals = (ToolsRefused, SystemRoleRefused) if _tells_of_calls(request) else ToolsRefused
-    return stream_or_without(ask, offering, without, refusals, refusing)
+def tools(refusing: ModelMemory) -> Part:
+    """The tools of a request, and what it tells of their calls. `refusing`: models that are known to have none."""
+    return Part("tools", _without, refusing, _is_meant)
+
+
+def _without(request: ModelRequest) -> ModelRequest:
+    return as_text(request) if request.tools or _tells_of_calls(request) else request
+
+
+def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
+    refused_role = isinstance(error, SystemRoleRefused) and _tells_of_calls(request)
+    return refused_role or isinstance(error, ToolsRefused)
 
 
 def _tells_of_calls(request: ModelRequest) -> bool:

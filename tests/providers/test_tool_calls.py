@@ -12,9 +12,9 @@ import pytest
 from bot.domain import ModelRef, Role
 from bot.errors import EmptyAnswer, ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
-from bot.providers.refusals import ProcessMemory
+from bot.providers.refusals import ProcessMemory, stream_without_refused
 from bot.providers.stream_parser import StreamParser
-from bot.providers.without_tools import stream_offering_tools
+from bot.providers.without_tools import tools
 from bot.stream_events import TextDelta, ToolsCalled
 from bot.tool_calls import Tool, ToolCall, ToolRound, parsed_arguments
 from tests.providers.harness import ProviderHarness, read, text_of
@@ -463,7 +463,7 @@ async def test_a_model_without_tools_is_asked_once_more_without_them(
             provider = harness.provider(server.url)
             for _ in range(2):
                 try:
-                    events = stream_offering_tools(provider.stream, request, refusing)
+                    events = stream_without_refused(provider.stream, request, [tools(refusing)])
                     said = [event.text async for event in events if isinstance(event, TextDelta)]
                 except ProviderError as error:
                     raise AssertionError(f"{refusal} was taken for {error!r}") from error
