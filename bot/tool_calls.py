@@ -1,4 +1,4 @@
-"""Tools that models may call, and their calls: frozen values that need nothing but the standard library."""
+"""Tools that models may call, and their calls: frozen values that need no library."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from bot.strangers_json import parsed
 
 PIN_SHOWN = 12
 """Characters of a tool's pin that stand in the name of an approval."""
@@ -225,11 +227,8 @@ class CallResult:
 
 def parsed_arguments(call: ToolCall) -> dict[str, Any]:
     """The arguments of a call. Raises ValueError when they are not a JSON object that can be passed on."""
-    try:
-        arguments = json.loads(call.arguments or "{}")
-        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    arguments = parsed(call.arguments or "{}")
+    json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
     if not isinstance(arguments, dict):
         raise ValueError("not a JSON object")
     return arguments

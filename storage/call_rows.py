@@ -62,7 +62,10 @@ async def _unknown(connection: AsyncConnection, calls: Sequence[Call]) -> list[C
 
 
 async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> Call:
-    """The call with the cost of its estimated tokens, if the model has cost its user anything lately."""
+    """The call with the cost of its estimated tokens, if the model has cost its user anything lately.
+
+    Days with tokens whose cost was not told say nothing of the price.
+    """
     if not call.estimated_tokens:
         return call
     days = usage_days.c
@@ -72,6 +75,7 @@ async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> 
         days.day >= (now - _PRICE_AGE).date().isoformat(),
         days.model == str(call.model),
         days.cost > 0,
+        days.unpriced == days.untold,
     )
     tokens = func.sum(days.prompt_tokens + days.completion_tokens)
     sums = select(func.sum(days.cost), tokens).where(*lately)

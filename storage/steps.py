@@ -9,11 +9,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, literal, select
+from sqlalchemy import ColumnElement, and_, delete, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.steps import Step, StepKind, StepStatus
 from storage.tables import answer_steps
+
+_KNOWN = and_(answer_steps.c.kind.in_(list(StepKind)), answer_steps.c.status.in_(list(StepStatus)))
+"""A newer version, running beside this one, may have stored others."""
 
 
 async def add_steps(connection: AsyncConnection, answer_id: str, steps: Sequence[Step]) -> None:
@@ -35,7 +38,7 @@ async def load_steps(
 
     `where`: of `answer_steps.c.message_id`.
     """
-    query = select(answer_steps).where(where)
+    query = select(answer_steps).where(where, _KNOWN)
     query = query.order_by(answer_steps.c.message_id, answer_steps.c.number)
     found: dict[str, list[Step]] = defaultdict(list)
     for row in await connection.execute(query):

@@ -13,12 +13,18 @@ TOKENS_PER_TURN = 5
 """What a template adds to each turn."""
 MAX_CORRECTION = 5.0
 """By how much a model's own count may correct the estimate, at most, upwards and downwards."""
+_BYTES_PER_TOKEN_OF_SPEECH = 500
+"""Models count 10 to 32 tokens for a second of speech, which has 3,000 to 8,000 bytes in the formats of phones."""
 _MAX_RESERVE = 4_096
 """Tokens of the window that are left to the answer, at most; of a small window a quarter."""
 
 
 def tokens_of_text(text: str) -> int:
     return len(text.encode()) // BYTES_PER_TOKEN + TOKENS_PER_TURN
+
+
+def tokens_of_speech(data: bytes) -> int:
+    return len(data) // _BYTES_PER_TOKEN_OF_SPEECH + TOKENS_PER_TURN
 
 
 def tokens_of_turns(turns: Iterable[ChatMessage]) -> int:

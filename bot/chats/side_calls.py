@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bot.answers.retry import until_stored
-from bot.chats.estimate import tokens_of_request
+from bot.chats.estimate import tokens_of_request, tokens_of_speech
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest, whole_text
 from bot.providers.transcription import Transcriber, VoiceClip
@@ -53,9 +53,10 @@ class SideCalls:
         await self._ledger.ask(asked)
         ended: list[Call] = []
         try:
-            with metered(asked, ended) as meter:
+            with metered(asked, ended, tokens_of_speech(clip.data)) as meter:
                 heard = await transcriber.hear(clip)
                 meter.usage = heard.usage
+                meter.received = len(heard.words.encode())
         finally:
             await self._complete(ended[0])
         return heard.words

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from typing import Any
+
+from bot.strangers_json import parsed
 
 MIN_WORDS = 2
 MAX_WORDS = 8
@@ -129,7 +130,7 @@ def _title_in_json(text: str) -> str:
     """The title in a reply of JSON; empty where there is none."""
     found = _JSON.search(text)
     try:
-        return _first_text(json.loads(found[0])) if found else ""
+        return _first_text(parsed(found[0])) if found else ""
     except ValueError:
         return ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 
 from bot.documents.kinds import Container
 from bot.documents.problems import DocumentError, DocumentProblem
+from bot.strangers_json import parsed
 from bot.tasks import KeyedLocks
 from bot.timing import Timing
 
@@ -74,7 +74,7 @@ class DocumentReader:
 def _result(output: bytes) -> DocumentText:
     """What the process printed. One that died has met its limits, or a fault that the document made use of."""
     try:
-        result = json.loads(output)
+        result = parsed(output)
     except ValueError:
         raise DocumentError(DocumentProblem.TOO_COMPLEX) from None
     if "problem" in result:

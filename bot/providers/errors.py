@@ -32,6 +32,7 @@ from bot.errors import (
     ToolsRefused,
     WrongAddress,
 )
+from bot.strangers_json import parsed
 
 _MAX_DETAIL_LENGTH = 300
 _MAX_DETAILS_LENGTH = 4_000
@@ -306,7 +307,7 @@ def error_from_response(
     seconds = parse_retry_after(headers)
     text = body.decode("utf-8-sig", "replace").strip()
     try:
-        payload = json.loads(text)
+        payload = parsed(text)
     except ValueError:
         return _error_from_page(status, text, secrets, seconds)
     error = find_error(payload) or payload or {"message": f"HTTP {status}"}
@@ -351,7 +352,7 @@ def _opened(error: Any) -> Any:
     """The error that a router has put into another as text, else the error itself."""
     words = error if isinstance(error, str) else _message(error)
     try:
-        inner = json.loads(words) if words.lstrip().startswith(("{", "[{")) else None
+        inner = parsed(words) if words.lstrip().startswith(("{", "[{")) else None
     except ValueError:
         return error
     found = find_error(inner) or inner

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from functools import partial
@@ -40,6 +39,7 @@ from bot.providers.tool_messages import (
     with_reasoning,
     with_unique_ids,
 )
+from bot.strangers_json import parsed
 from bot.stream_events import ImagesMade, MadeImage, StreamEvent
 from bot.timing import Timing
 
@@ -317,7 +317,7 @@ class OpenAICompatible:
                 response.status_code, response.headers, content, secrets=self._secrets
             )
         try:
-            return json.loads(content)
+            return parsed(content)
         except ValueError:
             raise InvalidResponse("an answer that is not JSON") from None
 

@@ -7,10 +7,11 @@ a line that is a JSON value of its own is an event of its own.
 
 from __future__ import annotations
 
-import json
 import re
 from enum import Enum, auto
 from typing import Any
+
+from bot.strangers_json import parsed
 
 _MAX_EVENT_BYTES = 256_000
 """Bytes of one event that is spread over several lines."""
@@ -133,7 +134,7 @@ class EventParser:
 def _parse(payload: bytes) -> Any:
     """The JSON value, or `Mark.BROKEN`. Bytes that are no UTF-8 become lone surrogates, to be joined later."""
     try:
-        return json.loads(payload.decode("utf-8", "surrogateescape"), strict=False)
+        return parsed(payload.decode("utf-8", "surrogateescape"), strict=False)
     except ValueError:
         return Mark.BROKEN
 

@@ -6,7 +6,6 @@ that means something else is an error, and one that the server has cut says so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,6 +28,7 @@ from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
 from bot.providers.thoughts import REASONING_FIELDS, thoughts_of
 from bot.providers.tool_calls import ToolCallCollector
+from bot.strangers_json import parsed
 from bot.stream_events import (
     CallDelta,
     Done,
@@ -199,7 +199,7 @@ class StreamParser:
         """The events of a JSON body that was sent instead of a stream."""
         try:
             text = self._json_body.decode("utf-8", "surrogateescape")
-            payload = json.loads(text, strict=False)
+            payload = parsed(text, strict=False)
         except ValueError:
             return self._read_json_lines()
         error = find_error(payload)

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from bot.characters import whole_characters
+from bot.strangers_json import parsed
 from bot.tool_calls import ToolCall
 
 MAX_LENGTH = 1_000_000
@@ -240,8 +241,8 @@ def _settled(arguments: str) -> str:
 
 def _parsed(arguments: str) -> Any:
     try:
-        return json.loads(arguments)
-    except (ValueError, RecursionError):
+        return parsed(arguments)
+    except ValueError:
         return _UNREADABLE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ from bot.providers.base import ProviderSettings
 from bot.providers.dialects import request_headers
 from bot.providers.errors import error_from_response, redact
 from bot.providers.response_body import read_error
+from bot.strangers_json import parsed
 
 _PATH = "/audio/transcriptions"
 _COMPLETIONS = "/chat/completions"
@@ -101,7 +101,7 @@ class Transcriber:
 
 def _heard(content: bytes) -> Heard:
     try:
-        answer = json.loads(content)
+        answer = parsed(content)
     except ValueError:
         raise InvalidResponse("a transcript that is not JSON") from None
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):

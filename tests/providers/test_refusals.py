@@ -53,6 +53,9 @@ def page(title: str) -> str:
 
 
 REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
+    # nested too deeply to be read
+    (400, "[" * 100_000, RequestRefused),
+    (400, '{"error": ' * 500 + "1" + "}" * 500, RequestRefused),
     # the key
     (401, openai("Incorrect API key provided: sk-x.", "invalid_api_key"), KeyRejected),
     (401, {"error": "Authentication failed"}, KeyRejected),

@@ -46,6 +46,7 @@ async def test_a_clip_is_sent_as_a_form_with_the_key_and_a_name_of_its_format() 
 
 ANSWERS: dict[str, tuple[Behaviour, type[ProviderError]]] = {
     "no text": (responding({"words": []}), InvalidResponse),
+    "nested too deeply": (responding('{"text": ' + "[" * 100_000), InvalidResponse),
     "a page": (responding("<html>"), InvalidResponse),
     "a failure": (responding({"error": {"message": "down"}}, 503), ProviderServerError),
 }

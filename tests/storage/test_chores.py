@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text, update
 
 from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, MessageRef, Status
+from bot.steps import Step, StepKind, StepStatus
 from storage.answers import Answers
 from storage.chores import Chores, ClaimedChore, add_chores
 from storage.engine.database import Database
 from storage.rows import parts_to_json
+from storage.steps import add_steps
+from storage.tables import answer_steps, chores
 from storage.tables import answers as answer_rows
-from storage.tables import chores
 from tests.deadlines import WAIT_TIMEOUT
 from tests.storage.chat_builder import ChatBuilder
 
@@ -236,6 +239,23 @@ async def test_a_chore_of_a_newer_version_is_left_to_it(database: Database, answ
     assert await _due(database) == []
     assert await Chores(database).claim(answer.id, LONG) == []
     assert await _kinds(database, answer) == {"dance"}
+
+
+async def test_steps_of_a_newer_version_are_passed_over(
+    database: Database, answers: Answers, answer: Answer
+) -> None:
+    names = [("thinking", "done"), ("dancing", "done"), ("tool", "applauded"), ("tool", "denied")]
+    steps = [Step(1, StepKind.THINKING, "", StepStatus.DONE)] * len(names)
+    async with database.begin() as connection:
+        numbered = [replace(step, number=number) for number, step in enumerate(steps, 1)]
+        await add_steps(connection, answer.id, numbered)
+        for number, (kind, status) in enumerate(names, 1):
+            changed = update(answer_steps).where(answer_steps.c.number == number)
+            await connection.execute(changed.values(kind=kind, status=status))
+    result = await answers.result(answer.id)
+    assert result is not None
+    assert [step.number for step in result.steps] == [1, 4]
+    assert (await answers.results(answer.chat_id))[answer.id].steps == result.steps
 
 
 async def test_an_answer_is_shown_again_by_one_worker(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -11,6 +13,7 @@ from bot.domain import AnswerResult, Status, Thread, Usage
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, BudgetReached, Limits, MessageRate, Period, Scope, Unit
 from storage.answers import Answers
+from storage.call_rows import add_calls, with_price
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.engine.types import new_id, utc_now
@@ -159,3 +162,24 @@ async def test_an_asked_call_is_completed_once(database: Database) -> None:
     )
     async with database.read() as connection:
         assert [row.tokens for row in await connection.execute(select(spending))] == [100]
+
+
+async def test_the_price_of_what_was_not_told_is_that_of_calls_whose_price_was(
+    database: Database,
+) -> None:
+    """On the day before yesterday both kinds were made: it says nothing of the price."""
+    ledger = Ledger(database, budget(Scope.USER, 1.0, Unit.USD))
+    await ledger.add(
+        [call(1_000, cost=0.5), replace(call(0), usage=None, outcome=CallOutcome.FAILED)]
+    )
+    async with database.begin() as connection:
+        priced = await with_price(connection, _untold(100), utc_now())
+        await add_calls(
+            connection, [call(10, cost=9.0), call(9_000)], utc_now() - timedelta(days=2)
+        )
+        again = await with_price(connection, _untold(100), utc_now())
+    assert (priced.estimated_cost, again.estimated_cost) == (0.05, 0.05)
+
+
+def _untold(tokens: int) -> Call:
+    return replace(call(0), usage=None, estimated_tokens=tokens)

@@ -1,0 +1,41 @@
+"""Reads JSON that strangers wrote: servers, models, clients. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_MOST_DEPTH = 100
+"""Levels of arrays and objects: what is deeper would exhaust the stack of whoever walks through it."""
+
+
+def parsed(text: str | bytes | bytearray, *, strict: bool = True) -> Any:
+    """The value of a JSON text. Raises ValueError if it is none, or nested too deeply.
+
+    `strict`: strings must not hold control characters.
+    """
+    try:
+        value = json.loads(text, strict=strict)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if _is_too_deep(value):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MOST_DEPTH):
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return False
+    return True
+
+
+def _inner(value: Any) -> list[Any]:
+    """The arrays and objects right inside."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return []
+    return [each for each in value if isinstance(each, (dict, list))]

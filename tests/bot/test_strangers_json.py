@@ -1,0 +1,24 @@
+"""JSON of strangers is a value or a ValueError, however deeply it is nested."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.strangers_json import parsed
+from bot.tool_calls import ToolCall, parsed_arguments
+
+
+@pytest.mark.parametrize("depth", [101, 900, 5_000, 200_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a": ', "}")])
+def test_what_is_nested_too_deeply_is_no_value(depth: int, opening: str, closing: str) -> None:
+    for text in (opening * depth, opening * depth + "1" + closing * depth):
+        for given in (text, text.encode()):
+            with pytest.raises(ValueError, match=r".+"):
+                parsed(given, strict=False)
+        with pytest.raises(ValueError, match=r".+"):
+            parsed_arguments(ToolCall("1", "look", f'{{"a": {text}}}'))
+
+
+def test_what_is_nested_is_read() -> None:
+    text = '{"a": [' * 40 + "1" + "]}" * 40
+    assert str(parsed(text)).count("a") == 40
