@@ -34,6 +34,31 @@ GROUP = "group"
 """In place of the name of a group of people, which Slack has not told."""
 PRIVATE_CHANNEL = "private channel"
 """Stands for the name of a channel that is not public: `#private channel`."""
+CALL_LOST = "It is not known whether this call took effect: the process that made it ended."
+CALL_BROKEN = "The connection ended before the tool answered."
+CALL_LATE = "The tool did not answer in time."
+CALL_UNKNOWN = (
+    "[{cause} The call may have taken effect. Do not call it again before the user has confirmed that. "
+    "Tell the user.]"
+)
+"""`cause`: one of the three before."""
+CALL_REPEATABLE = (
+    "[{cause} The tool's server says that calling it again does no harm: you may. If that fails too, "
+    "tell the user.]"
+)
+CALL_STOPPED = "[The user stopped this call. It may have taken effect. Tell the user.]"
+CALL_NOT_BEGUN = "[The user stopped the answer before this call was made]"
+CALL_EXPIRED = "[The user did not decide about this call within a day, so it was not made]"
+CALL_DENIED = "[The user has not allowed this call]"
+CALL_FORBIDDEN = "[Not called: the admins of this channel do not allow this tool]"
+CALL_OVER_BUDGET = "[Not called: a budget is used up]"
+CALLS_TOO_MANY = "[Not called: an answer may make {count} calls. Answer with what you know.]"
+CALL_OF_NOTHING = "[Not called: there is no such tool]"
+CALL_MALFORMED = "[Not called: the arguments are not a JSON object]"
+CALL_REFUSED = "[The server refused the call: {reason}]"
+TOOL_AWAY = "[The tool is not available now]"
+SERVER_AWAY = "[The tool's server is not available now]"
+NOTHING_RETURNED = "[The tool returned nothing]"
 
 # -- for whoever installs or tries the bot, of whom no language is known -----------------------------------------
 

@@ -50,6 +50,7 @@
         ├── ModelGone                  the provider says that it does not know the model
         ├── ContextTooLong             HTTP 413, or a 400 that says that the context is too long
         ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
+        ├── BudgetUsedUp               the calls of tools before have used up a budget of the asker
         ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
         └── RequestRefused             any other 4xx
             ├── SystemRoleRefused      the model has no system role; the same is asked without one
@@ -311,6 +312,12 @@ class ContentFiltered(ProviderError):
     code = "filtered"
     needs_other_model = True
     refuses_message = True
+
+
+class BudgetUsedUp(ProviderError):
+    """What the model was asked so far for the answer has used up a budget: it isn't asked again."""
+
+    code = "budget"
 
 
 class AttachmentsUnreadable(ProviderError):

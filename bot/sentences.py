@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bot import strings
 from bot.domain import Chat, TitleBy
+from bot.errors import BudgetUsedUp
 from bot.model_options import ModelOptions
+from bot.usage.limits import from_detail
+from bot.usage.sentences import budget_reached
 
 FAILURES_WITH_REASON = frozenset(
     {
@@ -50,6 +53,8 @@ def file_problem(code: str, names: str) -> str:
 def failure(code: str | None, model: str, detail: str | None = None) -> str:
     """The sentence for a failed answer."""
     failures = strings.FAILURES
+    if code == BudgetUsedUp.code and (reached := from_detail(detail or "")):
+        return budget_reached(reached)
     sentence = failures.get(code or "", failures["provider_error"])
     sentence = sentence.format(model=model, detail=f" ({detail})" if detail else "")
     if code in FAILURES_WITH_REASON and detail and not detail.startswith("HTTP "):

@@ -399,6 +399,7 @@ FAILURES: dict[str, str] = {
     "a new chat.",
     "filtered": "{model}'s provider withheld the answer because of its content rules. Try asking in another way, or "
     "choose another model.",
+    "budget": "A budget is used up, so {model} couldn't go on. Please try again when it begins anew.",
     "unreadable": "I couldn't read what you attached, and there is nothing else in your message{detail}. "
     "Please try again, or share it in another form.",
     "refused": "{model}'s provider refused the request. Try asking in another way, choose another model, or start a "

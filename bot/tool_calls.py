@@ -222,7 +222,7 @@ class CallResult:
 
     outcome: CallOutcome
     text: str = field(repr=False)
-    """For the model; data from a stranger."""
+    """For the model; data from a stranger. With UNKNOWN: one sentence that says why."""
 
 
 def parsed_arguments(call: ToolCall) -> dict[str, Any]:

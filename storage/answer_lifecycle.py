@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, literal, select, update
+from sqlalchemy import Select, and_, delete, exists, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.chores import Chore
 from bot.domain import Answer, ModelRef, NearBudget, Status
+from bot.tool_calls import CallState
 from bot.usage.calls import Call, Payer, call_for_answer, payer_of
 from bot.usage.limits import Limits
 from storage.call_rows import add_calls, record
@@ -27,7 +28,9 @@ from storage.queries import (
 from storage.rows import near_budgets_to_json, to_answer, to_chat
 from storage.spending import admit, mark_warned
 from storage.steps import remove_steps
-from storage.tables import IS_OPEN, IS_WAITING, answers, attachments, chats
+from storage.tables import IS_OPEN, IS_WAITING, answers, attachments, chats, tool_calls
+
+_OPEN = [state for state in CallState if not state.ended]
 
 
 async def claim_answer(
@@ -55,7 +58,11 @@ async def claim_answer(
         await _note_several(connection, chat_id, found.message_id)
     row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
     answer = to_answer(row)
-    if found.state == "running" and not found.parked:
+    if (
+        found.state == "running"
+        and not found.parked
+        and not await _is_calling_tools(connection, answer.id)
+    ):
         await _record_lost_call(connection, answer, ModelRef.parse(row.model))
     answer = replace(
         answer,
@@ -74,6 +81,12 @@ async def _note_several(connection: AsyncConnection, chat_id: str, claimed: str)
     mark = update(answers).values(among_several=True)
     if (await connection.execute(mark.where(waiting))).rowcount > 0:
         await connection.execute(mark.where(answers.c.message_id == claimed))
+
+
+async def _is_calling_tools(connection: AsyncConnection, answer_id: str) -> bool:
+    """Whether an earlier worker has ended between two turns of the model: what those have used is known."""
+    open_calls = exists().where(tool_calls.c.answer_id == answer_id, tool_calls.c.state.in_(_OPEN))
+    return bool(await connection.scalar(select(open_calls)))
 
 
 async def _record_lost_call(connection: AsyncConnection, answer: Answer, model: ModelRef) -> None:

@@ -7,13 +7,14 @@ worker holds it; its lease lapses when somebody has decided, or after a day. The
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Row, and_, exists, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot import english_strings
 from bot.chores import Chore
 from bot.tool_calls import (
     PIN_SHOWN,
@@ -24,13 +25,14 @@ from bot.tool_calls import (
     arguments_hash,
 )
 from bot.usage.calls import Call, payer_of
-from bot.usage.limits import NO_LIMITS, Limits
+from bot.usage.limits import NO_LIMITS, BudgetReached, Limits
 from storage.call_rows import record
 from storage.chores import add_chores
 from storage.engine.database import Database
 from storage.engine.types import database_time, utc_now
 from storage.queries import SELECT_CHAT, UPDATE_OWNED, dialect_insert
 from storage.rows import to_chat
+from storage.spending import check
 from storage.tables import IS_RUNNING, answers, chats, tool_calls, tool_grants
 
 _ASKED = tool_calls.c.state == CallState.ASKED
@@ -78,20 +80,40 @@ class ToolCalls:
             utc_now() - row.created_at >= self._approval_life
         )
 
-    async def add(self, worker_id: str, chat_id: str, calls: Sequence[StoredCall]) -> bool:
-        """Stores the calls of one turn, once; False when the worker no longer holds the answer."""
-        now = utc_now()
-        rows = [
-            _row(call) | {"chat_id": chat_id, "created_at": now, "updated_at": now}
-            for call in calls
-        ]
+    async def add(
+        self, worker_id: str, chat_id: str, calls: Sequence[StoredCall], used: Sequence[Call]
+    ) -> bool:
+        """Stores the calls of one turn, once; False when the worker no longer holds the answer.
+
+        `used`: what the model was asked for that turn, for the ledger. Raises BudgetReached when that has used up a
+        budget: then the calls are stored as not made.
+        """
         async with self._database.begin() as connection:
             if not await _holds(connection, calls[0].answer_id, worker_id):
                 return False
+            reached = await self._recorded(connection, chat_id, calls[0].asker, used)
+            if reached is not None:
+                calls = [_refused(call) for call in calls]
             await connection.execute(
-                dialect_insert(connection, tool_calls).on_conflict_do_nothing(), rows
+                dialect_insert(connection, tool_calls).on_conflict_do_nothing(),
+                [_row(call, chat_id) for call in calls],
             )
-            return True
+        if reached is not None:
+            raise reached
+        return True
+
+    async def _recorded(
+        self, connection: AsyncConnection, chat_id: str, asker: str | None, used: Sequence[Call]
+    ) -> BudgetReached | None:
+        """Adds to the ledger what an answer has used so far; the budget that is used up by now."""
+        chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": chat_id})).one())
+        payer = payer_of(chat, asker)
+        await record(connection, self._limits, payer, used)
+        try:
+            await check(connection, Limits(self._limits.budgets), payer)
+        except BudgetReached as reached:
+            return reached
+        return None
 
     async def begin(self, worker_id: str, call: StoredCall) -> bool:
         """Notes that a call is about to be made; False when it must not be: it is not ready, or the lease is lost."""
@@ -139,18 +161,10 @@ class ToolCalls:
         async with self._database.read() as connection:
             return bool(await connection.scalar(query))
 
-    async def park(
-        self,
-        worker_id: str,
-        answer_id: str,
-        calls: Sequence[Call],
-        then: Mapping[Chore, float],
-    ) -> bool:
-        """Lets go of an answer until somebody has decided. `calls`: of models that the ledger does not hold yet.
+    async def park(self, worker_id: str, answer_id: str, then: Mapping[Chore, float]) -> bool:
+        """Lets go of an answer until somebody has decided; False when the worker no longer holds it.
 
         `then`: the chores that it leads to, with the seconds until each is due.
-
-        False when the worker no longer holds it.
         """
         async with self._database.begin() as connection:
             oldest = await connection.scalar(
@@ -176,9 +190,10 @@ class ToolCalls:
             if row is None:
                 return False
             chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": row.chat_id})).one())
-            await record(
-                connection, self._limits, payer_of(chat, row.asker), calls, row.admitted_at
-            )
+            payer = payer_of(chat, row.asker)
+            await record(connection, self._limits, payer, (), row.admitted_at)
+            same = answers.c.message_id == answer_id
+            await connection.execute(update(answers).where(same).values(admitted_at=None))
             await add_chores(connection, answer_id, {Chore.SHOW_APPROVALS: 0.0, **then})
             return True
 
@@ -204,7 +219,7 @@ class ToolCalls:
             this = and_(this, tool_calls.c.chat_id == chat_id)
         mine = and_(this, _ASKED, tool_calls.c.asker == user)
         state = CallState.DENIED if decision is Decision.DENY else CallState.READY
-        result = "[The user has not allowed this call]" if decision is Decision.DENY else ""
+        result = english_strings.CALL_DENIED if decision is Decision.DENY else ""
         async with self._database.begin() as connection:
             found = (
                 await connection.execute(
@@ -266,8 +281,19 @@ async def _grant(connection: AsyncConnection, chat_id: str, user: str, pin: str)
     )
 
 
-def _row(call: StoredCall) -> dict[str, Any]:
+def _refused(call: StoredCall) -> StoredCall:
+    """The call as one that is not made because a budget is used up."""
+    if call.state.ended:
+        return call
+    return replace(call, state=CallState.FAILED, result=english_strings.CALL_OVER_BUDGET)
+
+
+def _row(call: StoredCall, chat_id: str) -> dict[str, Any]:
+    now = utc_now()
     return {
+        "chat_id": chat_id,
+        "created_at": now,
+        "updated_at": now,
         "id": call.id,
         "answer_id": call.answer_id,
         "round": call.round,

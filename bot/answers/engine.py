@@ -256,11 +256,11 @@ class Engine:
             return await self._store_result(run, chat, result)
 
     async def _park(self, run: RunningAnswer, left: Mapping[Chore, float]) -> None:
-        """Lets go of an answer that waits for a decision. What it has used so far counts."""
+        """Lets go of an answer that waits for a decision."""
         answer = run.answer
         run.enter(RunState.RELEASED)
         if await self._stored(run, lambda: self._tools.park(run, left)):
-            self._count(run.calls)
+            self._count(run.recorded)
             log.info("answer_parked", answer=answer.id)
             self._after_work.start(answer.id)
             self.wake(answer.chat_id)
@@ -278,7 +278,7 @@ class Engine:
             ),
         )
         run.forget_pictures()
-        self._count(run.calls)
+        self._count([*run.recorded, *run.calls])
         self._metrics.count_answer(result.status)
         log.info("answer_ended", answer=answer.id, outcome=result.status, error=result.error)
         self._publisher.answer_ended(chat, answer, result)

@@ -76,6 +76,8 @@ class RunningAnswer:
     """What the last call of the model used."""
     calls: list[Call] = field(default_factory=list)
     """Ended calls of the model that the ledger does not hold yet."""
+    recorded: list[Call] = field(default_factory=list)
+    """Those of turns with calls of tools, which the ledger holds."""
     sources: tuple[Source, ...] = ()
     steps: StepLog = field(default_factory=StepLog)
     received_pictures: tuple[MadeImage, ...] = ()
@@ -153,6 +155,11 @@ class RunningAnswer:
         """The model is about to be asked for what follows the text so far."""
         self.turn_start, self.called = len(self.text), None
         self.pictures_before = len(self.received_pictures)
+
+    def note_recorded(self) -> None:
+        """The ledger holds the ended calls of the model."""
+        self.recorded += self.calls
+        self.calls.clear()
 
     def retract(self) -> None:
         """All text of the present turn does not belong to the answer."""

@@ -14,18 +14,20 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any, Protocol
 
+from bot import english_strings
+from bot.answers.call_steps import tell
 from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer
 from bot.audit import Action, record
 from bot.chores import Chore
 from bot.domain import Chat
-from bot.observability import get_logger
-from bot.steps import StepKind, StepStatus
-from bot.stream_events import StepChanged, ToolsCalled
+from bot.errors import BudgetUsedUp
+from bot.stream_events import ToolsCalled
 from bot.tool_calls import (
     ALL_TOOLS,
     CallOutcome,
@@ -40,38 +42,14 @@ from bot.tool_calls import (
     arguments_hash,
     parsed_arguments,
 )
+from bot.usage.limits import BudgetReached, to_detail
 from storage.engine.types import new_id
 from storage.tool_calls import ToolCalls
-
-log = get_logger(__name__)
 
 READY_TIMEOUT = 10.0
 """Seconds of a process's life in which answers wait for servers of tools that are just being connected."""
 MAX_EXTRA_ROUNDS = 2
 """Turns with calls beyond the limit, which are not made, before the answer has failed."""
-MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
-"""Characters of each that a step shows when it is opened."""
-UNKNOWN_RESULT = (
-    "[It is not known whether this call took effect: the process that made it ended. Do not call it again before the "
-    "user has confirmed that. Tell the user.]"
-)
-EXPIRED_RESULT = "[The user did not decide about this call within a day, so it was not made]"
-FORBIDDEN_RESULT = "[Not called: the admins of this channel do not allow this tool]"
-_STATES = {
-    CallOutcome.DONE: CallState.DONE,
-    CallOutcome.FAILED: CallState.FAILED,
-    CallOutcome.UNKNOWN: CallState.UNKNOWN,
-}
-
-_STATUSES = {
-    CallState.ASKED: StepStatus.WAITING,
-    CallState.READY: StepStatus.RUNNING,
-    CallState.CALLING: StepStatus.RUNNING,
-    CallState.DONE: StepStatus.DONE,
-    CallState.FAILED: StepStatus.FAILED,
-    CallState.DENIED: StepStatus.DENIED,
-    CallState.UNKNOWN: StepStatus.UNKNOWN,
-}
 
 
 RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
@@ -175,7 +153,7 @@ class ToolLoop:
             return []
         rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
         for row in rows:
-            _tell(run, row)
+            tell(run, row)
         return [list(turn) for _, turn in groupby(rows, key=lambda call: call.round)]
 
     async def go_on(self, run: RunningAnswer, chat: Chat, turn: Sequence[StoredCall]) -> None:
@@ -184,7 +162,7 @@ class ToolLoop:
             if call.state is CallState.CALLING:
                 await self._take_up(run, chat, call)
             elif call.overdue:
-                await self._settle(run, chat, call, CallState.DENIED, EXPIRED_RESULT)
+                await self._settle(run, chat, call, CallState.DENIED, english_strings.CALL_EXPIRED)
         await self._work_off(run, chat, turn[0].round)
 
     async def _take_up(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
@@ -192,14 +170,18 @@ class ToolLoop:
         if call.repeatable:
             await self._store(run, call, CallState.READY)
         else:
-            await self._settle(run, chat, call, CallState.UNKNOWN, UNKNOWN_RESULT)
+            told = english_strings.CALL_UNKNOWN.format(cause=english_strings.CALL_LOST)
+            await self._settle(run, chat, call, CallState.UNKNOWN, told)
 
     # -- a new turn ------------------------------------------------------------------------------------------------
 
     async def carry_out(
         self, run: RunningAnswer, chat: Chat, said: str, called: ToolsCalled
     ) -> None:
-        """Stores a turn's calls, makes those that may be made, and adds the turn to the answer. Raises Parked."""
+        """Stores a turn's calls, makes those that may be made, and adds the turn to the answer.
+
+        Raises Parked, BudgetUsedUp.
+        """
         number, left = len(run.rounds), self._left(run)
         rules = await self._rules_of(run, chat)
         rows = []
@@ -217,12 +199,21 @@ class ToolLoop:
                 asker=run.answer.asker,
             )
             rows.append(await self._judged(run, chat, row, rules, allowed=place < left))
-            _tell(run, rows[-1])
-        if not await until_stored(
-            lambda: self._calls.add(self._worker_id, chat.id, rows), run.answer.id
-        ):
-            raise asyncio.CancelledError
+            tell(run, rows[-1])
+        await self._add(run, chat, rows)
         await self._work_off(run, chat, number)
+
+    async def _add(self, run: RunningAnswer, chat: Chat, rows: Sequence[StoredCall]) -> None:
+        """Stores a turn's calls, and what the model has used for it. Raises BudgetUsedUp: none of them is made."""
+        add = partial(self._calls.add, self._worker_id, chat.id, rows, tuple(run.calls))
+        try:
+            held = await until_stored(add, run.answer.id)
+        except BudgetReached as reached:
+            run.note_recorded()
+            raise BudgetUsedUp(to_detail(reached)) from None
+        if not held:
+            raise asyncio.CancelledError
+        run.note_recorded()
 
     async def _judged(
         self,
@@ -236,17 +227,14 @@ class ToolLoop:
         """The call with what becomes of it: made, asked for, or refused."""
         tool = self._tools.tools.get(row.call.name)
         if not allowed:
-            told = (
-                f"[Not called: an answer may make {self._steps} calls. Answer with what you know.]"
-            )
-            return replace(row, result=told)
+            return replace(row, result=english_strings.CALLS_TOO_MANY.format(count=self._steps))
         if tool is None:
-            return replace(row, result="[Not called: there is no such tool]")
+            return replace(row, result=english_strings.CALL_OF_NOTHING)
         if not _is_object(row.call):
-            return replace(row, result="[Not called: the arguments are not a JSON object]")
+            return replace(row, result=english_strings.CALL_MALFORMED)
         permission = rules.permission(tool)
         if permission is Permission.DENIED:
-            return replace(row, path=tool.path, result=FORBIDDEN_RESULT)
+            return replace(row, path=tool.path, result=english_strings.CALL_FORBIDDEN)
         row = replace(row, path=tool.path, pin=tool.pin, repeatable=tool.repeatable)
         asks = permission is not Permission.RUNS
         granted = asks and await until_stored(
@@ -288,11 +276,11 @@ class ToolLoop:
         """One call: noted before, made, and its result stored. None that is not certain to be this worker's."""
         tool = self._tools.tools.get(call.call.name)
         if tool is None:
-            await self._settle(run, chat, call, CallState.FAILED, "[The tool is not available now]")
+            await self._settle(run, chat, call, CallState.FAILED, english_strings.TOOL_AWAY)
             return
         permission = (await self._rules_of(run, chat)).permission(tool)
         if permission is Permission.DENIED:
-            await self._settle(run, chat, call, CallState.FAILED, FORBIDDEN_RESULT)
+            await self._settle(run, chat, call, CallState.FAILED, english_strings.CALL_FORBIDDEN)
             return
         if (tool.pin != call.pin) if call.asked else (permission is Permission.ASKS):
             await until_stored(lambda: self._calls.ask_again(call, tool.pin), run.answer.id)
@@ -300,14 +288,12 @@ class ToolLoop:
         if not await until_stored(lambda: self._calls.begin(self._worker_id, call), run.answer.id):
             raise asyncio.CancelledError
         await run.confirm()
-        _tell(run, replace(call, state=CallState.CALLING))
+        tell(run, replace(call, state=CallState.CALLING))
         started = time.monotonic()
         result = await self._tools.call(tool, parsed_arguments(call.call), self._seconds)
         calling = replace(call, state=CallState.CALLING)
-        state, seconds = _STATES[result.outcome], time.monotonic() - started
-        if state is CallState.UNKNOWN and call.repeatable:
-            state = CallState.FAILED
-        await self._settle(run, chat, calling, state, result.text, seconds)
+        state, told = _ended(result, repeatable=call.repeatable)
+        await self._settle(run, chat, calling, state, told, time.monotonic() - started)
 
     async def _settle(
         self,
@@ -322,7 +308,7 @@ class ToolLoop:
         await self._store(run, call, state, result, seconds)
         if call.state is CallState.ASKED:
             self._publisher.approval_changed(chat.team, chat.id, call)
-        _tell(run, replace(call, state=state, result=result))
+        tell(run, replace(call, state=state, result=result))
         record(
             Action.TOOL_CALLED,
             team=chat.team,
@@ -345,44 +331,31 @@ class ToolLoop:
         await until_stored(lambda: self._calls.settle(call, state, result, seconds), run.answer.id)
 
     async def park(self, run: RunningAnswer, then: Mapping[Chore, float]) -> bool:
-        """Stores that the answer waits for a decision, what its calls of the model have used, and what is left to do.
+        """Stores that the answer waits for a decision, and what is left to do.
 
         False when the worker no longer holds it.
         """
-        return await self._calls.park(self._worker_id, run.answer.id, run.calls, then)
+        return await self._calls.park(self._worker_id, run.answer.id, then)
 
     async def give_up(self, run: RunningAnswer, chat: Chat) -> None:
         """The answer was stopped: nothing that waits will be made, and what was under way may have taken effect."""
         rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
         for call in rows:
             if call.state is CallState.CALLING:
-                told = "[The user stopped this call. It may have taken effect.]"
-                await self._settle(run, chat, call, CallState.UNKNOWN, told)
+                await self._settle(run, chat, call, CallState.UNKNOWN, english_strings.CALL_STOPPED)
             elif not call.state.ended:
-                told = "[The user stopped the answer before this call was made]"
-                await self._settle(run, chat, call, CallState.DENIED, told)
+                await self._settle(
+                    run, chat, call, CallState.DENIED, english_strings.CALL_NOT_BEGUN
+                )
 
 
-def _tell(run: RunningAnswer, call: StoredCall) -> None:
-    """Shows how far a call is."""
-    detail = _detail(call) if call.state.ended else ""
-    run.steps.change(
-        StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path, detail=detail)
-    )
-
-
-def _detail(call: StoredCall) -> str:
-    """What a step shows when it is opened: the beginnings of the arguments and of the result."""
-    texts = (
-        (call.call.arguments, MAX_SHOWN_ARGUMENTS),
-        (call.result, MAX_SHOWN_RESULT),
-    )
-    lines = (" ".join(text[: 2 * limit].split()) for text, limit in texts)
-    short = (
-        line if len(line) <= limit else f"{line[: limit - 1]}…"
-        for line, (_, limit) in zip(lines, texts, strict=True)
-    )
-    return "\n→ ".join(short)
+def _ended(result: CallResult, *, repeatable: bool) -> tuple[CallState, str]:
+    """How a call has ended, and what the model is told of it."""
+    if result.outcome is not CallOutcome.UNKNOWN:
+        return CallState(result.outcome.value), result.text
+    if repeatable:
+        return CallState.FAILED, english_strings.CALL_REPEATABLE.format(cause=result.text)
+    return CallState.UNKNOWN, english_strings.CALL_UNKNOWN.format(cause=result.text)
 
 
 def _is_object(call: ToolCall) -> bool:

@@ -18,6 +18,7 @@ import mcp.types as mcp_types
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 
+from bot import english_strings
 from bot.network import Network
 from bot.observability import get_logger
 from bot.tool_calls import CallOutcome, CallResult
@@ -44,17 +45,9 @@ _MAX_PAGES = 50
 MAX_REFUSAL = 2_000
 """Characters of a server's words about a call that it refuses."""
 
-AWAY = CallResult(CallOutcome.FAILED, "[The tool's server is not available now]")
-UNKNOWN = CallResult(
-    CallOutcome.UNKNOWN,
-    "[The connection ended before the tool answered. The call may have taken effect. Do not call it again before the "
-    "user has confirmed that.]",
-)
-NOT_IN_TIME = CallResult(
-    CallOutcome.UNKNOWN,
-    "[The tool did not answer in time. The call may have taken effect. Do not call it again before the user has "
-    "confirmed that.]",
-)
+AWAY = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
+UNKNOWN = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_BROKEN)
+NOT_IN_TIME = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_LATE)
 
 
 class Connection:
@@ -199,7 +192,7 @@ class Connection:
     def _refused(self, error: MCPError) -> CallResult:
         code = error.error.code
         if code in CERTAINLY_REFUSED:
-            told = f"[The server refused the call: {error.error.message}]"
+            told = english_strings.CALL_REFUSED.format(reason=error.error.message)
             return CallResult(CallOutcome.FAILED, cut(told, MAX_REFUSAL))
         if code == REQUEST_TIMEOUT:
             return NOT_IN_TIME

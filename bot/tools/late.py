@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bot import english_strings
 from bot.network import Network
 from bot.tool_calls import CallOutcome, CallResult, Tool
 from bot.tools.config import ToolConfig
@@ -15,7 +16,7 @@ from bot.tools.config import ToolConfig
 if TYPE_CHECKING:
     from bot.tools.servers import ToolServers
 
-_NOT_YET = CallResult(CallOutcome.FAILED, "[The tool's server is not available now]")
+_NOT_YET = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
 
 
 class LateToolServers:

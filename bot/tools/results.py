@@ -17,10 +17,10 @@ from mcp.types import (
 )
 
 from bot.characters import whole_characters
+from bot.english_strings import NOTHING_RETURNED
 
 MAX_RESULT = 20_000
 """Characters of one result that a model is sent."""
-NOTHING_RETURNED = "[The tool returned nothing]"
 
 
 def text_of(result: CallToolResult) -> str:

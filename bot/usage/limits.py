@@ -126,6 +126,22 @@ class BudgetReached(ChatError):
         return max(1, math.ceil(left.total_seconds()))
 
 
+def to_detail(reached: BudgetReached) -> str:
+    """What is stored of a budget that has ended an answer; `from_detail` reads it."""
+    return f"{reached.limit.scope} {reached.limit} {reached.again_at.isoformat()}"
+
+
+def from_detail(detail: str) -> BudgetReached | None:
+    """The budget that has ended an answer; None if the text is of something else."""
+    scope, _, rest = detail.partition(" ")
+    budget, _, again_at = rest.rpartition(" ")
+    try:
+        limit = parse_budget(Scope(scope), budget)
+        return BudgetReached(limit, datetime.fromisoformat(again_at), held=False)
+    except ValueError:
+        return None
+
+
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _PERIODS = "|".join(Period)
 _BUDGET = re.compile(

@@ -12,6 +12,7 @@ from typing import Any
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript, RawBytes, words
 from bot.tools.config import parse_tool_config
+from bot.usage.limits import Budget, Period, Scope, Unit
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_steps import cards
@@ -217,6 +218,50 @@ async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
             "look 1",
         ]
         assert world.models.requests()[-1].body["tool_choice"] == "none"
+
+
+async def test_a_model_is_told_whether_a_call_that_broke_may_be_made_again(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """One that only reads may; of any other the user is to be told first."""
+    async with tooled(worlds, tmp_path, {"allow": ["hang"]}, bobbin_tool_timeout=0.5) as (world, _):
+        script(world, calling(("hang_reading", {}), ("hang", {})), "Neither answered.")
+        thread = await world.start("Hang twice.")
+        await world.answered(thread)
+        reading, writing = results(world)
+        assert all(
+            "did not answer in time" in told and "ell the user" in told for told in results(world)
+        )
+        assert "again does no harm" in reading
+        assert "Do not call it again" in writing
+        states = world.rows("SELECT state FROM tool_calls ORDER BY number")
+        assert [row["state"] for row in states] == ["failed", "unknown"]
+
+
+async def test_a_budget_that_is_used_up_between_turns_ends_the_answer(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """What the model then calls is not made, it isn't asked again, and every turn before has been paid once."""
+    budget = Budget(Scope.USER, 100_000, Unit.TOKENS, Period.MONTH)
+    async with tooled(worlds, tmp_path, bobbin_budget_user=budget) as (world, server):
+        script(world, calling(("add", {"text": "x"})),
+               calling(("look", {"at": "x"}), ("add", {"text": "y"}), saying="And now"))  # fmt: skip
+        thread = await world.start("Add x.")
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE parked"), "it waits")
+        assert [row["held"] for row in world.rows("SELECT held FROM spending")] == [0]
+        await world.execute("UPDATE spending SET tokens = 99999")
+        await world.slack.interactions.press("alice", message, "tool_allow_once")
+        await world.answered(thread)
+        sentence = "Your budget of 100k tokens/month is used up. It begins anew on "
+        await world.until(lambda: sentence in str(world.answers(thread)[0].blocks), "why it ended")
+        await world.idle()
+        assert server.effects == ["add x"]
+        paid = "SELECT outcome FROM ledger WHERE kind = 'answer'"
+        assert [row["outcome"] for row in world.rows(paid)] == ["done", "done"]
+        states = world.rows("SELECT state FROM tool_calls ORDER BY round, number")
+        assert [row["state"] for row in states] == ["done", "failed", "failed"]
+        assert [row["held"] for row in world.rows("SELECT held FROM spending")] == [0]
 
 
 async def test_a_tool_that_has_changed_is_asked_about_again(

@@ -224,9 +224,20 @@ def check(world: Cluster, person: Person, kills: int) -> None:
     assert sorted(shown(m) for thread in threads for m in world.answers(thread)) == sorted(
         f"Begun {number}.\n\nFinished {number}." for number in range(1, kills + 1)
     )
+    assert_each_turn_is_paid_once(world)
     left = [(m.ts, m.blocks[0]["block_id"]) for thread in threads for m in asking(world, thread)]
     noted = [(row["id"], row["state"], row["notice_ts"], row["notice_state"]) for row in rows]
     assert left == [], noted
+
+
+def assert_each_turn_is_paid_once(world: Cluster) -> None:
+    """The ledger has one call of the model for every turn that is stored, and one for the end."""
+    turns = "SELECT answer_id, COUNT(DISTINCT round) AS n FROM tool_calls GROUP BY answer_id"
+    paid = "SELECT answer_id, COUNT(*) AS n FROM ledger WHERE outcome = 'done' AND kind = 'answer' GROUP BY answer_id"
+    stored = {row["answer_id"]: row["n"] for row in world.rows(turns)}
+    counted = {row["answer_id"]: row["n"] for row in world.rows(paid)}
+    assert counted == {answer: stored.get(answer, 0) + 1 for answer in counted}
+    assert set(stored) <= set(counted)
 
 
 def shown_blocks(message: Any) -> str:

@@ -1,0 +1,43 @@
+"""Calls of tools as steps of an answer: how far each is, and what it shows when it is opened."""
+
+from __future__ import annotations
+
+from bot.answers.running_answer import RunningAnswer
+from bot.steps import StepKind, StepStatus
+from bot.stream_events import StepChanged
+from bot.tool_calls import CallState, StoredCall
+
+MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
+"""Characters of each that a step shows when it is opened."""
+
+_STATUSES = {
+    CallState.ASKED: StepStatus.WAITING,
+    CallState.READY: StepStatus.RUNNING,
+    CallState.CALLING: StepStatus.RUNNING,
+    CallState.DONE: StepStatus.DONE,
+    CallState.FAILED: StepStatus.FAILED,
+    CallState.DENIED: StepStatus.DENIED,
+    CallState.UNKNOWN: StepStatus.UNKNOWN,
+}
+
+
+def tell(run: RunningAnswer, call: StoredCall) -> None:
+    """Shows how far a call is."""
+    detail = _detail(call) if call.state.ended else ""
+    run.steps.change(
+        StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path, detail=detail)
+    )
+
+
+def _detail(call: StoredCall) -> str:
+    """What a step shows when it is opened: the beginnings of the arguments and of the result."""
+    texts = (
+        (call.call.arguments, MAX_SHOWN_ARGUMENTS),
+        (call.result, MAX_SHOWN_RESULT),
+    )
+    lines = (" ".join(text[: 2 * limit].split()) for text, limit in texts)
+    short = (
+        line if len(line) <= limit else f"{line[: limit - 1]}…"
+        for line, (_, limit) in zip(lines, texts, strict=True)
+    )
+    return "\n→ ".join(short)
