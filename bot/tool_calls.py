@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bot.characters import whole_characters
 from bot.strangers_json import parsed
 
 PIN_SHOWN = 12
@@ -226,9 +227,22 @@ class CallResult:
 
 
 def parsed_arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments of a call. Raises ValueError when they are not a JSON object that can be passed on."""
+    """The arguments of a call, with whole characters only.
+
+    Raises ValueError when they are not a JSON object that can be passed on.
+    """
     arguments = parsed(call.arguments or "{}")
-    json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
     if not isinstance(arguments, dict):
         raise ValueError("not a JSON object")
-    return arguments
+    json.dumps(arguments, allow_nan=False)
+    return {whole_characters(name): _whole(value) for name, value in arguments.items()}
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, dict):
+        return {whole_characters(name): _whole(each) for name, each in value.items()}
+    return value

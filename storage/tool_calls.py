@@ -161,10 +161,17 @@ class ToolCalls:
         async with self._database.read() as connection:
             return bool(await connection.scalar(query))
 
-    async def park(self, worker_id: str, answer_id: str, then: Mapping[Chore, float]) -> bool:
+    async def park(
+        self,
+        worker_id: str,
+        answer_id: str,
+        then: Mapping[Chore, float],
+        held: Sequence[str] = (),
+    ) -> bool:
         """Lets go of an answer until somebody has decided; False when the worker no longer holds it.
 
-        `then`: the chores that it leads to, with the seconds until each is due.
+        `then`: the chores that it leads to, with the seconds until each is due. `held`: ids of calls that may be made,
+        but only after one that waits.
         """
         async with self._database.begin() as connection:
             oldest = await connection.scalar(
@@ -172,7 +179,11 @@ class ToolCalls:
                     tool_calls.c.answer_id == answer_id, _ASKED
                 )
             )
-            ready = and_(tool_calls.c.answer_id == answer_id, tool_calls.c.state == CallState.READY)
+            ready = and_(
+                tool_calls.c.answer_id == answer_id,
+                tool_calls.c.state == CallState.READY,
+                tool_calls.c.id.not_in(held),
+            )
             if await connection.scalar(select(exists().where(ready))):
                 oldest = None  # a decision came meanwhile
             rest = oldest + self._approval_life - utc_now() if oldest else timedelta()

@@ -44,6 +44,7 @@ from bot.stream_events import (
 )
 from bot.tool_calls import StoredCall
 from bot.usage.calls import Call, call_for_answer, metered
+from bot.usage.tokens import tokens_of_round
 from storage.engine.types import new_id
 
 log = get_logger(__name__)
@@ -240,7 +241,8 @@ class AnswerGenerator:
             **await self._tools.offered(run, chat),
         )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
-        with metered(asked, run.calls, request.facts.estimated_tokens) as meter:
+        estimated = request.facts.estimated_tokens + sum(map(tokens_of_round, run.rounds))
+        with metered(asked, run.calls, estimated) as meter:
             async with aclosing(_closable(self._models.stream(request))) as events:
                 async for event in events:
                     meter.note(event)

@@ -1,8 +1,8 @@
 """What happens between two turns of a model that calls tools: each call is stored, made once, and its result stored.
 
 A turn's calls are rows before any is made. Those that only read are made at once and together, the others one after the
-other, and what the asker has to allow parks the answer: no worker holds it until somebody has decided. Whoever claims
-it next, in whatever process, goes on from the rows.
+other in the model's order, and what the asker has to allow parks the answer, with the effects that come after it: no
+worker holds it until somebody has decided. Whoever claims it next, in whatever process, goes on from the rows.
 
     rows ──all results stand──▶ the model is asked again
       └──some wait for a decision──▶ Parked
@@ -248,14 +248,11 @@ class ToolLoop:
     async def _work_off(self, run: RunningAnswer, chat: Chat, number: int) -> None:
         """Makes what may be made of a stored turn. Raises Parked."""
         turn = await self._turn(run, number)
-        ready = [call for call in turn if call.state is CallState.READY]
-        reading = [call for call in ready if not call.asked]
+        reading = [call for call in turn if call.state is CallState.READY and self._reads(call)]
         await asyncio.gather(*(self._make(run, chat, call) for call in reading))
-        for call in ready:
-            if call.asked:
-                await self._make(run, chat, call)
-        turn = await self._turn(run, number)
-        if waiting := [call for call in turn if not call.state.ended]:
+        while call := self._next(turn := await self._turn(run, number)):
+            await self._make(run, chat, call)
+        if waiting := [call for call in turn if call.state is CallState.ASKED]:
             for call in waiting:
                 self._publisher.approval_changed(chat.team, chat.id, call)
             raise Parked
@@ -267,6 +264,19 @@ class ToolLoop:
                 turn[0].round_extra,
             )
         )
+
+    def _reads(self, call: StoredCall) -> bool:
+        tool = self._tools.tools.get(call.call.name)
+        return tool is not None and tool.reads
+
+    def _next(self, turn: Sequence[StoredCall]) -> StoredCall | None:
+        """The first that may be made now: no effect comes before that of an earlier call that waits."""
+        waits = False
+        for call in turn:
+            if call.state is CallState.READY and (not waits or self._reads(call)):
+                return call
+            waits = waits or call.state is CallState.ASKED
+        return None
 
     async def _turn(self, run: RunningAnswer, number: int) -> list[StoredCall]:
         rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
@@ -335,7 +345,9 @@ class ToolLoop:
 
         False when the worker no longer holds it.
         """
-        return await self._calls.park(self._worker_id, run.answer.id, then)
+        turn = await self._turn(run, len(run.rounds))
+        held = [] if self._next(turn) else [c.id for c in turn if c.state is CallState.READY]
+        return await self._calls.park(self._worker_id, run.answer.id, then, held)
 
     async def give_up(self, run: RunningAnswer, chat: Chat) -> None:
         """The answer was stopped: nothing that waits will be made, and what was under way may have taken effect."""

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.providers.base import ChatMessage, ModelRequest
-from bot.tool_calls import ToolRound
-from bot.usage.calls import BYTES_PER_TOKEN
+from bot.usage.tokens import TOKENS_PER_TURN, tokens_of_round, tokens_of_text
 
 TOKENS_PER_IMAGE = 1_500
-TOKENS_PER_TURN = 5
-"""What a template adds to each turn."""
 MAX_CORRECTION = 5.0
 """By how much a model's own count may correct the estimate, at most, upwards and downwards."""
 _BYTES_PER_TOKEN_OF_SPEECH = 500
 """Models count 10 to 32 tokens for a second of speech, which has 3,000 to 8,000 bytes in the formats of phones."""
 _MAX_RESERVE = 4_096
 """Tokens of the window that are left to the answer, at most; of a small window a quarter."""
-
-
-def tokens_of_text(text: str) -> int:
-    return len(text.encode()) // BYTES_PER_TOKEN + TOKENS_PER_TURN
 
 
 def tokens_of_speech(data: bytes) -> int:
@@ -31,14 +24,9 @@ def tokens_of_turns(turns: Iterable[ChatMessage]) -> int:
     return sum(
         tokens_of_text(turn.text)
         + TOKENS_PER_IMAGE * len(turn.images)
-        + sum(map(_tokens_of_round, turn.rounds))
+        + sum(map(tokens_of_round, turn.rounds))
         for turn in turns
     )
-
-
-def _tokens_of_round(turn: ToolRound) -> int:
-    written = (turn.text, turn.extra, *(call.arguments for call in turn.calls), *turn.results)
-    return sum(map(tokens_of_text, written))
 
 
 def tokens_of_request(request: ModelRequest) -> int:

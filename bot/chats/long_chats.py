@@ -14,7 +14,6 @@ from bot.chats.estimate import (
     MAX_CORRECTION,
     correction,
     room_for_prompt,
-    tokens_of_text,
     tokens_of_turns,
 )
 from bot.chats.models import ModelChoice
@@ -22,6 +21,7 @@ from bot.chats.summarizer import EARLIER, Summarizer
 from bot.domain import WHOLE_CHAT, Answer, Chat, Message, PromptFacts
 from bot.providers.base import ChatMessage
 from bot.usage.calls import payer_of
+from bot.usage.tokens import tokens_of_text
 from storage.answers import Answers
 from storage.summaries import Summary
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import httpx2
 from mcp import MCPError
+from mcp.types import HEADER_MISMATCH
 from pydantic import ValidationError
 
 REQUEST_TIMEOUT = -32001
-CERTAINLY_REFUSED = frozenset({-32700, -32600, -32601, -32602})
+CERTAINLY_REFUSED = frozenset({-32700, -32600, -32601, -32602, HEADER_MISMATCH})
 """Errors of JSON-RPC that say that the request was not carried out. After any other it may have taken effect."""
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import mcp.types as mcp_types
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from pydantic import TypeAdapter, ValidationError
 
 from bot import english_strings
 from bot.network import Network
@@ -48,6 +49,8 @@ MAX_REFUSAL = 2_000
 AWAY = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
 UNKNOWN = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_BROKEN)
 NOT_IN_TIME = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_LATE)
+UNREADABLE = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_UNREADABLE)
+WANTS_INPUT = CallResult(CallOutcome.FAILED, english_strings.CALL_WANTS_INPUT)
 
 
 class Connection:
@@ -175,22 +178,26 @@ class Connection:
             return AWAY
         try:
             async with asyncio.timeout(seconds):
-                result = await client.call_tool(
-                    tool, dict(arguments), read_timeout_seconds=seconds + 1.0
-                )
+                result = await _unchecked(client, tool, arguments, seconds + 1.0)
         except TimeoutError:
             return NOT_IN_TIME
         except MCPError as error:
             return self._refused(error)
+        except ValidationError:
+            return UNREADABLE
         except Exception as error:  # whatever the connection's end looks like from here
             log.info("tool_call_broke", server=self.server.name, reason=type(error).__name__)
             self._end()
             return UNKNOWN
+        if isinstance(result, mcp_types.InputRequiredResult):
+            return WANTS_INPUT
         outcome = CallOutcome.FAILED if result.is_error else CallOutcome.DONE
         return CallResult(outcome, text_of(result))
 
     def _refused(self, error: MCPError) -> CallResult:
         code = error.error.code
+        if code == mcp_types.HEADER_MISMATCH:
+            self._wanted.set()
         if code in CERTAINLY_REFUSED:
             told = english_strings.CALL_REFUSED.format(reason=error.error.message)
             return CallResult(CallOutcome.FAILED, cut(told, MAX_REFUSAL))
@@ -203,3 +210,24 @@ class Connection:
         """The connection has ended: its owner leaves it, and connects again."""
         self._broken = True
         self._wanted.set()
+
+
+_ANSWER = TypeAdapter[mcp_types.CallToolResult | mcp_types.InputRequiredResult](
+    mcp_types.CallToolResult | mcp_types.InputRequiredResult
+)
+
+
+async def _unchecked(
+    client: Client, tool: str, arguments: Mapping[str, Any], seconds: float
+) -> mcp_types.CallToolResult | mcp_types.InputRequiredResult:
+    """What a tool returns, whatever its output schema says.
+
+    `Client.call_tool` would throw away a result that breaks the schema, though the call took effect, and would run the
+    schema's regular expressions, which are a stranger's, on the event loop.
+    """
+    parameters = mcp_types.CallToolRequestParams(name=tool, arguments=dict(arguments))
+    return await client.session.send_request(
+        mcp_types.CallToolRequest(params=parameters),
+        _ANSWER,
+        request_read_timeout_seconds=seconds,
+    )

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from bot import english_strings
 from bot.network import Network
+from bot.observability import get_logger
 from bot.tool_calls import CallOutcome, CallResult, Tool
 from bot.tools.config import ToolConfig
 
 if TYPE_CHECKING:
     from bot.tools.servers import ToolServers
+
+log = get_logger(__name__)
 
 _NOT_YET = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
 
@@ -47,6 +50,16 @@ class LateToolServers:
 
     async def _run(self) -> None:
         await self._wanted.wait()
+        try:
+            await self._keep_connected()
+        except Exception as error:  # answers go on without tools
+            log.error("tool_servers_failed", reason=type(error).__name__)
+        finally:
+            self._servers = None
+            self._loaded.set()
+
+    async def _keep_connected(self) -> None:
+        """Never returns."""
         await asyncio.to_thread(import_module, "bot.tools.servers")
         from bot.tools.servers import ToolServers
 

@@ -40,6 +40,8 @@ class CallOutcome(StrEnum):
     DONE = "done"
     CUT = "cut"
     """A limit was reached; what came before it counts."""
+    TOOLS = "tools"
+    """Ended with calls of tools: the answer goes on with another call of the model."""
     STOPPED = "stopped"
     """Ended by a user, or because it took too long."""
     FAILED = "failed"
@@ -101,6 +103,7 @@ class Meter:
     received: int = 0
     """Bytes of text, reasoning and calls of tools."""
     cut: bool = False
+    called_tools: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def note(self, event: StreamEvent) -> None:
@@ -112,7 +115,15 @@ class Meter:
         elif isinstance(event, TextDelta | ReasoningDelta):
             self.received += _size(event.text)
         elif isinstance(event, ToolsCalled):
+            self.called_tools = True
             self.received += sum(_size(call.arguments) for call in event.calls)
+
+    @property
+    def outcome(self) -> CallOutcome:
+        """How a call ends that ends well."""
+        if self.called_tools:
+            return CallOutcome.TOOLS
+        return CallOutcome.CUT if self.cut else CallOutcome.DONE
 
     def call(self, outcome: CallOutcome, error: str | None = None) -> Call:
         """The call as it has ended now."""
@@ -147,7 +158,7 @@ def metered(asked: Call, ended: list[Call], prompt_tokens: int = 0) -> Iterator[
     outcome, error = CallOutcome.FAILED, None
     try:
         yield meter
-        outcome = CallOutcome.CUT if meter.cut else CallOutcome.DONE
+        outcome = meter.outcome
     except asyncio.CancelledError:
         outcome = CallOutcome.STOPPED
         raise

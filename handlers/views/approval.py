@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from bot import strings
-from bot.strangers_json import parsed
-from bot.tool_calls import CallState, Decision, StoredCall
+from bot.tool_calls import CallState, Decision, StoredCall, parsed_arguments
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import BLOCK_ID_PREFIX, Block, button, context, plain_sections, section
 
@@ -71,7 +70,7 @@ def _buttons(call: StoredCall) -> list[Block]:
 
 def _arguments(call: StoredCall) -> str:
     try:
-        text = json.dumps(parsed(call.call.arguments or "{}"), ensure_ascii=False, indent=1)
+        text = json.dumps(parsed_arguments(call.call), ensure_ascii=False, indent=1)
     except ValueError:
         text = call.call.arguments
     if len(text) <= MAX_ARGUMENTS:

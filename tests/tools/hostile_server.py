@@ -7,9 +7,14 @@ import sys
 from typing import Any
 
 SECRET = "a result that no log may have"
+ENDLESS = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^(a+)+$"}}}
+"""A schema of results whose check would take years."""
+GO: dict[str, Any] = {"name": "go", "inputSchema": {"type": "object"}, "outputSchema": ENDLESS}
+MUTE = {**GO, "name": "mute", "outputSchema": {"type": "object", "required": ["y"]}}
 TOOLS: list[dict[str, Any]] = [
-    {"name": "go", "inputSchema": {"type": "object"}},
-    {"name": "go", "inputSchema": {"type": "object"}, "description": "The same name twice."},
+    GO,
+    {**GO, "description": "The same name twice."},
+    MUTE,
     {"name": "<!channel> é/..", "inputSchema": {"type": "object"}, "description": "d" * 1_000_000},
     {"name": "n" * 500, "inputSchema": {"type": "object", "$comment": SECRET}},
 ]
@@ -19,7 +24,7 @@ def say(**fields: Any) -> None:
     print(json.dumps({"jsonrpc": "2.0", **fields}), flush=True)
 
 
-def answer(id_: Any, method: str) -> None:
+def answer(id_: Any, method: str, called: str) -> None:
     if method == "initialize":
         say(id=id_, result={"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
                             "serverInfo": {"name": SECRET, "version": "1"}})  # fmt: skip
@@ -36,7 +41,9 @@ def answer(id_: Any, method: str) -> None:
         sys.stdout.buffer.write(b'{"jsonrpc":"2.0","method":"\xff\xfe' + SECRET.encode() + b'"}\n')
         sys.stdout.flush()
         text = f"{SECRET} \x00\x1b[31m <!channel> ![x](http://x.example/{SECRET})"
-        say(id=id_, result={"content": [{"type": "text", "text": text}]})
+        content = [{"type": "text", "text": text}] if called else 7
+        structured = {"structuredContent": {"x": "a" * 60 + "!"}} if called == "go" else {}
+        say(id=id_, result={"content": content, **structured})
     else:
         say(id=id_, error={"code": -32601, "message": SECRET})
 
@@ -53,4 +60,6 @@ if __name__ == "__main__":
     for line in sys.stdin:
         asked = json.loads(line)
         if "id" in asked and "method" in asked:
-            answer(asked["id"], asked["method"])
+            parameters = asked.get("params", {})
+            called = "" if "nonsense" in str(parameters) else parameters.get("name", "")
+            answer(asked["id"], asked["method"], called)

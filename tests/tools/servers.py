@@ -37,6 +37,8 @@ class CountingServer:
         """Seconds that adding a line takes, before and after the effect."""
         self.under_way = 0
         """Calls that have begun and have had no effect yet."""
+        self.most_at_once = 0
+        """Of `under_way`, so far."""
         self.app = MCPServer("counting")
         look, change = self.app.tool(annotations=READS), self.app.tool()
         for reads in (self.look, self.big, self.hang_reading, self.ping, self.fail):
@@ -57,6 +59,7 @@ class CountingServer:
 
     async def _take_effect(self, what: str) -> None:
         self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
         try:
             await asyncio.sleep(self.pace)
         finally:

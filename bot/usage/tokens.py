@@ -1,0 +1,19 @@
+"""Estimates of how many tokens a text and a turn with calls of tools have, before a model has counted them. Pure."""
+
+from __future__ import annotations
+
+from bot.tool_calls import ToolRound
+from bot.usage.calls import BYTES_PER_TOKEN
+
+TOKENS_PER_TURN = 5
+"""What a template adds to each turn."""
+
+
+def tokens_of_text(text: str) -> int:
+    return len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN + TOKENS_PER_TURN
+
+
+def tokens_of_round(turn: ToolRound) -> int:
+    """Of its text, its calls and their results."""
+    written = (turn.text, turn.extra, *(call.arguments for call in turn.calls), *turn.results)
+    return sum(map(tokens_of_text, written))

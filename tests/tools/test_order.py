@@ -1,0 +1,80 @@
+"""Effects come in the model's order, and what models write and use is counted and kept as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.tool_calls import ToolCall, parsed_arguments
+from tests.api.conftest import Api, client, token_for
+from tests.handlers.conftest import WorldFactory
+from tests.tools.test_calls import asking, calling, results, script, tooled
+
+
+async def test_effects_come_in_order_and_none_before_an_earlier_call_that_waits(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """Though the operator lets them run; calls that only read wait for nobody. Half a character is no matter."""
+    async with tooled(worlds, tmp_path, {"allow": ["put"]}) as (world, server):
+        server.pace = 0.05
+        turn = [("put", {"text": "a"}), ("put", {"text": "b"}), ("add", {"text": "c \ud83d"}),
+                ("put", {"text": "d"}), ("add", {"text": "e"}), ("look", {"at": "f"})]  # fmt: skip
+        script(world, calling(*turn), calling(("look", {"at": "g"})), "All is done.")
+        thread = await world.start("Do it.")
+        first, second = await world.until(
+            lambda: (found := asking(world, thread))[1:] and found, "both questions"
+        )
+        assert server.effects == ["look f", "put a", "put b"]
+        token = await token_for(world)
+        async with client(world, token) as http:
+            api = Api(http, token)
+            chat = (await api.ask("GET", "/chat/conversations"))["conversations"][0]["id"]
+            approvals = (await api.history(chat))["messages"][-1]["approvals"]
+            assert [each["arguments"] for each in approvals] == [
+                {"text": "c \ufffd"},
+                {"text": "e"},
+            ]
+
+        await world.slack.interactions.press("alice", second, "tool_allow_once")
+        await world.until(lambda: len(asking(world, thread)) == 1, "it counts")
+        assert len(server.effects) == 3
+        await world.slack.interactions.press("alice", first, "tool_allow_once")
+        await world.answered(thread)
+        assert server.effects[3:] == ["add c \ufffd", "put d", "add e", "look g"]
+        assert server.most_at_once == 1
+        assert results(world)[-1] == "There is g."
+
+        await world.idle()
+        calls = world.rows("SELECT outcome, estimated_tokens FROM ledger WHERE kind = 'answer'")
+        assert [call["outcome"] for call in calls] == ["tools", "tools", "done"]
+        (day,) = world.rows("SELECT SUM(answers) AS answers, SUM(calls) AS calls FROM usage_days")
+        assert (day["answers"], day["calls"]) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("", {}),
+        ('{"t": "\\ud83d", "\\ude00": ["\\u0000", {"a": "\\udfff"}]}',
+         {"t": "\ufffd", "\ufffd": ["\ufffd", {"a": "\ufffd"}]}),
+        ('{"t": "\\ud83d\\ude00", "n": 1.5, "b": null}', {"t": "😀", "n": 1.5, "b": None}),
+        ("[]", None),
+        ('{"a": NaN}', None),
+        ('{"a": 1e999}', None),
+        ('{"a": %s}' % ("[" * 100 + "]" * 100), None),
+        ('{"a": %s}' % ("[" * 100_000 + "]" * 100_000), None),
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, None),
+    ],
+)  # fmt: skip
+def test_arguments_are_values_that_can_be_written_anywhere(
+    written: str, meant: dict[str, Any] | None
+) -> None:
+    """Or none at all."""
+    call = ToolCall("c", "web__add", written)
+    if meant is None:
+        with pytest.raises(ValueError, match=r"."):
+            parsed_arguments(call)
+    else:
+        assert parsed_arguments(call) == meant
