@@ -40,6 +40,7 @@ from storage.messages import (
     NewMessage,
     StoredMessage,
     add_message,
+    check_new,
     find_by_request,
     load_chat,
     store_loaded_files,
@@ -162,6 +163,16 @@ class Chats:
             return await self._add_message(chat_id, message, limit, reject_if_busy)
         except Conflict:  # the same message was delivered twice at the same moment
             return await self._add_message(chat_id, message, limit, reject_if_busy)
+
+    async def check_new(
+        self, chat_id: str, message: NewMessage, *, limit: int
+    ) -> StoredMessage | None:
+        """What `add_message` would do with a message that rejects if busy: None if it would store it now.
+
+        Returns the stored message of a known source; raises LimitReached, ChatBusy, ChatNotFound.
+        """
+        async with self._database.read() as connection:
+            return await check_new(connection, chat_id, message, limit=limit)
 
     async def _add_message(
         self, chat_id: str, message: NewMessage, limit: int, reject_if_busy: bool

@@ -103,6 +103,19 @@ async def add_message(
     return stored
 
 
+async def check_new(
+    connection: AsyncConnection, chat_id: str, new: NewMessage, *, limit: int
+) -> StoredMessage | None:
+    """See `storage.chats.Chats.check_new`."""
+    if known := await find_by_source(connection, chat_id, new.source):
+        return known
+    if (await load_chat(connection, chat_id)).message_count + 2 > limit:
+        raise LimitReached(chat_id)
+    if await has_open_answer(connection, chat_id):
+        raise ChatBusy(chat_id)
+    return None
+
+
 async def load_chat(connection: AsyncConnection, chat_id: str) -> Chat:
     """Raises ChatNotFound."""
     row = (await connection.execute(SELECT_CHAT, {"chat": chat_id})).one_or_none()

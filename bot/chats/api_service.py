@@ -38,7 +38,6 @@ from bot.errors import (
     ChatNotFound,
     FileProblem,
     InvalidInput,
-    LimitReached,
     NothingToRetry,
 )
 from bot.memory import HeldBytes, MemoryBudget
@@ -135,6 +134,8 @@ class ApiService:
         self.pictures = pictures
         self.approvals = approvals
         self.limit = limit
+        self._reading: set[str] = set()
+        """Ids of chats for which the files of a message are being read."""
 
     async def create(
         self,
@@ -194,14 +195,37 @@ class ApiService:
     async def send(self, user: User, chat_id: str, message: ApiMessage) -> StoredMessage:
         """Adds a message. Raises ChatBusy while an answer is being written, LimitReached, InvalidInput."""
         chat = await self.chat(user, chat_id)
-        if message.files and chat.message_count + 2 > self.limit:
-            raise LimitReached(chat.id)  # before a model is asked what they say
-        message = await self._unpacked(payer_of(chat, user.id), chat.model, message)
-        stored = await self._chats.add_message(
-            chat.id, message.to_new_message(user), limit=self.limit, reject_if_busy=True
-        )
+        if message.files:
+            stored = await self._sent_before(user, chat, message) or await self._add_alone(
+                user, chat, message
+            )
+        else:
+            stored = await self._add(user, chat, message)
         self._announce(stored)
         return stored
+
+    async def _sent_before(
+        self, user: User, chat: Chat, message: ApiMessage
+    ) -> StoredMessage | None:
+        """The message that is stored under this key. Else raises what storing would, before its clips are paid for."""
+        new = message.to_new_message(user)
+        return await self._chats.check_new(chat.id, new, limit=self.limit)
+
+    async def _add_alone(self, user: User, chat: Chat, message: ApiMessage) -> StoredMessage:
+        """Raises ChatBusy too while another message, or the same once more, is being read."""
+        if chat.id in self._reading:
+            raise ChatBusy(chat.id)
+        self._reading.add(chat.id)
+        try:
+            return await self._add(user, chat, message)
+        finally:
+            self._reading.discard(chat.id)
+
+    async def _add(self, user: User, chat: Chat, message: ApiMessage) -> StoredMessage:
+        message = await self._unpacked(payer_of(chat, user.id), chat.model, message)
+        return await self._chats.add_message(
+            chat.id, message.to_new_message(user), limit=self.limit, reject_if_busy=True
+        )
 
     async def retry(self, user: User, chat_id: str, message_id: str) -> Answer:
         """Answers a message again. `message_id`: of the message, or of its failed or stopped answer.

@@ -13,7 +13,7 @@ from bot.answers.retry import until_stored
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Attachment, Chat, Message, Role, User
-from bot.errors import ProviderError
+from bot.errors import AttachmentsUnreadable, ProviderError
 from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import ReadAttachment
@@ -53,7 +53,7 @@ class Attachments(Protocol):
     """What a prompt needs of `bot.chats.attachments.loader`."""
 
     async def load_pending(
-        self, chat: Chat, answer: Answer, history: Sequence[Message]
+        self, chat: Chat, answer: Answer, history: Sequence[Message], unread: Collection[str]
     ) -> bool: ...
     def can_see(self, chat: Chat) -> bool: ...
     def takes_pdfs(self, chat: Chat) -> bool: ...
@@ -121,9 +121,10 @@ class PromptBuilder:
         takes_pdfs = self._attachments.takes_pdfs(chat)
         budget = IMAGE_BUDGET if can_see or takes_pdfs else NO_IMAGES
         history = await self._chats.history(chat.id, answer.number, budget=budget)
-        left_out = await self._left_out(chat, answer.number, history)
+        unanswered = await self._unanswered(chat, answer.number, history)
+        left_out = _left_out(unanswered)
         sent = [message for message in history if message.id not in left_out]
-        if await self._attachments.load_pending(chat, answer, sent):
+        if await self._attachments.load_pending(chat, answer, sent, _unread(unanswered)):
             history = await self._chats.history(chat.id, answer.number, budget=budget)
         # Both at the same time, so that they share their deadline.
         names, calls, _ = await asyncio.gather(
@@ -165,7 +166,7 @@ class PromptBuilder:
         """Everything that was said in a chat, without images."""
         end = chat.message_count + 1
         history = await self._chats.history(chat.id, end, budget=NO_IMAGES)
-        left_out = await self._left_out(chat, end, history)
+        left_out = _left_out(await self._unanswered(chat, end, history))
         names = await self._author_names(chat, history)
         calls = await self._calls_before(chat, end, history)
         history = await self._with_names(chat, history)
@@ -185,19 +186,14 @@ class PromptBuilder:
     ) -> dict[str, tuple[ToolRound, ...]]:
         return await self._calls.read(chat, number, {message.id for message in history})
 
-    async def _left_out(
+    async def _unanswered(
         self, chat: Chat, before_number: int, history: Sequence[Message]
-    ) -> frozenset[str]:
-        """Ids of earlier messages that would make this answer fail too, or are to be answered after it."""
+    ) -> Mapping[str, Message]:
+        """How the answers of earlier messages stand that have none in the history, by the messages' ids."""
         answered = sum(message.role is Role.ASSISTANT for message in history)
         if answered >= len(history) - answered - 1:  # all but the one to answer
-            return frozenset()
-        unanswered = await self._chats.unanswered(chat.id, before_number)
-        return frozenset(
-            question_id
-            for question_id, ended in unanswered.items()
-            if not ended.status.ended or ProviderError.class_of(ended.error).refuses_message
-        )
+            return {}
+        return await self._chats.unanswered(chat.id, before_number)
 
     async def _author_names(self, chat: Chat, history: Sequence[Message]) -> dict[str, str]:
         """Names by user id; empty where the model need not know who wrote the messages."""
@@ -212,3 +208,18 @@ class PromptBuilder:
         if new:  # a name that changes later would change the whole prompt
             await self._chats.keep_author_names(chat.id, new)
         return dict.fromkeys(authors, english_strings.UNKNOWN_PERSON) | new | known
+
+
+def _left_out(unanswered: Mapping[str, Message]) -> frozenset[str]:
+    """Ids of earlier messages that would make this answer fail too, or are to be answered after it."""
+    return frozenset(
+        question_id
+        for question_id, ended in unanswered.items()
+        if not ended.status.ended or ProviderError.class_of(ended.error).refuses_message
+    )
+
+
+def _unread(unanswered: Mapping[str, Message]) -> frozenset[str]:
+    """Ids of earlier messages that were only files, of which none could be read."""
+    code = AttachmentsUnreadable.code
+    return frozenset(id for id, ended in unanswered.items() if ended.error == code)

@@ -174,7 +174,9 @@ class Files:
     def takes_pdfs(self, chat: Chat) -> bool:
         return False
 
-    async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
+    async def load_pending(
+        self, chat: Chat, answer: Answer, history: Sequence[Message], unread: Collection[str]
+    ) -> bool:
         if self.brings is None:
             return False
         question = history[-1]

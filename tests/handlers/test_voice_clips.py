@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
@@ -121,3 +122,58 @@ async def test_words_are_shown_once_though_a_process_ends_meanwhile(
         await world.idle()
         assert len(shown(world, thread, "How many apples")) == 1
         assert heard(world) == ["done"]
+
+
+async def test_no_later_question_waits_for_a_clip_that_could_not_be_heard(
+    worlds: WorldFactory,
+) -> None:
+    async with worlds(**EARS) as world:
+        thread = await world.start("Hello?")
+        await world.answered(thread)
+        world.models.clip_fault = Fault("http", status=400)
+        await say_with_files(world, "", CLIP, thread=thread)
+        line = strings.FILE_PROBLEMS["not_heard"].format(names=CLIP.name)
+        await world.until(lambda: line in str(world.answers(thread)[-1].blocks), "the sentence")
+        await world.idle()
+        assert heard(world) == ["failed"]
+        await world.slack.conversations.say("alice", "general", "And now?", thread)
+        await world.answered(thread, 2)
+        await world.idle()
+        assert sent_text(world).endswith("And now?")
+        assert heard(world) == ["failed"]
+
+
+async def test_the_api_hears_only_what_it_will_store(worlds: WorldFactory) -> None:
+    """Not a message that is there already, nor one that comes while an answer is written, nor one with a bad file."""
+    async with worlds(**EARS) as world, client(world, await token_for(world)) as http:
+        made = (await http.post("/chat/conversations", json={})).json()["conversation"]["id"]
+        path = f"/chat/conversations/{made}/messages"
+        content = base64.b64encode(b"clip").decode()
+        file = {"name": "clip.webm", "content": content, "type": "audio/webm"}
+        broken = {"name": "a.mp4", "content": base64.b64encode(b"\0\0\0\x18ftypmp42").decode()}
+
+        async def say(key: str, *files: dict[str, str]) -> int:
+            body = {"content": "Then:", "files": files}
+            return (await http.post(path, json=body, headers={"Idempotency-Key": key})).status_code
+
+        assert await say("bad", file, broken) == 422
+        assert world.models.clips == []
+
+        world.models.spoken += ["One", "Two"]
+        hearing = world.models.hold_clips = asyncio.Event()
+        first = asyncio.ensure_future(say("a", file, file))
+        await world.until(lambda: len(world.models.clips) == 2, "both clips are being heard")
+        assert [await say(key, file) for key in ("a", "other")] == [409, 409]
+        hearing.set()
+        assert [await first, await say("a", file, file)] == [201, 201]
+        (said,) = world.rows("SELECT text FROM messages WHERE role = 'user'")
+        assert sorted(said["text"].split()) == ["One", "Then:", "Two"]
+        assert (len(world.models.clips), heard(world)) == (2, ["done"] * 2)
+
+        world.say("Slowly answered.", rate=0.001)
+        waiting = asyncio.ensure_future(say("b", file))
+        running = "SELECT 1 FROM answers WHERE state = 'running'"
+        await world.until(lambda: world.rows(running), "the answer is being written")
+        assert [await say(f"c{number}", file) for number in range(3)] == [409] * 3
+        assert heard(world) == ["done"] * 3
+        waiting.cancel()

@@ -7,7 +7,7 @@ download: the worker that takes the answer over downloads them again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -140,18 +140,22 @@ class AttachmentLoader:
         """Whether the provider of the chat's model reads PDFs itself."""
         return self._models.takes_pdfs(chat.model)
 
-    async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
+    async def load_pending(
+        self, chat: Chat, answer: Answer, history: Sequence[Message], unread: Collection[str] = ()
+    ) -> bool:
         """Loads the files that the messages before this answer still lack; True when something was stored.
 
         All of them at the same time and before one deadline; what comes later counts as unreachable. Raises
         AttachmentsUnreadable when the message to answer consists of files of which none could be read. They remain to
-        be loaded, because trying again may help.
+        be loaded, because trying again may help. `unread`: ids of messages whose own answer failed so. Their clips are
+        only heard when they are answered again: no other answer waits for what could not be heard.
         """
         deadline = asyncio.get_running_loop().time() + self._timeout
         source = PunctualSource(self._source, chat.team, deadline)
         loads = [
             self._load(chat, message, answer if message.id == answer.question_id else None, source)
             for message in history
+            if message.id not in unread or not any(map(_is_clip, message.files))
         ]
         outcomes = await asyncio.gather(*loads, return_exceptions=True)
         for outcome in outcomes:
@@ -321,6 +325,10 @@ def _unseen(
 
 def _is_image(file: SharedFile) -> bool:
     return rules.kind_of(file) is FileKind.IMAGE
+
+
+def _is_clip(file: SharedFile) -> bool:
+    return rules.kind_of(file) is FileKind.AUDIO
 
 
 def _needs_thumb(file: SharedFile) -> bool:

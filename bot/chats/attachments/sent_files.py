@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bot import english_strings, sentences
@@ -70,30 +71,54 @@ class SentFiles:
     ) -> list[Image | TextFile | Spoken]:
         """Each file as an image, a text or words, in order. Raises InvalidInput for one that is neither.
 
-        `payer`: whose usage it is. `keep_pdfs`: those of scanned pages stay as they are.
+        `payer`: whose usage it is. `keep_pdfs`: those of scanned pages stay as they are. Voice clips come last, because
+        they are paid for, and all at the same time.
         """
-        return [await self._read(payer, file, keep_pdfs) for file in files]
+        clips = {number: clip for number, file in enumerate(files) if (clip := _clip_of(file))}
+        found = {
+            number: await self._read(payer.team, file, keep_pdfs)
+            for number, file in enumerate(files)
+            if number not in clips
+        }
+        hearings = (self._hear(payer, files[number], clip) for number, clip in clips.items())
+        heard = await asyncio.gather(*hearings, return_exceptions=True)
+        for number, outcome in zip(clips, heard, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            found[number] = outcome
+        return [found[number] for number in range(len(files))]
 
-    async def _read(self, payer: Payer, file: SentFile, keep: bool) -> Image | TextFile | Spoken:
-        documents = TeamDocuments(self._reader, payer.team)
+    async def _read(self, team: str, file: SentFile, keep: bool) -> Image | TextFile | Spoken:
+        documents = TeamDocuments(self._reader, team)
         if image_type(file.data) is not None:
             return rules.image_from_bytes(file.data, file.name)
-        try:
+        with _told(file):
             if (container := container_of(file.data, file.name, file.mime)) is not None:
                 return await documents.read_or_keep(container, file.data, file.name, keep=keep)
-            if (mime := _audio_type(file)) is not None:
-                clip = VoiceClip(mime, file.data)
-                return Spoken(await self._voice_clips.words_if_allowed(clip, payer))
             return await _text_of(file)
-        except FileProblem as error:
-            name = rules.short_name(file.name)
-            raise InvalidInput(sentences.file_problem(error.code, name)) from None
+
+    async def _hear(self, payer: Payer, file: SentFile, clip: VoiceClip) -> Spoken:
+        with _told(file):
+            return Spoken(await self._voice_clips.words_if_allowed(clip, payer))
 
 
-def _audio_type(file: SentFile) -> str | None:
-    """The MIME type of a voice clip, as its sender or its name says; None for other files."""
+@contextmanager
+def _told(file: SentFile) -> Iterator[None]:
+    """A problem of the file as the sentence that its sender gets. Raises InvalidInput."""
+    try:
+        yield
+    except FileProblem as error:
+        name = rules.short_name(file.name)
+        raise InvalidInput(sentences.file_problem(error.code, name)) from None
+
+
+def _clip_of(file: SentFile) -> VoiceClip | None:
+    """A voice clip, as its sender or its name says; None for other files."""
     mime = file.mime or mimetypes.guess_type(file.name)[0] or ""
-    return mime if mime.startswith("audio/") else None
+    if not mime.startswith("audio/") or image_type(file.data) is not None:
+        return None
+    is_document = container_of(file.data, file.name, file.mime) is not None
+    return None if is_document else VoiceClip(mime, file.data)
 
 
 async def _text_of(file: SentFile) -> TextFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 from bot.chats.attachments.rules import NOT_HEARD
@@ -15,6 +16,8 @@ log = get_logger(__name__)
 
 _PAUSE = 0.5
 """Seconds before the second and last try."""
+_REPEATED_WITHIN = 10.0
+"""Seconds: a try that fails later than that is the last, so that nobody waits for two long ones."""
 
 
 class Hearing(Protocol):
@@ -43,15 +46,23 @@ class VoiceClips:
         """What is said in it. Raises FileProblem, StorageError."""
         if self._transcriber is None:
             raise FileProblem("kind")
-        for pause in (_PAUSE, None):
-            try:
-                words = await self._calls.words(self._transcriber, clip, payer)
-                break
-            except ProviderError as error:
-                if pause is None or not error.retried_automatically:
-                    log.warning("clip_not_heard", reason=error.code)
-                    raise FileProblem(NOT_HEARD) from error
-                await asyncio.sleep(pause)
+        try:
+            words = await self._heard(self._transcriber, clip, payer)
+        except ProviderError as error:
+            log.warning("clip_not_heard", reason=error.code)
+            raise FileProblem(NOT_HEARD) from error
         if not words:
             raise FileProblem("no_words")
         return words
+
+    async def _heard(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
+        """Raises ProviderError when the second try fails too, or none is worth it."""
+        began = time.monotonic()
+        try:
+            return await self._calls.words(transcriber, clip, payer)
+        except ProviderError as error:
+            late = time.monotonic() - began > _REPEATED_WITHIN
+            if late or not error.retried_automatically:
+                raise
+        await asyncio.sleep(_PAUSE)
+        return await self._calls.words(transcriber, clip, payer)
