@@ -23,6 +23,8 @@ _SINGLE_QUOTES = "'‘‚"
 _SINGLE_ENDS = "'’‘"
 """An apostrophe looks like one, so only what comes directly after it is quoted."""
 _IN_SENTENCE = re.compile(r"[\w,;)] |.?\(")
+_BEGINS_ITEM = re.compile(r"\s*(?:>\s?)*(?:[-*+•]|\d{1,9}[.)])\s+[*_]*|\|\s*")
+"""A line up to the first word of a list's item, or of a table's cell."""
 _BEFORE_QUOTE = " \t([{*_"
 
 
@@ -50,6 +52,8 @@ class CodeSpans:
         self._may_indent = True
         """Whether the line before was empty, or indented code."""
         self._in_list = False
+        self._is_introduced = False
+        """The last line that was not empty ended with a colon."""
 
     @property
     def inside(self) -> bool:
@@ -61,6 +65,21 @@ class CodeSpans:
     def in_sentence(self) -> bool:
         """Whether what comes next goes on with a sentence as a word of its own."""
         return _IN_SENTENCE.fullmatch(self._end) is not None
+
+    @property
+    def begins_line(self) -> bool:
+        """Whether nothing but white space stands before what comes next on its line."""
+        return not self._line.strip()
+
+    @property
+    def is_introduced(self) -> bool:
+        """Whether what comes next begins a line, and the text before announces it as an example."""
+        return self.begins_line and self._is_introduced
+
+    @property
+    def begins_item(self) -> bool:
+        """Whether what comes next begins an item of a list, or a cell of a table."""
+        return _BEGINS_ITEM.fullmatch(self._line) is not None or self._end.endswith("| ")
 
     def quotation(self) -> int | None:
         """The number of the open quotation, if nothing else makes of what comes next words that are only shown."""
@@ -111,6 +130,9 @@ class CodeSpans:
             self._in_list = True
         elif not is_empty and self._may_indent and not self._line[0].isspace():
             self._in_list = False
+        self._is_introduced = (
+            self._is_introduced if is_empty else self._end.rstrip()[-1:] in (":", "：")
+        )
         self._may_indent = is_empty or self._is_indented
         self._begins_line, self._span = True, 0
         self._leave_unclosed()

@@ -186,11 +186,17 @@ class OpenAICompatible:
                     yield parser.usage
                 if parser.error is not None:
                     raise parser.error
-            if parser.began_with_reasoning:
-                self._begin_with_reasoning.add(model)
             for event in self._last_events(parser, drawn):
                 yield event
+            self._note_beginning(model, parser)
             await body.read_to_end()
+
+    def _note_beginning(self, model: str, parser: StreamParser) -> None:
+        """Remembers how the model's answers begin, as its last one shows."""
+        if parser.began_with_reasoning:
+            self._begin_with_reasoning.add(model)
+        elif parser.began_with_answer:
+            self._begin_with_reasoning.discard(model)
 
     def _last_events(self, parser: StreamParser, drawn: Sequence[str]) -> Iterator[StreamEvent]:
         """What is known at the end: before an error too, what the call has brought and used. Raises ProviderError.

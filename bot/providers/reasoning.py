@@ -25,17 +25,21 @@ from bot.providers.reasoning_marks import (
     PAIRS,
     beginning_of,
     closing_pattern,
+    is_escaped,
     length_of_begun_mark,
     name_of,
 )
 
-_AFTER_MENTION = re.compile(
-    r"[.,;)]|\s(?:and|or|tags?|tokens?|marks?|markers?|is|are|was|ends?|closes?|opens?|starts?|begins?|means?|at|to|in|on"
-    r"|for|as|when|after|before|which|that|with|without|around|inside)\b(?!$)"
+_AFTER_MENTION = re.compile(r"[.,;:!?…\"'”’»)]|[ \t]?\n|\s[a-z(]|\s?\|")
+"""What goes on with a sentence that mentions a mark as a word of its own; neither reasoning nor an answer begins so."""
+_AFTER_SUBJECT = re.compile(
+    r"[,;]| (?:and|or|tags?|tokens?|marks?|markers?|is|are|was|opens?|closes?|starts|begins|ends|means)\b(?!$)"
 )
-"""What goes on with a sentence that mentions a mark; neither reasoning nor an answer begins so."""
-_MAY_MENTION = re.compile(r"\s?|\s[a-z]{1,7}")
+"""What goes on with a sentence that begins with a mark."""
+_MAY_GO_ON = re.compile(r"\s?|\s[a-z]{1,7}")
 """The beginning of such words."""
+_MAX_AWAITED = 100
+"""Characters of white space after a closing mark of which the next word is awaited."""
 _QUOTES = tuple("`\"'”’»")
 _MAX_LEADING_SPACE = 1_000
 """Characters of white space before the first word that are kept."""
@@ -67,23 +71,32 @@ class ReasoningFilter:
 
     def __init__(self, *, begins_inside: bool = False) -> None:
         """`begins_inside`: this model's answers have been seen to begin with reasoning without an opening mark."""
-        self._phase = _Phase.REASONING if begins_inside else _Phase.START
+        self._phase = _Phase.START
         self._closes: Collection[str] = ANY_CLOSING
         self._held = ""
-        self._hidden: list[str] | None = [] if begins_inside else None
+        self._hidden: list[str] | None = None
         """What is hidden without certainty: if nothing closes it, it was part of the answer. None: it is certain."""
+        self._waiting: list[str] | None = [] if begins_inside else None
+        """Text that belongs to the answer unless a closing mark alone retracts it, as in the model's answers before."""
         self._code = CodeSpans()
         self._doubt: _Doubt | None = None
         self._opened = False
         """An opening mark has been passed, so that a closing one alone says nothing of what came before."""
+        self._is_escaped = False
+        """That mark was spelled with escapes."""
+        self._began_with_words = False
+        """Words, not a mark, opened the reasoning: until others close it, it may be the answer."""
         self._nested = False
         """The reasoning has opened once more within itself, so the next closing mark may not be its last."""
+        self._mentioned: set[str] = set()
+        """Marks of which the answer speaks, and those that close them."""
         self._is_complete = False
         """No more text comes."""
+        self._is_whole = False
         self._just_closed = False
         self._shown = False
         """Some text other than white space belongs to the answer."""
-        self._reasoned = begins_inside
+        self._reasoned = False
         self._has_answer_tag = False
         self._is_final = False
         """Harmony's mark of the final channel has been passed."""
@@ -92,9 +105,16 @@ class ReasoningFilter:
         """Reasoning that has not been asked for."""
         self.retractions = 0
         """How often a closing mark without an opening one has shown that all text before it was reasoning."""
+        self.begins_inside = False
+        """It is certain that the answer began with reasoning that no mark opened: the next ones may."""
 
     def feed(self, text: str) -> str:
         """The part of `text` that belongs to the answer. Counts `retractions` when what was given before does not."""
+        known = self.retractions
+        shown = self._feed(text)
+        return shown if self._waiting is None else self._wait(shown, known)
+
+    def _feed(self, text: str) -> str:
         if self._is_plain(text):
             return self._text(text)
         self._held += text
@@ -103,6 +123,20 @@ class ReasoningFilter:
             self._settle_doubt(parts)
         self._settle_doubt(parts)
         return "".join(parts)
+
+    def _wait(self, shown: str, known: int) -> str:
+        """Keeps text back as long as a closing mark may still retract it."""
+        waiting = self._waiting if self._waiting is not None else []
+        if self.retractions > known:
+            self._waiting = None
+            self._thoughts[:0] = waiting
+            return shown
+        if self._opened or self._is_final:
+            self._waiting = None
+            return "".join([*waiting, shown])
+        self._reasoned_now = self._reasoned_now or bool(shown.strip())
+        waiting.append(shown)
+        return ""
 
     def _is_plain(self, text: str) -> bool:
         is_free = self._phase is _Phase.TEXT and not self._held and self._doubt is None
@@ -123,15 +157,24 @@ class ReasoningFilter:
 
         `whole`: the server says that the answer is complete, so that what nothing closes was no reasoning.
         """
-        self._is_complete = True
-        parts: list[str] = [self.feed("")]
+        self._is_complete, self._is_whole = True, whole
+        known = self.retractions
+        rest = self._rest()
+        if self._waiting is None:
+            return rest
+        rest = self._wait(rest, known)
+        waiting, self._waiting = self._waiting, None
+        return "".join([*(waiting or ()), rest]) if whole else rest
+
+    def _rest(self) -> str:
+        parts: list[str] = [self._feed("")]
         held, self._held = self._held, ""
         if self._phase is _Phase.REASONING:
-            hidden = [*self._hidden, held] if self._hidden is not None and whole else []
-            return "".join([*parts, *hidden])
+            is_given = self._hidden is not None and (self._is_whole or self._began_with_words)
+            return "".join([*parts, *(self._hidden or ()), held]) if is_given else "".join(parts)
         if self._shown or held.strip():
             parts.append(self._text(held))
-        if whole:
+        if self._is_whole:
             self._code.end()
             self._settle_doubt(parts)
         return "".join(parts)
@@ -149,28 +192,48 @@ class ReasoningFilter:
         before, self._held = self._held[: mark.start()], self._held[mark.end() :]
         if self._shown or before.strip():
             parts.append(self._text(before))
-        is_shown = self._code.inside or self._is_mentioned()
-        if is_shown is None:
+        is_mentioned = self._is_mentioned(mark[0])
+        if is_mentioned is None:
             self._held = mark[0] + self._held
             return False
-        if is_shown:
-            self._show(mark[0], parts)
+        if is_mentioned or self._code.inside:
+            self._show(mark[0], parts, is_certain=is_mentioned)
         else:
             self._pass(mark, parts)
         return True
 
-    def _is_mentioned(self) -> bool | None:
+    def _is_mentioned(self, mark: str) -> bool | None:
         """Whether a sentence speaks of the mark before what is held; None: what follows will tell."""
-        if not (self._shown and self._code.in_sentence):
-            return False
-        if _AFTER_MENTION.match(self._held):
+        name = name_of(mark)
+        in_sentence = self._shown and self._code.in_sentence
+        if self._shown and self._stands_in_text(name, mark):
             return True
-        is_open = _MAY_MENTION.fullmatch(self._held) is not None and not self._is_complete
-        return None if is_open else False
+        if not (in_sentence or name in PAIRS or name in CLOSING):
+            return False
+        after = self._held + "\n" if self._is_complete else self._held
+        if (_AFTER_MENTION if in_sentence else _AFTER_SUBJECT).match(after):
+            return True
+        if self._shown and name in CLOSING and not self._opened and not self._held.strip():
+            return self._may_be_last()
+        return None if _MAY_GO_ON.fullmatch(self._held) and not self._is_complete else False
 
-    def _show(self, mark: str, parts: list[str]) -> None:
-        """Takes a mark for words of the answer; for how long, what follows on its line may decide."""
-        is_lone = name_of(mark) in CLOSING and not self._opened
+    def _stands_in_text(self, name: str, mark: str) -> bool:
+        """Whether no model puts a mark in such a place of a text, or the text has spoken of it before."""
+        is_within = not self._code.begins_line or self._code.is_introduced
+        is_known = name in self._mentioned or (name in PAIRS and is_within)
+        return is_known or is_escaped(mark) or self._code.begins_item
+
+    def _may_be_last(self) -> bool | None:
+        """Whether nothing follows a closing mark: an answer that would be empty without what came before."""
+        if self._is_complete:
+            return self._is_whole
+        return None if len(self._held) < _MAX_AWAITED else False
+
+    def _show(self, mark: str, parts: list[str], *, is_certain: bool) -> None:
+        """Takes a mark for words of the answer; unless that is certain, what follows on its line may decide."""
+        name = name_of(mark)
+        self._mentioned.update(PAIRS.get(name, ()), [name] if is_certain else ())
+        is_lone = name in CLOSING and not self._opened and not is_certain
         quotation = self._code.quotation() if is_lone else None
         parts.append(self._text(mark))
         if quotation is not None:
@@ -194,9 +257,13 @@ class ReasoningFilter:
             if self._shown:
                 parts.append(self._text(mark[0]))
         elif name in CLOSING:
+            is_certain = self._code.begins_line and not self._mentioned
+            self.begins_inside = self.begins_inside or is_certain
             self._retract(parts)
         elif name in PAIRS:
-            self._enter_reasoning(PAIRS[name], hidden=mark[0] if self._shown else None)
+            self._is_escaped = is_escaped(mark[0])
+            is_open = self._shown or self._is_escaped
+            self._enter_reasoning(PAIRS[name], hidden=mark[0] if is_open else None)
         elif channel is not None:
             self._pass_channel(mark[0], channel.lower(), parts)
         elif name in ANSWER_TAGS:
@@ -207,6 +274,7 @@ class ReasoningFilter:
         if channel != "final":
             self._enter_reasoning((FINAL,), hidden=mark if self._shown else None)
         elif self._shown and not self._is_final:
+            self.begins_inside = True
             self._retract(parts)
         self._is_final = self._is_final or channel == "final"
 
@@ -230,7 +298,8 @@ class ReasoningFilter:
             return False
         words, closes = begun
         self._held = self._held[len(words) :]
-        self._enter_reasoning(closes, hidden=words if words.strip().lower() in BEGINNINGS else None)
+        self._began_with_words = words.lower().lstrip() in BEGINNINGS
+        self._enter_reasoning(closes, hidden=words)
         return True
 
     def _skip_reasoning(self) -> bool:
@@ -246,8 +315,9 @@ class ReasoningFilter:
     def _pass_inner(self, mark: re.Match[str]) -> bool:
         """Moves past a mark within reasoning: one that closes it, or opens it once more."""
         before, self._held = self._held[: mark.start()], self._held[mark.end() :]
-        if mark.groupdict().get("opens") is not None:
-            self._nested = True
+        is_quoted = is_escaped(mark[0]) and not self._is_escaped
+        if is_quoted or mark.groupdict().get("opens") is not None:
+            self._nested = self._nested or not is_quoted
             self._hide(before + mark[0])
             return True
         self._thoughts += [*(self._hidden or ()), before]

@@ -83,38 +83,11 @@ _ANSWER_TAGS = ("answer", "response", "output", "solution", "final_answer", "fin
 ANSWER_TAGS = frozenset(mark for tag in _ANSWER_TAGS for mark in (f"<{tag}>", f"</{tag}>"))
 """Around the answer if reasoning stands before it (Hunyuan, Granite, ERNIE); else these are words like any other."""
 
-_HEADINGS = (
-    "thinking",
-    "thinking process",
-    "thought process",
-    "internal reasoning",
-    "chain of thought",
-)
-_ANSWER_HEADINGS = ("answer", "final answer", "response", "final response", "reply", "output")
-_HEADING_SHAPES = (
-    "**{0}:**",
-    "**{0}**:",
-    "**{0}**\n",
-    "# {0}\n",
-    "## {0}\n",
-    "### {0}\n",
-    "{0}:\n",
-)
-
-
-def _headed() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Headings of reasoning, and those of the answer, spelled alike, that end it."""
-    for shape in _HEADING_SHAPES:
-        closes = tuple(f"\n{shape.format(heading)}" for heading in _ANSWER_HEADINGS)
-        yield from ((shape.format(heading), closes) for heading in _HEADINGS)
-
-
 BEGINNINGS: dict[str, tuple[str, ...]] = {
     "here is my thought process:": ("here is my response:", "here's my response:"),  # Granite
     "here's my thought process:": ("here is my response:", "here's my response:"),
     "here are my reasoning steps:": ("[begin final response]",),  # Apriel
     "thinking...\n": ("...done thinking.",),  # Ollama's command line
-    **dict(_headed()),
 }
 """Words that begin reasoning where an answer begins, and those that end it. Without the latter it was none."""
 BARE_FINAL = "assistantfinal"
@@ -178,6 +151,11 @@ def name_of(mark: str) -> str:
         return "" if _SELF_CLOSED.search(mark) else f"<{tag[1]}{tag[2].lower()}>"
     name = mark.lower()
     return _DETAILS if name.startswith(_DETAILS) else name
+
+
+def is_escaped(mark: str) -> bool:
+    """Whether a tag is spelled as texts about tags spell it, too."""
+    return mark.startswith(_LESS[1:])
 
 
 @lru_cache

@@ -107,8 +107,14 @@ class StreamParser:
 
     @property
     def began_with_reasoning(self) -> bool:
-        """The answer began with reasoning that no mark opened."""
-        return self._filter.retractions > 0
+        """The answer certainly began with reasoning that no mark opened."""
+        return self._filter.begins_inside
+
+    @property
+    def began_with_answer(self) -> bool:
+        """The answer is whole, and no mark has shown that it began with reasoning."""
+        is_whole = self._ending is not Ending.CUT and self.finished
+        return is_whole and self._has_text and self._filter.retractions == 0
 
     def feed(self, block: bytes) -> list[StreamEvent]:
         """The events in these bytes, text in one piece. Reads nothing after an error, which is put into `error`."""

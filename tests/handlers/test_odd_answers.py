@@ -25,6 +25,7 @@ from tests.providers.scripted_server import (
 )
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+MARKS_IN_LISTS = "- <think> opens\n- </think> closes\n\nEscaped: &lt;think&gt; and &lt;/think&gt;.\n\nThat is all."
 ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
     "reasoning": ([pieces("<thinking>hm</thinking>Hi you."), STOP, DONE], "Hi you.", None),
     "reasoning of harmony": (
@@ -60,6 +61,16 @@ ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
     "a sentence about marks": (
         [pieces("Write <think> before and </think> after, or </think>, alone."), STOP, DONE],
         "Write <think> before and </think> after, or </think>, alone.",
+        None,
+    ),
+    "a list and a table about marks": (
+        [pieces(MARKS_IN_LISTS), STOP, DONE],
+        MARKS_IN_LISTS,
+        None,
+    ),
+    "headings that models give their reasoning": (
+        [pieces("**Thinking:** I can.\n\n**Answer:** I go."), STOP, DONE],
+        "**Thinking:** I can.\n\n**Answer:** I go.",
         None,
     ),
     "a router's stop for a cut": (

@@ -77,16 +77,15 @@ FAMILIES = [
     ("[BEGIN_THINKING]", "[END_THINKING]"),
     ("<start_of_thought>", "<end_of_thought>"),
     ("<|START_THINKING|>", "<|END_THINKING|><|START_TEXT|>"),
-    ("**Thinking:** ", "**Answer:** "),
-    ("**Thought process:**\n", "**Final answer:**\n"),
-    ("## Thinking\n", "## Response\n"),
     ("Thinking...\n", "...done thinking.\n"),
     ("Here is my thought process:", "Here is my response:"),
     ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
     ("analysis", "assistantfinal"),
 ]
-WORDS = 7
+WORDS = 4
 """How many families at the end of the list open their reasoning with words, which mean so only at the beginning."""
+ESCAPES = ("&lt;", "\\<", "＜", "\\u003c")
+"""How texts about tags spell them, too: such tags mean so only at the beginning."""
 REASONING = "User asks [a](b) < c </b> `x` hm.\n\n"
 
 
@@ -101,10 +100,12 @@ def test_no_familys_reasoning_is_part_of_the_answer(opening: str, closing: str, 
 
 
 @pytest.mark.parametrize(("opening", "closing"), FAMILIES[:-WORDS])
-def test_marks_after_the_first_word_count_too(opening: str, closing: str) -> None:
-    text = f"Well. {opening}{REASONING}{closing}Hi."
+def test_marks_on_a_later_line_count_too(opening: str, closing: str) -> None:
+    text = f"Well.\n{opening}{REASONING}{closing}Hi."
+    is_text = opening.startswith(ESCAPES)
     for size in (1, 3, 1000):
-        assert outcome(pieces(text, size) + STOP) == ("Well. Hi.", "stop")
+        shown, end = outcome(pieces(text, size) + STOP)
+        assert (shown, end) == (text if is_text else "Well.\nHi.", "stop")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_a_model_that_once_began_with_reasoning_need_not_do_so_again() -> None:
 
 def test_unfinished_reasoning_is_no_answer() -> None:
     assert outcome(pieces("<think>hm hm") + delta(finish="length")) == ("", EmptyAnswer)
-    assert outcome(pieces("Well. <think>hm") + delta(finish="length")) == ("Well. ", "length")
+    assert outcome(pieces("Well.\n<think>hm") + delta(finish="length")) == ("Well.\n", "length")
     assert outcome(pieces("hm") + delta(finish="length"), begins_with_reasoning=True)[0] == ""
 
 
@@ -208,7 +209,8 @@ def test_what_only_mentions_a_mark_is_kept(text: str, size: int) -> None:
             "<think>about <think> hm</think>Hi. The tag </think> ends it.",
             "Hi. The tag </think> ends it.",
         ),
-        ("Let me see <think> hm </think> Hi.", "Let me see  Hi."),
+        ("<think>not &lt;/think&gt; yet</think>Hi.", "Hi."),
+        ("&lt;think&gt;hm&lt;/think&gt;Hi.", "Hi."),
         ("Well, hm </think> Hi.", "Hi."),
         ("<think>hm</think>Hi. The tag </think> ends it.", "Hi. The tag </think> ends it."),
         ("<think>not `</think>` yet</think>Hi.", "Hi."),
@@ -272,12 +274,66 @@ def test_the_split_never_decides_what_is_shown(text: str, size: int) -> None:
     assert outcome(pieces(text, size) + STOP) == outcome(delta(text) + STOP)
 
 
+ABOUT_MARKS = [
+    "Wrap it in <think>...</think> tags so that the parser finds it.",
+    "Wrap it in `<think>...</think>` tags so that the parser finds it.",
+    "The <think> tag opens it, and the model closes it with </think>\nThat is all.",
+    "It stands between <thinking> and </thinking>!",
+    "Write <thinking> and then </thinking> (both lowercase).",
+    "Start with the plan, and end with </think>: simple.",
+    "Is it </think>? Or </thinking>?",
+    "Then the </think> token should appear. Hosts strip it.",
+    "The whole block ends with </think>",
+    "Qwen emits &lt;think&gt; first and &lt;/think&gt; last.",
+    "## Escapes\n\n\\<think\\> opens.\n\nMore text.\n\n\\</think\\> closes.\n\nEnd.",
+    "- <think> opens\n- </think> closes\n\nThat is the list.",
+    "1. <think> Opens\n2. </think> Closes\n\nThat is the list.",
+    "- **<think>** Opens\n- **</think>** Closes",
+    "| Tag | Role |\n|---|---|\n| <think> | Opens |\n| </think> | Closes |\n\nDone.",
+    "| Tag | Role |\n|---|---|\n| &lt;think&gt; | Opens |\n| &lt;/think&gt; | Closes |",
+    "Tag | Role\n--- | ---\nopening | <think>\nclosing | </think>\n",
+    "Write <think> your thoughts </think> and then the answer.",
+    "For example:\n<think>\nFirst I add.\n</think>\nThe answer is 4.",
+    "The format is as follows:\n\n<think>reasoning</think>\n<answer>result</answer>\n\nClear?",
+    "<think> is the opening tag, and </think> is the closing one.",
+    "<think> and </think> are tags.",
+    "</think> closes what <think> opens.",
+    "标签是<think>和</think>。就这样。",
+    "```html\n<think>a</think>\n```\nThe </think> line ends it.",
+    "Use `<think>` first.\n</think> Comes last.",
+    'He wrote "use </think> to close it.\nNext line.',
+    "# Chain of Thought\n\nA way to ask.\n\n# Answer\n\nYes.",
+    "**Chain of thought**\nSteps.\n\n**Answer**\nYes.",
+    "**Thinking:** 2 + 2\n\n**Answer:** 4",
+    "## Thinking\nI can.\n\n## Feeling\nI am glad.\n\n## Response\nI go.",
+    "Thinking:\nTwo and two.\n\nAnswer:\nFour.",
+    "Here is my thought process: first pears, then apples.",
+    "| Token | Meaning |\n|---|---|\n| <|im_end|> | Ends a turn |\n| <|im_start|>think | Thinks |",
+    "The <|im_end|> token ends a turn, and [THINK] begins with brackets, as [/THINK] ends.",
+]
+
+
+@pytest.mark.parametrize("text", ABOUT_MARKS)
+def test_an_answer_about_marks_and_headings_is_shown_in_full(text: str) -> None:
+    """In one piece and character by character, whole and cut; and no later answer is taken for reasoning."""
+    cut = delta(finish="length")
+    for size in (1, 1000):
+        assert outcome(pieces(text, size) + STOP) == (text, "stop")
+        assert outcome(pieces(text, size) + STOP, begins_with_reasoning=True) == (text, "stop")
+        shown, end = outcome(pieces(text + "\n\nMore", size) + cut)
+        assert (shown, end) == (text + "\n\nMore", "length")
+        events, _ = parse(pieces(text, size), STOP)
+        assert not any(isinstance(event, ReasoningDelta | TextRetracted) for event in events) or (
+            text.startswith("Here is my")
+        )
+
+
 async def test_a_model_that_begins_with_reasoning_is_remembered(harness: ProviderHarness) -> None:
     """From the second answer on nothing of it is shown, not even for a moment."""
 
     async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
-        for piece in (delta("hm "), delta("hm"), delta("</think>"), delta("Hi."), STOP, DONE):
+        for piece in (delta("hm "), delta("hm\n"), delta("</think>"), delta("Hi."), STOP, DONE):
             await out.chunk(piece)
             await asyncio.sleep(0.1)
         await out.end()
@@ -288,6 +344,31 @@ async def test_a_model_that_begins_with_reasoning_is_remembered(harness: Provide
         second = await read(provider)
     assert [event for event in second if isinstance(event, TextDelta)] == [TextDelta("Hi.")]
     assert TextRetracted() not in second
+
+
+async def test_a_model_that_begins_with_its_answer_again_is_believed(
+    harness: ProviderHarness,
+) -> None:
+    """One whole answer without a mark: the next is shown as it comes. A mark within a sentence teaches nothing."""
+    answers = [[delta("hm\n</think>"), delta("Hi.")], [delta("All.")]]
+    answers += [[delta("hm, yes</think>"), delta("Hi.")]]
+    answers += [[delta("So "), delta("it goes.")]]
+
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        await out.head()
+        for piece in (*answers.pop(0), STOP, DONE):
+            await out.chunk(piece)
+            await asyncio.sleep(0.1)
+        await out.end()
+
+    async with ScriptedServer(behaviour).running() as server:
+        provider = harness.provider(server.url)
+        for _ in range(3):
+            await read(provider)
+        last = await read(provider)
+    texts = [event for event in last if isinstance(event, TextDelta)]
+    assert texts == [TextDelta("So "), TextDelta("it goes.")]
+    assert not any(isinstance(event, ReasoningDelta) for event in last)
 
 
 THOUGHTS: dict[str, tuple[list[bytes], str]] = {
