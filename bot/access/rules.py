@@ -91,10 +91,9 @@ class AccessRules:
             return Verdict.DEACTIVATED
         if standing is Standing.GUEST and self.guests is Treatment.IGNORE:
             return Verdict.GUEST
-        if standing is Standing.OUTSIDER and self.outsiders is Treatment.IGNORE:
-            return Verdict.OUTSIDER
-        if standing is Standing.UNKNOWN and self.ask_for_standing:
-            return Verdict.UNKNOWN  # they may be of those who are ignored
+        if standing in (Standing.OUTSIDER, Standing.UNKNOWN):
+            refusal = Verdict.OUTSIDER if standing is Standing.OUTSIDER else Verdict.UNKNOWN
+            return refusal if self.outsiders is Treatment.IGNORE else Verdict.ALLOWED
         return Verdict.ALLOWED
 
     def describe(self) -> str:

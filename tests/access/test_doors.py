@@ -110,10 +110,9 @@ async def test_who_cannot_be_told_apart_counts_as_an_outsider(worlds: WorldFacto
 async def test_who_may_be_a_guest_waits_until_slack_tells_where_guests_are_ignored(
     worlds: WorldFactory, who: str
 ) -> None:
-    """They are told so, and a member is answered as soon as Slack tells; outsiders are answered here."""
+    """They are told so, and a member is answered as soon as Slack tells; outsiders are ignored too."""
     timing = patient_timing(person_timeout=0.1)
-    rules = {"bobbin_guests": Treatment.IGNORE, "bobbin_outsiders": Treatment.ANSWER}
-    async with worlds(timing=timing, **rules) as world:
+    async with worlds(timing=timing, bobbin_guests=Treatment.IGNORE) as world:
         world.slack.workspace.user("bob").is_restricted = True
         world.slack.faults.add("users.info", error="internal_error", times=-1)
         world.forgive("internal_error", method="users.info")

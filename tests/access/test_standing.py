@@ -105,7 +105,7 @@ def test_every_standing_has_its_verdict(outsiders: Treatment, guests: Treatment)
         Standing.MEMBER: Verdict.ALLOWED,
         Standing.GUEST: Verdict.ALLOWED if guests is answered else Verdict.GUEST,
         Standing.OUTSIDER: Verdict.ALLOWED if outsiders is answered else Verdict.OUTSIDER,
-        Standing.UNKNOWN: Verdict.UNKNOWN if rules.ask_for_standing else Verdict.ALLOWED,
+        Standing.UNKNOWN: Verdict.ALLOWED if outsiders is answered else Verdict.UNKNOWN,
         Standing.DEACTIVATED: Verdict.DEACTIVATED,
     }
 
