@@ -22,9 +22,11 @@ _AMBIGUOUS = '"'
 _SINGLE_QUOTES = "'‘‚"
 _SINGLE_ENDS = "'’‘"
 """An apostrophe looks like one, so only what comes directly after it is quoted."""
-_IN_SENTENCE = re.compile(r"[\w,;)] |.?\(")
-_BEGINS_ITEM = re.compile(r"\s*(?:>\s?)*(?:[-*+•]|\d{1,9}[.)])\s+[*_]*|\|\s*")
-"""A line up to the first word of a list's item, or of a table's cell."""
+_IN_SENTENCE = re.compile(r"[^\s.!?…。！？] |.?[(—–]")
+_BEGINS_EMPHASIS = re.compile(r"(?:.*[\s(])?[*_]{1,3}")
+"""A line up to the first word that it stresses."""
+_BEGINS_ITEM = re.compile(r"\s*(?:>\s?)*(?:[-*+•]|#{1,6}|\d{1,9}[.)])\s+[*_]*|\|\s*")
+"""A line up to the first word of a list's item, of a heading, or of a table's cell."""
 _BEFORE_QUOTE = " \t([{*_"
 
 
@@ -64,7 +66,10 @@ class CodeSpans:
     @property
     def in_sentence(self) -> bool:
         """Whether what comes next goes on with a sentence as a word of its own."""
-        return _IN_SENTENCE.fullmatch(self._end) is not None
+        if _IN_SENTENCE.fullmatch(self._end):
+            return True
+        is_known = len(self._line) < _LINE_BEGINNING
+        return is_known and _BEGINS_EMPHASIS.fullmatch(self._line) is not None
 
     @property
     def begins_line(self) -> bool:
@@ -78,7 +83,7 @@ class CodeSpans:
 
     @property
     def begins_item(self) -> bool:
-        """Whether what comes next begins an item of a list, or a cell of a table."""
+        """Whether what comes next begins an item of a list, a heading, or a cell of a table."""
         return _BEGINS_ITEM.fullmatch(self._line) is not None or self._end.endswith("| ")
 
     def quotation(self) -> int | None:

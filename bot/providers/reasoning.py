@@ -30,13 +30,13 @@ from bot.providers.reasoning_marks import (
     name_of,
 )
 
-_AFTER_MENTION = re.compile(r"[.,;:!?…\"'”’»)]|[ \t]?\n|\s[a-z(]|\s?\|")
+_AFTER_MENTION = re.compile(r"[.,;:!?…\"'”’»)—–*_]|[ ](?:->|[→—–=+])|[ \t]?\n|\s[a-z(]|\s?\|")
 """What goes on with a sentence that mentions a mark as a word of its own; neither reasoning nor an answer begins so."""
 _AFTER_SUBJECT = re.compile(
     r"[,;]| (?:and|or|tags?|tokens?|marks?|markers?|is|are|was|opens?|closes?|starts|begins|ends|means)\b(?!$)"
 )
 """What goes on with a sentence that begins with a mark."""
-_MAY_GO_ON = re.compile(r"\s?|\s[a-z]{1,7}")
+_MAY_GO_ON = re.compile(r"\s?|\s[a-z]{1,7}|\s-")
 """The beginning of such words."""
 _MAX_AWAITED = 100
 """Characters of white space after a closing mark of which the next word is awaited."""
