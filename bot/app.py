@@ -113,7 +113,8 @@ async def build(
                 Chore.WRITE_AGAIN: after_work.write_again(engine.wake),
                 Chore.TITLE: parts.titles.write,
                 **slack_after_work(resources, repositories, parts, threads).functions(),
-            }
+            },
+            {Chore.SHOW_APPROVALS: repositories.tool_calls.has_unshown},
         )
         stack.push_async_callback(after_work.close)
         await stack.enter_async_context(use_cases.feed.running())

@@ -50,6 +50,7 @@ CALL_REPEATABLE = (
 CALL_STOPPED = "[The user stopped this call. It may have taken effect. Tell the user.]"
 CALL_NOT_BEGUN = "[The user stopped the answer before this call was made]"
 CALL_EXPIRED = "[The user did not decide about this call within a day, so it was not made]"
+CALL_UNASKABLE = "[Not called: the user could not be asked, because Slack takes no messages for this conversation]"
 CALL_DENIED = "[The user has not allowed this call]"
 CALL_FORBIDDEN = "[Not called: the admins of this channel do not allow this tool]"
 CALL_OVER_BUDGET = "[Not called: a budget is used up]"

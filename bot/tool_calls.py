@@ -190,11 +190,17 @@ class StoredCall:
     notice_ts: str | None = None
     """The Slack message that asks for the decision."""
     notice_state: CallState | None = None
-    """What that message shows, or was to show when it was about to be posted."""
+    """What that message shows, or was to show when it was about to be posted; DENIED before it is: see `unaskable`."""
 
     def shows(self, state: CallState) -> bool:
         """Whether the message is there and shows this."""
         return self.notice_ts is not None and self.notice_state is state
+
+    @property
+    def unaskable(self) -> bool:
+        """Nobody can decide about it: Slack refuses for good the message that would ask."""
+        refused = self.notice_ts is None and self.notice_state is CallState.DENIED
+        return self.state is CallState.ASKED and refused
 
     @property
     def approval(self) -> str:

@@ -267,6 +267,24 @@ class ToolCalls:
         async with self._database.begin() as connection:
             await connection.execute(update(tool_calls).where(same).values(values))
 
+    async def has_unshown(self, answer_id: str) -> bool:
+        """Whether somebody has to be asked about a call of this answer by a message that is not there yet."""
+        unshown = and_(
+            tool_calls.c.answer_id == answer_id, _ASKED, tool_calls.c.notice_ts.is_(None)
+        )
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(select(exists().where(unshown))))
+
+    async def refuse(self, call: StoredCall) -> None:
+        """Nobody can be asked about a call: it becomes `unaskable`, and any worker may go on with its answer."""
+        unshown = and_(tool_calls.c.id == call.id, _ASKED, tool_calls.c.notice_ts.is_(None))
+        async with self._database.begin() as connection:
+            done = await connection.execute(
+                update(tool_calls).where(unshown).values(notice_state=CallState.DENIED)
+            )
+            if done.rowcount:
+                await _unpark(connection, call.answer_id)
+
 
 async def _holds(connection: AsyncConnection, answer_id: str, worker_id: str) -> bool:
     """Whether the worker holds the answer; nobody takes it over before the transaction has ended."""

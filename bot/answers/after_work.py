@@ -7,7 +7,7 @@ makes sure that one process does it at a time.
     added ──claim──▶ being done ──DONE──▶ (no row)
       ▲                  │
       ├────── LATER ─────┤     another answer of the chat must end first
-      └─ error, timeout ─┘     after a pause that grows; after `MAX_TRIES` the chore is dropped
+      └─ error, timeout ─┘     after a pause that grows; dropped after `MAX_TRIES` unless the answer waits for it
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ class ChoreJob:
 
 
 DoChore = Callable[[ChoreJob], Awaitable[ChoreResult]]
+IsNeeded = Callable[[str], Awaitable[bool]]
+"""Whether the answer with this id waits for a chore, so that it is tried on and on. Raises StorageError."""
 
 
 class AfterWork:
@@ -114,6 +116,7 @@ class AfterWork:
         }
         """Seconds in which a call of a try may still take effect, for chores whose second effect would be visible."""
         self._functions: dict[Chore, DoChore] = {}
+        self._needed: dict[Chore, IsNeeded] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._claimed: set[ClaimedChore] = set()
         """The chores that this process is doing."""
@@ -135,9 +138,12 @@ class AfterWork:
 
         return do
 
-    def register(self, functions: Mapping[Chore, DoChore]) -> None:
-        """Sets the functions that do these chores."""
+    def register(
+        self, functions: Mapping[Chore, DoChore], needed: Mapping[Chore, IsNeeded] | None = None
+    ) -> None:
+        """Sets the functions that do these chores. `needed`: tell which must not be dropped."""
         self._functions |= functions
+        self._needed |= needed or {}
 
     def start(self, answer_id: str) -> asyncio.Task[None]:
         """Begins the chores of an answer that are due. Returns at once; the task ends with them."""
@@ -235,12 +241,19 @@ class AfterWork:
     async def _settle(self, claimed: ClaimedChore, result: ChoreResult) -> None:
         if result.outcome is Outcome.LATER:
             await self._chores.postpone(claimed, self._timing.chore_busy_pause, counted=False)
-        elif result.outcome is Outcome.FAILED and claimed.tries < MAX_TRIES:
+        elif result.outcome is Outcome.FAILED and await self._is_tried_again(claimed):
             pause = min(MAX_PAUSE, self._timing.chore_pause * 2 ** (claimed.tries - 1))
             late_effect = self._late_effects.get(claimed.chore, 0.0)
-            await self._chores.postpone(claimed, max(pause, late_effect))
+            counted = claimed.tries < MAX_TRIES
+            await self._chores.postpone(claimed, max(pause, late_effect), counted=counted)
         else:
             if result.outcome is Outcome.FAILED:
                 log.warning("chore_dropped", chore=claimed.chore)
             again = self._timing.late_effect if claimed.chore in _LOOK_LATER else 0.0
             await self._chores.complete(claimed, result.then, again)
+
+    async def _is_tried_again(self, claimed: ClaimedChore) -> bool:
+        needed = self._needed.get(claimed.chore)
+        if claimed.tries < MAX_TRIES:
+            return True
+        return needed is not None and await needed(claimed.answer_id)

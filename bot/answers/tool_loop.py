@@ -163,6 +163,9 @@ class ToolLoop:
                 await self._take_up(run, chat, call)
             elif call.overdue:
                 await self._settle(run, chat, call, CallState.DENIED, english_strings.CALL_EXPIRED)
+            elif call.unaskable:
+                told = english_strings.CALL_UNASKABLE
+                await self._settle(run, chat, call, CallState.DENIED, told)
         await self._work_off(run, chat, turn[0].round)
 
     async def _take_up(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:

@@ -41,6 +41,8 @@ log = get_logger(__name__)
 
 _TRANSIENT = {error.result for error in (RateLimited, TooLate, ConnectFailed, OutcomeUnknown)}
 """Failures that may be over soon."""
+_UNINSTALLED = {Chore.SHOW_APPROVALS: FAILED}
+"""What becomes of chores where the app is not installed, if they are not done with: the answer would wait in vain."""
 SPARING_TRIES = 2
 """Tries of showing or hiding a Stop button that leave scarce edits to answers: a quarter of a minute."""
 
@@ -96,16 +98,22 @@ class SlackAfterWork:
             Chore.SHOW_APPROVALS: self._approvals.show,
             Chore.TELL_REFUSED: self._tell_refused,
         }
-        return {chore: partial(self._do, work) for chore, work in in_thread.items()}
+        return {
+            chore: partial(self._do, work, _UNINSTALLED.get(chore, DONE))
+            for chore, work in in_thread.items()
+        }
 
-    async def _do(self, work: InThread, job: ChoreJob) -> ChoreResult:
+    async def _do(self, work: InThread, uninstalled: ChoreResult, job: ChoreJob) -> ChoreResult:
         """Does a chore in the answer's thread, as long as this process may."""
         if job.chat.thread is None:
             return DONE
         try:
             slack = (await self._workspaces.client_for(job.chat.team)).fenced(job.confirm)
             return await work(slack, job.chat.thread, job)
-        except (NotInstalled, SlackRejected) as error:  # it would be refused again
+        except NotInstalled as error:
+            log.info("chore_refused", reason=str(error))
+            return uninstalled
+        except SlackRejected as error:  # it would be refused again
             log.info("chore_refused", reason=str(error))
             return DONE
         except SlackError as error:

@@ -6,13 +6,17 @@ from dataclasses import replace
 
 from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult
 from bot.domain import Chat, Thread, User
+from bot.observability import get_logger
 from bot.tool_calls import CallState, StoredCall
+from handlers.client.errors import INVALID_TOKEN_CODES, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.urgency import Urgency
 from handlers.views import approval, blocks
 from storage.tool_calls import ToolCalls
+
+log = get_logger(__name__)
 
 _SHOWN_ALIKE = {CallState.CALLING: CallState.READY}
 
@@ -31,9 +35,22 @@ class Approvals:
             state = _SHOWN_ALIKE.get(call.state, call.state)
             if call.shows(state) or not (call.asked or state is CallState.UNKNOWN):
                 continue
-            if not await self._show(slack, thread, replace(call, state=state), job.chat):
+            if not await self._tried(slack, thread, replace(call, state=state), job.chat):
                 result = FAILED
         return result
+
+    async def _tried(
+        self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat
+    ) -> bool:
+        """Whether nothing is left to do. Where Slack refuses the question for good, the answer goes on without."""
+        try:
+            return await self._show(slack, thread, call, chat)
+        except SlackRejected as error:
+            if error.code in INVALID_TOKEN_CODES:
+                return False
+            log.info("approval_refused", reason=str(error))
+            await self._calls.refuse(call)
+            return True
 
     async def _show(self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat) -> bool:
         async with self._names.speaking_to(User(chat.team, call.asker or chat.owner)):

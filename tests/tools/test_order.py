@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from bot.answers.after_work import MAX_TRIES
 from bot.tool_calls import ToolCall, parsed_arguments
 from tests.api.conftest import Api, client, token_for
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.tools.test_calls import asking, calling, results, script, tooled
 
@@ -51,6 +53,39 @@ async def test_effects_come_in_order_and_none_before_an_earlier_call_that_waits(
         assert [call["outcome"] for call in calls] == ["tools", "tools", "done"]
         (day,) = world.rows("SELECT SUM(answers) AS answers, SUM(calls) AS calls FROM usage_days")
         assert (day["answers"], day["calls"]) == (1, 4)
+
+
+async def test_somebody_is_asked_however_long_slack_fails_and_nobody_where_it_refuses(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """The question comes when Slack takes messages again; where it never will, the call counts as denied."""
+    timing = patient_timing(chore_pause=0.005, sweep_interval=0.1)
+    async with tooled(worlds, tmp_path, timing=timing) as (world, server):
+        world.forgive("service_unavailable", "is_archived")
+        script(world, calling(("add", {"text": "x"})), "Added.")
+        thread = await world.ask("Add x.")
+        failing = world.slack.faults.add(
+            "chat.postMessage",
+            error="service_unavailable",
+            channel="C0GENERAL",
+            times=MAX_TRIES + 2,
+        )
+        await world.choose(thread)
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        assert failing.hits == MAX_TRIES + 2
+        await world.slack.interactions.press("alice", message, "tool_allow_once")
+        await world.answered(thread)
+
+        script(world, calling(("add", {"text": "y"})), "Not added.")
+        world.slack.faults.add(
+            "chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1
+        )
+        await world.slack.conversations.say("alice", "general", "Add y.", thread)
+        await world.answered(thread, 2)
+        assert "could not be asked" in results(world)[-1]
+        assert server.effects == ["add x"]
+        world.slack.faults.clear()
+        await world.idle()
 
 
 @pytest.mark.parametrize(
