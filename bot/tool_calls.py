@@ -187,6 +187,9 @@ class StoredCall:
     overdue: bool = False
     """Nobody has decided for so long that it counts as denied."""
     decided_by: str | None = None
+    """Who has said that it may be made, or may not; for a call of a tool that was allowed for the chat: its asker."""
+    stopped: bool = False
+    """The answer was stopped before the call was made, or while it was."""
     notice_ts: str | None = None
     """The Slack message that asks for the decision."""
     notice_state: CallState | None = None

@@ -30,7 +30,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    true,
     update,
 )
 
@@ -54,6 +53,7 @@ from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
 from storage.images import replace_images
 from storage.queries import (
+    ASK_TO_STOP,
     FINISH_ANSWER,
     LEASE_LAPSED,
     OTHER_IS_RUNNING,
@@ -277,12 +277,9 @@ class Answers(AnswerReads):
             update(answers)
             .where(IS_UNWRITTEN, answers.c.message_id == next_one.scalar_subquery())
             .values(
-                stop_requested=True,
+                **ASK_TO_STOP,
                 stop_source=func.coalesce(source, answers.c.stop_source),
                 stopped_by=func.coalesce(answers.c.stopped_by, user),
-                lease_until=case(
-                    (answers.c.parked == true(), database_time()), else_=answers.c.lease_until
-                ),
             )
             .returning(answers.c.message_id)
         )

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 
 from bot.domain import User
 from storage.engine.database import Database
-from storage.queries import dialect_insert
+from storage.queries import ASK_TO_STOP, dialect_insert
 from storage.tables import (
     IS_OPEN,
     IS_UNWRITTEN,
@@ -140,7 +140,7 @@ class Erasure:
             return False
         async with self._database.begin() as connection:
             unwritten = and_(answers.c.message_id.in_(ids), IS_UNWRITTEN)
-            await connection.execute(update(answers).where(unwritten).values(stop_requested=True))
+            await connection.execute(update(answers).where(unwritten).values(ASK_TO_STOP))
         return True
 
     async def remove_chats(self, selection: Selection, chat_ids: Sequence[str]) -> int:
@@ -159,12 +159,16 @@ class Erasure:
             return removed.rowcount
 
     async def empty_messages(self, user: User, limit: int) -> int:
-        """Removes the person from some of their messages in chats of others; 0 when there are no more."""
+        """Removes the person from some of their messages in chats of others; 0 when there are no more.
+
+        Answers to them that are not written yet are stopped.
+        """
         some = select(messages.c.id).where(_own_messages(user)).limit(limit)
         async with self._database.begin() as connection:
             ids = list((await connection.scalars(some)).all())
             asked = update(answers).where(answers.c.question_id.in_(ids))
             await connection.execute(asked.values(asker=None, asker_team=None))
+            await connection.execute(asked.where(IS_UNWRITTEN).values(ASK_TO_STOP))
             answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
             await connection.execute(delete(tool_calls).where(tool_calls.c.answer_id.in_(answered)))
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))

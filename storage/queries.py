@@ -177,6 +177,11 @@ UPDATE_OWNED = update(answers).where(
     answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("worker"), IS_HELD
 )
 """Changes an answer that `worker` still holds."""
+ASK_TO_STOP = {
+    "stop_requested": True,
+    "lease_until": case((answers.c.parked == true(), database_time()), else_=answers.c.lease_until),
+}
+"""What an UPDATE of unwritten answers sets that are to end; a parked one, which no worker holds, may be claimed."""
 STORE_RESULT = UPDATE_OWNED.returning(
     answers.c.chat_id, answers.c.asker, answers.c.admitted_at, answers.c.stopped_by
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, select, true, update
+from sqlalchemy import Row, and_, case, exists, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import english_strings
@@ -46,7 +46,7 @@ class Decided:
     chat_id: str
     team: str
     accepted: bool
-    """False: it was not theirs to decide, or had been decided before."""
+    """False: it was not theirs to decide, or had been decided before, or it is too late."""
 
 
 class ToolCalls:
@@ -77,7 +77,7 @@ class ToolCalls:
 
     def _is_overdue(self, row: Row[Any]) -> bool:
         return bool(row.state == CallState.ASKED) and bool(
-            utc_now() - row.created_at >= self._approval_life
+            utc_now() - row.updated_at >= self._approval_life
         )
 
     async def add(
@@ -130,24 +130,34 @@ class ToolCalls:
 
     async def settle(
         self, call: StoredCall, state: CallState, result: str = "", seconds: float | None = None
-    ) -> None:
-        """Notes how a call has ended, or that it is ready again, unless somebody else has moved it meanwhile."""
-        values = {"state": state, "result": result, "seconds": seconds, "updated_at": utc_now()}
-        same = and_(tool_calls.c.id == call.id, tool_calls.c.state == call.state)
+    ) -> bool:
+        """Notes how a call has ended, or that it is ready again; False when somebody else has moved it meanwhile."""
+        ending = {"state": state, "result": result, "seconds": seconds, "stopped": call.stopped}
+        known = (tool_calls.c[name].is_not_distinct_from(value) for name, value in ending.items())
+        # The second: by an earlier try, whose success the database could not tell.
+        same = and_(tool_calls.c.id == call.id, or_(tool_calls.c.state == call.state, and_(*known)))
+        values = ending | {"updated_at": utc_now()}
         async with self._database.begin() as connection:
             done = await connection.execute(update(tool_calls).where(same).values(values))
             told = call.asked or state is CallState.UNKNOWN
             if done.rowcount and told and state.ended:
                 await add_chores(connection, call.answer_id, {Chore.SHOW_APPROVALS: 0.0})
+            return done.rowcount > 0
 
     async def ask_again(self, call: StoredCall, pin: str) -> None:
-        """The tool has changed since it was allowed: the decision counts no more."""
+        """The tool has changed since it was allowed: the decision counts no more, and its message asks anew."""
         same = and_(tool_calls.c.id == call.id, tool_calls.c.state == CallState.READY)
-        values = {"state": CallState.ASKED, "pin": pin, "asked": True, "decided_by": None}
+        values = {
+            "state": CallState.ASKED,
+            "pin": pin,
+            "asked": True,
+            "decided_by": None,
+            "updated_at": utc_now(),
+            # One that may have been posted is still looked for.
+            "notice_state": case((tool_calls.c.notice_ts.is_(None), tool_calls.c.notice_state)),
+        }
         async with self._database.begin() as connection:
-            await connection.execute(
-                update(tool_calls).where(same).values(**values, notice_ts=None, notice_state=None)
-            )
+            await connection.execute(update(tool_calls).where(same).values(values))
 
     async def is_granted(self, chat_id: str, user: str | None, pin: str) -> bool:
         """Whether this person has allowed this definition of a tool for the chat."""
@@ -174,8 +184,10 @@ class ToolCalls:
         but only after one that waits.
         """
         async with self._database.begin() as connection:
+            if not await _holds(connection, answer_id, worker_id):
+                return False
             oldest = await connection.scalar(
-                select(func.min(tool_calls.c.created_at)).where(
+                select(func.min(tool_calls.c.updated_at)).where(
                     tool_calls.c.answer_id == answer_id, _ASKED
                 )
             )
@@ -189,17 +201,18 @@ class ToolCalls:
             rest = oldest + self._approval_life - utc_now() if oldest else timedelta()
             done = await connection.execute(
                 update(answers)
-                .where(answers.c.message_id == answer_id, answers.c.owner == worker_id, IS_RUNNING)
+                .where(answers.c.message_id == answer_id)
                 .values(
                     parked=True,
                     owner=None,
-                    lease_until=database_time(max(0.0, rest.total_seconds())),
+                    lease_until=case(
+                        (answers.c.stop_requested, database_time()),
+                        else_=database_time(max(0.0, rest.total_seconds())),
+                    ),
                 )
                 .returning(answers.c.chat_id, answers.c.asker, answers.c.admitted_at)
             )
-            row = done.one_or_none()
-            if row is None:
-                return False
+            row = done.one()
             chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": row.chat_id})).one())
             payer = payer_of(chat, row.asker)
             await record(connection, self._limits, payer, (), row.admitted_at)
@@ -222,16 +235,18 @@ class ToolCalls:
 
         `approval`: see `StoredCall.approval`. `chat_id`: only one of this chat.
 
-        Only the asker's word counts, and the first.
+        Only the asker's word counts, the first, and not after the time for it: see `StoredCall.overdue`.
         """
         call_id, _, pin = approval.partition("-")
         this = and_(tool_calls.c.id == call_id, func.substr(tool_calls.c.pin, 1, PIN_SHOWN) == pin)
         if chat_id is not None:
             this = and_(this, tool_calls.c.chat_id == chat_id)
-        mine = and_(this, _ASKED, tool_calls.c.asker == user)
+        in_time = tool_calls.c.updated_at > utc_now() - self._approval_life
+        mine = and_(this, _ASKED, in_time, tool_calls.c.asker == user)
         state = CallState.DENIED if decision is Decision.DENY else CallState.READY
         result = english_strings.CALL_DENIED if decision is Decision.DENY else ""
         async with self._database.begin() as connection:
+            await _hold_answer(connection, call_id)
             found = (
                 await connection.execute(
                     select(tool_calls, chats.c.team)
@@ -255,7 +270,8 @@ class ToolCalls:
             row = (
                 await connection.execute(select(tool_calls).where(tool_calls.c.id == call_id))
             ).one()
-            return Decided(_to_call(row), found.chat_id, found.team, accepted)
+            call = _to_call(row, overdue=self._is_overdue(row))
+            return Decided(call, found.chat_id, found.team, accepted)
 
     async def note_notice(self, call: StoredCall, ts: str | None, state: CallState) -> None:
         """Which Slack message asks about a call, and what it shows; unless it is asked about anew meanwhile.
@@ -293,6 +309,14 @@ async def _holds(connection: AsyncConnection, answer_id: str, worker_id: str) ->
         touched, {"answer": answer_id, "worker": worker_id, "parked": False}
     )
     return done.rowcount > 0
+
+
+async def _hold_answer(connection: AsyncConnection, call_id: str) -> None:
+    """Until the transaction has ended, nobody parks or claims the answer that the call belongs to."""
+    answer_id = select(tool_calls.c.answer_id).where(tool_calls.c.id == call_id).scalar_subquery()
+    await connection.execute(
+        select(answers.c.message_id).where(answers.c.message_id == answer_id).with_for_update()
+    )
 
 
 async def _unpark(connection: AsyncConnection, answer_id: str) -> None:
@@ -341,6 +365,7 @@ def _row(call: StoredCall, chat_id: str) -> dict[str, Any]:
         "result": call.result,
         "asker": call.asker,
         "asked": call.asked,
+        "decided_by": call.decided_by,
     }
 
 
@@ -363,6 +388,7 @@ def _to_call(row: Row[Any], *, overdue: bool = False) -> StoredCall:
         asked=row.asked,
         overdue=overdue,
         decided_by=row.decided_by,
+        stopped=bool(row.stopped),
         notice_ts=row.notice_ts,
         notice_state=CallState(row.notice_state) if row.notice_state else None,
     )

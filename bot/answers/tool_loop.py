@@ -244,7 +244,8 @@ class ToolLoop:
             lambda: self._calls.is_granted(chat.id, run.answer.asker, tool.pin), run.answer.id
         )
         state = CallState.ASKED if asks and not granted else CallState.READY
-        return replace(row, state=state, asked=asks)
+        decided_by = run.answer.asker if granted else None
+        return replace(row, state=state, asked=asks, decided_by=decided_by)
 
     # -- making calls ----------------------------------------------------------------------------------------------
 
@@ -255,6 +256,9 @@ class ToolLoop:
         await asyncio.gather(*(self._make(run, chat, call) for call in reading))
         while call := self._next(turn := await self._turn(run, number)):
             await self._make(run, chat, call)
+        if not turn:  # whoever asked has been erased, and what they wanted with them
+            run.stop()
+            raise asyncio.CancelledError
         if waiting := [call for call in turn if call.state is CallState.ASKED]:
             for call in waiting:
                 self._publisher.approval_changed(chat.team, chat.id, call)
@@ -317,8 +321,12 @@ class ToolLoop:
         result: str,
         seconds: float | None = None,
     ) -> None:
-        """Stores how a call has ended, and notes it in the audit log, without arguments or result."""
-        await self._store(run, call, state, result, seconds)
+        """Stores how a call has ended, tells it, and notes it in the audit log, without arguments or result.
+
+        Unless somebody else has moved it meanwhile, or it is gone.
+        """
+        if not await self._store(run, call, state, result, seconds):
+            return
         if call.state is CallState.ASKED:
             self._publisher.approval_changed(chat.team, chat.id, call)
         tell(run, replace(call, state=state, result=result))
@@ -340,8 +348,10 @@ class ToolLoop:
         state: CallState,
         result: str = "",
         seconds: float | None = None,
-    ) -> None:
-        await until_stored(lambda: self._calls.settle(call, state, result, seconds), run.answer.id)
+    ) -> bool:
+        return await until_stored(
+            lambda: self._calls.settle(call, state, result, seconds), run.answer.id
+        )
 
     async def park(self, run: RunningAnswer, then: Mapping[Chore, float]) -> bool:
         """Stores that the answer waits for a decision, and what is left to do.
@@ -355,7 +365,8 @@ class ToolLoop:
     async def give_up(self, run: RunningAnswer, chat: Chat) -> None:
         """The answer was stopped: nothing that waits will be made, and what was under way may have taken effect."""
         rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
-        for call in rows:
+        for row in rows:
+            call = replace(row, stopped=True)
             if call.state is CallState.CALLING:
                 await self._settle(run, chat, call, CallState.UNKNOWN, english_strings.CALL_STOPPED)
             elif not call.state.ended:

@@ -48,7 +48,8 @@ class ApprovalService:
         decided = await self.decide(approval, user, decision, chat.id)
         if decided is None:
             raise ChatNotFound("no such approval")
-        if not decided.accepted and decided.call.state is CallState.ASKED:
+        call = decided.call
+        if not decided.accepted and call.state is CallState.ASKED and not call.overdue:
             raise NotTheAsker(decided.call.id)
         if not decided.accepted:
             raise AlreadyDecided(decided.call.id)

@@ -30,6 +30,8 @@ def _listener(ctx: ListenerContext, decision: Decision) -> Any:
         decided = await ctx.approvals.decide(action.value, User(slack.team, action.user), decision)
         if decided is None:
             tell(strings.APPROVAL_UNKNOWN_CALL)
+        elif decided.call.overdue:
+            tell(strings.APPROVAL_LAPSED)
         elif not decided.accepted and decided.call.state is CallState.ASKED:
             tell(strings.APPROVAL_NOT_YOURS.format(user=decided.call.asker or ""))
         elif not decided.accepted:

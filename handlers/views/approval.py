@@ -37,7 +37,7 @@ def fallback(call: StoredCall) -> str:
 
 def block_id(call: StoredCall) -> str:
     """Of the block that identifies the message."""
-    return f"{BLOCK_ID_PREFIX}approval.{call.approval}"
+    return f"{BLOCK_ID_PREFIX}approval.{call.id}"
 
 
 def outcome(call: StoredCall) -> str:
@@ -45,6 +45,8 @@ def outcome(call: StoredCall) -> str:
     user = call.decided_by or ""
     if call.state is CallState.UNKNOWN:
         return strings.APPROVAL_UNKNOWN
+    if call.state is CallState.DENIED and call.stopped:
+        return strings.APPROVAL_STOPPED
     if call.state is CallState.DENIED:
         return strings.APPROVAL_DENIED.format(user=user) if user else strings.APPROVAL_LAPSED
     if call.state is CallState.FAILED:

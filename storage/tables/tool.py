@@ -31,6 +31,7 @@ tool_calls = Table(
     Column("asker", String(64)),
     Column("asked", Boolean, nullable=False),
     Column("decided_by", String(64)),
+    Column("stopped", Boolean),
     Column("notice_ts", String(64)),
     Column("notice_state", String(16)),
     Column("created_at", UtcTime, nullable=False),
@@ -40,7 +41,7 @@ tool_calls = Table(
 )
 """One row for each call that a model wanted; `state` is a `CallState`.
 
-`said` is what the model wrote before its turn's calls.
+`said` is what the model wrote before its turn's calls; `updated_at` is when it came into its state.
 """
 
 tool_grants = Table(

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.chats.retention import Eraser
+from bot.domain import User
 from bot.tools.config import parse_tool_config
 from storage.engine.database import Database
 from storage.engine.types import utc_now
@@ -113,6 +114,40 @@ async def test_what_happens_while_an_answer_waits_is_in_order(
         assert not world.slack.workspace.message("C0GENERAL", further).reactions
         states = [row["state"] for row in world.rows("SELECT state FROM tool_calls")]
         assert states == ["denied"]
+
+
+@pytest.mark.parametrize("how", ["while it waits", "during a call"])
+async def test_whoever_asked_is_erased(worlds: WorldFactory, tmp_path: Path, how: str) -> None:
+    """The answer ends as one that was stopped, and the chat of somebody else goes on."""
+    waits = how == "while it waits"
+    rules = {} if waits else {"allow": ["add"]}
+    async with tooled(worlds, tmp_path, rules) as (world, server):
+        server.pace = 0.2
+        script(world, "Hello.")
+        thread = await world.start("Hi?")
+        await world.answered(thread)
+        script(world, calling(("add", {"text": "x"}), saying="I add."), "Here I am.")
+        await world.slack.conversations.say("bob", "general", "Add x.", thread)
+        if waits:
+            await world.until(lambda: asking(world, thread), "the question")
+            await until_parked(world)
+        else:
+            await world.until(lambda: server.under_way, "the call")
+        await world.slack.conversations.say("alice", "general", "Are you there?", thread)
+
+        database = Database.open(f"sqlite:///{world.database}")
+        bob = User(world.slack.workspace.team_id, world.slack.workspace.user("bob").id)
+        await Eraser(Erasure(database)).erase(Selection(user=bob))
+        await database.close()
+
+        answers = await world.answered(thread, 3)
+        assert "_stopped_" in answers[1]
+        assert answers[2] == "Here I am."
+        for message in asking(world, thread):
+            await world.slack.interactions.press("bob", message, "tool_allow_once")
+            await world.until(lambda: world.whispers("bob"), "it is told")
+        assert not (waits and server.effects)
+        assert not [line for line in world.lines() if line.get("level") == "error"]
 
 
 @pytest.mark.parametrize("how", ["erased", "removed"])

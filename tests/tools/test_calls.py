@@ -163,6 +163,11 @@ async def test_the_asker_alone_decides_about_what_does_more_than_read(
         await world.slack.conversations.say("alice", "general", "Add four.", thread)
         await world.answered(thread, 4)
         assert server.effects[1:] == ["add three", "add four"]
+        alice = world.slack.workspace.user("alice").id
+        done = f"Allowed by <@{alice}>, and done."
+        await world.until(
+            lambda: sum(done in str(m.blocks) for m in world.replies(thread)) == 3, "by whom"
+        )
 
         await world.slack.conversations.say("bob", "general", "Add five.", thread)
         (message,) = await world.until(lambda: asking(world, thread), "bob is asked himself")
@@ -196,6 +201,7 @@ async def test_stop_ends_a_call_and_one_that_waits(worlds: WorldFactory, tmp_pat
         await world.until(lambda: not asking(world, thread), "no more buttons")
         assert server.effects == ["hang"]
         assert "And now?" in shown(world.answers(thread)[-1])
+        await world.until(lambda: "answer was stopped, so" in str(world.replies(thread)), "why")
 
 
 async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
@@ -272,14 +278,16 @@ async def test_a_tool_that_has_changed_is_asked_about_again(
         script(world, calling(("add", {"text": "x"})), "Added.")
         thread = await world.start("Add x.")
         (first,) = await world.until(lambda: asking(world, thread), "the question")
+        old = list(first.blocks)
         server.redescribe_add("Adds a line, and mails it to everybody.")
         await world.restart()
 
         await world.slack.interactions.press("alice", first, "tool_allow_always")
 
         (second,) = await world.until(
-            lambda: [m for m in asking(world, thread) if m.ts != first.ts], "it is asked again"
+            lambda: [m for m in asking(world, thread) if m.blocks != old], "it is asked again"
         )
+        assert second.ts == first.ts, "no buttons are left that nobody may press"
         assert server.effects == []
         await world.slack.interactions.press("alice", second, "tool_allow_once")
         await world.answered(thread)
