@@ -26,12 +26,19 @@ class ModelAnswers:
             self.models.queue(model, ModelScript(words(text), rate=rate, **more))
 
     def fail(
-        self, kind: Any, text: str = "", *, model: str = MODEL, times: int = 1, **details: Any
+        self,
+        kind: Any,
+        text: str = "",
+        *,
+        model: str = MODEL,
+        times: int = 1,
+        rate: float | None = None,
+        **details: Any,
     ) -> None:
-        """The next answers of a model go wrong after `text`."""
+        """The next answers of a model go wrong after `text`. `rate`: pieces a second; None for as fast as it goes."""
         pieces = words(text)
         self._texts.add(text)
-        script = ModelScript(pieces, fault=Fault(kind, after=len(pieces), **details))
+        script = ModelScript(pieces, rate=rate, fault=Fault(kind, after=len(pieces), **details))
         self.models.queue(model, *[script] * times)
 
     def reply_to(self, answers: Mapping[str, str], rate: float | None = None) -> None:

@@ -34,7 +34,7 @@ async def test_stop_stands_in_the_header_while_an_answer_is_written(
     async with worlds(bobbin_stream=mode) as world:
         for number in range(2):
             if ending == "failed":
-                world.fail("drop", LONG)
+                world.fail("drop", LONG, rate=50)
             else:
                 world.say(LONG, rate=20 if ending == "stopped" else 100)
             if number == 0:

@@ -22,6 +22,8 @@ from tests.handlers.world import World, elements
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
+ENDLESS = 600.0
+"""Seconds that a call is held back, unless it is released."""
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
@@ -95,15 +97,17 @@ async def test_a_late_message_of_a_dead_process_is_removed(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
     """The new worker finds nothing and posts a message; then the message of the dead process appears."""
-    timing = patient_timing(late_effect=4.0, last_write_timeout=0.1)
+    timing = patient_timing(late_effect=6.0, last_write_timeout=0.1)
     async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": TEXT})
         thread = await world.ask("Say it.")
-        fault = world.slack.faults.add(method, "slow", seconds=3.0)
+        fault = world.slack.faults.add(method, "slow", seconds=ENDLESS)
         await world.choose(thread)
         await world.until(lambda: fault.hits, "the first message is on its way")
         await _replace_with_lapsed_leases(world)
+        await world.until(lambda: world.answers(thread), "the new worker's message")
+        world.slack.faults.release()
         await world.answered(thread)
         await world.idle()
         assert await world.answered(thread) == [TEXT]
@@ -116,17 +120,18 @@ async def test_a_late_message_of_a_dead_process_is_removed(
 async def test_a_late_edit_of_a_dead_process_is_overwritten(
     worlds: WorldFactory, text: str, rate: int
 ) -> None:
-    timing = patient_timing(late_effect=3.0, last_write_timeout=0.1)
+    timing = patient_timing(late_effect=6.0, last_write_timeout=0.1)
     async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0, timing=timing) as world:
         world.say(text, rate=rate)
         world.say(text)
         thread = await world.start("Say it.")
         count = 1 if text is TEXT else 2
         *_, last = await world.until(lambda: world.answers(thread)[count - 1 :], "the first words")
-        fault = world.slack.faults.add("chat.update", "slow", ts=last.ts, seconds=2.0)
+        fault = world.slack.faults.add("chat.update", "slow", ts=last.ts, seconds=ENDLESS)
         await world.until(lambda: fault.hits, "an edit is on its way")
         await _replace_with_lapsed_leases(world)
         await world.answered(thread)
+        world.slack.faults.release()
         await world.idle()
         assert " ".join("".join(await world.answered(thread)).split()) == text
         footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
