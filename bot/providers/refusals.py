@@ -17,6 +17,7 @@ from bot.stream_events import StepChanged, StreamEvent
 log = get_logger(__name__)
 
 _NO_ENDPOINT = re.compile(r"endpoints?\b.*\b(support|handle)|parameter", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://\S+")
 Ask = Callable[[ModelRequest], AsyncIterator[StreamEvent]]
 
 
@@ -85,12 +86,12 @@ async def stream_without_refused(
             if refused is None:
                 raise
             log.info("asked_again", model=str(request.model), reason=refused.name)
-            await attempt.leave_out(refused, error)
+            attempt.leave_out(refused, error)
 
 
 def names(words: re.Pattern[str], error: ProviderError, request: ModelRequest) -> bool:
-    """Whether a refusal says one of the words; in the model's name they mean nothing."""
-    said = error.detail.replace(request.model.name, "")
+    """Whether a refusal says one of the words; in the model's name and in addresses they mean nothing."""
+    said = _ADDRESS.sub("", error.detail).replace(request.model.name, "")
     return _is_refusal(error) and words.search(said) is not None
 
 
@@ -108,6 +109,8 @@ class _Attempt:
         self.request = request
         self._left = list(parts)
         self._out: list[Part] = []
+        self._refused: list[Part] = []
+        """What refusals have named."""
         self._guessed: Part | None = None
 
     def leave_out_known(self) -> None:
@@ -122,17 +125,21 @@ class _Attempt:
         guesses = (part for part in self._left if part.denied is not None)
         return next(guesses, None) if _is_refusal(error) else None
 
-    async def leave_out(self, part: Part, error: ProviderError) -> None:
+    def leave_out(self, part: Part, error: ProviderError) -> None:
         if part.is_meant(error, self.request):
-            await part.refusing.add(self.request.model)
+            self._refused.append(part)
+            self._guessed = None
         else:
             self._guessed = part
         self._remove(part)
 
     async def learn(self) -> None:
-        """What was guessed is known once there is an answer: without it alone, the last request had been refused."""
-        if self._guessed is not None:
-            await self._guessed.refusing.add(self.request.model)
+        """Remembers what the model refuses, now that it answers: what was named, and what was last guessed.
+
+        For that guess alone made the difference; earlier ones may have been wrong.
+        """
+        for part in (*self._refused, *filter(None, [self._guessed])):
+            await part.refusing.add(self.request.model)
 
     def told(self) -> Iterator[StepChanged]:
         """What the answer is without."""

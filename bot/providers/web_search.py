@@ -24,7 +24,7 @@ from bot.stream_events import (
 
 _NAME = "web search"
 _DENIED = StepChanged(_NAME, StepKind.SEARCH, StepStatus.DENIED)
-_WORDS = re.compile(r"search|plugin|\bweb\b", re.IGNORECASE)
+_WORDS = re.compile(r"(?<![a-z])search|plugin|\bweb\b", re.IGNORECASE)
 """In a refusal that means it."""
 _SEARCHES_FIRST = frozenset[ProviderKind]({"venice"})
 """Providers that search for every request that asks for it, before the model begins; others let the model decide."""

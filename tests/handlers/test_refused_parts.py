@@ -41,12 +41,14 @@ SAID: dict[str, tuple[int, str]] = {
     "search": (400, "Web search is not supported for this model."),
     "file": (404, "No endpoints found that support file input"),
     "thinking-search": (400, "Web search is not supported for any/thinking-search."),
+    "wordy": (400, "Bad profile: research the documentation at https://x.example/web/file/search."),
     "guessed": (400, "Invalid request parameters"),
 }
 EFFORT, SEARCH, FILE = "effort", "search", "file"
 ALL = [EFFORT, SEARCH, FILE]
 ASKED: dict[str, list[list[str]]] = {
     "plain": [ALL, [SEARCH, FILE], [FILE], []],
+    "wordy": [ALL, [SEARCH, FILE], [FILE], []],
     "gone": [ALL],
     "unknown": [ALL],
     "parameters": [ALL, [SEARCH, FILE], [FILE], []],
