@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from bot.characters import whole_characters
@@ -56,6 +57,15 @@ class Tool:
         """A hash of its definition: an approval counts for this definition only."""
         said = [self.path, self.description, self.schema, self.reads, self.repeatable]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+MAX_OFFERED = 128
+"""Tools that a model is sent: OpenAI and others refuse requests with more."""
+
+
+def first_tools(tools: Iterable[Tool]) -> list[Tool]:
+    """Those that a model is sent, of all that it may be: the first ones."""
+    return list(islice(tools, MAX_OFFERED))
 
 
 MAX_PATTERN = 75

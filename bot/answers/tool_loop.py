@@ -40,6 +40,7 @@ from bot.tool_calls import (
     ToolCall,
     ToolRound,
     arguments_hash,
+    first_tools,
     parsed_arguments,
 )
 from bot.usage.limits import BudgetReached, to_detail
@@ -125,11 +126,11 @@ class ToolLoop:
     async def offered(self, run: RunningAnswer, chat: Chat) -> dict[str, Any]:
         """The fields of a `ModelRequest` that offer tools and tell what was called."""
         rules = await self._rules_of(run, chat)
-        tools = [
+        tools = first_tools(
             tool
-            for _, tool in sorted(self._tools.tools.items())
+            for tool in self._tools.tools.values()
             if rules.permission(tool) is not Permission.DENIED
-        ]
+        )
         return {"tools": tools, "rounds": tuple(run.rounds), "may_call": self._left(run) > 0}
 
     async def _rules_of(self, run: RunningAnswer, chat: Chat) -> ChannelTools:

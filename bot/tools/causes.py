@@ -30,7 +30,7 @@ def explain(error: BaseException, status: int | None) -> str:
         if isinstance(leaf, httpx2.HTTPError):
             return "cannot be reached: check the url and the network"
     if any(isinstance(leaf, ValidationError) for leaf in leaves):
-        return "answers against the protocol (an arguments' schema of another type than object?): update the server"
+        return "answers against the protocol: update the server"
     if any(isinstance(leaf, MCPError) for leaf in leaves):
         return "ended the connection: check that it is a server of the Model Context Protocol"
     return f"fails ({type(leaves[0]).__name__})"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import mcp.types as mcp_types
@@ -25,6 +26,7 @@ from bot.observability import get_logger
 from bot.tool_calls import CallOutcome, CallResult
 from bot.tools.causes import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
 from bot.tools.config import ToolServer
+from bot.tools.listing import SievedStream
 from bot.tools.results import cut, text_of
 from bot.tools.transport import connect
 
@@ -43,6 +45,8 @@ MIN_LIST_INTERVAL = 1.0
 MAX_TOOLS = 500
 """Tools of one server that are looked at."""
 _MAX_PAGES = 50
+MAX_LEFT_OUT = 20
+"""Tools that can't be used, of one server, that logs and operators are told of."""
 MAX_REFUSAL = 2_000
 """Characters of a server's words about a call that it refuses."""
 
@@ -67,6 +71,8 @@ class Connection:
         self.server = server
         self.tools: Sequence[mcp_types.Tool] = ()
         """Those listed last; empty while it is away."""
+        self.left_out: Mapping[str, str] = {}
+        """Tools that can't be used, each with the reason."""
         self.problem: str | None = "is being connected"
         """Why it is away; None while it is open."""
         self.tried = asyncio.Event()
@@ -78,6 +84,7 @@ class Connection:
         self._wanted = asyncio.Event()
         """Set when the list must be read anew."""
         self._broken = False
+        self._leaving_out: dict[str, str] = {}
         self._status: int | None = None
 
     async def run(self) -> None:
@@ -98,7 +105,7 @@ class Connection:
         was_open = self.problem is None
         error = None if owner.cancelled() else owner.exception()
         self.problem = explain(error, self._status) if error else "ended the connection"
-        self.tools, self._client = (), None
+        self.tools, self.left_out, self._client = (), {}, None
         self.tried.set()
         log.warning("tool_server_away", server=self.server.name, reason=self.problem)
         if was_open:
@@ -109,8 +116,9 @@ class Connection:
         """One connection, from its beginning to its end."""
         self._status, self._broken = None, False
         self._wanted.clear()
+        streams = connect(self.server, self._network, LIST_TIMEOUT * 6, self._note_status)
         client = Client(
-            connect(self.server, self._network, LIST_TIMEOUT * 6, self._note_status),
+            self._sieved(streams),
             message_handler=self._on_message,
             read_timeout_seconds=CONNECT_TIMEOUT,
             cache=None,
@@ -130,6 +138,12 @@ class Connection:
                 listener.cancel()
                 await asyncio.wait([listener])
 
+    @contextlib.asynccontextmanager
+    async def _sieved(self, streams: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+        """The same streams, without tools that can't be used."""
+        async with streams as (read, write):
+            yield SievedStream(read, self._leaving_out.__setitem__), write
+
     async def _keep_listed(self, client: Client) -> None:
         """Reads the list when it changes, and now and then. Returns when a call has found the connection ended."""
         while not self._broken:
@@ -147,6 +161,7 @@ class Connection:
             await asyncio.sleep(MIN_LIST_INTERVAL)
 
     async def _listed(self, client: Client) -> list[mcp_types.Tool]:
+        self._leaving_out.clear()
         found: list[mcp_types.Tool] = []
         cursor: str | None = None
         for _ in range(_MAX_PAGES):
@@ -155,7 +170,15 @@ class Connection:
             cursor = page.next_cursor
             if cursor is None or len(found) >= MAX_TOOLS:
                 break
+        self._note_left_out()
         return found[:MAX_TOOLS]
+
+    def _note_left_out(self) -> None:
+        left_out = dict(sorted(self._leaving_out.items())[:MAX_LEFT_OUT])
+        if left_out != self.left_out:
+            self.left_out = left_out
+            for tool, reason in left_out.items():
+                log.warning("tool_left_out", server=self.server.name, tool=tool, reason=reason)
 
     async def _listen(self, client: Client) -> None:
         """Hears of changes of the list from servers of the newer protocol; others send messages."""

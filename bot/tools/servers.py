@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mcp.types as mcp_types
 
 from bot.network import DIRECT, Network
-from bot.tool_calls import CallResult, Permission, Tool
+from bot.tool_calls import MAX_OFFERED, CallResult, Permission, Tool, first_tools
 from bot.tools.config import ToolConfig, ToolServer
 from bot.tools.connection import AWAY, FIRST_PAUSE, Connection
 from bot.tools.names import legal_names
@@ -28,6 +28,10 @@ class ServerHealth:
     problem: str | None
     """None: it is connected."""
     tools: tuple[Tool, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Tools that can't be used, each with the reason."""
+    unoffered: int = 0
+    """How many of the tools models are not sent, because others stand before them."""
 
 
 class ToolServers:
@@ -64,7 +68,7 @@ class ToolServers:
 
     @property
     def tools(self) -> Mapping[str, Tool]:
-        """All tools of connected servers that are not denied, by name."""
+        """All tools of connected servers that are not denied, by name: servers as in the file, each one's by path."""
         return self._tools
 
     async def call(self, tool: Tool, arguments: Mapping[str, Any], seconds: float) -> CallResult:
@@ -74,10 +78,14 @@ class ToolServers:
 
     def health(self) -> list[ServerHealth]:
         """All servers, with all their tools, denied ones too."""
-        return [
-            ServerHealth(name, each.problem, tuple(self._tools_of(each)))
-            for name, each in self._connections.items()
-        ]
+        offered = {tool.name for tool in first_tools(self._tools.values())}
+        return [self._health(each, offered) for each in self._connections.values()]
+
+    def _health(self, connection: Connection, offered: set[str]) -> ServerHealth:
+        tools = tuple(self._tools_of(connection))
+        late = self._tools.keys() & {tool.name for tool in tools} - offered
+        name = connection.server.name
+        return ServerHealth(name, connection.problem, tools, connection.left_out, len(late))
 
     def _on_change(self) -> None:
         found = [tool for each in self._connections.values() for tool in self._tools_of(each)]
@@ -90,7 +98,7 @@ class ToolServers:
         names = legal_names((server, listed.name) for listed in connection.tools)
         return [
             self._tool(connection.server, listed, names[server, listed.name])
-            for listed in connection.tools
+            for listed in sorted(connection.tools, key=lambda tool: tool.name)
         ]
 
     def _tool(self, server: ToolServer, listed: mcp_types.Tool, name: str) -> Tool:
@@ -112,8 +120,14 @@ def describe(health: ServerHealth) -> str:
     """One line for operators: how many tools it has, and what each may do."""
     if health.problem is not None:
         return health.problem
-    if not health.tools:
-        return "has no tools"
+    told = [_permissions(health.tools) if health.tools else "has no tools"]
+    if health.unoffered:
+        told.append(f"{health.unoffered} not offered: models get {MAX_OFFERED} at most, deny some")
+    told += [f"left out {tool}: {reason}" for tool, reason in health.left_out.items()]
+    return "; ".join(told)
+
+
+def _permissions(tools: Sequence[Tool]) -> str:
     groups = (
         ("runs", Permission.RUNS),
         ("asks", Permission.ASKS),
@@ -122,9 +136,9 @@ def describe(health: ServerHealth) -> str:
     lists = [
         f"{word}: {', '.join(tool.tool for tool in found)}"
         for word, permission in groups
-        if (found := _with(health.tools, permission))
+        if (found := _with(tools, permission))
     ]
-    return f"{len(health.tools)} tools ({'; '.join(lists)})"
+    return f"{len(tools)} tools ({'; '.join(lists)})"
 
 
 def _with(tools: Sequence[Tool], permission: Permission) -> list[Tool]:

@@ -64,7 +64,7 @@ def _http_client(
     server: ToolServer, network: Network, silence: float, note_status: Callable[[int], None]
 ) -> httpx2.AsyncClient:
     async def on_response(response: httpx2.Response) -> None:
-        if response.status_code >= 400:
+        if response.status_code >= 400 or _leads_elsewhere(response):
             note_status(response.status_code)
 
     assert server.url is not None
@@ -78,6 +78,16 @@ def _http_client(
         proxy=httpx2.Proxy(str(proxy), auth=(proxy.username, proxy.password)) if proxy else None,
         trust_env=False,
     )
+
+
+def _leads_elsewhere(response: httpx2.Response) -> bool:
+    """Whether it is a redirect to another origin: `mcp` follows none of those."""
+    if not response.has_redirect_location:
+        return False
+    try:
+        return response.url.join(response.headers["Location"]).netloc != response.url.netloc
+    except httpx2.InvalidURL:
+        return True
 
 
 def _auth(server: ToolServer) -> OAuthClientProvider | None:

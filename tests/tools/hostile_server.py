@@ -1,4 +1,7 @@
-"""A local server of tools that breaks every rule. Run as a script; each list is a line in the file that it is given."""
+"""A local server of tools that breaks every rule. Run as a script; each list is a line in the file that it is given.
+
+A second argument is the method that it never answers.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,32 @@ ENDLESS = {"type": "object", "properties": {"x": {"type": "string", "pattern": "
 """A schema of results whose check would take years."""
 GO: dict[str, Any] = {"name": "go", "inputSchema": {"type": "object"}, "outputSchema": ENDLESS}
 MUTE = {**GO, "name": "mute", "outputSchema": {"type": "object", "required": ["y"]}}
-TOOLS: list[dict[str, Any]] = [
+TOOLS: list[Any] = [
     GO,
     {**GO, "description": "The same name twice."},
     MUTE,
     {"name": "<!channel> é/..", "inputSchema": {"type": "object"}, "description": "d" * 1_000_000},
+    {"name": "text", "inputSchema": {"type": "string"}},
+    {"name": "list", "inputSchema": ["object"]},
+    {"name": "no_schema"},
+    {"name": "huge", "inputSchema": {"type": "object", "$comment": "x" * 100_000}},
+    {"name": 7, "inputSchema": {"type": "object"}},
+    {"name": " ", "inputSchema": {"type": "object"}},
+    {"name": "\x00", "inputSchema": {"type": "object"}},
+    {"name": "m" * 2_000, "inputSchema": {"type": "object"}},
+    {"name": "said", "inputSchema": {"type": "object"}, "description": ["no text"]},
+    "no object",
+    None,
+    {
+        "name": "odd",
+        "inputSchema": {},
+        "outputSchema": 7,
+        "annotations": {"readOnlyHint": "yes"},
+        "icons": "none",
+        "execution": [],
+        "_meta": 1,
+        "title": "Odd",
+    },
     {"name": "n" * 500, "inputSchema": {"type": "object", "$comment": SECRET}},
 ]
 
@@ -59,7 +83,7 @@ def ask_for_what_nobody_offers() -> None:
 if __name__ == "__main__":
     for line in sys.stdin:
         asked = json.loads(line)
-        if "id" in asked and "method" in asked:
+        if "id" in asked and "method" in asked and asked["method"] not in sys.argv[2:]:
             parameters = asked.get("params", {})
             called = "" if "nonsense" in str(parameters) else parameters.get("name", "")
             answer(asked["id"], asked["method"], called)

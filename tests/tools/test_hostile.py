@@ -10,14 +10,19 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bot.api.server import serving
 from bot.network import DIRECT
-from bot.tool_calls import CallOutcome
+from bot.tool_calls import MAX_OFFERED, CallOutcome, Permission
 from bot.tools.config import parse_tool_config
 from bot.tools.late import LateToolServers
-from bot.tools.servers import MAX_DESCRIPTION, ToolServers
+from bot.tools.servers import MAX_DESCRIPTION, ToolServers, describe
 from tests.deadlines import WAIT_TIMEOUT
+from tests.handlers.conftest import WorldFactory
 from tests.tools import hostile_server
 from tests.tools.hostile_server import SECRET
+from tests.tools.servers import CountingServer, until
 
 
 async def test_a_server_that_breaks_every_rule_leaks_nothing_and_floods_nothing(
@@ -32,7 +37,15 @@ async def test_a_server_that_breaks_every_rule_leaks_nothing_and_floods_nothing(
     servers = ToolServers(parse_tool_config(json.dumps({"mcpServers": {"bad": command}}), {}))
     async with servers.running():
         await servers.ready(WAIT_TIMEOUT)
-        assert len(servers.tools) == 4
+        assert len(servers.tools) == 5
+        (health,) = servers.health()
+        told = describe(health)
+        left = ("text", "list", "no_schema", "huge", "number 9", "_", "said", "number 15")
+        for each in left:
+            assert f"left out {each}: " in told
+            assert log.getvalue().count(f'"tool": "{each}"') == 1
+        assert servers.tools["bad__odd"].schema == {"type": "object"}
+        assert servers.tools["bad__odd"].permission is Permission.ASKS
         for name, tool in servers.tools.items():
             assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name)
             assert len(tool.description) <= MAX_DESCRIPTION
@@ -64,3 +77,71 @@ async def test_servers_that_cannot_be_started_are_told_of_and_hold_nobody_up(
         await late.ready(10 * WAIT_TIMEOUT)
     assert late.tools == {}
     assert "tool_servers_failed" in log.getvalue()
+
+
+async def test_servers_that_never_answer_or_lead_elsewhere_hold_nobody_up(tmp_path: Path) -> None:
+    """Others are used meanwhile; nothing is sent to the address that a server redirects to."""
+    reached: list[str] = []
+    server = CountingServer(tmp_path / "effects")
+    script = [str(hostile_server.__file__), str(tmp_path / "lists")]
+    async with (
+        server.over_http() as url,
+        serving(replying(200, "", reached), "127.0.0.1", 0) as private,
+        serving(replying(307, f"{private}/mcp", []), "127.0.0.1", 0) as leading,
+    ):
+        named = {
+            "mute": {"command": sys.executable, "args": [*script, "initialize"]},
+            "listless": {"command": sys.executable, "args": [*script, "tools/list"]},
+            "leading": {"url": f"{leading}/mcp", "headers": {"Authorization": SECRET}},
+            "web": {"url": url},
+        }
+        servers = ToolServers(parse_tool_config(json.dumps({"mcpServers": named}), {}))
+        async with servers.running():
+            await until(lambda: "web__look" in servers.tools)
+            health = {each.name: each for each in servers.health()}
+            assert {health["mute"].problem, health["listless"].problem} == {"is being connected"}
+            await until(lambda: "HTTP 307" in described(servers, "leading"))
+            seen = await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)
+            assert seen.outcome is CallOutcome.DONE
+    assert reached == []
+
+
+def replying(status: int, location: str, reached: list[str]) -> ASGIApp:
+    """A web server that says the same to everybody. `reached`: gets the paths that it was asked for."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope["path"])
+        headers = [(b"location", location.encode())] if location else []
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def described(servers: ToolServers, name: str) -> str:
+    """What operators read of a server."""
+    return next(describe(each) for each in servers.health() if each.name == name)
+
+
+async def test_a_model_is_sent_as_many_tools_as_providers_take(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """The first ones: servers as in the file, each one's tools by name."""
+    server = CountingServer(tmp_path / "effects")
+    for number in range(300):
+        server.app.add_tool(server.look, name=f"a{number:03}")
+    async with server.over_http() as url:
+        named = {"zoo": {"url": url, "deny": ["a00*"]}, "ant": {"url": url}}
+        config = parse_tool_config(json.dumps({"mcpServers": named}), {})
+        async with worlds(tools=config) as world:
+            world.say("Fine.")
+            await world.answered(await world.start("What can you do?"))
+            (asked,) = [r for r in world.models.requests() if r.body.get("tools")]
+            names = [tool["function"]["name"] for tool in asked.body["tools"]]
+            assert names == [f"zoo__a{number:03}" for number in range(10, 10 + MAX_OFFERED)]
+        servers = ToolServers(config)
+        async with servers.running():
+            await servers.ready(WAIT_TIMEOUT)
+            total = len(server.app._tool_manager.list_tools())
+            assert f"{total - 10 - MAX_OFFERED} not offered" in described(servers, "zoo")
+            assert f"{total} not offered" in described(servers, "ant")
