@@ -36,6 +36,10 @@ from storage.spending import check
 from storage.tables import IS_RUNNING, answers, chats, tool_calls, tool_grants
 
 _ASKED = tool_calls.c.state == CallState.ASKED
+_UNASKABLE = and_(
+    _ASKED, tool_calls.c.notice_ts.is_(None), tool_calls.c.notice_state == CallState.DENIED
+)
+"""See `StoredCall.unaskable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +195,10 @@ class ToolCalls:
                     tool_calls.c.answer_id == answer_id, _ASKED
                 )
             )
-            ready = and_(
-                tool_calls.c.answer_id == answer_id,
-                tool_calls.c.state == CallState.READY,
-                tool_calls.c.id.not_in(held),
-            )
-            if await connection.scalar(select(exists().where(ready))):
-                oldest = None  # a decision came meanwhile
+            ready = and_(tool_calls.c.state == CallState.READY, tool_calls.c.id.not_in(held))
+            goes_on = exists().where(tool_calls.c.answer_id == answer_id, or_(ready, _UNASKABLE))
+            if await connection.scalar(select(goes_on)):
+                oldest = None  # a decision came meanwhile, or none can come
             rest = oldest + self._approval_life - utc_now() if oldest else timedelta()
             done = await connection.execute(
                 update(answers)
@@ -284,10 +285,12 @@ class ToolCalls:
             await connection.execute(update(tool_calls).where(same).values(values))
 
     async def has_unshown(self, answer_id: str) -> bool:
-        """Whether somebody has to be asked about a call of this answer by a message that is not there yet."""
-        unshown = and_(
-            tool_calls.c.answer_id == answer_id, _ASKED, tool_calls.c.notice_ts.is_(None)
+        """Whether somebody has to be asked about a call of this answer by a message that does not do so yet."""
+        hidden = or_(
+            tool_calls.c.notice_ts.is_(None),
+            tool_calls.c.notice_state.is_distinct_from(CallState.ASKED),
         )
+        unshown = and_(tool_calls.c.answer_id == answer_id, _ASKED, hidden)
         async with self._database.read() as connection:
             return bool(await connection.scalar(select(exists().where(unshown))))
 
@@ -295,6 +298,7 @@ class ToolCalls:
         """Nobody can be asked about a call: it becomes `unaskable`, and any worker may go on with its answer."""
         unshown = and_(tool_calls.c.id == call.id, _ASKED, tool_calls.c.notice_ts.is_(None))
         async with self._database.begin() as connection:
+            await _hold_answer(connection, call.id)
             done = await connection.execute(
                 update(tool_calls).where(unshown).values(notice_state=CallState.DENIED)
             )

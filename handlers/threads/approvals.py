@@ -8,7 +8,7 @@ from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult
 from bot.domain import Chat, Thread, User
 from bot.observability import get_logger
 from bot.tool_calls import CallState, StoredCall
-from handlers.client.errors import INVALID_TOKEN_CODES, SlackRejected
+from handlers.client.errors import INVALID_TOKEN_CODES, MESSAGE_LOST_CODES, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
@@ -56,9 +56,17 @@ class Approvals:
         async with self._names.speaking_to(User(chat.team, call.asker or chat.owner)):
             content = approval.approval(call)
             text = approval.fallback(call)
-        ts, shown = call.notice_ts, True
+        ts = call.notice_ts
         if ts is None and call.notice_state is not None:  # an earlier try may have posted it
             ts = await self._find(slack, thread, call)
+        if ts is not None:
+            error = await slack.try_call_error(
+                "chat.update", channel=thread.channel, ts=ts, blocks=content, text=text
+            )
+            if error in MESSAGE_LOST_CODES and call.state is CallState.ASKED:
+                ts = None  # somebody has deleted it, and has to be asked all the same
+            elif error is not None:
+                return False
         if ts is None:
             await self._calls.note_notice(call, None, call.state)
             ts = await post_message_once(
@@ -71,14 +79,8 @@ class Approvals:
                 blocks=content,
                 text=text,
             )
-        else:
-            error = await slack.try_call_error(
-                "chat.update", channel=thread.channel, ts=ts, blocks=content, text=text
-            )
-            shown = error is None
-        if shown:
-            await self._calls.note_notice(call, ts, call.state)
-        return shown
+        await self._calls.note_notice(call, ts, call.state)
+        return True
 
     async def _find(self, slack: SlackClient, thread: Thread, call: StoredCall) -> str | None:
         wanted = approval.block_id(call)

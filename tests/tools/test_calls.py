@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript, RawBytes, words
 from bot.tools.config import parse_tool_config
@@ -270,15 +272,25 @@ async def test_a_budget_that_is_used_up_between_turns_ends_the_answer(
         assert [row["held"] for row in world.rows("SELECT held FROM spending")] == [0]
 
 
+@pytest.mark.parametrize("kept", [True, False])
 async def test_a_tool_that_has_changed_is_asked_about_again(
-    worlds: WorldFactory, tmp_path: Path
+    worlds: WorldFactory, tmp_path: Path, kept: bool
 ) -> None:
-    """An approval, once or for the chat, holds for the definition that somebody saw."""
+    """An approval, once or for the chat, holds for the definition that somebody saw.
+
+    `kept`: the message that asked is still there.
+    """
     async with tooled(worlds, tmp_path) as (world, server):
         script(world, calling(("add", {"text": "x"})), "Added.")
         thread = await world.start("Add x.")
         (first,) = await world.until(lambda: asking(world, thread), "the question")
         old = list(first.blocks)
+        if not kept:
+            world.forgive("message_not_found")
+            await world.until(
+                lambda: world.rows("SELECT 1 FROM tool_calls WHERE notice_ts IS NOT NULL"), "noted"
+            )
+            await world.execute("UPDATE tool_calls SET notice_ts = '1.1'")
         server.redescribe_add("Adds a line, and mails it to everybody.")
         await world.restart()
 
@@ -287,7 +299,7 @@ async def test_a_tool_that_has_changed_is_asked_about_again(
         (second,) = await world.until(
             lambda: [m for m in asking(world, thread) if m.blocks != old], "it is asked again"
         )
-        assert second.ts == first.ts, "no buttons are left that nobody may press"
+        assert (second.ts == first.ts) is kept, "no buttons are left that nobody may press"
         assert server.effects == []
         await world.slack.interactions.press("alice", second, "tool_allow_once")
         await world.answered(thread)

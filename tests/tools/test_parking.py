@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import pytest
@@ -60,25 +61,29 @@ async def until_waiting(database: Database, count: int) -> None:
 @pytest.mark.parametrize(
     "dialect", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
 )
-@pytest.mark.parametrize("first", ["decide", "park"])
-async def test_a_decision_counts_while_the_answer_is_being_parked(
-    rivals: list[Database], first: str
+@pytest.mark.parametrize("first", ["it", "park"])
+@pytest.mark.parametrize("what", ["decide", "refuse"])
+async def test_what_lets_an_answer_go_on_counts_while_it_is_being_parked(
+    rivals: list[Database], what: str, first: str
 ) -> None:
     """Both begin while the answer's row is locked, and end in either order."""
     builder = builder_on(rivals[0])
     chat = (await builder.start()).chat
     call = await asked(rivals[0], builder, chat.id)
-    works = [
-        ToolCalls(rivals[1]).decide(call.approval, "T1", ASKER, Decision.ONCE),
+    calls = ToolCalls(rivals[1])
+    works: list[Awaitable[object]] = [
+        calls.refuse(call)
+        if what == "refuse"
+        else calls.decide(call.approval, "T1", ASKER, Decision.ONCE),
         ToolCalls(rivals[2]).park(WORKER, call.answer_id, {}),
     ]
-    running: list[asyncio.Task[object]] = []
+    running: list[asyncio.Future[object]] = []
     async with rivals[0].begin() as locking:
         await locking.execute(select(answers.c.message_id).with_for_update())
-        for work in works if first == "decide" else reversed(works):
+        for work in works if first == "it" else reversed(works):
             running.append(asyncio.ensure_future(work))
             await until_waiting(rivals[0], len(running))
-    assert all(await asyncio.gather(*running))
+    await asyncio.gather(*running)
     assert await claimed(rivals[0], chat.id) is not None
 
 
@@ -158,6 +163,7 @@ async def test_the_time_for_a_decision_begins_when_it_is_asked_for(database: Dat
     assert in_time.accepted
     await grow_old()
     await calls.ask_again(in_time.call, "another pin of it")
+    assert await calls.has_unshown(call.answer_id)
     anew = await calls.get(call.id)
     assert anew is not None
     assert (anew.overdue, anew.notice_ts, anew.shows(CallState.ASKED)) == (False, "7.7", False)
