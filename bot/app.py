@@ -13,6 +13,7 @@ from bot.answers.after_work import AfterWork
 from bot.answers.engine import Engine
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
+from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.step_log import Thoughts
 from bot.answers.tool_loop import ToolLoop
 from bot.answers.workers import new_worker_id
@@ -21,7 +22,7 @@ from bot.api.health import Check, readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.continuations import ContinueService
 from bot.chats.index_filling import IndexFilling
-from bot.chats.prompt import PromptBuilder
+from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.retention import Eraser, Keeper
 from bot.chats.service import ChatService
 from bot.chores import Chore
@@ -230,6 +231,11 @@ def _engine(
             steps=settings.bobbin_tool_steps,
             seconds=settings.bobbin_tool_timeout,
             rules=repositories.channel_settings.tools_for,
+            pictures=ReturnedPictures(
+                resources.image_fitter.fit,
+                lambda chat: parts.models.can_see(chat.model),
+                IMAGE_BUDGET,
+            ),
         ),
         timing=resources.timing,
         thoughts=_thoughts(settings.bobbin_reasoning),

@@ -127,7 +127,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An image of a stored message, or a PDF of scanned pages: without its bytes, which are read when they are sent."""
+    """An image of a stored message, or a PDF of scanned pages: without its bytes, which are read when they are sent.
+
+    Tools return images, too.
+    """
 
     message_id: str
     position: int
@@ -136,6 +139,8 @@ class Attachment:
     mime: str
     size: int
     """Bytes."""
+    of_call: bool = False
+    """`message_id` is the id of a call of a tool, which has returned it."""
 
     @property
     def is_pdf(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Any
 
 from bot.characters import whole_characters
+from bot.domain import Attachment
 from bot.strangers_json import parsed
 
 PIN_SHOWN = 12
@@ -68,6 +69,7 @@ def first_tools(tools: Iterable[Tool]) -> list[Tool]:
     return list(islice(tools, MAX_OFFERED))
 
 
+PICTURES_LEFT_OUT = "[The pictures that this call returned are left out here]"
 MAX_PATTERN = 75
 """Characters of a pattern: what Slack allows in the value of a menu's option."""
 NO_TOOLS = "-"
@@ -133,6 +135,25 @@ class ToolRound:
     """One for each call, in the same order."""
     extra: str = field(default="", repr=False)
     """JSON: what the provider wants back with the turn, unchanged, such as DeepSeek's reasoning."""
+    pictures: tuple[tuple[Attachment, ...], ...] = ()
+    """Those that each call returned, in the same order; empty: no call did."""
+
+    @property
+    def all_pictures(self) -> tuple[Attachment, ...]:
+        return tuple(picture for each in self.pictures for picture in each)
+
+    def without_pictures(self, calls: int) -> ToolRound:
+        """The same turn, with a note in place of the pictures of its first `calls` calls."""
+        results, kept = list(self.results), list(self.pictures)
+        for at, pictures in enumerate(self.pictures[:calls]):
+            if pictures:
+                results[at], kept[at] = pictures_left_out(results[at]), ()
+        return replace(self, results=tuple(results), pictures=tuple(kept))
+
+
+def pictures_left_out(result: str) -> str:
+    """What a call returned, with the note that its pictures are not sent."""
+    return f"{result}\n\n{PICTURES_LEFT_OUT}"
 
 
 class CallState(StrEnum):
@@ -189,6 +210,8 @@ class StoredCall:
     said: str = field(default="", repr=False)
     round_extra: str = field(default="", repr=False)
     result: str = field(default="", repr=False)
+    pictures: tuple[Attachment, ...] = ()
+    """Those that it returned and that a model can be sent."""
     seconds: float | None = None
     asker: str | None = None
     """Slack id of whose question led to it: the only person who may decide."""
@@ -243,6 +266,8 @@ class CallResult:
     outcome: CallOutcome
     text: str = field(repr=False)
     """For the model; data from a stranger. With UNKNOWN: one sentence that says why."""
+    pictures: tuple[str, ...] = field(default=(), repr=False)
+    """In base64, unchecked: those that `text` calls "Picture 1" and so on."""
 
 
 def parsed_arguments(call: ToolCall) -> dict[str, Any]:
@@ -265,3 +290,12 @@ def _whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {whole_characters(name): _whole(each) for name, each in value.items()}
     return value
+
+
+def is_object(call: ToolCall) -> bool:
+    """Whether its arguments are a JSON object."""
+    try:
+        parsed_arguments(call)
+    except ValueError:
+        return False
+    return True

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import and_, case, func, insert, literal, select, update
+from sqlalchemy import and_, case, exists, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.tool_calls import CallState, ToolCall, ToolRound
+from bot.tool_calls import CallState, ToolCall, ToolRound, pictures_left_out
 from storage.engine.database import Database
 from storage.engine.types import new_id
 from storage.images import ImageBudget, first_kept
-from storage.tables import answers, messages, tool_calls
+from storage.tables import answers, messages, tool_calls, tool_pictures
 
 LEFT_OUT = "[What this call returned is left out here]"
 MAX_OLD_ARGUMENTS = 500
 """Characters of the arguments of calls whose results are left out; longer ones are left out too."""
 _NOT_COPIED = {"extra": "", "round_extra": "", "notice_ts": None, "notice_state": None}
+_HAS_PICTURES = exists().where(tool_pictures.c.call_id == tool_calls.c.id)
 _ENDED = [state for state in CallState if state.ended]
 
 
@@ -75,6 +76,7 @@ async def _load(
     long = func.length(tool_calls.c.arguments) > MAX_OLD_ARGUMENTS
     sent = [
         case((is_old, LEFT_OUT), else_=tool_calls.c.result).label("result"),
+        case((is_old, False), else_=_HAS_PICTURES).label("pictured"),
         case((and_(is_old, long), "{}"), else_=tool_calls.c.arguments).label("arguments"),
     ]
     rest = [column for column in tool_calls.c if column.name not in ("result", "arguments")]
@@ -95,7 +97,7 @@ def _rounds(rows: Iterable[Any]) -> tuple[ToolRound, ...]:
         ToolRound(
             turn[0].said,
             tuple(ToolCall(row.call_id, row.name, row.arguments, row.extra) for row in turn),
-            tuple(row.result for row in turn),
+            tuple(pictures_left_out(row.result) if row.pictured else row.result for row in turn),
             turn[0].round_extra,
         )
         for turn in turns
@@ -106,8 +108,21 @@ async def copy_calls(connection: AsyncConnection, old: str, new: str, chat_id: s
     """Gives an answer of another chat the calls of an answer, without what only their model understands."""
     query = select(tool_calls).where(tool_calls.c.answer_id == old)
     for row in (await connection.execute(query)).all():
-        changed = {"id": new_id(), "answer_id": new, "chat_id": chat_id, **_NOT_COPIED}
+        changed: dict[str, Any] = {
+            "id": new_id(),
+            "answer_id": new,
+            "chat_id": chat_id,
+            **_NOT_COPIED,
+        }
         await connection.execute(insert(tool_calls), {**row._mapping, **changed})
+        await _copy_pictures(connection, row.id, changed["id"])
+
+
+async def _copy_pictures(connection: AsyncConnection, old: str, new: str) -> None:
+    rest = [column for column in tool_pictures.c if column.name != "call_id"]
+    rows = select(literal(new), *rest).where(tool_pictures.c.call_id == old)
+    names = ["call_id", *(column.name for column in rest)]
+    await connection.execute(insert(tool_pictures).from_select(names, rows))
 
 
 async def forget_extras(connection: AsyncConnection, chat_id: str) -> None:

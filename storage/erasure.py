@@ -35,6 +35,7 @@ from storage.tables import (
     summaries,
     tool_calls,
     tool_grants,
+    tool_pictures,
     usage_days,
 )
 
@@ -49,6 +50,7 @@ COVERED = {
     "summaries": "of these chats",
     "chores": "of these chats",
     "tool_calls": "of these chats, and those that the person's other messages led to",
+    "tool_pictures": "of these calls",
     "tool_grants": "of these chats, and the person's in chats of others",
     "participants": "of these chats, and the person's in chats of others",
     "questions": "of these chats, and all that the person asked",
@@ -259,6 +261,9 @@ def _counts(selection: Selection) -> dict[str, Select[int]]:
         wanted[table.name] = _count(table.c.chat_id, table.c.chat_id.in_(of_chats))
     for table in (answer_steps, attachments, chores, feedback):
         wanted[table.name] = _count(table.c.message_id, table.c.message_id.in_(of_messages))
+    of_calls = select(tool_calls.c.id).where(tool_calls.c.chat_id.in_(of_chats))
+    returned = tool_pictures.c.call_id
+    wanted["tool_pictures"] = _count(returned, returned.in_(of_calls))
     if (user := selection.user) is not None:
         for table in (people, api_tokens):
             own = and_(table.c.team == user.team, table.c.user == user.id)

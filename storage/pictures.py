@@ -12,7 +12,7 @@ from bot.domain import PDF, Attachment, Image
 from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.rows import to_image
-from storage.tables import attachments, messages
+from storage.tables import attachments, messages, tool_pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,9 @@ class Pictures:
 
     async def read(self, attachment: Attachment, start: int, count: int) -> bytes:
         """So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone."""
-        piece = func.substr(attachments.c.data, start + 1, count, type_=LargeBinary)
-        query = select(piece).where(_is(attachment.message_id, attachment.position))
+        table = tool_pictures if attachment.of_call else attachments
+        piece = func.substr(table.c.data, start + 1, count, type_=LargeBinary)
+        query = select(piece).where(_is_this(attachment))
         async with self._database.read() as connection:
             data: bytes | None = await connection.scalar(query)
         if not data:
@@ -85,6 +86,13 @@ class Pictures:
         same = _is(picture.message_id, picture.position)
         async with self._database.begin() as connection:
             await connection.execute(update(attachments).where(same).values(slack_file=slack_file))
+
+
+def _is_this(attachment: Attachment) -> ColumnElement[bool]:
+    if not attachment.of_call:
+        return _is(attachment.message_id, attachment.position)
+    of_call = tool_pictures.c.call_id == attachment.message_id
+    return and_(of_call, tool_pictures.c.position == attachment.position)
 
 
 def _is(message_id: str, position: int) -> ColumnElement[bool]:

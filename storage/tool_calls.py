@@ -16,13 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import english_strings
 from bot.chores import Chore
+from bot.domain import Image
 from bot.tool_calls import (
     PIN_SHOWN,
     CallState,
     Decision,
     StoredCall,
-    ToolCall,
-    arguments_hash,
 )
 from bot.usage.calls import Call, payer_of
 from bot.usage.limits import NO_LIMITS, BudgetReached, Limits
@@ -34,6 +33,7 @@ from storage.queries import SELECT_CHAT, UPDATE_OWNED, dialect_insert
 from storage.rows import to_chat
 from storage.spending import check
 from storage.tables import IS_RUNNING, answers, chats, tool_calls, tool_grants
+from storage.tool_call_rows import call_row, keep_pictures, pictures_of, to_call
 
 _ASKED = tool_calls.c.state == CallState.ASKED
 _UNASKABLE = and_(
@@ -76,8 +76,15 @@ class ToolCalls:
         order = (tool_calls.c.answer_id, tool_calls.c.round, tool_calls.c.number)
         query = select(tool_calls).where(where).order_by(*order)
         async with self._database.read() as connection:
-            rows = await connection.execute(query)
-            return [_to_call(row, overdue=self._is_overdue(row)) for row in rows]
+            rows = (await connection.execute(query)).all()
+            pictures = await pictures_of(connection, where) if rows else {}
+        return [
+            replace(
+                to_call(row, overdue=self._is_overdue(row)),
+                pictures=tuple(pictures.get(row.id, ())),
+            )
+            for row in rows
+        ]
 
     def _is_overdue(self, row: Row[Any]) -> bool:
         return bool(row.state == CallState.ASKED) and bool(
@@ -100,7 +107,7 @@ class ToolCalls:
                 calls = [_refused(call) for call in calls]
             await connection.execute(
                 dialect_insert(connection, tool_calls).on_conflict_do_nothing(),
-                [_row(call, chat_id) for call in calls],
+                [call_row(call, chat_id) for call in calls],
             )
         if reached is not None:
             raise reached
@@ -133,7 +140,12 @@ class ToolCalls:
             return done.rowcount > 0
 
     async def settle(
-        self, call: StoredCall, state: CallState, result: str = "", seconds: float | None = None
+        self,
+        call: StoredCall,
+        state: CallState,
+        result: str = "",
+        seconds: float | None = None,
+        pictures: Sequence[Image] = (),
     ) -> bool:
         """Notes how a call has ended, or that it is ready again; False when somebody else has moved it meanwhile."""
         ending = {"state": state, "result": result, "seconds": seconds, "stopped": call.stopped}
@@ -143,6 +155,8 @@ class ToolCalls:
         values = ending | {"updated_at": utc_now()}
         async with self._database.begin() as connection:
             done = await connection.execute(update(tool_calls).where(same).values(values))
+            if done.rowcount and pictures:
+                await keep_pictures(connection, call.id, pictures)
             told = call.asked or state is CallState.UNKNOWN
             if done.rowcount and told and state.ended:
                 await add_chores(connection, call.answer_id, {Chore.SHOW_APPROVALS: 0.0})
@@ -271,7 +285,7 @@ class ToolCalls:
             row = (
                 await connection.execute(select(tool_calls).where(tool_calls.c.id == call_id))
             ).one()
-            call = _to_call(row, overdue=self._is_overdue(row))
+            call = to_call(row, overdue=self._is_overdue(row))
             return Decided(call, found.chat_id, found.team, accepted)
 
     async def note_notice(self, call: StoredCall, ts: str | None, state: CallState) -> None:
@@ -343,56 +357,3 @@ def _refused(call: StoredCall) -> StoredCall:
     if call.state.ended:
         return call
     return replace(call, state=CallState.FAILED, result=english_strings.CALL_OVER_BUDGET)
-
-
-def _row(call: StoredCall, chat_id: str) -> dict[str, Any]:
-    now = utc_now()
-    return {
-        "chat_id": chat_id,
-        "created_at": now,
-        "updated_at": now,
-        "id": call.id,
-        "answer_id": call.answer_id,
-        "round": call.round,
-        "number": call.number,
-        "said": call.said,
-        "round_extra": call.round_extra,
-        "call_id": call.call.id,
-        "name": call.call.name,
-        "path": call.path,
-        "pin": call.pin,
-        "repeatable": call.repeatable,
-        "arguments": call.call.arguments,
-        "arguments_hash": arguments_hash(call.call.arguments),
-        "extra": call.call.extra,
-        "state": call.state,
-        "result": call.result,
-        "asker": call.asker,
-        "asked": call.asked,
-        "decided_by": call.decided_by,
-    }
-
-
-def _to_call(row: Row[Any], *, overdue: bool = False) -> StoredCall:
-    return StoredCall(
-        id=row.id,
-        answer_id=row.answer_id,
-        round=row.round,
-        number=row.number,
-        call=ToolCall(row.call_id, row.name, row.arguments, row.extra),
-        path=row.path,
-        state=CallState(row.state),
-        pin=row.pin,
-        repeatable=row.repeatable,
-        said=row.said,
-        round_extra=row.round_extra,
-        result=row.result,
-        seconds=row.seconds,
-        asker=row.asker,
-        asked=row.asked,
-        overdue=overdue,
-        decided_by=row.decided_by,
-        stopped=bool(row.stopped),
-        notice_ts=row.notice_ts,
-        notice_state=CallState(row.notice_state) if row.notice_state else None,
-    )

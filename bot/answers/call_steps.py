@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bot import english_strings
 from bot.answers.running_answer import RunningAnswer
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import StepChanged
-from bot.tool_calls import CallState, StoredCall
+from bot.tool_calls import CallOutcome, CallResult, CallState, StoredCall
 
 MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
 """Characters of each that a step shows when it is opened."""
@@ -41,3 +42,12 @@ def _detail(call: StoredCall) -> str:
         for line, (_, limit) in zip(lines, texts, strict=True)
     )
     return "\n→ ".join(short)
+
+
+def ended(result: CallResult, *, repeatable: bool) -> tuple[CallState, str]:
+    """How a call has ended, and what the model is told of it."""
+    if result.outcome is not CallOutcome.UNKNOWN:
+        return CallState(result.outcome.value), result.text
+    if repeatable:
+        return CallState.FAILED, english_strings.CALL_REPEATABLE.format(cause=result.text)
+    return CallState.UNKNOWN, english_strings.CALL_UNKNOWN.format(cause=result.text)

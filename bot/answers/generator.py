@@ -238,7 +238,7 @@ class AnswerGenerator:
             request,
             max_seconds=run.seconds_to_ask,
             held=run.held,
-            **await self._tools.offered(run, chat),
+            **await self._tools.offered(run, chat, request),
         )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         estimated = request.facts.estimated_tokens + sum(map(tokens_of_round, run.rounds))

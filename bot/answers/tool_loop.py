@@ -19,28 +19,29 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from bot import english_strings
-from bot.answers.call_steps import tell
+from bot.answers.call_steps import ended, tell
 from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
+from bot.answers.returned_pictures import NO_PICTURES, ReturnedPictures
 from bot.answers.running_answer import RunningAnswer
 from bot.audit import Action, record
 from bot.chores import Chore
-from bot.domain import Chat
+from bot.domain import Chat, Image
 from bot.errors import BudgetUsedUp
+from bot.providers.base import ModelRequest
 from bot.stream_events import ToolsCalled
 from bot.tool_calls import (
     ALL_TOOLS,
-    CallOutcome,
     CallResult,
     CallState,
     ChannelTools,
     Permission,
     StoredCall,
     Tool,
-    ToolCall,
     ToolRound,
     arguments_hash,
     first_tools,
+    is_object,
     parsed_arguments,
 )
 from bot.usage.limits import BudgetReached, to_detail
@@ -71,7 +72,7 @@ class Tools(Protocol):
         """Returns when every server is connected or could not be, `seconds` after the first such wait at most."""
 
     async def call(
-        self, tool: Tool, arguments: Mapping[str, Any], seconds: float
+        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
     ) -> CallResult: ...
 
 
@@ -88,7 +89,9 @@ class NoTools:
     async def ready(self, seconds: float) -> None:
         pass
 
-    async def call(self, tool: Tool, arguments: Mapping[str, Any], seconds: float) -> CallResult:
+    async def call(
+        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
+    ) -> CallResult:
         raise NotImplementedError
 
 
@@ -109,8 +112,10 @@ class ToolLoop:
         steps: int,
         seconds: float,
         rules: RulesOf = all_tools,
+        pictures: ReturnedPictures = NO_PICTURES,
     ) -> None:
         """`steps`: calls of one answer at most. `seconds`: for one call. `rules`: what a chat's channel allows."""
+        self._pictures = pictures
         self._rules = rules
         self._tools = tools
         self._calls = calls
@@ -123,7 +128,9 @@ class ToolLoop:
         """Waits for servers that are just being connected, in the first seconds of the process."""
         await self._tools.ready(READY_TIMEOUT)
 
-    async def offered(self, run: RunningAnswer, chat: Chat) -> dict[str, Any]:
+    async def offered(
+        self, run: RunningAnswer, chat: Chat, request: ModelRequest
+    ) -> dict[str, Any]:
         """The fields of a `ModelRequest` that offer tools and tell what was called."""
         rules = await self._rules_of(run, chat)
         tools = first_tools(
@@ -131,7 +138,8 @@ class ToolLoop:
             for tool in self._tools.tools.values()
             if rules.permission(tool) is not Permission.DENIED
         )
-        return {"tools": tools, "rounds": tuple(run.rounds), "may_call": self._left(run) > 0}
+        rounds = self._pictures.sent(chat, run.rounds, request.messages)
+        return {"tools": tools, "rounds": rounds, "may_call": self._left(run) > 0}
 
     async def _rules_of(self, run: RunningAnswer, chat: Chat) -> ChannelTools:
         """What the channel says now: admins may change it at any time."""
@@ -234,7 +242,7 @@ class ToolLoop:
             return replace(row, result=english_strings.CALLS_TOO_MANY.format(count=self._steps))
         if tool is None:
             return replace(row, result=english_strings.CALL_OF_NOTHING)
-        if not _is_object(row.call):
+        if not is_object(row.call):
             return replace(row, result=english_strings.CALL_MALFORMED)
         permission = rules.permission(tool)
         if permission is Permission.DENIED:
@@ -270,6 +278,7 @@ class ToolLoop:
                 tuple(call.call for call in turn),
                 tuple(call.result for call in turn),
                 turn[0].round_extra,
+                tuple(call.pictures for call in turn),
             )
         )
 
@@ -308,10 +317,17 @@ class ToolLoop:
         await run.confirm()
         tell(run, replace(call, state=CallState.CALLING))
         started = time.monotonic()
-        result = await self._tools.call(tool, parsed_arguments(call.call), self._seconds)
+        result = await self._tools.call(
+            tool,
+            parsed_arguments(call.call),
+            self._seconds,
+            pictures=self._pictures.are_wanted(chat, run),
+        )
         calling = replace(call, state=CallState.CALLING)
-        state, told = _ended(result, repeatable=call.repeatable)
-        await self._settle(run, chat, calling, state, told, time.monotonic() - started)
+        state, told = ended(result, repeatable=call.repeatable)
+        seconds = time.monotonic() - started
+        async with self._pictures.taken(replace(result, text=told), run) as (text, pictures):
+            await self._settle(run, chat, calling, state, text, seconds, pictures)
 
     async def _settle(
         self,
@@ -321,12 +337,13 @@ class ToolLoop:
         state: CallState,
         result: str,
         seconds: float | None = None,
+        pictures: Sequence[Image] = (),
     ) -> None:
         """Stores how a call has ended, tells it, and notes it in the audit log, without arguments or result.
 
         Unless somebody else has moved it meanwhile, or it is gone.
         """
-        if not await self._store(run, call, state, result, seconds):
+        if not await self._store(run, call, state, result, seconds, pictures):
             return
         if call.state is CallState.ASKED:
             self._publisher.approval_changed(chat.team, chat.id, call)
@@ -349,9 +366,10 @@ class ToolLoop:
         state: CallState,
         result: str = "",
         seconds: float | None = None,
+        pictures: Sequence[Image] = (),
     ) -> bool:
         return await until_stored(
-            lambda: self._calls.settle(call, state, result, seconds), run.answer.id
+            lambda: self._calls.settle(call, state, result, seconds, pictures), run.answer.id
         )
 
     async def park(self, run: RunningAnswer, then: Mapping[Chore, float]) -> bool:
@@ -374,20 +392,3 @@ class ToolLoop:
                 await self._settle(
                     run, chat, call, CallState.DENIED, english_strings.CALL_NOT_BEGUN
                 )
-
-
-def _ended(result: CallResult, *, repeatable: bool) -> tuple[CallState, str]:
-    """How a call has ended, and what the model is told of it."""
-    if result.outcome is not CallOutcome.UNKNOWN:
-        return CallState(result.outcome.value), result.text
-    if repeatable:
-        return CallState.FAILED, english_strings.CALL_REPEATABLE.format(cause=result.text)
-    return CallState.UNKNOWN, english_strings.CALL_UNKNOWN.format(cause=result.text)
-
-
-def _is_object(call: ToolCall) -> bool:
-    try:
-        parsed_arguments(call)
-    except ValueError:
-        return False
-    return True

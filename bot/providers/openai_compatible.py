@@ -289,9 +289,9 @@ class OpenAICompatible:
             [{"role": "system", "content": request.system}] if request.system else []
         )
         for message in request.messages:
-            messages += round_messages(message.rounds, self._settings.kind)
+            messages += round_messages(message.rounds, self._settings.kind, urls)
             messages.append(_message(message, urls))
-        messages += round_messages(request.rounds, self._settings.kind)
+        messages += round_messages(request.rounds, self._settings.kind, urls)
         messages = with_reasoning(with_unique_ids(messages), self._settings.kind)
         if wants_marks(self._settings, request.model.name):
             messages = with_marks(messages)

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.domain import Role
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
+from bot.providers.request_body import AttachmentUrls
 from bot.tool_calls import Tool, ToolCall, ToolRound, parsed_arguments
 
 MAX_TOOLS = 128
@@ -22,6 +23,7 @@ _RETURNED_EXTRA: Mapping[ProviderKind, tuple[str, ...]] = {
     "venice": ("reasoning_details",),
 }
 """What these want back with a turn that called tools; others may refuse a field that they do not know."""
+BEFORE_PICTURES = "[The pictures follow]"
 _REASONED: ProviderKind = "deepseek"
 """It wants its reasoning back in all turns of a chat that called tools, and takes an empty one for none."""
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -50,8 +52,14 @@ def _described(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def round_messages(rounds: Iterable[ToolRound], kind: ProviderKind) -> Iterator[dict[str, Any]]:
-    """The messages of turns that called tools: each turn, then what each call returned."""
+def round_messages(
+    rounds: Iterable[ToolRound], kind: ProviderKind, urls: AttachmentUrls
+) -> Iterator[dict[str, Any]]:
+    """The messages of turns that called tools: each turn, then what each call returned, its pictures last.
+
+    Messages of the role `tool` hold no pictures for most servers, so a user shows them. Mistral's models take no user
+    right after a tool, so an assistant comes between.
+    """
     for turn in rounds:
         text = turn.text if turn.text.strip() else None  # Anthropic refuses white space alone
         message: dict[str, Any] = {"role": "assistant", "content": text}
@@ -60,6 +68,16 @@ def round_messages(rounds: Iterable[ToolRound], kind: ProviderKind) -> Iterator[
         yield message | {key: extra[key] for key in _RETURNED_EXTRA.get(kind, ()) if key in extra}
         for call, result in zip(turn.calls, turn.results, strict=True):
             yield {"role": "tool", "tool_call_id": _id(call, kind), "content": result}
+        if turn.all_pictures:
+            yield {"role": "assistant", "content": BEFORE_PICTURES}
+            yield {"role": "user", "content": list(_shown_pictures(turn, urls))}
+
+
+def _shown_pictures(turn: ToolRound, urls: AttachmentUrls) -> Iterator[dict[str, Any]]:
+    for call, pictures in zip(turn.calls, turn.pictures, strict=True):
+        for picture in pictures:
+            yield {"type": "text", "text": f"[{picture.name} that {call.name} returned:]"}
+            yield {"type": "image_url", "image_url": {"url": urls.url(picture)}}
 
 
 def _written(call: ToolCall, kind: ProviderKind) -> dict[str, Any]:
@@ -150,4 +168,4 @@ def _told(turn: ToolRound) -> Sequence[ChatMessage]:
         for call, result in zip(turn.calls, turn.results, strict=True)
     )
     said = "\n\n".join(text for text in (turn.text, called) if text)
-    return ChatMessage(Role.ASSISTANT, said), ChatMessage(Role.USER, returned)
+    return ChatMessage(Role.ASSISTANT, said), ChatMessage(Role.USER, returned, turn.all_pictures)

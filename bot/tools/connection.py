@@ -27,7 +27,7 @@ from bot.tool_calls import CallOutcome, CallResult
 from bot.tools.causes import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
 from bot.tools.config import ToolServer
 from bot.tools.listing import SievedStream
-from bot.tools.results import cut, text_of
+from bot.tools.results import cut, returned
 from bot.tools.transport import connect
 
 log = get_logger(__name__)
@@ -194,8 +194,13 @@ class Connection:
     def _note_status(self, status: int) -> None:
         self._status = status
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], seconds: float) -> CallResult:
-        """What a tool returns, within `seconds`. Never raises, but when its task is cancelled, which ends the call."""
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
+    ) -> CallResult:
+        """What a tool returns, within `seconds`. Never raises, but when its task is cancelled, which ends the call.
+
+        `pictures`: whether the model can see any.
+        """
         client = self._client
         if client is None:
             return AWAY
@@ -215,7 +220,7 @@ class Connection:
         if isinstance(result, mcp_types.InputRequiredResult):
             return WANTS_INPUT
         outcome = CallOutcome.FAILED if result.is_error else CallOutcome.DONE
-        return CallResult(outcome, text_of(result))
+        return CallResult(outcome, *returned(result, pictures=pictures))
 
     def _refused(self, error: MCPError) -> CallResult:
         code = error.error.code

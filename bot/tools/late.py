@@ -82,8 +82,10 @@ class LateToolServers:
         """All tools of connected servers that are not denied, by name."""
         return {} if self._servers is None else self._servers.tools
 
-    async def call(self, tool: Tool, arguments: Mapping[str, Any], seconds: float) -> CallResult:
+    async def call(
+        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
+    ) -> CallResult:
         """What the tool returns. Never raises but when cancelled; see `Connection.call`."""
         if self._servers is None:
             return _NOT_YET
-        return await self._servers.call(tool, arguments, seconds)
+        return await self._servers.call(tool, arguments, seconds, pictures=pictures)

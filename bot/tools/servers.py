@@ -71,10 +71,14 @@ class ToolServers:
         """All tools of connected servers that are not denied, by name: servers as in the file, each one's by path."""
         return self._tools
 
-    async def call(self, tool: Tool, arguments: Mapping[str, Any], seconds: float) -> CallResult:
+    async def call(
+        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
+    ) -> CallResult:
         """What the tool returns. Never raises but when cancelled; see `Connection.call`."""
         connection = self._connections.get(tool.server)
-        return AWAY if connection is None else await connection.call(tool.tool, arguments, seconds)
+        if connection is None:
+            return AWAY
+        return await connection.call(tool.tool, arguments, seconds, pictures=pictures)
 
     def health(self) -> list[ServerHealth]:
         """All servers, with all their tools, denied ones too."""

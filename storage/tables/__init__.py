@@ -19,7 +19,7 @@ from storage.tables.chat import attachments, chats, messages, participants, summ
 from storage.tables.person import api_tokens, people
 from storage.tables.process import done_once, models_without_system_role
 from storage.tables.request import questions
-from storage.tables.tool import tool_calls, tool_grants
+from storage.tables.tool import tool_calls, tool_grants, tool_pictures
 from storage.tables.usage import ledger, spending, usage_days
 from storage.tables.workspace import channel_settings, installations, workspaces
 
@@ -52,6 +52,7 @@ __all__ = [
     "summaries",
     "tool_calls",
     "tool_grants",
+    "tool_pictures",
     "usage_days",
     "workspaces",
 ]

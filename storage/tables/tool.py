@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+)
 
 from storage.engine.types import SafeText, UtcTime
 from storage.tables.base import ID, chat_key, message_key, metadata
@@ -43,6 +53,17 @@ tool_calls = Table(
 
 `said` is what the model wrote before its turn's calls; `updated_at` is when it came into its state.
 """
+
+tool_pictures = Table(
+    "tool_pictures",
+    metadata,
+    Column("call_id", ID, ForeignKey("tool_calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", SafeText, nullable=False),
+    Column("mime", String(128), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""The pictures that calls have returned, as models are sent them."""
 
 tool_grants = Table(
     "tool_grants",

@@ -6,6 +6,7 @@ Each effect of its tools is a line in a file, so that a test knows it even after
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,15 @@ import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import ToolAnnotations
+from mcp.types import (
+    BlobResourceContents,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    TextContent,
+    ToolAnnotations,
+)
 
 from bot.api.server import serving
 
@@ -39,9 +48,11 @@ class CountingServer:
         """Calls that have begun and have had no effect yet."""
         self.most_at_once = 0
         """Of `under_way`, so far."""
+        self.pictures: list[tuple[str, bytes]] = []
+        """What `show` returns, each with the type that it is said to have; the last one as a resource."""
         self.app = MCPServer("counting")
         look, change = self.app.tool(annotations=READS), self.app.tool()
-        for reads in (self.look, self.big, self.hang_reading, self.ping, self.fail):
+        for reads in (self.look, self.big, self.hang_reading, self.ping, self.fail, self.show):
             look(reads)
         for changes in (self.add, self.hang, self.grow):
             change(changes)
@@ -75,6 +86,21 @@ class CountingServer:
     async def big(self) -> str:
         """Returns much."""
         return "x" * BIG
+
+    async def show(self) -> CallToolResult:
+        """Returns the pictures that a test has set."""
+        self._note("show")
+        images = [
+            ImageContent(type="image", mime_type=mime, data=base64.b64encode(data).decode())
+            for mime, data in self.pictures
+        ]
+        content: list[ContentBlock] = [TextContent(type="text", text="What there is:"), *images]
+        if images:
+            last = BlobResourceContents(
+                uri="file:///x", mime_type="image/png", blob=images[-1].data
+            )
+            content[-1] = EmbeddedResource(type="resource", resource=last)
+        return CallToolResult(content=content)
 
     async def ping(self) -> str:
         """Returns what would ping people."""
