@@ -233,11 +233,15 @@ def check(world: Cluster, person: Person, kills: int) -> None:
 def assert_each_turn_is_paid_once(world: Cluster) -> None:
     """The ledger has one call of the model for every turn that is stored, and one for the end."""
     turns = "SELECT answer_id, COUNT(DISTINCT round) AS n FROM tool_calls GROUP BY answer_id"
-    paid = "SELECT answer_id, COUNT(*) AS n FROM ledger WHERE outcome = 'done' AND kind = 'answer' GROUP BY answer_id"
+    paid = "SELECT answer_id, COUNT(*) AS n FROM ledger WHERE outcome = ? AND kind = 'answer' GROUP BY answer_id"
     stored = {row["answer_id"]: row["n"] for row in world.rows(turns)}
-    counted = {row["answer_id"]: row["n"] for row in world.rows(paid)}
-    assert counted == {answer: stored.get(answer, 0) + 1 for answer in counted}
-    assert set(stored) <= set(counted)
+    with_calls, ends = (
+        {row["answer_id"]: row["n"] for row in world.rows(paid, outcome)}
+        for outcome in ("tools", "done")
+    )
+    assert with_calls == stored
+    assert set(stored) <= set(ends)
+    assert set(ends.values()) == {1}
 
 
 def shown_blocks(message: Any) -> str:
