@@ -9,31 +9,57 @@ from mcp import MCPError
 from mcp.types import HEADER_MISMATCH
 from pydantic import ValidationError
 
+from bot.network.causes import explain as explain_connection
+
 REQUEST_TIMEOUT = -32001
 CERTAINLY_REFUSED = frozenset({-32700, -32600, -32601, -32602, HEADER_MISMATCH})
 """Errors of JSON-RPC that say that the request was not carried out. After any other it may have taken effect."""
 
+_Kinds = type[BaseException] | tuple[type[BaseException], ...]
+_HERE: tuple[tuple[_Kinds, str], ...] = (
+    (FileNotFoundError, "the command is not found: check it, and that it is installed"),
+    (PermissionError, "the command may not be run: make it executable"),
+)
+_THERE: tuple[tuple[_Kinds, str], ...] = (
+    (
+        (TimeoutError, httpx2.TimeoutException),
+        "does not answer in time: check that it runs",
+    ),
+    (httpx2.HTTPError, "cannot be reached: check the url and the network"),
+    (
+        ValidationError,
+        "answers against the protocol: update the server",
+    ),
+    (
+        MCPError,
+        "ended the connection: check that it is a server of the Model Context Protocol",
+    ),
+)
+"""What errors mean, the first that is among them."""
 
-def explain(error: BaseException, status: int | None) -> str:
-    """What to tell an operator. `status`: of the last HTTP response that was no success."""
+
+def explain(error: BaseException, status: int | None, login: str | None = None) -> str:
+    """What to tell an operator.
+
+    `status`: of the last HTTP response, if it was no success. `login`: what is wrong with signing in.
+    """
     leaves = list(_leaves(error))
-    for leaf in leaves:
-        if isinstance(leaf, FileNotFoundError):
-            return "the command is not found: check it, and that it is installed"
-        if isinstance(leaf, PermissionError):
-            return "the command may not be run: make it executable"
-    if status is not None:
-        return _STATUS.get(status, f"answers HTTP {status}: check the url")
-    for leaf in leaves:
-        if isinstance(leaf, TimeoutError | httpx2.TimeoutException):
-            return "does not answer in time: check that it runs"
-        if isinstance(leaf, httpx2.HTTPError):
-            return "cannot be reached: check the url and the network"
-    if any(isinstance(leaf, ValidationError) for leaf in leaves):
-        return "answers against the protocol: update the server"
-    if any(isinstance(leaf, MCPError) for leaf in leaves):
-        return "ended the connection: check that it is a server of the Model Context Protocol"
-    return f"fails ({type(leaves[0]).__name__})"
+    on_the_way = (explain_connection(leaf.__cause__) for leaf in leaves)
+    return (
+        _first(_HERE, leaves)
+        or next((told for told in on_the_way if told), None)
+        or login
+        or (_STATUS.get(status, f"answers HTTP {status}: check the url") if status else None)
+        or _first(_THERE, leaves)
+        or f"fails ({type(leaves[0]).__name__})"
+    )
+
+
+def _first(meanings: tuple[tuple[_Kinds, str], ...], leaves: list[BaseException]) -> str | None:
+    for kinds, told in meanings:
+        if any(isinstance(leaf, kinds) for leaf in leaves):
+            return told
+    return None
 
 
 _STATUS = {

@@ -86,6 +86,7 @@ class Connection:
         self._broken = False
         self._leaving_out: dict[str, str] = {}
         self._status: int | None = None
+        self._login: str | None = None
 
     async def run(self) -> None:
         """Connects, and again whenever the connection ends. Never returns, never raises."""
@@ -104,7 +105,9 @@ class Connection:
         """What is known once a connection has ended; whether it had been open."""
         was_open = self.problem is None
         error = None if owner.cancelled() else owner.exception()
-        self.problem = explain(error, self._status) if error else "ended the connection"
+        self.problem = (
+            explain(error, self._status, self._login) if error else "ended the connection"
+        )
         self.tools, self.left_out, self._client = (), {}, None
         self.tried.set()
         log.warning("tool_server_away", server=self.server.name, reason=self.problem)
@@ -114,9 +117,11 @@ class Connection:
 
     async def _own(self) -> None:
         """One connection, from its beginning to its end."""
-        self._status, self._broken = None, False
+        self._status, self._login, self._broken = None, None, False
         self._wanted.clear()
-        streams = connect(self.server, self._network, LIST_TIMEOUT * 6, self._note_status)
+        streams = connect(
+            self.server, self._network, LIST_TIMEOUT * 6, self._note_status, self._note_login
+        )
         client = Client(
             self._sieved(streams),
             message_handler=self._on_message,
@@ -191,8 +196,11 @@ class Connection:
         if isinstance(message, mcp_types.ToolListChangedNotification):
             self._wanted.set()
 
-    def _note_status(self, status: int) -> None:
+    def _note_status(self, status: int | None) -> None:
         self._status = status
+
+    def _note_login(self, problem: str | None) -> None:
+        self._login = problem
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False

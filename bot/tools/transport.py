@@ -12,25 +12,32 @@ from typing import Any
 
 import httpx2
 from mcp import StdioServerParameters
-from mcp.client.auth import OAuthClientProvider
-from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from yarl import URL
 
 from bot.network import Network
 from bot.tools import launcher
 from bot.tools.config import ToolServer
+from bot.tools.http import NetworkTransport
+from bot.tools.oauth import ClientLogin
 
 _CONNECT_TIMEOUT = 10.0
 
 
 @asynccontextmanager
 async def connect(
-    server: ToolServer, network: Network, silence: float, note_status: Callable[[int], None]
+    server: ToolServer,
+    network: Network,
+    silence: float,
+    note_status: Callable[[int | None], None],
+    note_login: Callable[[str | None], None],
 ) -> AsyncIterator[Any]:
-    """The streams to a server. `silence`: seconds without a byte. `note_status`: gets those of HTTP that are errors."""
+    """The streams to a server.
+
+    `silence`: seconds without a byte. `note_status`: gets that of HTTP, None for success. `note_login`: gets what is
+    wrong with signing in; None when nothing is.
+    """
     if server.command is not None:
         with open(os.devnull, "w") as nowhere:  # noqa: ASYNC230 - what a server says there may hold arguments
             async with stdio_client(_child(server), errlog=nowhere) as streams:
@@ -38,7 +45,7 @@ async def connect(
         return
     assert server.url is not None
     async with (
-        _http_client(server, network, silence, note_status) as client,
+        _http_client(server, network, silence, note_status, note_login) as client,
         streamable_http_client(server.url, http_client=client) as streams,
     ):
         yield streams
@@ -61,21 +68,28 @@ def _child(server: ToolServer) -> StdioServerParameters:
 
 
 def _http_client(
-    server: ToolServer, network: Network, silence: float, note_status: Callable[[int], None]
+    server: ToolServer,
+    network: Network,
+    silence: float,
+    note_status: Callable[[int | None], None],
+    note_login: Callable[[str | None], None],
 ) -> httpx2.AsyncClient:
-    async def on_response(response: httpx2.Response) -> None:
-        if response.status_code >= 400 or _leads_elsewhere(response):
-            note_status(response.status_code)
-
     assert server.url is not None
-    proxy = network.proxy_for(URL(server.url))
+    address = URL(server.url)
+
+    async def on_response(response: httpx2.Response) -> None:
+        asked = response.request
+        if asked.method == "POST" and URL(str(asked.url)).origin() == address.origin():
+            is_wrong = response.status_code >= 400 or _leads_elsewhere(response)
+            note_status(response.status_code if is_wrong else None)
+
+    login = ClientLogin(server.url, server.oauth, note_login) if server.oauth else None
     return httpx2.AsyncClient(
         headers=dict(server.headers),
-        auth=_auth(server),
+        auth=login,
         timeout=httpx2.Timeout(silence, connect=_CONNECT_TIMEOUT),
         event_hooks={"response": [on_response]},
-        verify=network.tls,
-        proxy=httpx2.Proxy(str(proxy), auth=(proxy.username, proxy.password)) if proxy else None,
+        transport=NetworkTransport(network),
         trust_env=False,
     )
 
@@ -88,35 +102,3 @@ def _leads_elsewhere(response: httpx2.Response) -> bool:
         return response.url.join(response.headers["Location"]).netloc != response.url.netloc
     except httpx2.InvalidURL:
         return True
-
-
-def _auth(server: ToolServer) -> OAuthClientProvider | None:
-    if server.oauth is None or server.url is None:
-        return None
-    return ClientCredentialsOAuthProvider(
-        server.url,
-        _TokenMemory(),
-        server.oauth.client_id,
-        server.oauth.client_secret,
-        scope=server.oauth.scope,
-        issuer=server.oauth.issuer,
-    )
-
-
-class _TokenMemory:
-    """Keeps a server's token for as long as the connection: a new one is a request away."""
-
-    def __init__(self) -> None:
-        self._tokens: OAuthToken | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self._tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self._tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return None
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        pass

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-SERVERS = ("slack", "socket", "files", "hooks", "models")
+SERVERS = ("slack", "socket", "files", "hooks", "models", "tools")
 """Names, each in `.test`."""
 _DAY = timedelta(days=1)
 

@@ -44,6 +44,8 @@ class FarServer:
             return await _socket(request)
         if request.path.endswith("/chat/completions"):
             return await _stream(request)
+        if request.path == "/mcp":
+            return await _tools(request)
         scheme = "wss" if request.secure else "ws"
         known = {
             "/api/auth.test": {
@@ -65,6 +67,26 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
         if message.type is WSMsgType.PING:
             await socket.pong(message.data)
     return socket
+
+
+async def _tools(request: web.Request) -> web.StreamResponse:
+    """A server of the Model Context Protocol with one tool."""
+    if request.method != "POST":
+        return web.Response(status=405)
+    asked = await request.json()
+    tool = {"name": "look", "inputSchema": {"type": "object"}}
+    answers = {
+        "initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                       "serverInfo": {"name": "far", "version": "1"}},
+        "tools/list": {"tools": [tool]},
+        "tools/call": {"content": [{"type": "text", "text": "far away"}]},
+    }  # fmt: skip
+    if "id" not in asked:
+        return web.Response(status=202)
+    said = {"jsonrpc": "2.0", "id": asked["id"]}
+    if asked["method"] not in answers:
+        return web.json_response(said | {"error": {"code": -32601, "message": "unknown"}})
+    return web.json_response(said | {"result": answers[asked["method"]]})
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:

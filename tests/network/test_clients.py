@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from bot.providers.base import ProviderSettings
 from bot.providers.picture_download import fetch_picture
 from bot.providers.registry import create_provider
 from bot.providers.transport import create_client
+from bot.tools.config import parse_tool_config
+from bot.tools.servers import ToolServers
 from handlers.client.diagnostics import slack_checks
 from handlers.client.http_session import new_session, new_web_client
+from tests.deadlines import WAIT_TIMEOUT
 from tests.network.authority import Authority
 from tests.network.far_server import FarServer
 from tests.network.proxy_server import ProxyServer
@@ -74,12 +78,24 @@ async def examine_slack(network: Network, scheme: str) -> None:
     assert all(finding.ok for finding in findings), findings
 
 
+async def call_a_tool(network: Network, scheme: str) -> None:
+    servers = {"far": {"url": f"{scheme}://tools.test/mcp"}}
+    tools = ToolServers(parse_tool_config(json.dumps({"mcpServers": servers}), {}), network)
+    async with tools.running():
+        await tools.ready(WAIT_TIMEOUT)
+        (health,) = tools.health()
+        assert health.problem is None, health.problem
+        result = await tools.call(tools.tools["far__look"], {}, WAIT_TIMEOUT)
+    assert result.text == "far away"
+
+
 CLIENTS: dict[str, Client] = {
     "provider": ask_a_model,
     "Web API": call_slack,
     "files and response_urls": download_and_respond,
     "Socket Mode": open_a_socket,
     "doctor": examine_slack,
+    "tools": call_a_tool,
 }
 VARIABLES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     # what is set ({proxy} is its address), and the ways that http and https then go
@@ -193,7 +209,7 @@ async def test_a_proxy_gets_user_and_password(
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 @pytest.mark.parametrize(
-    "value", [".test", "slack.test,models.test,files.test,hooks.test,socket.test"]
+    "value", [".test", "slack.test,models.test,files.test,hooks.test,socket.test,tools.test"]
 )
 async def test_what_no_proxy_names_is_reached_directly(
     monkeypatch: pytest.MonkeyPatch, authority: Authority, client: Client, value: str
@@ -241,6 +257,8 @@ async def test_a_proxy_that_is_away_is_named(
         network = read_network(monkeypatch, authority, {"ALL_PROXY": f"{kind}://{{proxy}}"}, proxy)
         async with slack_checks("https://slack.test/api/", network) as slack:
             (finding,) = await slack.bot_token("xoxb-1", ())
+        with pytest.raises(AssertionError, match="the proxy cannot be reached"):
+            await call_a_tool(network, "https")
         assert "the proxy cannot be reached" in finding.message
         assert "ALL_PROXY" in finding.message
 
@@ -262,6 +280,8 @@ async def test_a_certificate_of_nobody_trusted_is_refused(
             (finding,) = await slack.bot_token("xoxb-1", ())
         with pytest.raises(Unreachable) as failure:
             await ask_a_model(network, "https")
+        with pytest.raises(AssertionError, match="SSL_CERT_FILE"):
+            await call_a_tool(network, "https")
 
     assert "SSL_CERT_FILE" in finding.message
     assert "SSL_CERT_FILE" in failure.value.detail

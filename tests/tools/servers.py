@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 from mcp.server import MCPServer
@@ -35,7 +36,8 @@ BIG = 5_000_000
 class CountingServer:
     """Its tools, and what they have done."""
 
-    def __init__(self, effects: Path) -> None:
+    def __init__(self, effects: Path, **options: Any) -> None:
+        """`options`: those of `MCPServer`."""
         self._effects = effects
         self._effects.touch()
         self.hanging = asyncio.Event()
@@ -50,7 +52,7 @@ class CountingServer:
         """Of `under_way`, so far."""
         self.pictures: list[tuple[str, bytes]] = []
         """What `show` returns, each with the type that it is said to have; the last one as a resource."""
-        self.app = MCPServer("counting")
+        self.app = MCPServer("counting", **options)
         look, change = self.app.tool(annotations=READS), self.app.tool()
         for reads in (self.look, self.big, self.hang_reading, self.ping, self.fail, self.show):
             look(reads)
