@@ -154,7 +154,7 @@ async def test_whoever_asked_is_erased(worlds: WorldFactory, tmp_path: Path, how
 async def test_a_chat_that_goes_while_an_answer_waits_makes_no_call_unasked(
     worlds: WorldFactory, tmp_path: Path, how: str
 ) -> None:
-    """What was erased asks no more, or a press on it is told so; where the bot was removed, the decision counts, and nothing breaks."""
+    """What was erased asks no more, or a press on it is told so; where the bot was removed, the decision counts."""
     async with tooled(worlds, tmp_path) as (world, server):
         world.forgive("not_in_channel", "channel_not_found", "not_authorized")
         world.leave_unfinished()  # the stream of the answer is Slack's to end
