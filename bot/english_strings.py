@@ -48,6 +48,9 @@ CALL_REPEATABLE = (
     "tell the user.]"
 )
 CALL_STOPPED = "[The user stopped this call. It may have taken effect. Tell the user.]"
+CALL_STOPPED_HARMLESS = (
+    "[The user stopped this call. The tool's server says that calling it again does no harm]"
+)
 CALL_NOT_BEGUN = "[The user stopped the answer before this call was made]"
 CALL_EXPIRED = "[The user did not decide about this call within a day, so it was not made]"
 CALL_UNASKABLE = "[Not called: the user could not be asked, because Slack takes no messages for this conversation]"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bot.access.gate import Gate
 from bot.answers.events import EventPublisher
-from bot.answers.tool_loop import NoTools
+from bot.answers.tool_servers import NoTools
 from bot.api.middleware import StartupApp
 from bot.api.server import serving
 from bot.chats.api_tokens import ApiTokens

@@ -107,7 +107,10 @@ def _rounds(rows: Iterable[Any]) -> tuple[ToolRound, ...]:
 async def copy_calls(connection: AsyncConnection, old: str, new: str, chat_id: str) -> None:
     """Gives an answer of another chat the calls of an answer, without what only their model understands."""
     query = select(tool_calls).where(tool_calls.c.answer_id == old)
-    for row in (await connection.execute(query)).all():
+    rows = (await connection.execute(query)).all()
+    if any(row.state not in _ENDED for row in rows):
+        return  # it is being answered anew, and the copy has nobody who could decide
+    for row in rows:
         changed: dict[str, Any] = {
             "id": new_id(),
             "answer_id": new,

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot import english_strings
 from bot.domain import Attachment, Image
 from bot.tool_calls import CallState, StoredCall, ToolCall, arguments_hash
 from storage.engine.types import utc_now
 from storage.queries import dialect_insert
 from storage.tables import tool_calls, tool_pictures
+
+
+def over_budget(call: StoredCall) -> StoredCall:
+    """The call as one that is not made because a budget is used up."""
+    if call.state.ended:
+        return call
+    return replace(call, state=CallState.FAILED, result=english_strings.CALL_OVER_BUDGET)
 
 
 def call_row(call: StoredCall, chat_id: str) -> dict[str, Any]:

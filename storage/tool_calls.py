@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, case, exists, func, or_, select, true, update
+from sqlalchemy import Row, and_, case, exists, false, func, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import english_strings
@@ -33,7 +33,7 @@ from storage.queries import SELECT_CHAT, UPDATE_OWNED, dialect_insert
 from storage.rows import to_chat
 from storage.spending import check
 from storage.tables import IS_RUNNING, answers, chats, tool_calls, tool_grants
-from storage.tool_call_rows import call_row, keep_pictures, pictures_of, to_call
+from storage.tool_call_rows import call_row, keep_pictures, over_budget, pictures_of, to_call
 
 _ASKED = tool_calls.c.state == CallState.ASKED
 _UNASKABLE = and_(
@@ -104,7 +104,7 @@ class ToolCalls:
                 return False
             reached = await self._recorded(connection, chat_id, calls[0].asker, used)
             if reached is not None:
-                calls = [_refused(call) for call in calls]
+                calls = [over_budget(call) for call in calls]
             await connection.execute(
                 dialect_insert(connection, tool_calls).on_conflict_do_nothing(),
                 [call_row(call, chat_id) for call in calls],
@@ -154,6 +154,7 @@ class ToolCalls:
         same = and_(tool_calls.c.id == call.id, or_(tool_calls.c.state == call.state, and_(*known)))
         values = ending | {"updated_at": utc_now()}
         async with self._database.begin() as connection:
+            await _hold_answer(connection, call.id)  # first, as everybody else: no deadlock
             done = await connection.execute(update(tool_calls).where(same).values(values))
             if done.rowcount and pictures:
                 await keep_pictures(connection, call.id, pictures)
@@ -248,6 +249,8 @@ class ToolCalls:
     ) -> Decided | None:
         """What a person says about a call; None when there is no such call in their workspace, or not any more.
 
+        Nor is there one that waits while its answer is being stopped.
+
         `approval`: see `StoredCall.approval`. `chat_id`: only one of this chat.
 
         Only the asker's word counts, the first, and not after the time for it: see `StoredCall.overdue`.
@@ -266,7 +269,12 @@ class ToolCalls:
                 await connection.execute(
                     select(tool_calls, chats.c.team)
                     .join(chats, chats.c.id == tool_calls.c.chat_id)
-                    .where(this, chats.c.team == team)
+                    .join(answers, answers.c.message_id == tool_calls.c.answer_id)
+                    .where(
+                        this,
+                        chats.c.team == team,
+                        or_(not_(_ASKED), answers.c.stop_requested == false()),
+                    )
                 )
             ).one_or_none()
             if found is None:
@@ -350,10 +358,3 @@ async def _grant(connection: AsyncConnection, chat_id: str, user: str, pin: str)
     await connection.execute(
         dialect_insert(connection, tool_grants).values(row).on_conflict_do_nothing()
     )
-
-
-def _refused(call: StoredCall) -> StoredCall:
-    """The call as one that is not made because a budget is used up."""
-    if call.state.ended:
-        return call
-    return replace(call, state=CallState.FAILED, result=english_strings.CALL_OVER_BUDGET)

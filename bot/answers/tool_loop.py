@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 from bot import english_strings
 from bot.answers.call_steps import ended, tell
@@ -24,6 +24,7 @@ from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.returned_pictures import NO_PICTURES, ReturnedPictures
 from bot.answers.running_answer import RunningAnswer
+from bot.answers.tool_servers import RulesOf, Tools, all_tools
 from bot.audit import Action, record
 from bot.chores import Chore
 from bot.domain import Chat, Image
@@ -32,12 +33,12 @@ from bot.providers.base import ModelRequest
 from bot.stream_events import ToolsCalled
 from bot.tool_calls import (
     ALL_TOOLS,
+    CallOutcome,
     CallResult,
     CallState,
     ChannelTools,
     Permission,
     StoredCall,
-    Tool,
     ToolRound,
     arguments_hash,
     first_tools,
@@ -46,53 +47,13 @@ from bot.tool_calls import (
 )
 from bot.usage.limits import BudgetReached, to_detail
 from storage.engine.types import new_id
+from storage.tool_call_rows import over_budget
 from storage.tool_calls import ToolCalls
 
 READY_TIMEOUT = 10.0
 """Seconds of a process's life in which answers wait for servers of tools that are just being connected."""
 MAX_EXTRA_ROUNDS = 2
 """Turns with calls beyond the limit, which are not made, before the answer has failed."""
-
-
-RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
-"""What the admins of a chat's channel say of tools. Raises StorageError."""
-
-
-async def all_tools(chat: Chat) -> ChannelTools:
-    """Where channels have no settings."""
-    return ALL_TOOLS
-
-
-class Tools(Protocol):
-    """What the loop needs of `bot.tools.servers`."""
-
-    @property
-    def tools(self) -> Mapping[str, Tool]: ...
-    async def ready(self, seconds: float) -> None:
-        """Returns when every server is connected or could not be, `seconds` after the first such wait at most."""
-
-    async def call(
-        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
-    ) -> CallResult: ...
-
-
-class NoTools:
-    """Nothing to call."""
-
-    def begin(self) -> None:
-        pass
-
-    @property
-    def tools(self) -> Mapping[str, Tool]:
-        return {}
-
-    async def ready(self, seconds: float) -> None:
-        pass
-
-    async def call(
-        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
-    ) -> CallResult:
-        raise NotImplementedError
 
 
 class Parked(Exception):
@@ -179,11 +140,19 @@ class ToolLoop:
 
     async def _take_up(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
         """A call that another process was making when it ended."""
-        if call.repeatable:
+        if call.repeatable and await self._may_be_made_again(run, chat, call):
             await self._store(run, call, CallState.READY)
-        else:
-            told = english_strings.CALL_UNKNOWN.format(cause=english_strings.CALL_LOST)
-            await self._settle(run, chat, call, CallState.UNKNOWN, told)
+            return
+        lost = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_LOST)
+        await self._settle(run, chat, call, *ended(lost, repeatable=call.repeatable))
+
+    async def _may_be_made_again(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> bool:
+        """Whether nothing would be told or asked about it that hides that it may have taken effect."""
+        tool = self._tools.tools.get(call.call.name)
+        if tool is None or tool.pin != call.pin:
+            return False
+        permission = (await self._rules_of(run, chat)).permission(tool)
+        return permission is Permission.RUNS or (call.asked and permission is Permission.ASKS)
 
     # -- a new turn ------------------------------------------------------------------------------------------------
 
@@ -211,7 +180,6 @@ class ToolLoop:
                 asker=run.answer.asker,
             )
             rows.append(await self._judged(run, chat, row, rules, allowed=place < left))
-            tell(run, rows[-1])
         await self._add(run, chat, rows)
         await self._work_off(run, chat, number)
 
@@ -222,10 +190,14 @@ class ToolLoop:
             held = await until_stored(add, run.answer.id)
         except BudgetReached as reached:
             run.note_recorded()
+            for row in rows:
+                tell(run, over_budget(row))
             raise BudgetUsedUp(to_detail(reached)) from None
         if not held:
             raise asyncio.CancelledError
         run.note_recorded()
+        for row in rows:
+            tell(run, row)
 
     async def _judged(
         self,
@@ -386,7 +358,10 @@ class ToolLoop:
         rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
         for row in rows:
             call = replace(row, stopped=True)
-            if call.state is CallState.CALLING:
+            if call.state is CallState.CALLING and call.repeatable:
+                told = english_strings.CALL_STOPPED_HARMLESS
+                await self._settle(run, chat, call, CallState.FAILED, told)
+            elif call.state is CallState.CALLING:
                 await self._settle(run, chat, call, CallState.UNKNOWN, english_strings.CALL_STOPPED)
             elif not call.state.ended:
                 await self._settle(

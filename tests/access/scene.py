@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from bot.sandbox.state.records import Ephemeral, Message, View
 from bot.sandbox.types import Json
@@ -158,7 +159,7 @@ async def ask_for_approval(world: World, thread: str) -> None:
         "state": "asked",
         "asked": 1,
         "asker": world.slack.workspace.user(WHO).id,
-        **dict.fromkeys(("created_at", "updated_at"), "2026-01-01 00:00:00.000000"),
+        **dict.fromkeys(("created_at", "updated_at"), f"{datetime.now(UTC):%F %T.%f}"),
     }
     places = ", ".join("?" for _ in values)
     await world.execute(

@@ -16,7 +16,8 @@ from bot.answers.events import EventPublisher
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
-from bot.answers.tool_loop import NoTools, ToolLoop
+from bot.answers.tool_loop import ToolLoop
+from bot.answers.tool_servers import NoTools
 from bot.chats.attachments.fitting import ImageFitter
 from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, MessageRef, ModelRef, Status

@@ -1,0 +1,49 @@
+"""What the tool loop needs of the servers of tools, and of what a channel's admins say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from bot.domain import Chat
+from bot.tool_calls import ALL_TOOLS, CallResult, ChannelTools, Tool
+
+RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
+"""What the admins of a chat's channel say of tools. Raises StorageError."""
+
+
+async def all_tools(chat: Chat) -> ChannelTools:
+    """Where channels have no settings."""
+    return ALL_TOOLS
+
+
+class Tools(Protocol):
+    """What the loop needs of `bot.tools.servers`."""
+
+    @property
+    def tools(self) -> Mapping[str, Tool]: ...
+    async def ready(self, seconds: float) -> None:
+        """Returns when every server is connected or could not be, `seconds` after the first such wait at most."""
+
+    async def call(
+        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
+    ) -> CallResult: ...
+
+
+class NoTools:
+    """Nothing to call."""
+
+    def begin(self) -> None:
+        pass
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        return {}
+
+    async def ready(self, seconds: float) -> None:
+        pass
+
+    async def call(
+        self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
+    ) -> CallResult:
+        raise NotImplementedError
