@@ -23,13 +23,19 @@ def matches_any(
 
 
 def _glob(pattern: str) -> str:
-    """As SQLite writes it: only the sign for "none of these" is another one."""
+    """As SQLite writes it, where the sign for "none of these" is `^`, and an unclosed bracket is none."""
     return "".join(
-        each[0].replace("[", "[[]")
-        if each["other"]
-        else f"[{'^' if each['no'] else ''}{each['set']}]"
+        each[0].replace("[", "[[]") if each["other"] else _glob_set(each["set"], none=each["no"])
         for each in _PIECE.finditer(pattern)
     )
+
+
+def _glob_set(characters: str, *, none: str | None) -> str:
+    if none:
+        return f"[^{characters}]"
+    if characters.startswith("^"):  # which would mean "none of these" as the first
+        characters = f"{characters[1:]}^"
+    return characters if characters == "^" else f"[{characters}]"
 
 
 def _expression(pattern: str) -> str:
