@@ -17,6 +17,8 @@ from storage.images import ImageBudget, first_kept
 from storage.tables import answers, messages, tool_calls, tool_pictures
 
 LEFT_OUT = "[What this call returned is left out here]"
+FIRST_ANSWER = 2
+"""The number of a chat's first answer, before which nothing was called."""
 MAX_OLD_ARGUMENTS = 500
 """Characters of the arguments of calls whose results are left out; longer ones are left out too."""
 _NOT_COPIED = {"extra": "", "round_extra": "", "notice_ts": None, "notice_state": None}
@@ -45,6 +47,8 @@ class CallHistory:
         The newest have their results. When all have more than `budget` characters, so many old ones lose theirs that
         half of it is free again: what was sent once stays the same for many turns.
         """
+        if number <= FIRST_ANSWER:
+            return []
         async with self._database.read() as connection:
             sizes = await _sizes(connection, chat_id, number)
             if not sizes:

@@ -67,7 +67,7 @@ async def stream_without_refused(
     Nothing is asked again once the answer has begun. `parts`: those that matter least come first; of them the first is
     left out when a refusal does not say what it means. If it took several guesses, only the last one is learnt.
     """
-    attempt = _Attempt(request, [part for part in parts if part.without(request) is not request])
+    attempt = _Attempt(request, parts)
     attempt.leave_out_known()
     while True:
         begun = False
@@ -115,15 +115,22 @@ class _Attempt:
 
     def leave_out_known(self) -> None:
         for part in [each for each in self._left if self.request.model in each.refusing]:
-            self._remove(part)
+            if self._has(part):
+                self._remove(part)
 
     def refused(self, error: ProviderError) -> Part | None:
         """The part that a refusal means, or may mean."""
         for part in self._left:
-            if part.is_meant(error, self.request):
+            if part.is_meant(error, self.request) and self._has(part):
                 return part
-        guesses = (part for part in self._left if part.denied is not None)
-        return next(guesses, None) if _is_refusal(error) else None
+        if not _is_refusal(error):
+            return None
+        guesses = (part for part in self._left if part.denied is not None and self._has(part))
+        return next(guesses, None)
+
+    def _has(self, part: Part) -> bool:
+        """Whether the request has this part; asked last, because a request without it may be large work."""
+        return part.without(self.request) is not self.request
 
     def leave_out(self, part: Part, error: ProviderError) -> None:
         if part.is_meant(error, self.request):
