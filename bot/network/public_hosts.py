@@ -15,6 +15,8 @@ from aiohttp.resolver import ThreadedResolver
 
 from bot.network.direct_hosts import address_of, is_loopback
 
+NOT_PUBLIC = "not a public host"
+"""What an error says of a host that is not."""
 _PRIVATE_SUFFIXES = (".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".home.arpa")
 _TRANSLATED = ip_network("64:ff9b::/96")
 """IPv4 addresses as a network without IPv4 writes them."""
@@ -33,7 +35,7 @@ class PublicResolver(AbstractResolver):
         """Raises OSError for hosts that are not public too."""
         found = await self._resolver.resolve(host, port, family)
         if not all(is_public(each["host"]) for each in found):
-            raise OSError("not a public host")
+            raise OSError(NOT_PUBLIC)
         return found
 
     async def close(self) -> None:

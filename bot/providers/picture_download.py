@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from bot.network.public_hosts import NOT_PUBLIC
 from bot.observability import get_logger
 from bot.providers.pictures import MAX_PICTURE_BYTES
 from bot.providers.transport import PUBLIC_ONLY
@@ -28,13 +29,16 @@ async def fetch_picture(
             where = urlsplit(address)
             own = _origin(where) == _origin(urlsplit(base_url))
             if not own and where.scheme != "https":
-                log.warning("untrusted_picture_host", host=where.hostname)
+                log.warning("picture_not_https", host=where.hostname)
                 return None
             return await _fetched(
                 client, address, headers if own else {}, {} if own else PUBLIC_ONLY
             )
     except (TimeoutError, OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-        log.info("picture_not_fetched", reason=type(error).__name__)
+        if NOT_PUBLIC in str(error):
+            log.warning("untrusted_picture_host", host=urlsplit(address).hostname)
+        else:
+            log.info("picture_not_fetched", reason=type(error).__name__)
         return None
 
 

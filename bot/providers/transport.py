@@ -21,7 +21,7 @@ from yarl import URL
 
 from bot.network import DIRECT, Network
 from bot.network.causes import explain
-from bot.network.public_hosts import PublicResolver, resolves_to_ours, seems_public
+from bot.network.public_hosts import NOT_PUBLIC, PublicResolver, resolves_to_ours, seems_public
 from bot.providers.request_body import WRITE_SIZE
 
 _MAX_CONNECTIONS = 2_000
@@ -29,7 +29,6 @@ _KEEPALIVE = 30.0
 """Seconds that an unused connection is kept."""
 PUBLIC_ONLY = {"public_only": True}
 """The extension of a request whose address somebody else has chosen."""
-NOT_PUBLIC = "not a public host"
 _PAUSE_EXTENSION = "pause_reading"
 """The key of the response extension that pauses reading."""
 
