@@ -326,11 +326,11 @@ class ApiService:
             payer, message.files, keep_pdfs=self.models.takes_pdfs(model)
         )
         texts = [each for each in found if isinstance(each, TextFile)]
+        attached = [each for each in found if isinstance(each, Image)]
+        pdfs = tuple(each for each in attached if each.mime == PDF)
         images = rules.limit_images(
-            [*message.images, *(each for each in found if isinstance(each, Image))]
+            [*message.images, *(each for each in attached if each.mime != PDF)]
         )
-        pdfs = tuple(each for each in images if each.mime == PDF)
-        images = tuple(each for each in images if each.mime != PDF)
         spoken = [each for each in found if isinstance(each, Spoken)]
         text, _ = rules.append_texts(rules.append_spoken(message.text, spoken), texts)
         unpacked = replace(message, text=text, images=images, files=())
