@@ -19,10 +19,11 @@ from storage.tables import tool_calls, tool_pictures
 
 
 def over_budget(call: StoredCall) -> StoredCall:
-    """The call as one that is not made because a budget is used up."""
+    """The call as one that is not made because a budget is used up: nobody is asked about it."""
     if call.state.ended:
         return call
-    return replace(call, state=CallState.FAILED, result=english_strings.CALL_OVER_BUDGET)
+    result = english_strings.CALL_OVER_BUDGET
+    return replace(call, state=CallState.FAILED, asked=False, result=result)
 
 
 def call_row(call: StoredCall, chat_id: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class AfterWork:
         answers: Answers,
         tasks: Tasks,
         timing: Timing,
-        worker_id: str | None = None,
+        worker_id: str,
     ) -> None:
         """`worker_id`: who does chores here."""
         self._worker_id = worker_id
@@ -113,6 +113,7 @@ class AfterWork:
             Chore.SHOW_QUESTION: timing.late_effect,
             Chore.SHOW_SPOKEN: timing.late_effect,
             Chore.SHOW_PICTURES: timing.late_effect,
+            Chore.SHOW_APPROVALS: timing.late_effect,
         }
         """Seconds in which a call of a try may still take effect, for chores whose second effect would be visible."""
         self._functions: dict[Chore, DoChore] = {}

@@ -48,7 +48,7 @@ async def test_what_is_claimed_while_a_process_ends_is_given_back(migrated_url: 
     async with database.begin() as connection:
         await add_chores(connection, said.answer.id, due)
     async with asyncio.timeout(WAIT_TIMEOUT), Tasks() as tasks:
-        after_work = AfterWork(late, chats, answers, tasks, patient_timing())
+        after_work = AfterWork(late, chats, answers, tasks, patient_timing(), "here:1:0")
         after_work.register({Chore.HIDE_STOP: do_nothing})
         after_work.start(said.answer.id)
         await late.stored.wait()

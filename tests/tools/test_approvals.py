@@ -173,3 +173,31 @@ async def test_a_chat_that_goes_while_an_answer_waits_makes_no_call_unasked(
             await world.until(lambda: world.ended(thread), "the answer ends")
         await world.idle()
         assert server.effects == []
+
+
+async def test_a_question_on_its_way_when_a_process_ends_is_asked_once(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """The message of the process that ended comes late; no other asks, and none keeps its buttons."""
+    timing = patient_timing(late_effect=3.0, chore_pause=0.05, slack_call_timeout=1.0)
+    async with tooled(worlds, tmp_path, timing=timing) as (world, server):
+        world.say("Hello.")
+        thread = await world.start("Hello?")
+        await world.answered(thread)
+        await world.idle()
+        script(world, calling(("add", {"text": "x"})), "Added.")
+        fault = world.slack.faults.add("chat.postMessage", "slow", seconds=3_600.0)
+        await world.slack.conversations.say("alice", "general", "Add x.", thread)
+        await world.until(lambda: fault.hits, "it is being asked")
+        await world.restart()
+        later = "due_at > strftime('%Y-%m-%d %H:%M:%f000', 'now', '+0.3 seconds')"
+        waits = f"SELECT 1 FROM chores WHERE kind = 'show_approvals' AND worker IS NULL AND {later}"
+        await world.until(lambda: world.rows(waits) or asking(world, thread), "the next try")
+        world.slack.faults.release()
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        await world.slack.interactions.press("alice", message, "tool_allow_once")
+        await world.answered(thread, 2)
+        await world.idle()
+        assert asking(world, thread) == []
+        assert len([m for m in world.replies(thread) if "Allowed by" in str(m)]) == 1
+        assert server.effects == ["add x"]

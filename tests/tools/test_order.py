@@ -59,7 +59,7 @@ async def test_somebody_is_asked_however_long_slack_fails_and_nobody_where_it_re
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
     """The question comes when Slack takes messages again; where it never will, the call counts as denied."""
-    timing = patient_timing(chore_pause=0.005, sweep_interval=0.1)
+    timing = patient_timing(chore_pause=0.005, sweep_interval=0.1, late_effect=0.01)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
         world.forgive("service_unavailable", "is_archived")
         script(world, calling(("add", {"text": "x"})), "Added.")
