@@ -80,10 +80,10 @@ APPROVAL_ALLOWED = "Allowed by <@{user}>."
 APPROVAL_DONE = "Allowed by <@{user}>, and done."
 APPROVAL_FAILED = "Allowed by <@{user}>, but it failed."
 APPROVAL_DENIED = "Denied by <@{user}>."
-APPROVAL_LAPSED = "It wasn't allowed in time, so it wasn't called."
+APPROVAL_LAPSED = "Nobody allowed this call in time, so it wasn't made."
 APPROVAL_STOPPED = "The answer was stopped, so it wasn't called."
 APPROVAL_UNKNOWN = (
-    "I don't know whether this call took effect, because I was interrupted. I won't repeat it. "
+    "I don't know whether this call took effect. I won't repeat it. "
     "Please check before you ask for it again."
 )
 APPROVAL_NOT_YOURS = "Only <@{user}> can decide about this, because it's their question."
@@ -324,8 +324,12 @@ CHANNEL_ASKED_TOOLS_HINT = (
 )
 CHANNEL_NO_TOOLS = "No tools"
 CHANNEL_ALL_TOOLS = "{server}: all tools"
-CHANNEL_HINT = "For new chats in <#{channel}>. Chats that have started keep what they started with."
-CHANNEL_SAVED = "Saved. Chats that start in <#{channel}> from now on use these settings."
+CHANNEL_HINT = (
+    "Instructions and model are for new chats in <#{channel}>. Chats that have started keep theirs."
+)
+CHANNEL_SAVED = (
+    "Saved. Chats that start in <#{channel}> from now on use these instructions and this model."
+)
 
 NOT_ALLOWED: dict[Verdict, str] = {
     Verdict.USER_NOT_ALLOWED: "Only some people may use me here, and you aren't among them yet. "
