@@ -82,7 +82,7 @@ class Membership:
         return any(task.result() for task in done)
 
     async def is_away(self, user: User, channel: str) -> bool:
-        """Whether Slack says now that the user is not in this private channel. Waits like `confirm`.
+        """Whether Slack says now that the user is not in this private channel. Waits as long as for a person.
 
         For what they began when they were in it: Slack says so of everything else by letting them do it.
         """
@@ -92,7 +92,7 @@ class Membership:
         if is_known:
             return False
         task = self._tasks.start(self._has_left(user, channel), name="channel membership")
-        done, _ = await asyncio.wait([task], timeout=self._timing.membership_timeout)
+        done, _ = await asyncio.wait([task], timeout=self._timing.person_timeout)
         return bool(done) and task.result()
 
     def heard(self, user: User, chat_id: str) -> None:
