@@ -31,10 +31,6 @@ Taken = tuple[str, Sequence[Image]]
 """What a model is to read of a result, and the pictures that it is sent."""
 
 
-async def _none(data: bytes, name: str, held: HeldBytes) -> Image:
-    raise FileProblem("kind")
-
-
 class ReturnedPictures:
     """Checks pictures of results, makes them small enough, and chooses which of them go with a question."""
 
@@ -110,7 +106,3 @@ def _chosen(text: str, images: Sequence[Image | None]) -> Taken:
             kept.append(image)
             left = left.minus(len(image.data))
     return "\n".join(notes), kept
-
-
-NO_PICTURES = ReturnedPictures(_none, lambda chat: False)
-"""Where no model is shown any."""

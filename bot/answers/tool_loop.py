@@ -22,9 +22,9 @@ from bot import english_strings
 from bot.answers.call_steps import ended, tell
 from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
-from bot.answers.returned_pictures import NO_PICTURES, ReturnedPictures
+from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.running_answer import RunningAnswer
-from bot.answers.tool_servers import RulesOf, Tools, all_tools
+from bot.answers.tool_servers import RulesOf, Tools
 from bot.audit import Action, record
 from bot.chores import Chore
 from bot.domain import Chat, Image
@@ -72,8 +72,8 @@ class ToolLoop:
         *,
         steps: int,
         seconds: float,
-        rules: RulesOf = all_tools,
-        pictures: ReturnedPictures = NO_PICTURES,
+        rules: RulesOf,
+        pictures: ReturnedPictures,
     ) -> None:
         """`steps`: calls of one answer at most. `seconds`: for one call. `rules`: what a chat's channel allows."""
         self._pictures = pictures

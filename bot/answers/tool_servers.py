@@ -6,15 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from bot.domain import Chat
-from bot.tool_calls import ALL_TOOLS, CallResult, ChannelTools, Tool
+from bot.tool_calls import CallResult, ChannelTools, Tool
 
 RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
 """What the admins of a chat's channel say of tools. Raises StorageError."""
-
-
-async def all_tools(chat: Chat) -> ChannelTools:
-    """Where channels have no settings."""
-    return ALL_TOOLS
 
 
 class Tools(Protocol):

@@ -15,6 +15,7 @@ from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
+from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
 from bot.answers.tool_loop import ToolLoop
 from bot.answers.tool_servers import NoTools
@@ -32,6 +33,7 @@ from bot.stream_events import (
 )
 from bot.tasks import Tasks
 from bot.timing import Timing
+from bot.tool_calls import ALL_TOOLS, ChannelTools
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.chores import Chores
@@ -49,6 +51,10 @@ MODEL = ModelRef("openai", "any")
 
 NO_SWEEP = Timing(sweep_interval=3600.0)
 """Nobody looks for forgotten work after the start."""
+
+
+async def all_tools(chat: Chat) -> ChannelTools:
+    return ALL_TOOLS
 
 
 class OneWordModel:
@@ -97,7 +103,7 @@ class Replica:
         self.metrics = Metrics()
         self.publisher = EventPublisher(coordination)
         self.tasks = Tasks()
-        after_work = AfterWork(Chores(database), self.chats, self.answers, self.tasks, timing)
+        after_work = AfterWork(Chores(database), self.chats, self.answers, self.tasks, timing, name)
         after_work.register({Chore.TITLE: no_title})
         self.engine = Engine(
             chats=self.chats,
@@ -112,7 +118,14 @@ class Replica:
             worker_id=name,
             ledger=Ledger(database),
             tools=ToolLoop(
-                NoTools(), ToolCalls(database), self.publisher, name, steps=10, seconds=60.0
+                NoTools(),
+                ToolCalls(database),
+                self.publisher,
+                name,
+                steps=10,
+                seconds=60.0,
+                rules=all_tools,
+                pictures=ReturnedPictures(ImageFitter().fit, sees=lambda chat: False),
             ),
             pictures=PictureIntake(MemoryBudget(), ImageFitter().fit),
             timing=timing,
