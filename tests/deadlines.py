@@ -8,7 +8,9 @@ since so many fail.
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -65,3 +67,10 @@ def patient_timing(**changes: Any) -> Timing:
     longer = {name: getattr(usual, name) * DEADLINE_SCALE for name in _GIVING_UP}
     sooner = {"model_retry_delays": (0.05, 0.2)}
     return replace(usual, **(longer | sooner | changes))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for a condition."""
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -35,8 +35,6 @@ async def test_a_kill_while_pictures_are_shown_repeats_and_loses_none(
             threads.append(await world.start("Draw a boat.", model=PAINTER))
             await under_way(world, fault)
         await world.kill(0)
-        # The claims of the dead process end now, instead of forty seconds later.
-        await world.execute("UPDATE chores SET due_at = datetime('now', '-1 minute')")
         await world.launch(0)
         for thread in threads:
             await world.until(partial(files, world, thread), "the picture")

@@ -34,8 +34,6 @@ async def test_a_kill_loses_and_repeats_no_words(tmp_path: Path, fork_server: Fo
         await world.kill(0)
         hearing.set()
         world.models.spoken += [SAID] * 3
-        # The claims of the dead process end now, instead of forty seconds later.
-        await world.execute("UPDATE chores SET due_at = datetime('now', '-1 minute')")
         await world.launch(0)
         for thread in threads:
             await world.answered(thread, 2)

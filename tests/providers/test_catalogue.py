@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 import pytest
@@ -17,7 +17,7 @@ from bot.stream_events import (
     StreamEvent,
 )
 from bot.timing import Timing
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, until
 
 
 class FakeProvider:
@@ -58,12 +58,6 @@ def info(name: str, provider: str = "one", label: str | None = None) -> ModelInf
 
 def names(infos: Sequence[ModelInfo]) -> list[str]:
     return [str(one.ref) for one in infos]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_TIMEOUT):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 open_catalogue = partial(

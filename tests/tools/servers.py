@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -159,9 +159,3 @@ class CountingServer:
         app = self.app.streamable_http_app()
         async with app.router.lifespan_context(app), serving(app, "127.0.0.1", port) as url:
             yield f"{url}/mcp"
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)

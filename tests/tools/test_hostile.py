@@ -18,11 +18,11 @@ from bot.tool_calls import MAX_OFFERED, CallOutcome, Permission
 from bot.tools.config import parse_tool_config
 from bot.tools.late import LateToolServers
 from bot.tools.servers import MAX_DESCRIPTION, ToolServers, describe
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, until
 from tests.handlers.conftest import WorldFactory
 from tests.tools import hostile_server
 from tests.tools.hostile_server import SECRET
-from tests.tools.servers import CountingServer, until
+from tests.tools.servers import CountingServer
 
 
 async def test_a_server_that_breaks_every_rule_leaks_nothing_and_floods_nothing(

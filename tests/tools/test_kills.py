@@ -178,10 +178,11 @@ async def test_kills_make_no_call_twice(
             deciding = asyncio.create_task(person.decide())
             moment = next(wanted)
             come = person.moments()[moment]
+            reached = False
             with contextlib.suppress(LookupError):
-                while not world.ended(person.thread) and not come():
+                while not world.ended(person.thread) and not (reached := bool(come())):
                     await asyncio.sleep(0.003)
-            if not world.ended(person.thread):
+            if reached and not world.ended(person.thread):
                 hit[moment] += 1
                 await asyncio.sleep(chance.choice((0.0, chance.uniform(0.0, 0.05))))
             owner = world.rows("SELECT owner FROM answers WHERE owner IS NOT NULL")

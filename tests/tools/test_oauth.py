@@ -16,10 +16,10 @@ from mcp.server.auth.settings import AuthSettings
 from bot.tool_calls import CallOutcome
 from bot.tools.config import parse_tool_config
 from bot.tools.servers import ToolServers, describe
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, until
 from tests.services import free_port
 from tests.tools.authorization_server import CLIENT, SECRET, AuthorizationServer
-from tests.tools.servers import CountingServer, until
+from tests.tools.servers import CountingServer
 
 
 @asynccontextmanager

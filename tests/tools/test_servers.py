@@ -18,9 +18,9 @@ from bot.tool_calls import CallOutcome, Permission
 from bot.tools.config import ToolConfig, parse_tool_config
 from bot.tools.results import MAX_RESULT
 from bot.tools.servers import ToolServers, describe
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, until
 from tests.services import free_port
-from tests.tools.servers import CountingServer, until
+from tests.tools.servers import CountingServer
 
 
 def config(**servers: object) -> ToolConfig:
@@ -143,7 +143,7 @@ async def test_a_local_server_ends_with_its_process_even_by_kill_9(tmp_path: Pat
     async with asyncio.timeout(WAIT_TIMEOUT):
         while await process.stdout.readline() != b"Asia/Tokyo\n":
             pass
-    await until(lambda: pid_file.exists() and pid_file.read_text() != "", WAIT_TIMEOUT)
+    await until(lambda: pid_file.exists() and pid_file.read_text() != "")
     child = int(pid_file.read_text())
 
     process.send_signal(signal.SIGKILL)
@@ -166,7 +166,7 @@ async def test_a_local_server_gets_nothing_of_the_environment(
         config(spy={"command": "sh", "args": ["-c", spy], "env": {"OWN": "yes"}}), first_pause=30.0
     )
     async with servers.running():
-        await until(listing.exists, WAIT_TIMEOUT)
+        await until(listing.exists)
 
     seen = {line.partition("=")[0] for line in listing.read_text().splitlines()}
     allowed = {
