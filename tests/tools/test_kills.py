@@ -122,6 +122,7 @@ def backend(
     """Two processes on one SQLite file, or two replicas on PostgreSQL and Redis."""
     fork_server: ForkServer = request.getfixturevalue("fork_server")
     if kind == "sqlite":
+        environment = {"TEST_RATE_SCALE": "10", **environment}
         return Cluster(folder, fork_server, processes=2, environment=environment)
     urls = request.getfixturevalue("postgresql_url"), request.getfixturevalue("redis_url")
     return Replicas(folder, fork_server, *urls, count=2, environment=environment)
