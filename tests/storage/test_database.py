@@ -281,8 +281,8 @@ async def test_a_database_stays_usable_after_a_writer_was_killed(database_url: s
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.postgres
 async def test_an_idle_transaction_is_ended_so_that_others_can_write(database_url: str) -> None:
-    timing = Timing(idle_transaction_timeout=0.3)
-    idle, other = (Database.open(database_url, timing=timing) for _ in range(2))
+    idle = Database.open(database_url, timing=Timing(idle_transaction_timeout=0.3))
+    other = Database.open(database_url)
     await idle.migrate()
     async with other.begin() as connection:
         await connection.execute(insert(people), [_person("U1")])

@@ -22,10 +22,11 @@ from tests.slow import slow_after
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("dialect", ["postgresql"])]
 
 SHORT = Timing(
-    idle_transaction_timeout=0.5,
-    database_connect_timeout=2.0,
-    database_statement_timeout=1.0,
-    database_lease_timeout=0.5,
+    # Short, since each of them passes; long enough for a server, and for a test, that waits for a processor.
+    idle_transaction_timeout=3.0,
+    database_connect_timeout=3.0,
+    database_statement_timeout=2.0,
+    database_lease_timeout=1.5,
 )
 
 
@@ -48,7 +49,9 @@ async def muted(migrated_url: str) -> AsyncIterator[Muted]:
         direct = Database.open(migrated_url)
         stack.push_async_callback(direct.close)
         await asyncio.gather(*(_sleep(database) for _ in range(4)))
-        async with database.begin(urgent=True), database.search():
+        async with database.begin(urgent=True):
+            pass
+        async with database.search():
             pass
         yield Muted(database, proxy, direct)
 
