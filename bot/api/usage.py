@@ -32,6 +32,9 @@ class UsageFigures(CamelModel):
         description="What calls will have used whose provider told nothing; beside the rest"
     )
     cost: float | None = Field(description="US dollars, as far as providers told; null: unknown")
+    estimated_cost: float = Field(
+        description="US dollars of the estimated tokens, as far as their price is known; beside `cost`"
+    )
 
     @classmethod
     def of(cls, figures: Figures) -> UsageFigures:
@@ -44,6 +47,7 @@ class UsageFigures(CamelModel):
             cached_tokens=figures.cached_tokens,
             estimated_tokens=figures.estimated_tokens,
             cost=figures.known_cost,
+            estimated_cost=figures.estimated_cost,
         )
 
 

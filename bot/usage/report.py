@@ -11,7 +11,9 @@ from typing import Any
 
 from bot.usage.figures import Figures, GroupBy
 
-_COLUMNS = ("answers", "failures", "tokens_in", "tokens_out", "cached", "cost")
+_TOLD = ("answers", "failures", "tokens_in", "tokens_out", "cached", "cost")
+_ESTIMATED = ("estimated_tokens", "estimated_cost")
+_COLUMNS = (*_TOLD, *_ESTIMATED)
 
 
 class ReportFormat(StrEnum):
@@ -36,6 +38,8 @@ def _row(figures: Figures, by: GroupBy) -> dict[str, Any]:
         "tokens_out": figures.completion_tokens,
         "cached": figures.cached_tokens,
         "cost": None if cost is None else round(cost, 6),
+        "estimated_tokens": figures.estimated_tokens,
+        "estimated_cost": round(figures.estimated_cost, 6),
     }
 
 
@@ -52,8 +56,11 @@ def _csv(rows: Sequence[dict[str, Any]], by: GroupBy) -> str:
 
 
 def _table(rows: Sequence[dict[str, Any]], by: GroupBy) -> str:
-    head = [str(by), *(name.replace("_", " ") for name in _COLUMNS)]
-    lines = [head, *([_cell(value) for value in row.values()] for row in rows)]
+    """With the columns of estimates only where something is estimated."""
+    is_estimated = any(row["estimated_tokens"] for row in rows)
+    names = [str(by), *(_COLUMNS if is_estimated else _TOLD)]
+    head = [name.replace("_", " ") for name in names]
+    lines = [head, *([_cell(row[name]) for name in names] for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
     return "\n".join(_line(line, widths) for line in lines)
 

@@ -41,5 +41,7 @@ USAGE_ANSWERS = Plural("{count:,} answer", "{count:,} answers")
 USAGE_FAILURES = "{count:,} failed"
 USAGE_COST_UNKNOWN = "cost unknown"
 USAGE_COST_PARTLY = "{cost} as far as known"
+USAGE_COST_ESTIMATED = "{cost}, and about {estimated} by estimate"
+"""After one of the above: the cost of tokens that the provider did not tell."""
 USAGE_ESTIMATED = "about {count:,} more tokens, not told by the provider"
 USAGE_NOT_SHOWN = "I could not read your usage just now. Please try again in a moment."

@@ -58,6 +58,14 @@ def _said(groups: Iterable[Figures]) -> str:
 
 
 def _cost(groups: Sequence[Figures]) -> str:
+    cost, estimated = _told_cost(groups), sum(group.estimated_cost for group in groups)
+    if not estimated:
+        return cost
+    about = strings.COST.format(dollars=estimated)
+    return usage_strings.USAGE_COST_ESTIMATED.format(cost=cost, estimated=about)
+
+
+def _told_cost(groups: Sequence[Figures]) -> str:
     if all(group.known_cost is None for group in groups):
         return usage_strings.USAGE_COST_UNKNOWN
     cost = strings.COST.format(dollars=sum(group.cost for group in groups))

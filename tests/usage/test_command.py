@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ def test_as_json(url: str) -> None:
         "tokens_out": 150,
         "cached": 400,
         "cost": 0.75,
+        "estimated_tokens": 0,
+        "estimated_cost": 0.0,
     }
     assert (second["user"], second["failures"], second["cost"]) == ("T1/U2", 1, None)
 
@@ -70,6 +73,26 @@ def test_as_a_table(url: str) -> None:
     lines = usage(url, "--by", "channel").stdout.splitlines()
     assert lines[0].split("  ")[0] == "channel"
     assert lines[1].split() == ["T1/C1", "3", "1", "1,510", "151", "400", "0.7500"]
+
+
+def test_estimates_stand_beside_what_was_told(url: str) -> None:
+    asyncio.run(stop_one(url))
+    (first, _) = json.loads(usage(url, "--format", "json").stdout)
+    assert (first["user"], first["tokens_in"], first["cost"]) == ("T1/U1", 1500, 0.75)
+    assert (first["estimated_tokens"], first["estimated_cost"]) == (220, 0.1)
+    printed = usage(url, "--format", "csv").stdout
+    assert next(csv.DictReader(io.StringIO(printed)))["estimated_cost"] == "0.1"
+    head, row, _ = usage(url).stdout.splitlines()
+    assert head.split()[-4:] == ["estimated", "tokens", "estimated", "cost"]
+    assert row.split()[-3:] == ["0.7500", "220", "0.1000"]
+
+
+async def stop_one(url: str) -> None:
+    """An answer of U1 is stopped, of which the provider tells nothing: at what the model costs, 0.1 dollars."""
+    database = Database.open(url)
+    stopped = call("U1", None, CallOutcome.STOPPED)
+    await Ledger(database).add([replace(stopped, estimated_tokens=220)])
+    await database.close()
 
 
 def test_wrong_options_end_with_one_line(url: str) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from bot.api.usage import UsageFigures
 from bot.chats.usage import UsageService
 from bot.domain import ModelRef, Usage, User
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
@@ -61,3 +66,22 @@ async def test_who_has_used_nothing_reads_so(database: Database) -> None:
         "*Today* nothing yet\n\n*This month* nothing yet"
     )
     assert usage_line(await usage.this_month(OTHER)) == "Your usage this month: nothing yet"
+
+
+async def test_what_is_estimated_stands_beside_what_was_told(database: Database) -> None:
+    ledger = Ledger(database)
+    await ledger.add([call(OTHER, "C1", 0.5)])
+    untold = replace(call(OTHER, "C1", None), usage=None, outcome=CallOutcome.STOPPED)
+    await ledger.add([replace(untold, estimated_tokens=22)])
+    usage = UsageService(ledger, is_admin)
+    said = (
+        "2 answers · 110 tokens · about 22 more tokens, not told by the provider · "
+        "$0.5000 as far as known, and about $0.1000 by estimate"
+    )
+    month = await usage.this_month(OTHER)
+    assert usage_line(month) == f"Your usage this month: {said}"
+    assert f"• openai:m: {said}" in usage_message(await usage.overview(OTHER))
+    (told,) = await usage.figures(OTHER, parse_since("1d"), GroupBy.MODEL)
+    shown = UsageFigures.of(told).model_dump(by_alias=True)
+    assert (shown["cost"], shown["estimatedTokens"]) == (0.5, 22)
+    assert shown["estimatedCost"] == pytest.approx(0.1)
