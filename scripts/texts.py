@@ -20,9 +20,10 @@ Text = str | Plural
 
 
 def modules() -> list[str]:
-    """The modules of texts: `strings.py` in any folder of `bot`."""
-    paths = sorted(path.relative_to(ROOT) for path in (ROOT / "bot").rglob("strings.py"))
-    return [".".join(path.with_suffix("").parts) for path in paths]
+    """The modules of texts: `strings.py` in any folder of `bot`, or a package of that name."""
+    files = [path.with_suffix("") for path in (ROOT / "bot").rglob("strings.py")]
+    packages = [path.parent for path in (ROOT / "bot").rglob("strings/__init__.py")]
+    return sorted(".".join(path.relative_to(ROOT).parts) for path in (*files, *packages))
 
 
 def texts() -> Iterator[tuple[str, Text]]:
@@ -70,8 +71,13 @@ def written(catalog: Catalog) -> bytes:
 
 
 def updated(language: Language) -> Catalog:
+    """With the texts of today. Those that it has keep their places, so that a diff shows nothing but changes."""
     catalog = read(language)
-    catalog.update(template(), no_fuzzy_matching=True)
+    places = {str(message.id): place for place, message in enumerate(catalog)}
+    today = Catalog(charset="utf-8")
+    for message in sorted(template(), key=lambda text: places.get(str(text.id), len(places))):
+        today[message.id] = message
+    catalog.update(today, no_fuzzy_matching=True)
     return catalog
 
 

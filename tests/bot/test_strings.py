@@ -1,4 +1,4 @@
-"""All texts that people read are in bot/strings.py and follow one style."""
+"""All texts that people read are in bot/strings and follow one style."""
 
 from __future__ import annotations
 
