@@ -24,7 +24,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.replicas import two_replicas
 from tests.handlers.world import World, shown
 from tests.tools.servers import CountingServer
-from tests.tools.test_calls import asking, calling, results, script, tooled
+from tests.tools.talk import asking, calling, results, script, tooled, until_parked
 
 
 @pytest.fixture
@@ -49,12 +49,6 @@ def writing(world: World, thread: str) -> bool:
     state = world.slack.workspace.thread_state("C0GENERAL", thread)
     status = world.slack.agent_sessions.status("general", thread)
     return bool(status) or state.session == "processing"
-
-
-async def until_parked(world: World) -> None:
-    await world.until(
-        lambda: world.rows("SELECT 1 FROM answers WHERE parked AND owner IS NULL"), "it is parked"
-    )
 
 
 @pytest.mark.postgres

@@ -11,7 +11,7 @@ import websockets
 
 from tests.api.conftest import Api, address, client, token_for
 from tests.handlers.conftest import WorldFactory
-from tests.tools.test_calls import asking, calling, results, script, tooled
+from tests.tools.talk import asking, calling, results, script, tooled
 
 
 async def test_programs_learn_of_an_approval_and_decide_about_it(

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bot.sandbox.limits import Limits
-from bot.sandbox.models.scripts import ModelScript, RawBytes, words
-from bot.tools.config import parse_tool_config
+from bot.sandbox.models.scripts import ModelScript, RawBytes
 from bot.usage.limits import Budget, Period, Scope, Unit
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_steps import cards
-from tests.handlers.world import MODEL, World, elements, shown
+from tests.handlers.world import shown
 from tests.providers.scripted_server import delta
-from tests.tools.servers import CountingServer
-
-
-def calling(*calls: tuple[str, dict[str, Any]], saying: str = "") -> ModelScript:
-    """A turn of a model that ends with calls of tools."""
-    pieces = [
-        {"index": n, "id": f"c{n}", "type": "function",
-         "function": {"name": f"web__{name}", "arguments": json.dumps(arguments)}}
-        for n, (name, arguments) in enumerate(calls)
-    ]  # fmt: skip
-    return ModelScript(
-        [*words(saying), RawBytes(delta(tool_calls=pieces))], finish_reason="tool_calls"
-    )
-
+from tests.tools.talk import asking, calling, results, script, tooled
 
 HALVES = ModelScript(
     [
@@ -46,41 +28,6 @@ HALVES = ModelScript(
     finish_reason="tool_calls",
 )
 """A call whose arguments have a character in two halves, and half a character."""
-
-
-def script(world: World, *turns: ModelScript | str) -> None:
-    """The next turns of the model."""
-    for turn in turns:
-        if isinstance(turn, str):
-            world.say(turn)
-        else:
-            world.models.queue(MODEL, turn)
-
-
-@asynccontextmanager
-async def tooled(
-    worlds: WorldFactory, folder: Path, rules: dict[str, Any] | None = None, **settings: Any
-) -> AsyncIterator[tuple[World, CountingServer]]:
-    """A world whose models may call the tools of a server."""
-    server = CountingServer(folder / "effects")
-    async with server.over_http() as url:
-        config = {"mcpServers": {"web": {"url": url, **(rules or {})}}}
-        async with worlds(tools=parse_tool_config(json.dumps(config), {}), **settings) as world:
-            yield world, server
-
-
-def asking(world: World, thread: str) -> list[Any]:
-    """The messages of the thread that ask about a call."""
-    return [m for m in world.replies(thread) if elements(m, "tool_allow_once")]
-
-
-def results(world: World) -> list[str]:
-    """What the model was told in its last request that its calls returned."""
-    return [
-        str(message["content"])
-        for message in world.models.requests()[-1].messages
-        if message["role"] == "tool"
-    ]
 
 
 async def test_reading_tools_run_by_themselves_and_their_results_are_data(

@@ -12,13 +12,7 @@ from tests.access.test_channel_settings import ADMINS, open_dialog
 from tests.api.conftest import Api, client, token_for
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, options_of
-from tests.tools.test_calls import asking, calling, results, script, tooled
-
-
-def offered(world: World) -> set[str]:
-    """The tools that the last request offered."""
-    tools = world.models.requests()[-1].body.get("tools", ())
-    return {tool["function"]["name"].removeprefix("web__") for tool in tools}
+from tests.tools.talk import asking, calling, offered, results, script, tooled
 
 
 def chosen(*patterns: str) -> dict[str, Any]:
@@ -61,7 +55,7 @@ async def test_admins_say_which_tools_may_be_used(worlds: WorldFactory, tmp_path
         await world.answered(thread)
         assert server.effects == []
         assert "admins of this channel" in results(world)[-1]
-        assert offered(world) == {"look", "ping"}
+        assert offered(world) == {"web__look", "web__ping"}
 
         script(world, calling(("put", {"text": "y"}), ("look", {}), ("ping", {})), "So it is.")
         await world.slack.conversations.say("alice", "general", "And now?", thread)
@@ -82,7 +76,7 @@ async def test_admins_say_which_tools_may_be_used(worlds: WorldFactory, tmp_path
         assert offered(world) == set()
         elsewhere = await world.start("Elsewhere?", channel="random")
         await world.answered(elsewhere, channel="random")
-        assert "add" in offered(world)
+        assert "web__add" in offered(world)
 
         (row,) = world.rows(
             "SELECT max(question_id) AS id FROM answers JOIN chats ON chats.id = chat_id WHERE thread = ?",

@@ -14,7 +14,7 @@ from bot.usage.calls import BYTES_PER_TOKEN
 from storage.call_history import LEFT_OUT
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World
-from tests.tools.test_calls import asking, calling, script, tooled
+from tests.tools.talk import asking, calling, reply, roles, script, tooled
 
 Sent = list[dict[str, Any]]
 
@@ -22,16 +22,6 @@ Sent = list[dict[str, Any]]
 def sent(world: World) -> list[Sent]:
     """The messages of each request."""
     return [[dict(m) for m in asked.messages] for asked in world.models.requests()]
-
-
-def roles(messages: Sent) -> str:
-    """Their first letters."""
-    return "".join(str(message["role"])[0] for message in messages)
-
-
-async def reply(world: World, thread: str, text: str, count: int) -> None:
-    await world.slack.conversations.say("alice", "general", text, thread)
-    await world.answered(thread, count)
 
 
 async def test_later_turns_begin_with_the_same_bytes(worlds: WorldFactory, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.cluster.replicas import Replicas
 from tests.handlers.world import Row, shown
 from tests.slow import slow
 from tests.tools.servers import CountingServer
-from tests.tools.test_calls import asking, calling
+from tests.tools.talk import asking, calling
 
 ON_POSTGRESQL = (pytest.mark.postgres, pytest.mark.redis)
 PACE = 0.1

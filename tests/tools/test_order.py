@@ -12,7 +12,7 @@ from bot.tool_calls import ToolCall, parsed_arguments
 from tests.api.conftest import Api, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.tools.test_calls import asking, calling, results, script, tooled
+from tests.tools.talk import asking, calling, results, script, tooled
 
 
 async def test_effects_come_in_order_and_none_before_an_earlier_call_that_waits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ from storage.engine.types import utc_now
 from storage.erasure import Erasure, Selection
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import VISION_MODEL, image_bytes, sent_images
-from tests.handlers.world import MODEL, World
-from tests.tools.test_calls import calling, results, tooled
+from tests.handlers.world import MODEL
+from tests.tools.talk import calling, reply, results, roles, script, tooled
 from tests.tools.test_kills import kill_and_start_again, tooled_cluster
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+
+
+script_seeing = partial(script, model=VISION_MODEL)
 
 
 def large_png() -> bytes:
@@ -35,23 +39,6 @@ def large_png() -> bytes:
     noise = Image.frombytes("RGB", (edge, edge), os.urandom(edge * edge * 3))
     noise.save(written, "PNG", compress_level=0)
     return written.getvalue()
-
-
-def script(world: World, *turns: ModelScript | str, model: str = VISION_MODEL) -> None:
-    for turn in turns:
-        world.models.queue(
-            model, ModelScript(words(turn), rate=1000.0) if isinstance(turn, str) else turn
-        )
-
-
-async def reply(world: World, thread: str, text: str, count: int) -> None:
-    await world.slack.conversations.say("alice", "general", text, thread)
-    await world.answered(thread, count)
-
-
-def roles_of(asked: Any) -> str:
-    """The first letters of those of a request's messages."""
-    return "".join(str(message["role"])[0] for message in asked.messages)
 
 
 async def test_pictures_in_results_reach_models_that_see(
@@ -64,18 +51,18 @@ async def test_pictures_in_results_reach_models_that_see(
         server.pictures = [
             ("image/png", png), ("image/png", png[:60]), ("image/svg+xml", SVG), ("image/png", large),
         ]  # fmt: skip
-        script(
+        script_seeing(
             world, calling(("show", {})), ModelScript(["Never"], fault=Fault("http", status=401))
         )
         thread = await world.start("What is there?", model=VISION_MODEL)
         await world.answered(thread)
-        script(world, "A square.")
+        script_seeing(world, "A square.")
         await world.slack.interactions.press("alice", world.answers(thread)[0], "retry_answer")
         await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
 
         first, again = sent_images(world, -2), sent_images(world)
         assert first == again == [("PNG", (60, 40)), ("JPEG", (1350, 1350))]
-        assert roles_of(world.models.requests()[-1]) == "suatau"
+        assert roles(world.models.requests()[-1].messages) == "suatau"
         told = results(world)[0]
         assert told.startswith(
             "What there is:\n\n[Picture 1]\n\n[Picture 2]\n\n[Picture 3]\n\n[Picture 4]"
@@ -88,7 +75,7 @@ async def test_pictures_in_results_reach_models_that_see(
         assert [row["name"] for row in stored] == ["Picture 1", "Picture 4"]
         assert all(row["size"] <= MAX_SENT_BYTES for row in stored)
 
-        script(world, "Two.", "Three.")
+        script_seeing(world, "Two.", "Three.")
         await reply(world, thread, "And?", 2)
         asked = [dict(m) for m in world.models.requests()[-1].messages]
         await reply(world, thread, "And?", 3)
@@ -103,7 +90,9 @@ async def test_pictures_keep_within_their_budget_and_go_with_the_chat(
     """At most a few of a call; old ones of an answer are left out; copied with a chat, and erased with it."""
     async with tooled(worlds, tmp_path) as (world, server):
         server.pictures = [("image/png", image_bytes(size=(9, n + 1))) for n in range(5)]
-        script(world, calling(("show", {})), calling(("show", {}), ("show", {})), "Many squares.")
+        script_seeing(
+            world, calling(("show", {})), calling(("show", {}), ("show", {})), "Many squares."
+        )
         thread = await world.start("What is there?", model=VISION_MODEL)
         await world.answered(thread)
 
@@ -113,9 +102,9 @@ async def test_pictures_keep_within_their_budget_and_go_with_the_chat(
         assert "not passed on" in results(world)[-1]
 
         assert len(world.rows("SELECT 1 FROM tool_pictures")) == 12
-        script(world, "As I said.")
+        script_seeing(world, "As I said.")
         await reply(world, thread, "Again?", 2)
-        script(world, "Squares.", model="demo/storyteller")
+        script_seeing(world, "Squares.", model="demo/storyteller")
         await world.slack.interactions.choose(
             "alice", world.answers(thread)[-1], "ask_another", "openai:demo/storyteller"
         )
@@ -137,7 +126,7 @@ async def test_models_that_do_not_see_are_told_of_pictures(
 ) -> None:
     async with tooled(worlds, tmp_path) as (world, server):
         server.pictures = [("image/png", image_bytes())] * 2
-        script(world, calling(("show", {})), "Nothing.", model=MODEL)
+        script_seeing(world, calling(("show", {})), "Nothing.", model=MODEL)
         thread = await world.start("What is there?")
         await world.answered(thread)
 
@@ -175,7 +164,7 @@ async def test_a_kill_before_the_next_question_loses_no_picture(
         await world.until(lambda: world.ended(thread), "the answer has ended")
 
         assert server.effects == ["show"]
-        assert [roles_of(each) for each in asked] == ["suatau", "suatau"]
+        assert [roles(each.messages) for each in asked] == ["suatau", "suatau"]
         assert asked[0].messages == asked[1].messages
         assert "data:image/png;base64," in str(asked[1].messages[-1])
         await world.idle()

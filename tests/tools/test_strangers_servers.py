@@ -11,35 +11,20 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.models.scripts import ModelScript, RawBytes
 from bot.tools.config import parse_tool_config
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.world import World
 from tests.providers.scripted_server import (
     ReceivedRequest,
     ResponseWriter,
     ScriptedServer,
-    delta,
     responding,
 )
-from tests.tools.test_calls import results, script
+from tests.tools.talk import calling, offered, results, script
 
 EVERYTHING = (
     Path(__file__).parent
     / "strangers/node_modules/@modelcontextprotocol/server-everything/dist/index.js"
 )
-
-
-def calling(name: str, arguments: dict[str, Any]) -> ModelScript:
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    piece = {"index": 0, "id": "c0", "type": "function", "function": function}
-    return ModelScript([RawBytes(delta(tool_calls=[piece]))], finish_reason="tool_calls")
-
-
-def offered(world: World) -> set[str]:
-    """The tools that the model was told of in its last request."""
-    tools = world.models.requests()[-1].body.get("tools", ())
-    return {str(each["function"]["name"]) for each in tools}
 
 
 async def called(
@@ -48,7 +33,9 @@ async def called(
     """What these calls return to the model, one after another; each must be a step that went well."""
     config = {"mcpServers": {"its": {**server, "allow": ["*"]}}}
     async with worlds(tools=parse_tool_config(json.dumps(config), {})) as world:
-        script(world, *(calling(f"its__{name}", given) for name, given in calls), "That is all.")
+        script(
+            world, *(calling((name, given), server="its") for name, given in calls), "That is all."
+        )
         thread = await world.start("Go on.")
         assert await world.answered(thread) == ["That is all."]
         assert {f"its__{name}" for name, _ in calls} <= offered(world)
