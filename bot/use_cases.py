@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.access.chat_access import ChatAccess
 from bot.access.membership import Membership
+from bot.chats.announcing import announcer
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.approvals import ApprovalService
@@ -132,6 +133,7 @@ def build_use_cases(
     start_chores: Callable[[str], object],
 ) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
+    announce = announcer(resources.publisher, wake)
     channels = ChannelService(
         repositories.channel_settings,
         models,
@@ -145,9 +147,8 @@ def build_use_cases(
         people=repositories.people,
         channels=channels,
         models=models,
-        publisher=resources.publisher,
+        announce=announce,
         ledger=repositories.ledger,
-        wake=wake,
         limit=settings.bobbin_max_messages,
     )
     service = ChatService(
@@ -158,6 +159,7 @@ def build_use_cases(
         people=repositories.people,
         models=models,
         publisher=resources.publisher,
+        announce=announce,
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
@@ -166,7 +168,7 @@ def build_use_cases(
         answers=repositories.answers,
         successors=repositories.successors,
         models=models,
-        wake=wake,
+        announce=announce,
     )
     membership = Membership(
         repositories.chats,
@@ -186,7 +188,7 @@ def build_use_cases(
         branches=branches,
         files=SentFiles(resources.documents, voice_clips),
         access=ChatAccess(repositories.chats, resources.gate.rules, membership),
-        publisher=resources.publisher,
+        announce=announce,
         fitter=resources.image_fitter,
         exporter=exporter,
         pictures=repositories.pictures,

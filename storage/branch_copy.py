@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Row, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Chat, Status
+from bot.domain import Answer, Chat, Message, Status
 from storage.call_history import copy_calls
 from storage.engine.types import new_id, utc_now
-from storage.messages import add_participants, load_chat, store_answer
+from storage.messages import StoredMessage, add_participants, load_chat, store_answer
 from storage.queries import INSERT_MESSAGE
+from storage.rows import to_message
 from storage.steps import copy_steps
 from storage.tables import answers, attachments, chats, messages
 
@@ -30,8 +31,8 @@ _NOT_COPIED = (
 """What an answer cost was paid once."""
 
 
-async def copy_conversation(connection: AsyncConnection, chat_id: str) -> Answer | None:
-    """Stores the messages up to the chat's `branch_of`, and the answer to it, which waits.
+async def copy_conversation(connection: AsyncConnection, chat_id: str) -> StoredMessage | None:
+    """Stores the messages up to the chat's `branch_of`, and the answer to it, which waits; gives these two.
 
     None if that was done before.
     """
@@ -55,7 +56,12 @@ async def copy_conversation(connection: AsyncConnection, chat_id: str) -> Answer
     )
     await store_answer(connection, chat, answer)
     await add_participants(connection, chat, question.author)
-    return answer
+    return StoredMessage(chat, await _load_message(connection, answer.question_id), answer)
+
+
+async def _load_message(connection: AsyncConnection, message_id: str) -> Message:
+    query = select(messages).where(messages.c.id == message_id)
+    return to_message((await connection.execute(query)).one())
 
 
 async def _reserve(connection: AsyncConnection, chat_id: str, count: int) -> bool:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import DEFAULT_TITLE, Answer, Chat, Message, ModelRef, TitleBy
+from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, TitleBy
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.branch_copy import copy_conversation
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
+from storage.messages import StoredMessage
 from storage.queries import dialect_insert
 from storage.rows import chat_row, to_chat
 from storage.served_teams import Serves, every_team
@@ -66,19 +67,18 @@ class Successors:
                 await admit(connection, self._limits, payer_of(old, owner))
             return successor
 
-    async def fill_branch(self, chat_id: str) -> Answer | None:
+    async def fill_branch(self, chat_id: str) -> StoredMessage | None:
         """Stores the conversation up to the question, and the answer to it that waits. None if that was done before."""
         async with self._database.begin() as connection:
             return await copy_conversation(connection, chat_id)
 
-    async def set_branch_thread(self, chat_id: str, ts: str) -> Chat:
+    async def set_branch_thread(self, chat_id: str, ts: str) -> tuple[Chat, StoredMessage | None]:
         """As `set_thread` and `fill_branch`, in one transaction."""
         async with self._database.begin() as connection:
             chat = await _fill(
                 connection, chat_id, chats.c.thread.is_(None), thread=ts, header_ts=ts
             )
-            await copy_conversation(connection, chat_id)
-            return chat
+            return chat, await copy_conversation(connection, chat_id)
 
     async def continuation_of(self, chat_id: str) -> Chat | None:
         """The chat that continues this one."""

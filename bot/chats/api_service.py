@@ -9,7 +9,7 @@ from functools import partial
 
 from bot import english_strings
 from bot.access.chat_access import ChatAccess
-from bot.answers.events import EventPublisher
+from bot.chats.announcing import Announce
 from bot.chats.approvals import ApprovalService
 from bot.chats.attachments import rules
 from bot.chats.attachments.fitting import ImageFitter
@@ -111,7 +111,7 @@ class ApiService:
         branches: BranchService,
         files: SentFiles,
         access: ChatAccess,
-        publisher: EventPublisher,
+        announce: Announce,
         fitter: ImageFitter,
         exporter: Exporter,
         pictures: Pictures,
@@ -127,7 +127,7 @@ class ApiService:
         self._answers = answers
         self._people = people
         self._access = access
-        self._publisher = publisher
+        self._announce = announce
         self._wake = wake
         self.models = models
         self.exporter = exporter
@@ -359,11 +359,6 @@ class ApiService:
                 else english_strings.IMAGE_BROKEN
             ) from error
         return replace(message, images=tuple(images))
-
-    def _announce(self, stored: StoredMessage) -> None:
-        if not stored.duplicate:
-            self._publisher.message_added(stored)
-        self._wake(stored.chat.id)
 
 
 def as_waiting(answer: Message) -> Message:

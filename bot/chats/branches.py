@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from bot.chats.announcing import Announce
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, Message, ModelRef, Role
 from storage.answers import Answers
 from storage.chats import Chats
+from storage.messages import StoredMessage
 from storage.successors import Successor, Successors
 
 
@@ -20,13 +20,13 @@ class BranchService:
         answers: Answers,
         successors: Successors,
         models: ModelChoice,
-        wake: Callable[[str], None],
+        announce: Announce,
     ) -> None:
         self._chats = chats
         self._answers = answers
         self._successors = successors
         self._models = models
-        self._wake = wake
+        self._announce = announce
 
     async def question(self, message_id: str) -> Message:
         """The question with this id, or that the answer with this id answers. Raises ChatNotFound."""
@@ -46,15 +46,18 @@ class BranchService:
         channel = old.thread.channel if in_slack and old.thread is not None else None
         successor = await self._successors.create_branch(old, question, user, model, channel)
         if successor.channel is None:
-            await self._successors.fill_branch(successor.chat.id)
-            self._wake(successor.chat.id)
+            self._announce_new(await self._successors.fill_branch(successor.chat.id))
         return successor
 
     async def set_thread(self, chat: Chat, ts: str) -> Chat:
         """Stores the message that begins its thread in Slack, and has the question answered."""
-        opened = await self._successors.set_branch_thread(chat.id, ts)
-        self._wake(chat.id)
+        opened, asked = await self._successors.set_branch_thread(chat.id, ts)
+        self._announce_new(asked)
         return opened
+
+    def _announce_new(self, asked: StoredMessage | None) -> None:
+        if asked is not None:
+            self._announce(asked)
 
     def model(self, key: str) -> ModelRef:
         """The model of a menu's option value. Raises ModelNotAllowed."""

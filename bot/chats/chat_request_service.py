@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from bot.answers.events import EventPublisher
+from bot.chats.announcing import Announce
 from bot.chats.attachments.rules import only_unusable_files
 from bot.chats.channels import ChannelService
 from bot.chats.chat_request_lifecycle import (
@@ -50,21 +49,19 @@ class ChatRequestService:
         people: People,
         channels: ChannelService,
         models: ModelChoice,
-        publisher: EventPublisher,
+        announce: Announce,
         ledger: Ledger,
-        wake: Callable[[str], None],
         limit: int,
     ) -> None:
-        """`wake`: is called with the id of a chat that has an answer to be written. `limit`: messages of a chat."""
+        """`limit`: messages of a chat."""
         self._requests = requests
         self._lifecycle = lifecycle
         self._chats = chats
         self._people = people
         self._channels = channels
         self._models = models
-        self._publisher = publisher
+        self._announce = announce
         self._ledger = ledger
-        self._wake = wake
         self.limit = limit
 
     # -- asking ------------------------------------------------------------------------------------------------
@@ -289,10 +286,9 @@ class ChatRequestService:
         except BudgetReached:
             await self._lifecycle.advance(request, GivenUp())
             raise
+        self._announce(stored)
         if not stored.duplicate:
-            self._publisher.message_added(stored)
             await self._people.set_last_model(User(request.thread.team, request.user), model)
-        self._wake(stored.chat.id)
         return stored
 
     async def _check_budgets(self, thread: Thread, user: str) -> None:

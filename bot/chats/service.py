@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.answers.events import EventPublisher
+from bot.chats.announcing import Announce
 from bot.chats.chat_request_service import ChatRequestService, refusal_of
 from bot.chats.messages import HandleResult, IncomingMessage, Outcome
 from bot.chats.models import ModelChoice
@@ -34,6 +35,7 @@ class ChatService:
         people: People,
         models: ModelChoice,
         publisher: EventPublisher,
+        announce: Announce,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
@@ -44,6 +46,7 @@ class ChatService:
         self._requests = requests
         self._people = people
         self._publisher = publisher
+        self._announce = announce
         self._wake = wake
         self.limit = limit
         self._models = models
@@ -111,8 +114,7 @@ class ChatService:
             return HandleResult(Outcome.CHAT_FULL, chat_id=chat.id)
         if stored.duplicate:
             return HandleResult(Outcome.IGNORED, stored=stored)
-        self._publisher.message_added(stored)
-        self._wake(chat.id)
+        self._announce(stored)
         return HandleResult(Outcome.STORED, stored=stored)
 
     async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:

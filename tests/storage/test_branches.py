@@ -8,6 +8,7 @@ from bot.domain import Chat, ModelRef, Role, Status
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import StoredMessage
 from storage.successors import Successors
 from tests.storage.chat_builder import ChatBuilder
 
@@ -23,12 +24,17 @@ async def test_a_question_is_asked_of_a_model_once_however_many_ask(
     async def ask(number: int) -> Chat:
         successors = Successors(rivals[number % len(rivals)])
         branch = await successors.create_branch(old, question, f"U{number}", OTHER, "C1")
-        return await successors.set_branch_thread(branch.chat.id, f"300.{number}")
+        chat, asked = await successors.set_branch_thread(branch.chat.id, f"300.{number}")
+        stored.append(asked)
+        return chat
 
+    stored: list[StoredMessage | None] = []
     got = await asyncio.gather(*(ask(number) for number in range(20)))
     assert len({chat.id for chat in got}) == 1
     assert len({chat.thread for chat in got}) == 1
+    (told,) = [each for each in stored if each is not None]
     copied = await chats.messages(got[0].id)
+    assert (told.message.id, told.answer.id) == (copied[2].id, copied[3].id)
     before = await chats.messages(old.id)
     assert [message.text for message in copied[:3]] == [message.text for message in before[:3]]
     assert [message.number for message in copied] == [1, 2, 3, 4]
