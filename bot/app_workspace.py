@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import SettingsError
@@ -10,6 +11,27 @@ from bot.sandbox import ManifestError, Sandbox, WorkspaceFile, WorkspaceFileErro
 from bot.sandbox.app_manifest import AppManifest
 from bot.sandbox.events.http_delivery import RequestUrls
 from bot.shutdown import shutdown_on_signal
+
+
+@dataclass(frozen=True)
+class WorkspaceOptions:
+    """Where a local Slack is served, and where it is kept."""
+
+    host: str
+    port: int
+    data: Path
+    """The SQLite file of the bot's chats; the workspace is kept in another one beside it."""
+    fresh: bool = False
+    """Whether both are emptied first."""
+
+    def open_file(self) -> WorkspaceFile:
+        """The file of the workspace. Raises SettingsError."""
+        try:
+            return WorkspaceFile.open(
+                self.data.with_name(f"{self.data.stem}.workspace.sqlite3"), fresh=self.fresh
+            )
+        except WorkspaceFileError as error:
+            raise SettingsError(str(error)) from None
 
 
 def load_app(
@@ -32,27 +54,21 @@ def load_app(
 async def app_workspace(
     app: AppManifest,
     urls: RequestUrls | None,
+    options: WorkspaceOptions,
     *,
-    host: str,
-    port: int,
-    data: Path,
-    fresh: bool,
     show: Callable[[str], None],
     on_ready: Callable[[str], None],
 ) -> None:
-    """Runs the workspace. `data` is as for the sandbox with the bot: the workspace is kept in a file beside it.
+    """Runs the workspace.
 
     `show` is given lines for a shell: assignments to paste, and comments. `on_ready` is given the page's address.
     """
-    try:
-        file = WorkspaceFile.open(workspace_file(data), fresh=fresh)
-    except WorkspaceFileError as error:
-        raise SettingsError(str(error)) from None
+    file = options.open_file()
     async with (
         shutdown_on_signal() as shutdown,
         Sandbox(
-            host=host,
-            port=port,
+            host=options.host,
+            port=options.port,
             scopes=app.scopes,
             events=app.events,
             commands=app.commands,
@@ -68,11 +84,6 @@ async def app_workspace(
             show(line)
         on_ready(slack.url)
         await shutdown.wait()
-
-
-def workspace_file(data: Path) -> Path:
-    """Where the workspace of a sandbox is kept whose chats are in `data`."""
-    return data.with_name(f"{data.stem}.workspace.sqlite3")
 
 
 def _introduction(app: AppManifest, slack: Sandbox, urls: RequestUrls | None) -> list[str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from bot.app_workspace import WorkspaceOptions
 from bot.cli_run import run_to_completion
-from bot.commands import sandbox
 from bot.config.settings import SandboxSettings
 from bot.sandbox.limits import Limits
+from bot.sandbox_command import sandbox
 from tests.deadlines import DEADLINE_SCALE
 
 
@@ -24,9 +25,8 @@ def announce(page: str, api: str) -> None:
 def main(data: Path) -> None:
     settings = SandboxSettings.load()
     limits = Limits().with_deadlines_scaled(DEADLINE_SCALE)
-    run_to_completion(
-        sandbox(settings, host="127.0.0.1", port=0, data=data, on_ready=announce, limits=limits)
-    )
+    options = WorkspaceOptions("127.0.0.1", 0, data)
+    run_to_completion(sandbox(settings, options, announce, limits))
 
 
 if __name__ == "__main__":

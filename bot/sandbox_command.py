@@ -1,0 +1,127 @@
+"""The work of `bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+from starlette.routing import Mount
+
+from bot import english_strings
+from bot.app import build
+from bot.app_workspace import WorkspaceOptions
+from bot.config.chats import SearchMode
+from bot.config.settings import Settings
+from bot.errors import SettingsError
+from bot.manifest import bot_scopes, manifest, optional_scopes
+from bot.observability import configure_logging
+from bot.providers.base import ProviderSettings
+from bot.sandbox import Sandbox, WorkspaceFile
+from bot.sandbox.limits import Limits
+from bot.sandbox.models.server import create_models_app
+from bot.shutdown import shutdown_on_signal
+from bot.tools import notice_board
+from bot.tools.config import ToolConfig, ToolServer
+
+
+async def sandbox(
+    settings: Settings,
+    options: WorkspaceOptions,
+    on_ready: Callable[[str, str], None],
+    limits: Limits | None = None,
+) -> None:
+    """Runs both. `on_ready` is called with the addresses of the page and of the bot's HTTP side.
+
+    `limits`: what this Slack allows; by default what Slack does.
+    """
+    configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    file = options.open_file()
+    if options.fresh:
+        _delete_chats(options.data)
+    async with (
+        shutdown_on_signal() as shutdown,
+        _local_slack(settings, options, file, limits) as slack,
+    ):
+        slack.workspace.user("alice").is_admin = True  # so that somebody can try what admins may
+        async with build(_settings_in(slack, settings, options.data), _demo_models(slack)) as bot:
+            if not await bot.transport.until_connected():
+                raise SettingsError("the bot could not connect to its own sandbox")
+            on_ready(slack.url, bot.url)
+            await shutdown.wait()
+
+
+def _local_slack(
+    settings: Settings, options: WorkspaceOptions, file: WorkspaceFile, limits: Limits | None
+) -> Sandbox:
+    app = manifest()
+    features = app["features"]
+    return Sandbox(
+        limits=limits,
+        host=options.host,
+        port=options.port,
+        scopes=bot_scopes() | optional_scopes(),
+        events=app["settings"]["event_subscriptions"]["bot_events"],
+        commands=features.get("slash_commands", ()),
+        shortcuts=features.get("shortcuts", ()),
+        tips=_tips(settings),
+        mounts=[Mount("/models/v1", create_models_app())],
+        file=file,
+    )
+
+
+def _settings_in(slack: Sandbox, settings: Settings, data: Path) -> Settings:
+    """The settings of the bot in this Slack."""
+    changes: dict[str, object] = {
+        "slack_bot_token": SecretStr(slack.bot_token),
+        "slack_app_token": SecretStr(slack.app_token),
+        "slack_api_url": slack.api_url,
+        "database_url": SecretStr(f"sqlite:///{data}"),
+    }
+    if "port" not in settings.model_fields_set:
+        changes["port"] = 0  # another bot on this machine may use the default port
+    if settings.providers():
+        return settings.changed(**changes)
+    return _with_everything_to_try(settings.changed(**changes), data)
+
+
+def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
+    """With demo models, which cost nothing: also what an operator would have to set."""
+    changes: dict[str, object] = {}
+    if "bobbin_web_search" not in settings.model_fields_set:
+        changes["bobbin_web_search"] = SearchMode.ASK
+    if settings.bobbin_transcribe_model is None:
+        changes["bobbin_transcribe_model"] = "demo:demo/ears"
+    tools = settings.tools if settings.tools.servers else _notice_board(data)
+    return settings.changed(**changes).with_tools(tools)
+
+
+def _demo_models(slack: Sandbox) -> ProviderSettings:
+    """They speak OpenRouter's dialect, in which a model can search the web."""
+    return ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1", kind="openrouter")
+
+
+def _notice_board(data: Path) -> ToolConfig:
+    """A server of tools to try, whose notes are kept beside the chats."""
+    args = ("-I", notice_board.__file__, str(_notes_file(data)))
+    return ToolConfig((ToolServer("board", command=sys.executable, args=args),))
+
+
+def _notes_file(data: Path) -> Path:
+    return data.with_name(f"{data.stem}.notes.txt")
+
+
+def _tips(settings: Settings) -> Sequence[str]:
+    """What the first page suggests to try."""
+    first, *rest = english_strings.SANDBOX_TIPS
+    if settings.providers():
+        return [first, *rest]
+    tools = [] if settings.tools.servers else [english_strings.SANDBOX_TIP_TOOLS]
+    return [first, english_strings.SANDBOX_TIP_DEMO, *tools, *rest]
+
+
+def _delete_chats(data: Path) -> None:
+    """The database, and what is kept beside it."""
+    for file in (data, Path(f"{data}-wal"), Path(f"{data}-shm"), _notes_file(data)):
+        file.unlink(missing_ok=True)
