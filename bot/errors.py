@@ -52,6 +52,7 @@
         ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
         ├── BudgetUsedUp               the calls of tools before have used up a budget of the asker
         ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
+        ├── OwnFault                   the bot or its machine failed, not the model                     retried
         └── RequestRefused             any other 4xx
             ├── SystemRoleRefused      the model has no system role; the same is asked without one
             └── ToolsRefused           the model has no tools; the same is asked without them
@@ -324,6 +325,16 @@ class AttachmentsUnreadable(ProviderError):
     """The message to answer is only files, and none of them could be read. No model was asked."""
 
     code = "unreadable"
+
+
+class OwnFault(ProviderError):
+    """The bot or the machine it runs on failed while the model was to answer: an error of ours, too many open files.
+
+    `detail` is for the log alone: no provider has said it.
+    """
+
+    code = "own_fault"
+    retried_automatically = True
 
 
 class RequestRefused(ProviderError):

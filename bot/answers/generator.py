@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from itertools import chain, repeat
 from typing import Protocol
 
 from bot.answers.events import EventPublisher
@@ -23,6 +31,7 @@ from bot.errors import (
     ChatNotFound,
     ContextTooLong,
     EmptyAnswer,
+    OwnFault,
     PicturesOnly,
     ProviderError,
     StorageError,
@@ -117,18 +126,25 @@ class AnswerGenerator:
                 raise
         except ProviderError as raised:
             error = raised
-            self._metrics.count_model_error(chat.model.provider, raised.code)
+            self._count_error(chat, raised)
         except (ChatNotFound, Parked):
             raise
         except Exception as unexpected:
             log.exception("generator_crashed", answer=run.answer.id)
-            error = ProviderError(type(unexpected).__name__)
+            error = OwnFault(type(unexpected).__name__)
         if run.state is RunState.STOPPING:
             await self._tools.give_up(run, chat)
         if error is not None or run.state is RunState.STOPPING:
             await self._take_pictures(run, arrived=True)
         run.steps.end(failed=error is not None)
         return _result(run, error, time.monotonic() - started)
+
+    def _count_error(self, chat: Chat, error: ProviderError) -> None:
+        """Counts what the model or its provider did wrong."""
+        if isinstance(error, OwnFault):
+            log.error("answer_failed_here", reason=error.detail)
+        else:
+            self._metrics.count_model_error(chat.model.provider, error.code)
 
     def _step_log(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> StepLog:
         """A log of steps that are shown and told as they change."""
@@ -151,11 +167,11 @@ class AnswerGenerator:
 
         `turns`: calls of earlier attempts. Raises Parked, ProviderError.
         """
-        run.begin_asking()
         await self._tools.ready()
         for turn in turns:
             await self._tools.go_on(run, chat, turn)
         request = await self._request(run, chat)
+        run.begin_asking()
         while True:
             run.begin_turn()
             await self._ask_once(run, chat, request, sink, started)
@@ -176,7 +192,7 @@ class AnswerGenerator:
         """One turn of the model, asked for again after some failures as long as none of it has been shown."""
         for delay in (*run.timing.model_retry_delays, None):
             try:
-                await self._stream_what_fits(run, chat, request, sink, started)
+                await self._stream_when_readable(run, chat, request, sink, started)
                 return
             except ProviderError as error:
                 pause = _pause_before_next(error, delay)
@@ -184,6 +200,27 @@ class AnswerGenerator:
                     raise
                 log.info("model_retried", answer=run.answer.id, code=error.code)
                 await asyncio.gather(asyncio.sleep(pause), self._record_repeated(run))
+
+    async def _stream_when_readable(
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        request: ModelRequest,
+        sink: AnswerSink,
+        started: float,
+    ) -> None:
+        """Streams the answer; asks again while the database is away with pictures that the model is to be sent.
+
+        That takes nothing of the model's time.
+        """
+        ask = partial(self._stream_what_fits, run, chat, request, sink, started)
+
+        async def ask_again() -> None:
+            run.begin_asking()
+            await ask()
+
+        ways: Iterator[Callable[[], Awaitable[None]]] = chain((ask,), repeat(ask_again))
+        await until_stored(lambda: next(ways)(), run.answer.id)
 
     async def _record_repeated(self, run: RunningAnswer) -> None:
         """Stores what failed calls used while there is time; what can't be stored now is, with the answer's end."""
@@ -343,7 +380,7 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
             Status.FAILED,
             text,
             error=error.code,
-            detail=error.detail or None,
+            detail=None if isinstance(error, OwnFault) else error.detail or None,
             usage=run.usage,
             seconds=seconds,
             steps=run.steps.steps,

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Protocol
 
 from bot import english_strings
-from bot.answers.retry import until_stored
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
-from bot.domain import Answer, Attachment, Chat, Message, Role, User
+from bot.domain import Answer, Chat, Message, Role, User
 from bot.errors import AttachmentsUnreadable, ProviderError
 from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.base import ChatMessage, ModelRequest
@@ -24,13 +22,6 @@ from storage.images import ImageBudget
 IMAGE_BUDGET = ImageBudget(count=20, size=16_000_000)
 """The newest images are sent with every request, up to this many and this many bytes; of older ones only the names."""
 NO_IMAGES = ImageBudget(0, 0)
-
-
-async def _read_at_last(
-    read: ReadAttachment, answer_id: str, attachment: Attachment, start: int, count: int
-) -> bytes:
-    """Reads, however long the database is away. Raises ChatNotFound."""
-    return await until_stored(lambda: read(attachment, start, count), answer_id)
 
 
 class UserNames(Protocol):
@@ -113,7 +104,7 @@ class PromptBuilder:
             facts=excerpt.facts,
             pictures=True,
             options=self._options(chat),
-            read=partial(_read_at_last, self._read, answer.id),
+            read=self._read,
         )
 
     async def _history(self, chat: Chat, answer: Answer) -> History:

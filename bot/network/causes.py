@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
 import aiohttp
 
 _WANTS_PASSWORD = 407
+_EXHAUSTED = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+)
 
 
 def explain(error: BaseException | None) -> str | None:
@@ -23,6 +28,12 @@ def explain(error: BaseException | None) -> str | None:
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return "it does not speak TLS there, or not well; check the address and the proxy"
     return None
+
+
+def is_exhausted(error: BaseException | None) -> bool:
+    """Whether a connection failed because this machine had nothing left for it: files, memory or ports."""
+    cause = getattr(error, "os_error", error)
+    return isinstance(cause, OSError) and cause.errno in _EXHAUSTED
 
 
 def _refusal(error: aiohttp.ClientHttpProxyError) -> str:

@@ -7,8 +7,8 @@ has hung yield none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from bot.errors import ModelTimeout
@@ -22,12 +22,47 @@ CUT = Done("length")
 """The end of an answer that was cut at a bound; the text before it stays."""
 
 
+class Silence:
+    """How long a model may say nothing. What it cannot answer yet, because it is still being sent, does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline = 0.0
+        self._timer: asyncio.Timeout | None = None
+
+    @asynccontextmanager
+    async def ended(self, deadline: float) -> AsyncGenerator[None, None]:
+        """Raises TimeoutError in the block after the silence, or at the deadline, by the event loop's clock."""
+        self._deadline = deadline
+        async with asyncio.timeout_at(self._end()) as self._timer:
+            try:
+                yield
+            finally:
+                self._timer = None
+
+    @contextmanager
+    def not_its_turn(self) -> Iterator[None]:
+        """While this is open, the model waits for the bot."""
+        self._reschedule(self._deadline)
+        try:
+            yield
+        finally:
+            self._reschedule(self._end())
+
+    def _end(self) -> float:
+        return min(asyncio.get_running_loop().time() + self._seconds, self._deadline)
+
+    def _reschedule(self, end: float) -> None:
+        if self._timer is not None and not self._timer.expired():
+            self._timer.reschedule(end)
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How much of a model's time and text one call may take."""
 
-    silence: float
-    """Seconds without an event."""
+    silence: Silence
+    """The time without an event."""
     seconds: float
     """From the request to the end."""
     characters: int
@@ -59,9 +94,8 @@ async def _next(
     events: AsyncGenerator[StreamEvent, None], bounds: Bounds, deadline: float, left: int
 ) -> StreamEvent | None:
     """The next event, None after the last. Raises ModelTimeout."""
-    now = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout_at(min(now + bounds.silence, deadline)):
+        async with bounds.silence.ended(deadline):
             return await anext(events, None)
     except TimeoutError:
         if left < bounds.characters and asyncio.get_running_loop().time() >= deadline:

@@ -12,26 +12,24 @@ import httpx
 
 from bot.domain import Attachment, ModelInfo, Role
 from bot.errors import (
-    Blocked,
     InvalidResponse,
     ModelGone,
     ModelTimeout,
     ProviderError,
     RequestRefused,
-    Unreachable,
     WrongAddress,
 )
 from bot.memory import HeldBytes
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
-from bot.providers.bounds import Bounds, bounded
+from bot.providers.bounds import Bounds, Silence, bounded
 from bot.providers.dialects import first_page, next_page, option_fields, request_headers
-from bot.providers.errors import error_from_response, redact
+from bot.providers.errors import error_from_response
 from bot.providers.model_list import names_in, parse_models
 from bot.providers.picture_download import fetch_picture
 from bot.providers.pictures import picture_bytes
 from bot.providers.prompt_cache import wants_marks, with_marks
-from bot.providers.request_body import AttachmentUrls, RequestBody
-from bot.providers.response_body import Body, read_error, translated_errors
+from bot.providers.request_body import AttachmentUrls, NotItsTurn, RequestBody
+from bot.providers.response_body import Body, no_response, read_error, translated_errors
 from bot.providers.stream_parser import StreamParser
 from bot.providers.tool_messages import (
     round_messages,
@@ -160,17 +158,20 @@ class OpenAICompatible:
     def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """The answer as it arrives. Raises ProviderError; see `Provider.stream`."""
         seconds = self._longest_answer if request.max_seconds is None else request.max_seconds
-        bounds = Bounds(self._silence, seconds, request.max_characters)
-        return bounded(self._events(request), bounds)
+        silence = Silence(self._silence)
+        bounds = Bounds(silence, seconds, request.max_characters)
+        return bounded(self._events(request, silence.not_its_turn), bounds)
 
-    async def _events(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
+    async def _events(
+        self, request: ModelRequest, not_its_turn: NotItsTurn
+    ) -> AsyncGenerator[StreamEvent, None]:
         model = request.model.name
         counted, drawn = 0, tuple[str, ...]()
         parser = StreamParser(
             self._secrets, begins_with_reasoning=model in self._begin_with_reasoning
         )
         async with (
-            self._open_stream(request) as response,
+            self._open_stream(request, not_its_turn) as response,
             aclosing(Body(response, parser, self._pause, self._usage_timeout)) as body,
         ):
             while not parser.closed and (block := await body.next()) is not None:
@@ -237,12 +238,15 @@ class OpenAICompatible:
         return self._settings.url(path, without=_COMPLETIONS)
 
     @asynccontextmanager
-    async def _open_stream(self, request: ModelRequest) -> AsyncIterator[httpx.Response]:
+    async def _open_stream(
+        self, request: ModelRequest, not_its_turn: NotItsTurn
+    ) -> AsyncIterator[httpx.Response]:
         """The response that streams the answer. A request with a rejected field is repeated without the field."""
         while True:
             urls = AttachmentUrls()
             body = self._body(request, urls)
-            content = RequestBody(urls.parts(body), request.read, request.held)
+            parts = urls.parts(body)
+            content = RequestBody(parts, request.read, request.held, not_its_turn)
             with closing(content):
                 response = await self._send("POST", self._url(_COMPLETIONS), content, self._timeout)
             try:
@@ -347,7 +351,10 @@ class OpenAICompatible:
     async def _send(
         self, method: str, url: str, body: RequestBody | None, limits: httpx.Timeout
     ) -> httpx.Response:
-        """The beginning of the response. Raises ProviderError, or ChatNotFound where an attachment is gone."""
+        """The beginning of the response.
+
+        Raises ProviderError; ChatNotFound where an attachment is gone, StorageError where it cannot be read.
+        """
         headers = request_headers(self._settings, listing=method == "GET")
         content = None if body is None else body.content()
         headers |= {} if body is None else body.headers()
@@ -358,16 +365,13 @@ class OpenAICompatible:
             try:
                 return await self._client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                if body is not None and body.failure is not None:
+                    raise
                 # Usually a kept-alive connection that the server was just closing: repeat the request on a new one.
                 return await self._client.send(request, stream=True)
-        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
-            raise ModelTimeout("no answer") from error
-        except httpx.ProxyError as error:
-            raise Blocked(redact(str(error), self._secrets)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            if body is not None and body.failure is not None:
-                raise body.failure from error
-            raise Unreachable(redact(str(error), self._secrets)) from error
+            failure = None if body is None else body.failure
+            raise failure or no_response(error, self._secrets) from error
 
 
 async def _count(size: int, counted: int, held: HeldBytes | None) -> int:

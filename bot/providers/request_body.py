@@ -11,16 +11,19 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import httpx
 
 from bot.domain import Attachment
-from bot.errors import ChatNotFound
+from bot.errors import ChatNotFound, StorageError
 from bot.memory import HeldBytes, MemoryBudget
 
 ReadAttachment = Callable[[Attachment, int, int], Awaitable[bytes]]
-"""So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone."""
+"""So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone, StorageError."""
+NotItsTurn = Callable[[], AbstractContextManager[None]]
+"""While this is open, the server waits for the bot and not the bot for the server."""
 PIECE = 240_000
 """Bytes that are read at a time; a multiple of three, so that the encoded pieces join."""
 _PIECE_COST = PIECE * 7 // 3
@@ -63,13 +66,15 @@ class RequestBody(httpx.AsyncByteStream):
         parts: Sequence[bytes | Attachment],
         read: ReadAttachment = nothing_to_read,
         held: HeldBytes | None = None,
+        not_its_turn: NotItsTurn = nullcontext,
     ) -> None:
-        """`held`: where its bytes are counted."""
+        """`held`: where its bytes are counted. `not_its_turn`: is open while a piece is not there yet."""
+        self._not_its_turn = not_its_turn
         self._parts = parts
         self._read = read
         self._whole = held or HeldBytes(MemoryBudget())
         self._held = self._whole.part()
-        self.failure: ChatNotFound | None = None
+        self.failure: ChatNotFound | StorageError | None = None
         """Why it could not be sent to its end."""
 
     def content(self) -> bytes | RequestBody:
@@ -97,15 +102,17 @@ class RequestBody(httpx.AsyncByteStream):
             yield part
             return
         for start in range(0, part.size, PIECE):
-            if held is self._held:  # else it is closed, though its end is still on its way
-                await held.add(_PIECE_COST)
-            yield base64.b64encode(await self._piece(part, start))
+            with self._not_its_turn():
+                if held is self._held:  # else it is closed, though its end is still on its way
+                    await held.add(_PIECE_COST)
+                piece = await self._piece(part, start)
+            yield base64.b64encode(piece)
             held.release()
 
     async def _piece(self, attachment: Attachment, start: int) -> bytes:
         try:
             return await self._read(attachment, start, PIECE)
-        except ChatNotFound as error:
+        except (ChatNotFound, StorageError) as error:
             self.failure = error
             raise
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import cast
 
 import httpx
 
-from bot.errors import InvalidResponse, ModelTimeout, StreamInterrupted
+from bot.errors import (
+    Blocked,
+    InvalidResponse,
+    ModelTimeout,
+    OwnFault,
+    ProviderError,
+    StreamInterrupted,
+    Unreachable,
+)
+from bot.providers.errors import redact
 from bot.providers.stream_parser import StreamParser
-from bot.providers.transport import reading_paused
+from bot.providers.transport import NothingLeft, reading_paused
 
 _CLOSE_TIMEOUT = 0.1
 """Seconds that a server gets to end its response properly, so that the connection can be used again."""
@@ -87,6 +96,16 @@ def translated_errors() -> Iterator[None]:
         raise InvalidResponse("a body that cannot be unpacked") from error
     except httpx.HTTPError as error:
         raise StreamInterrupted("the connection broke") from error
+
+
+def no_response(error: httpx.HTTPError | httpx.InvalidURL, secrets: Iterable[str]) -> ProviderError:
+    """Why a request had no response."""
+    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        return ModelTimeout("no answer")
+    detail = redact(str(error), secrets)
+    if isinstance(error, httpx.ProxyError):
+        return Blocked(detail)
+    return OwnFault(detail) if isinstance(error, NothingLeft) else Unreachable(detail)
 
 
 async def read_error(response: httpx.Response) -> bytes:

@@ -20,7 +20,7 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 from yarl import URL
 
 from bot.network import DIRECT, Network
-from bot.network.causes import explain
+from bot.network.causes import explain, is_exhausted
 from bot.network.public_hosts import NOT_PUBLIC, PublicResolver, resolves_to_ours, seems_public
 from bot.providers.request_body import WRITE_SIZE
 
@@ -31,6 +31,10 @@ PUBLIC_ONLY = {"public_only": True}
 """The extension of a request whose address somebody else has chosen."""
 _PAUSE_EXTENSION = "pause_reading"
 """The key of the response extension that pauses reading."""
+
+
+class NothingLeft(httpx.ConnectError):
+    """A connection failed because this machine has no files, memory or ports left for it."""
 
 
 class Transport(AiohttpTransport):
@@ -64,6 +68,8 @@ class Transport(AiohttpTransport):
 def _with_cause(error: httpx.TransportError) -> httpx.TransportError:
     """The same error with what it means, if a proxy or a certificate is the cause."""
     cause = error.__cause__
+    if is_exhausted(cause):
+        return NothingLeft(str(error))
     text = explain(cause)
     if text is None:
         return error

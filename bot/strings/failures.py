@@ -40,6 +40,8 @@ FAILURES: dict[str, str] = {
     "Please try again, or share it in another form.",
     "refused": "{model}'s provider refused the request. Try asking in another way, choose another model, or start a "
     "new chat.",
+    "own_fault": "Something went wrong on my side, not with {model}. Please try again; if it happens again, tell the "
+    "person who runs Bobbin.",
     "provider_error": "Something went wrong while {model} was answering. Please try again.",
 }
 """What a person reads for each `ProviderError.code`."""

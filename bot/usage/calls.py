@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.domain import Answer, Chat, ModelRef, Usage
-from bot.errors import ProviderError
+from bot.errors import ProviderError, StorageError
 from bot.stream_events import (
     Done,
     ReasoningDelta,
@@ -152,13 +152,18 @@ def _size(text: str) -> int:
 def metered(asked: Call, ended: list[Call], prompt_tokens: int = 0) -> Iterator[Meter]:
     """Meters the call that is made inside the block, and adds it to `ended`, however it ends.
 
+    A StorageError says that it was not made: what was to be sent could not be read.
     `prompt_tokens`: of what is sent, by our own estimate.
     """
     meter = Meter(asked, prompt_tokens)
-    outcome, error = CallOutcome.FAILED, None
+    outcome: CallOutcome | None = CallOutcome.FAILED
+    error = None
     try:
         yield meter
         outcome = meter.outcome
+    except StorageError:
+        outcome = None
+        raise
     except asyncio.CancelledError:
         outcome = CallOutcome.STOPPED
         raise
@@ -166,7 +171,8 @@ def metered(asked: Call, ended: list[Call], prompt_tokens: int = 0) -> Iterator[
         error = failure.code
         raise
     finally:
-        ended.append(meter.call(outcome, error))
+        if outcome is not None:
+            ended.append(meter.call(outcome, error))
 
 
 def call_for_answer(call_id: str, chat: Chat, answer: Answer, model: ModelRef) -> Call:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import func, select
 
 from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult
 from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
+from bot.answers.generator import Models
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.returned_pictures import ReturnedPictures
@@ -22,7 +26,7 @@ from bot.answers.tool_servers import NoTools
 from bot.chats.attachments.fitting import ImageFitter
 from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, MessageRef, ModelRef, Status
-from bot.errors import StorageError
+from bot.errors import OwnFault, StorageError
 from bot.memory import MemoryBudget
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
@@ -42,6 +46,7 @@ from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
 from storage.ledger import Ledger
 from storage.messages import NewMessage
+from storage.tables import ledger
 from storage.tool_calls import ToolCalls
 from tests.deadlines import WAIT_TIMEOUT
 
@@ -97,7 +102,9 @@ class Replica:
         pause: Callable[[], float],
         timing: Timing,
         sinks: SinkFactory,
+        models: Models | None,
     ) -> None:
+        self.database = database
         self.chats = Chats(database)
         self.answers = Answers(database)
         self.metrics = Metrics()
@@ -108,7 +115,7 @@ class Replica:
         self.engine = Engine(
             chats=self.chats,
             answers=self.answers,
-            models=OneWordModel(pause),
+            models=models or OneWordModel(pause),
             sinks=sinks,
             publisher=self.publisher,
             build_prompt=build_prompt,
@@ -148,6 +155,7 @@ async def replicas(
     pause: Callable[[], float] = lambda: 0.0,
     timing: Timing = NO_SWEEP,
     sinks: SinkFactory = null_sink,
+    models: Models | None = None,
 ) -> AsyncIterator[list[Replica]]:
     """Two replicas."""
     async with AsyncExitStack() as stack:
@@ -156,7 +164,15 @@ async def replicas(
         for name in ("one", "two"):
             database = Database.open(url)
             stack.push_async_callback(database.close)
-            replica = Replica(database, coordination, name, pause=pause, timing=timing, sinks=sinks)
+            replica = Replica(
+                database,
+                coordination,
+                name,
+                pause=pause,
+                timing=timing,
+                sinks=sinks,
+                models=models,
+            )
             await stack.enter_async_context(replica.publisher.running())
             await stack.enter_async_context(replica.recovery.running())
             found.append(replica)
@@ -269,6 +285,55 @@ async def test_failing_statement_before_the_model_is_asked_is_repeated(migrated_
         answer = await ended(other, second)
         first = await other.answers.get((await one.chats.messages(chat_id))[1].id)
     assert [(each.status, each.attempt) for each in (first, answer)] == [(Status.DONE, 1)] * 2
+
+
+class FailingModel(OneWordModel):
+    """Before its word, `failures` stand in its way."""
+
+    failures: list[Exception]
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+        if self.failures:
+            raise self.failures.pop()
+        async for event in super().stream(request):
+            yield event
+
+
+async def calls_of(replica: Replica, answer_id: str) -> int:
+    """How many calls of a model the ledger holds for an answer."""
+    query = select(func.count()).where(ledger.c.answer_id == answer_id)
+    async with replica.database.read() as connection:
+        return int(await connection.scalar(query) or 0)
+
+
+AWAY = StorageError("away with the picture")
+OURS: dict[str, tuple[list[Exception], str | None, int]] = {
+    "the database is away": ([AWAY] * 3, None, 1),
+    "too many open files": ([OwnFault("Too many open files")], None, 2),
+    "too many for long": ([OwnFault("Too many open files")] * 9, "own_fault", 3),
+    "an error of ours": ([KeyError("secret")], "own_fault", 1),
+    "the disk is full": ([OSError(errno.ENOSPC, "No space left")], "own_fault", 1),
+}
+"""What fails while the model is asked; what is told of it, and the calls of the model in the ledger."""
+
+
+async def test_what_fails_here_is_not_told_as_the_models_failure(migrated_url: str) -> None:
+    quick = replace(NO_SWEEP, model_retry_delays=(0.0, 0.0))
+    model = FailingModel()
+    async with replicas(migrated_url, timing=quick, models=model) as (one, _):
+        for failures, code, calls in OURS.values():
+            model.failures = list(failures)
+            chat_id = await start(one)
+            answer = (await one.chats.messages(chat_id))[1]
+            await ended(one, await one.answers.get(answer.id))
+            result = await one.answers.result(answer.id)
+            assert result is not None
+            assert (result.error, result.detail) == (code, None), failures
+            assert await calls_of(one, answer.id) == calls, failures
+        assert b"bobbin_model_errors_total{" not in one.metrics.render()
 
 
 class OneMessageSink(NullSink):

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
-from bot.errors import InvalidResponse, ModelTimeout, ProviderError
+from bot.domain import Attachment, Image, ModelRef, Role
+from bot.errors import (
+    ChatNotFound,
+    InvalidResponse,
+    ModelTimeout,
+    OwnFault,
+    ProviderError,
+    StorageError,
+)
+from bot.providers.base import ChatMessage, ModelRequest
+from bot.providers.request_body import PIECE
 from bot.stream_events import (
     Done,
 )
 from bot.timing import Timing
+from tests.providers.attached import attached
 from tests.providers.harness import ProviderHarness, read, request, text_of
 from tests.providers.scripted_server import (
     DONE,
@@ -21,7 +36,10 @@ from tests.providers.scripted_server import (
     ScriptedServer,
     data,
     delta,
+    streaming,
 )
+
+ALRIGHT = streaming(delta("Hi"), DONE)
 
 
 def repeating(piece: bytes, first: bytes = b"", pause: float = 0.02) -> Behaviour:
@@ -146,3 +164,58 @@ async def test_list_of_models_without_an_end_is_given_up(
     async with ScriptedServer(endless).running() as server:
         with pytest.raises(expected):
             await harness.provider(server.url, timing=timing).models()
+
+
+PICTURE, STORED = attached([Image("p.png", "image/png", b"x" * PIECE * 2)])
+WITH_PICTURE = ModelRequest(ModelRef("any", "m"), "", [ChatMessage(Role.USER, "See", PICTURE)])
+
+
+async def test_what_is_not_sent_yet_is_not_the_models_silence(harness: ProviderHarness) -> None:
+    """A database that answers late delays the picture, for longer than the model may be silent."""
+
+    async def late(attachment: Attachment, start: int, count: int) -> bytes:
+        await asyncio.sleep(1.5)
+        return await STORED(attachment, start, count)
+
+    async with ScriptedServer(ALRIGHT).running() as server:
+        provider = harness.provider(server.url, silence=1.4)
+        assert text_of(await read(provider, replace(WITH_PICTURE, read=late))) == "Hi"
+
+
+@pytest.mark.parametrize("failure", [StorageError("away"), ChatNotFound()], ids=["away", "gone"])
+async def test_what_cannot_be_read_is_told_as_it_is_and_the_server_asked_once(
+    harness: ProviderHarness, failure: Exception
+) -> None:
+    begun: list[int] = []
+
+    async def failing(attachment: Attachment, start: int, count: int) -> bytes:
+        begun.append(start)
+        if start:
+            raise failure
+        return await STORED(attachment, start, count)
+
+    async with ScriptedServer(ALRIGHT).running() as server:
+        with pytest.raises(type(failure)) as raised:
+            await read(harness.provider(server.url), replace(WITH_PICTURE, read=failing))
+        assert raised.value is failure
+    assert (server.received, begun) == ([], [0, PIECE])
+
+
+async def test_too_many_open_files_are_not_the_servers_fault(harness: ProviderHarness) -> None:
+    async with ScriptedServer(ALRIGHT).running() as server:
+        with no_more_files(), pytest.raises(OwnFault):
+            await read(harness.provider(server.url))
+        assert text_of(await read(harness.provider(server.url))) == "Hi"
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process can open no file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
