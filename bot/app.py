@@ -41,7 +41,13 @@ from bot.slack_parts import (
     thread_parts,
 )
 from bot.timing import Timing
-from bot.use_cases import Repositories, UseCases, build_use_cases, open_repositories
+from bot.use_cases import (
+    AnswerStarters,
+    Repositories,
+    UseCases,
+    build_use_cases,
+    open_repositories,
+)
 from handlers.answers.factory import SlackSinkFactory
 from handlers.listeners.context import ListenerContext
 from handlers.rate_limits.token_bucket import RATES, Rate
@@ -68,6 +74,15 @@ class Bot:
     """Base address of the HTTP server."""
 
 
+@dataclass(frozen=True)
+class AnswerWriting:
+    """What writes answers, what is done for them afterwards, and what models are sent."""
+
+    engine: Engine
+    after_work: AfterWork
+    prompts: PromptBuilder
+
+
 @asynccontextmanager
 async def build(
     settings: Settings,
@@ -91,56 +106,86 @@ async def build(
             timing,
         )
         parts = answer_parts(settings, resources, repositories)
-        worker_id = new_worker_id()
-        after_work = _after_work(resources, repositories, worker_id)
-        prompt_builder = prompts(settings, resources, repositories, parts, after_work.start)
-        engine = _engine(
-            settings, resources, repositories, parts, prompt_builder, after_work, worker_id
-        )
-        continuations = _continuations(resources, repositories, parts, prompt_builder)
+        writing = _answer_writing(settings, resources, repositories, parts)
         use_cases = build_use_cases(
             settings,
             resources,
             repositories,
             parts.models,
             parts.voice_clips,
-            continuations,
-            engine.wake,
-            after_work.start,
+            _continuations(resources, repositories, parts, writing.prompts),
+            AnswerStarters(writing.engine.wake, writing.after_work.start),
         )
         threads = thread_parts(resources, repositories, parts, use_cases)
-        after_work.register(
-            {
-                Chore.WRITE_AGAIN: after_work.write_again(engine.wake),
-                Chore.TITLE: parts.titles.write,
-                **slack_after_work(resources, repositories, parts, threads).functions(),
-            },
-            {Chore.SHOW_APPROVALS: repositories.tool_calls.has_unshown},
-        )
-        stack.push_async_callback(after_work.close)
+        _register_chores(writing, resources, repositories, parts, threads)
+        stack.push_async_callback(writing.after_work.close)
         await stack.enter_async_context(use_cases.feed.running())
         context = await listener_context(stack, resources, repositories, parts, use_cases, threads)
         transport = _transport(settings, resources, context)
-        stack.callback(resources.http_app.close)
-        recovery = _recovery(resources, repositories, engine, after_work)
-        await stack.enter_async_context(recovery.running())
-        # Closed before the recovery, which renews the leases of answers that are still being written.
-        stack.push_async_callback(engine.drain, settings.bobbin_grace)
-        _start_housekeeping(settings, resources, repositories)
-        await stack.enter_async_context(_thread_recovery(resources, threads).running())
+        work = await _start_work(stack, settings, resources, repositories, writing, threads)
         await stack.enter_async_context(transport.running())
-        resources.http_app.open(
-            _http_app(resources, repositories, use_cases, transport, recovery.fault)
-        )
+        resources.http_app.open(_http_app(resources, repositories, use_cases, transport, work))
         resources.tools.begin()
         yield Bot(
             database=resources.database,
             service=use_cases.service,
-            engine=engine,
+            engine=writing.engine,
             transport=transport,
             metrics=resources.metrics,
             url=resources.url,
         )
+
+
+def _answer_writing(
+    settings: Settings, resources: Resources, repositories: Repositories, parts: AnswerParts
+) -> AnswerWriting:
+    worker_id = new_worker_id()
+    after_work = _after_work(resources, repositories, worker_id)
+    prompt_builder = prompts(settings, resources, repositories, parts, after_work.start)
+    engine = _engine(
+        settings, resources, repositories, parts, prompt_builder, after_work, worker_id
+    )
+    return AnswerWriting(engine, after_work, prompt_builder)
+
+
+def _register_chores(
+    writing: AnswerWriting,
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    threads: ThreadParts,
+) -> None:
+    """What each kind of chore does, and when one is registered after the fact."""
+    writing.after_work.register(
+        {
+            Chore.WRITE_AGAIN: writing.after_work.write_again(writing.engine.wake),
+            Chore.TITLE: parts.titles.write,
+            **slack_after_work(resources, repositories, parts, threads).functions(),
+        },
+        {Chore.SHOW_APPROVALS: repositories.tool_calls.has_unshown},
+    )
+
+
+async def _start_work(
+    stack: AsyncExitStack,
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    writing: AnswerWriting,
+    threads: ThreadParts,
+) -> Check:
+    """Takes up what a process before this one left, and what is to be done from time to time.
+
+    Returns what tells whether answers are being written.
+    """
+    stack.callback(resources.http_app.close)
+    recovery = _recovery(resources, repositories, writing.engine, writing.after_work)
+    await stack.enter_async_context(recovery.running())
+    # Closed before the recovery, which renews the leases of answers that are still being written.
+    stack.push_async_callback(writing.engine.drain, settings.bobbin_grace)
+    _start_housekeeping(settings, resources, repositories)
+    await stack.enter_async_context(_thread_recovery(resources, threads).running())
+    return recovery.fault
 
 
 def _after_work(resources: Resources, repositories: Repositories, worker_id: str) -> AfterWork:
@@ -201,20 +246,11 @@ def _engine(
     after_work: AfterWork,
     worker_id: str,
 ) -> Engine:
-    sinks = SlackSinkFactory(
-        workspaces=resources.workspaces,
-        models=parts.models,
-        chats=repositories.chats,
-        answers=repositories.answers,
-        names=parts.names,
-        mode=settings.bobbin_stream.value,
-        max_messages=settings.bobbin_max_messages,
-    )
     return Engine(
         chats=repositories.chats,
         answers=repositories.answers,
         models=resources.providers,
-        sinks=sinks,
+        sinks=_sinks(settings, resources, repositories, parts),
         publisher=resources.publisher,
         build_prompt=prompts.build,
         after_work=after_work,
@@ -223,22 +259,46 @@ def _engine(
         worker_id=worker_id,
         ledger=repositories.ledger,
         pictures=PictureIntake(resources.memory, resources.image_fitter.fit),
-        tools=ToolLoop(
-            resources.tools,
-            repositories.tool_calls,
-            resources.publisher,
-            worker_id,
-            steps=settings.bobbin_tool_steps,
-            seconds=settings.bobbin_tool_timeout,
-            rules=repositories.channel_settings.tools_for,
-            pictures=ReturnedPictures(
-                resources.image_fitter.fit,
-                lambda chat: parts.models.can_see(chat.model),
-                IMAGE_BUDGET,
-            ),
-        ),
+        tools=_tool_loop(settings, resources, repositories, parts, worker_id),
         timing=resources.timing,
         thoughts=_thoughts(settings.bobbin_reasoning),
+    )
+
+
+def _sinks(
+    settings: Settings, resources: Resources, repositories: Repositories, parts: AnswerParts
+) -> SlackSinkFactory:
+    return SlackSinkFactory(
+        workspaces=resources.workspaces,
+        models=parts.models,
+        chats=repositories.chats,
+        answers=repositories.answers,
+        names=parts.names,
+        mode=settings.bobbin_stream.value,
+        max_messages=settings.bobbin_max_messages,
+    )
+
+
+def _tool_loop(
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    worker_id: str,
+) -> ToolLoop:
+    return ToolLoop(
+        resources.tools,
+        repositories.tool_calls,
+        resources.publisher,
+        worker_id,
+        steps=settings.bobbin_tool_steps,
+        seconds=settings.bobbin_tool_timeout,
+        rules=repositories.channel_settings.tools_for,
+        pictures=ReturnedPictures(
+            resources.image_fitter.fit,
+            lambda chat: parts.models.can_see(chat.model),
+            IMAGE_BUDGET,
+        ),
     )
 
 

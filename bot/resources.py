@@ -96,21 +96,10 @@ async def open_resources(
     metrics = Metrics()
     http_app = StartupApp()
     url = await _serve(stack, http_app, settings, timing)
-    log.info("http_listening", url=url)
-    database = Database.open(settings.database(), timing=timing)
-    stack.push_async_callback(database.close)
-    await database.migrate(DATABASE_START_TIMEOUT)
+    database = await _database(stack, settings, timing)
     coordination, shared_limits = await _coordination(stack, settings, timing)
     network = settings.network()
-    providers = await Providers.open(
-        await _providers(settings, demo, network),
-        timeout=settings.bobbin_model_timeout,
-        allowed=settings.bobbin_allowed_models,
-        without_system_role=await ModelsWithoutSystemRole.load(database),
-        timing=timing,
-        network=network,
-    )
-    await stack.enter_async_context(providers)
+    providers = await _providers(stack, settings, demo, database, timing, network)
     session = await stack.enter_async_context(new_session(timing, network))
     slack_clients = SlackClients(
         client=lambda token: new_web_client(token, settings.slack_api_url, session),
@@ -182,7 +171,16 @@ async def _coordination(
 async def _serve(
     stack: AsyncExitStack, http_app: StartupApp, settings: Settings, timing: Timing
 ) -> str:
-    """Starts the HTTP server and returns its address.
+    """Starts the HTTP server and returns its address."""
+    url = await _listen(stack, http_app, settings, timing)
+    log.info("http_listening", url=url)
+    return url
+
+
+async def _listen(
+    stack: AsyncExitStack, http_app: StartupApp, settings: Settings, timing: Timing
+) -> str:
+    """The address that is listened on.
 
     When the default port is taken, any free one is used; but a port that was set or that Slack calls must be free.
     """
@@ -200,6 +198,14 @@ async def _serve(
         return await stack.enter_async_context(serving(http_app, settings.host, 0, timing))
 
 
+async def _database(stack: AsyncExitStack, settings: Settings, timing: Timing) -> Database:
+    """With the newest schema."""
+    database = Database.open(settings.database(), timing=timing)
+    stack.push_async_callback(database.close)
+    await database.migrate(DATABASE_START_TIMEOUT)
+    return database
+
+
 async def _workspaces(
     settings: Settings,
     slack_clients: SlackClients,
@@ -208,11 +214,19 @@ async def _workspaces(
     api_tokens: ApiTokens,
 ) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
     """The workspace of the token in the settings; or all that have installed the app, and the pages for that."""
-    if not settings.many_workspaces:
-        assert settings.slack_bot_token is not None
-        token = settings.slack_bot_token.get_secret_value()
-        only = await SingleWorkspace.open(slack_clients, token, api_tokens.end_for_workspace)
-        return only, None
+    if settings.many_workspaces:
+        return await _installed_workspaces(settings, slack_clients, database, publisher)
+    assert settings.slack_bot_token is not None
+    token = settings.slack_bot_token.get_secret_value()
+    return await SingleWorkspace.open(slack_clients, token, api_tokens.end_for_workspace), None
+
+
+async def _installed_workspaces(
+    settings: Settings,
+    slack_clients: SlackClients,
+    database: Database,
+    publisher: EventPublisher,
+) -> tuple[InstalledWorkspaces, InstallPages]:
     assert settings.slack_client_id is not None
     assert settings.slack_client_secret is not None
     assert settings.bobbin_secret_key is not None
@@ -242,8 +256,28 @@ async def _workspaces(
 
 
 async def _providers(
+    stack: AsyncExitStack,
+    settings: Settings,
+    demo: ProviderSettings | None,
+    database: Database,
+    timing: Timing,
+    network: Network,
+) -> Providers:
+    providers = await Providers.open(
+        await _configured_providers(settings, demo, network),
+        timeout=settings.bobbin_model_timeout,
+        allowed=settings.bobbin_allowed_models,
+        without_system_role=await ModelsWithoutSystemRole.load(database),
+        timing=timing,
+        network=network,
+    )
+    return await stack.enter_async_context(providers)
+
+
+async def _configured_providers(
     settings: Settings, demo: ProviderSettings | None, network: Network
 ) -> list[ProviderSettings]:
+    """Those that are set, a local Ollama, else `demo`. Raises SettingsError if there is none."""
     configured = list(settings.providers() or ([demo] if demo else ()))
     local = settings.local_ollama()
     if local is not None and await is_available(local, network):

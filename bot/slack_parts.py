@@ -176,18 +176,7 @@ def thread_parts(
 ) -> ThreadParts:
     messages = ThreadMessages(resources.workspaces, use_cases.lifecycle)
     contexts = ThreadContextReader(use_cases.lifecycle, parts.names, resources.timing)
-    headers = ChatHeaders(
-        service=use_cases.service,
-        requests=repositories.requests,
-        chats=repositories.chats,
-        successors=use_cases.successors,
-        stop_buttons=repositories.stop_buttons,
-        models=parts.models,
-        workspaces=resources.workspaces,
-        messages=messages,
-        names=parts.names,
-        timing=resources.timing,
-    )
+    headers = _headers(resources, repositories, parts, use_cases, messages)
     menus = ModelMenus(
         service=use_cases.service,
         requests=use_cases.requests,
@@ -202,7 +191,44 @@ def thread_parts(
         queued_reactions=parts.queued_reactions,
         timing=resources.timing,
     )
-    dialog_chats = DialogChats(
+    return ThreadParts(
+        menus=menus,
+        headers=headers,
+        dialog_chats=_dialog_chats(resources, repositories, parts, use_cases, menus, contexts),
+        successors=_successor_threads(resources, repositories, parts, use_cases, headers),
+    )
+
+
+def _headers(
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    use_cases: UseCases,
+    messages: ThreadMessages,
+) -> ChatHeaders:
+    return ChatHeaders(
+        service=use_cases.service,
+        requests=repositories.requests,
+        chats=repositories.chats,
+        successors=use_cases.successors,
+        stop_buttons=repositories.stop_buttons,
+        models=parts.models,
+        workspaces=resources.workspaces,
+        messages=messages,
+        names=parts.names,
+        timing=resources.timing,
+    )
+
+
+def _dialog_chats(
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    use_cases: UseCases,
+    menus: ModelMenus,
+    contexts: ThreadContextReader,
+) -> DialogChats:
+    return DialogChats(
         requests=use_cases.requests,
         lifecycle=use_cases.lifecycle,
         chat_requests=repositories.requests,
@@ -217,7 +243,16 @@ def thread_parts(
         tasks=resources.tasks,
         timing=resources.timing,
     )
-    successors = SuccessorThreads(
+
+
+def _successor_threads(
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    use_cases: UseCases,
+    headers: ChatHeaders,
+) -> SuccessorThreads:
+    return SuccessorThreads(
         service=use_cases.successors,
         headers=headers,
         chats=repositories.chats,
@@ -226,9 +261,6 @@ def thread_parts(
         names=parts.names,
         tasks=resources.tasks,
         timing=resources.timing,
-    )
-    return ThreadParts(
-        menus=menus, headers=headers, dialog_chats=dialog_chats, successors=successors
     )
 
 
@@ -240,28 +272,7 @@ async def listener_context(
     use_cases: UseCases,
     threads: ThreadParts,
 ) -> ListenerContext:
-    home_tabs = HomeTabs(
-        chats=repositories.chats,
-        people=repositories.people,
-        models=parts.models,
-        usage=use_cases.usage,
-        workspaces=resources.workspaces,
-        feed=use_cases.feed,
-        membership=use_cases.membership,
-        names=parts.names,
-    )
-    chat_lists = ChatLists(
-        chats=repositories.chats,
-        models=parts.models,
-        workspaces=resources.workspaces,
-        feed=use_cases.feed,
-        membership=use_cases.membership,
-        names=parts.names,
-        coordination=resources.coordination,
-        timing=resources.timing,
-    )
-    await stack.enter_async_context(home_tabs.running())
-    await stack.enter_async_context(chat_lists.running())
+    home_tabs, chat_lists = await _live_views(stack, resources, repositories, parts, use_cases)
     return ListenerContext(
         gate=resources.gate,
         service=use_cases.service,
@@ -292,3 +303,35 @@ async def listener_context(
         tasks=resources.tasks,
         timing=resources.timing,
     )
+
+
+async def _live_views(
+    stack: AsyncExitStack,
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    use_cases: UseCases,
+) -> tuple[HomeTabs, ChatLists]:
+    home_tabs = HomeTabs(
+        chats=repositories.chats,
+        people=repositories.people,
+        models=parts.models,
+        usage=use_cases.usage,
+        workspaces=resources.workspaces,
+        feed=use_cases.feed,
+        membership=use_cases.membership,
+        names=parts.names,
+    )
+    chat_lists = ChatLists(
+        chats=repositories.chats,
+        models=parts.models,
+        workspaces=resources.workspaces,
+        feed=use_cases.feed,
+        membership=use_cases.membership,
+        names=parts.names,
+        coordination=resources.coordination,
+        timing=resources.timing,
+    )
+    await stack.enter_async_context(home_tabs.running())
+    await stack.enter_async_context(chat_lists.running())
+    return home_tabs, chat_lists

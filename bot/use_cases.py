@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.access.chat_access import ChatAccess
 from bot.access.membership import Membership
-from bot.chats.announcing import announcer
+from bot.chats.announcing import Announce, announcer
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.approvals import ApprovalService
@@ -91,6 +91,16 @@ class UseCases:
     approvals: ApprovalService
 
 
+@dataclass(frozen=True)
+class AnswerStarters:
+    """How the use cases reach the job of writing answers."""
+
+    wake: Callable[[str], None]
+    """Is told the id of a chat in which an answer waits."""
+    start_chores: Callable[[str], object]
+    """Is told the id of an answer whose chores are due."""
+
+
 def open_repositories(
     database: Database,
     limits: Limits,
@@ -129,40 +139,17 @@ def build_use_cases(
     models: ModelChoice,
     voice_clips: VoiceClips,
     continuations: ContinueService,
-    wake: Callable[[str], None],
-    start_chores: Callable[[str], object],
+    starters: AnswerStarters,
 ) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
-    announce = announcer(resources.publisher, wake)
     channels = ChannelService(
         repositories.channel_settings,
         models,
         resources.tools,
         has_tools=bool(settings.tools.servers),
     )
-    requests = ChatRequestService(
-        requests=repositories.requests,
-        lifecycle=lifecycle,
-        chats=repositories.chats,
-        people=repositories.people,
-        channels=channels,
-        models=models,
-        announce=announce,
-        ledger=repositories.ledger,
-        limit=settings.bobbin_max_messages,
-    )
-    service = ChatService(
-        chats=repositories.chats,
-        answers=repositories.answers,
-        chat_requests=repositories.requests,
-        requests=requests,
-        people=repositories.people,
-        models=models,
-        publisher=resources.publisher,
-        announce=announce,
-        wake=wake,
-        limit=settings.bobbin_max_messages,
-    )
+    announce = announcer(resources.publisher, starters.wake)
+    requests = _chat_requests(settings, repositories, models, lifecycle, channels, announce)
     branches = BranchService(
         chats=repositories.chats,
         answers=repositories.answers,
@@ -170,44 +157,33 @@ def build_use_cases(
         models=models,
         announce=announce,
     )
-    membership = Membership(
-        repositories.chats,
-        SlackChannels(resources.workspaces),
-        resources.publisher,
-        resources.tasks,
-        resources.timing,
-    )
+    membership = _membership(resources, repositories)
     exporter = Exporter(repositories.transcripts, repositories.people, models.label)
-    approvals = ApprovalService(repositories.tool_calls, resources.publisher, wake, start_chores)
-    api = ApiService(
-        chats=repositories.chats,
-        answers=repositories.answers,
-        models=models,
-        people=repositories.people,
-        continuations=continuations,
-        branches=branches,
-        files=SentFiles(resources.documents, voice_clips),
-        access=ChatAccess(repositories.chats, resources.gate.rules, membership),
-        announce=announce,
-        fitter=resources.image_fitter,
-        exporter=exporter,
-        pictures=repositories.pictures,
-        approvals=approvals,
-        wake=wake,
-        limit=settings.bobbin_max_messages,
-    )
-    feed = Feed(
-        coordination=resources.coordination,
-        chats=repositories.chats,
-        answers=repositories.answers,
-        on_heard=membership.heard,
+    approvals = ApprovalService(
+        repositories.tool_calls, resources.publisher, starters.wake, starters.start_chores
     )
     return UseCases(
-        service=service,
+        service=_service(settings, resources, repositories, models, requests, announce, starters),
         approvals=approvals,
         requests=requests,
         lifecycle=lifecycle,
-        api=api,
+        api=ApiService(
+            chats=repositories.chats,
+            answers=repositories.answers,
+            models=models,
+            people=repositories.people,
+            continuations=continuations,
+            branches=branches,
+            files=SentFiles(resources.documents, voice_clips),
+            access=ChatAccess(repositories.chats, resources.gate.rules, membership),
+            announce=announce,
+            fitter=resources.image_fitter,
+            exporter=exporter,
+            pictures=repositories.pictures,
+            approvals=approvals,
+            wake=starters.wake,
+            limit=settings.bobbin_max_messages,
+        ),
         api_tokens=resources.api_tokens,
         continuations=continuations,
         branches=branches,
@@ -220,6 +196,65 @@ def build_use_cases(
         membership=membership,
         channels=channels,
         exporter=exporter,
-        feed=feed,
+        feed=Feed(
+            coordination=resources.coordination,
+            chats=repositories.chats,
+            answers=repositories.answers,
+            on_heard=membership.heard,
+        ),
         usage=UsageService(repositories.ledger, resources.gate.is_admin),
+    )
+
+
+def _chat_requests(
+    settings: Settings,
+    repositories: Repositories,
+    models: ModelChoice,
+    lifecycle: RequestLifecycle,
+    channels: ChannelService,
+    announce: Announce,
+) -> ChatRequestService:
+    return ChatRequestService(
+        requests=repositories.requests,
+        lifecycle=lifecycle,
+        chats=repositories.chats,
+        people=repositories.people,
+        channels=channels,
+        models=models,
+        announce=announce,
+        ledger=repositories.ledger,
+        limit=settings.bobbin_max_messages,
+    )
+
+
+def _service(
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    models: ModelChoice,
+    requests: ChatRequestService,
+    announce: Announce,
+    starters: AnswerStarters,
+) -> ChatService:
+    return ChatService(
+        chats=repositories.chats,
+        answers=repositories.answers,
+        chat_requests=repositories.requests,
+        requests=requests,
+        people=repositories.people,
+        models=models,
+        publisher=resources.publisher,
+        announce=announce,
+        wake=starters.wake,
+        limit=settings.bobbin_max_messages,
+    )
+
+
+def _membership(resources: Resources, repositories: Repositories) -> Membership:
+    return Membership(
+        repositories.chats,
+        SlackChannels(resources.workspaces),
+        resources.publisher,
+        resources.tasks,
+        resources.timing,
     )
