@@ -125,6 +125,13 @@ class Image:
     data: bytes = field(repr=False)
 
 
+class AttachmentKind(StrEnum):
+    """What people call an attachment."""
+
+    IMAGE = "image"
+    DOCUMENT = "document"
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """An image of a stored message, or a PDF of scanned pages: without its bytes, which are read when they are sent.
@@ -141,6 +148,10 @@ class Attachment:
     """Bytes."""
     of_call: bool = False
     """`message_id` is the id of a call of a tool, which has returned it."""
+
+    @property
+    def kind(self) -> AttachmentKind:
+        return AttachmentKind.DOCUMENT if self.is_pdf else AttachmentKind.IMAGE
 
     @property
     def is_pdf(self) -> bool:
@@ -242,8 +253,8 @@ class Message:
     source: str | None = None
     """Where it came from, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
     images: tuple[Attachment, ...] = ()
-    omitted_images: tuple[str, ...] = ()
-    """Names of further images, which a model is not to be sent, or which this query did not look for."""
+    omitted_images: tuple[Attachment, ...] = ()
+    """Further ones, which a model is not to be sent, or which this query did not look for."""
     files: tuple[SharedFile, ...] = ()
     """Shared files whose content is in neither `text` nor `images`: not downloaded yet, or not readable."""
     error: str | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from bot import strings
-from bot.domain import Chat, TitleBy
+from bot.domain import Attachment, AttachmentKind, Chat, TitleBy
 from bot.errors import BudgetUsedUp
 from bot.model_options import ModelOptions
 from bot.usage.limits import from_detail
@@ -42,6 +45,18 @@ def chosen(options: ModelOptions) -> list[str]:
     """What was chosen with a chat's model, in a few words each."""
     searches = [strings.HEADER_SEARCHES] if options.web_search else []
     return searches + ([strings.HEADER_EFFORT[options.effort]] if options.effort else [])
+
+
+def sent_with(attachments: Sequence[Attachment]) -> str:
+    """How many images and documents there are; empty for none."""
+    counts = Counter(each.kind for each in attachments)
+    texts = {
+        AttachmentKind.IMAGE: strings.SENT_WITH_IMAGES,
+        AttachmentKind.DOCUMENT: strings.SENT_WITH_DOCUMENTS,
+    }
+    return ", ".join(
+        text.format(count=counts[kind]) for kind, text in texts.items() if counts[kind]
+    )
 
 
 def file_problem(code: str, names: str) -> str:

@@ -61,8 +61,8 @@ class MessageImages:
     """The images of some messages, by message id."""
 
     images: dict[str, list[Attachment]]
-    omitted: dict[str, list[str]]
-    """Names of the images that are beyond the budget."""
+    omitted: dict[str, list[Attachment]]
+    """Those that are beyond the budget."""
 
     @classmethod
     async def load(
@@ -100,7 +100,7 @@ class MessageImages:
                     self.images[image.message_id].append(image)
                     left = left.minus(image.size)
                 else:
-                    self.omitted[image.message_id].append(image.name)
+                    self.omitted[image.message_id].append(image)
 
     def to_message(self, row: Row[Any]) -> Message:
         """The message of a row of `messages`, with its images."""

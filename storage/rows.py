@@ -129,7 +129,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
 
 
 def to_message(
-    row: Row[Any], images: tuple[Attachment, ...] = (), omitted: tuple[str, ...] = ()
+    row: Row[Any], images: tuple[Attachment, ...] = (), omitted: tuple[Attachment, ...] = ()
 ) -> Message:
     return Message(
         id=row.id,

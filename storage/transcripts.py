@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import and_, select
 
-from bot.domain import Chat, Image, Message, User
+from bot.domain import Attachment, Chat, Image, Message, User
 from storage.engine.database import Database
 from storage.images import ImageBudget, MessageImages
 from storage.rows import to_chat, to_image
@@ -49,7 +49,7 @@ class Transcripts:
             last = page[-1].id
 
     async def messages(self, chat_id: str) -> AsyncIterator[Message]:
-        """The chat's messages in order. `omitted_images` has the names of their images, whose bytes are not read."""
+        """The chat's messages in order. `omitted_images` has their attachments, whose bytes are not read."""
         last = 0
         while True:
             where = and_(messages.c.chat_id == chat_id, messages.c.number > last)
@@ -68,17 +68,12 @@ class Transcripts:
                 return
             last = rows[-1].number
 
-    async def images(self, message: Message) -> AsyncIterator[Image]:
-        """The images of a message, one at a time."""
-        for position in range(len(message.omitted_images)):
-            query = (
-                select(attachments)
-                .where(attachments.c.message_id == message.id)
-                .order_by(attachments.c.position)
-                .offset(position)
-                .limit(1)
-            )
-            async with self._database.read() as connection:
-                row = (await connection.execute(query)).one_or_none()
-            if row is not None:
-                yield to_image(row)
+    async def read(self, attachment: Attachment) -> Image | None:
+        """One of a message's attachments with its bytes; None if it is gone."""
+        query = select(attachments).where(
+            attachments.c.message_id == attachment.message_id,
+            attachments.c.position == attachment.position,
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else to_image(row)

@@ -56,7 +56,8 @@ class WithAttachments(BaseModel):
     files: list[FileIn] | None = Field(
         None,
         max_length=rules.MAX_API_FILES,
-        description="pdf, docx, xlsx, pptx, odt, ods, rtf, epub, html, eml, images and texts; at most 5 of 10 MB",
+        description="pdf, docx, xlsx, pptx, odt, ods, rtf, epub, html, eml, images, texts and "
+        "(where they are transcribed) voice clips; at most 5 of 10 MB",
     )
 
     async def to_message(self, text: str, held: HeldBytes, key: str | None = None) -> ApiMessage:

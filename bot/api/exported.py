@@ -16,12 +16,21 @@ class ExportedImage(CamelModel):
     data: str = Field(description="The picture, in Base64.")
 
 
+class ExportedFile(CamelModel):
+    name: str
+    type: str = Field(examples=["application/pdf"])
+    data: str = Field(description="The document, in Base64.")
+
+
 class ExportedMessage(MessageFields, CamelModel):
     sources: list[SourceLink] = Field(description="Of an answer that names any, in order.")
     steps: list[StepOut] = Field(description="What the model did besides writing, in order.")
     author: str | None = Field(description="Slack id of the person; null for answers.")
     unread_files: list[str] = Field(description="Names of the files that were not read.")
     images: list[ExportedImage] = Field([], description="Of a message that has any.")
+    files: list[ExportedFile] = Field(
+        [], description="Scanned documents, which are kept as they are, of a message that has any."
+    )
 
 
 class ExportedChat(ChatFields, CamelModel):
@@ -35,7 +44,7 @@ class ExportedChat(ChatFields, CamelModel):
 
 
 class ExportedConversation(CamelModel):
-    """A whole conversation, with its pictures."""
+    """A whole conversation, with its pictures and scanned documents."""
 
     conversation: ExportedChat
     messages: list[ExportedMessage]

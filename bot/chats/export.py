@@ -5,20 +5,32 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from bot import sentences, strings
 from bot.chats.step_texts import step_title
-from bot.domain import Chat, Message, ModelRef, Role, Source, Status, User
+from bot.domain import (
+    AttachmentKind,
+    Chat,
+    Image,
+    Message,
+    ModelRef,
+    Role,
+    Source,
+    Status,
+    User,
+)
 from bot.steps import Step
 from storage.people import People
 from storage.transcripts import Transcripts
 
-_IMAGE_PIECE = 48_000
-"""Bytes of an image that are encoded at a time; a multiple of three, so that the pieces join."""
+_PIECE = 48_000
+"""Bytes of an attachment that are encoded at a time; a multiple of three, so that the pieces join."""
+_MEMBERS = {AttachmentKind.IMAGE: "images", AttachmentKind.DOCUMENT: "files"}
+"""Where the JSON of a message has its attachments."""
 
 
 class ExportFormat(StrEnum):
@@ -96,23 +108,30 @@ class Exporter:
         async for message in self._transcripts.messages(chat.id):
             yield separator + _json(_message(message))[:-1]
             separator = ",\n"
-            if message.omitted_images:
-                yield ', "images": ['
-                async for piece in self._json_images(message):
-                    yield piece
-                yield "]"
+            async for piece in self._json_attachments(message):
+                yield piece
             yield "}"
         yield "]}\n"
 
-    async def _json_images(self, message: Message) -> AsyncIterator[str]:
-        separator = ""
-        async for image in self._transcripts.images(message):
-            head = _json({"name": image.name, "type": image.mime})[:-1]
-            yield f'{separator}{head}, "data": "'
-            for at in range(0, len(image.data), _IMAGE_PIECE):
-                yield base64.b64encode(image.data[at : at + _IMAGE_PIECE]).decode()
-            yield '"}'
-            separator = ", "
+    async def _json_attachments(self, message: Message) -> AsyncIterator[str]:
+        """The lists of those that it has, as further members of the message."""
+        for kind, member in _MEMBERS.items():
+            separator = f', "{member}": ['
+            for attachment in message.omitted_images:
+                if attachment.kind is kind and (read := await self._transcripts.read(attachment)):
+                    for piece in _json_attachment(read):
+                        yield separator + piece
+                        separator = ""
+                    separator = ", "
+            if separator == ", ":
+                yield "]"
+
+
+def _json_attachment(read: Image) -> Iterator[str]:
+    yield _json({"name": read.name, "type": read.mime})[:-1] + ', "data": "'
+    for at in range(0, len(read.data), _PIECE):
+        yield base64.b64encode(read.data[at : at + _PIECE]).decode()
+    yield '"}'
 
 
 class _Names:
@@ -140,7 +159,10 @@ def file_name(chat: Chat, form: ExportFormat) -> str:
 
 
 def _markdown_message(message: Message, author: str) -> str:
-    notes = [strings.EXPORT_IMAGE.format(name=_one_line(name)) for name in message.omitted_images]
+    notes = [
+        strings.EXPORT_ATTACHED[each.kind].format(name=_one_line(each.name))
+        for each in message.omitted_images
+    ]
     notes += [f"_{_one_line(step_title(step))}_" for step in message.steps]
     notes += [strings.EXPORT_FILE.format(name=_one_line(file.name)) for file in message.files]
     notes += [f"{number}. <{source.url}> {source.title}" for number, source in _sources(message)]

@@ -184,7 +184,7 @@ def _to_summarise(history: History, known: Summary | None, through: int) -> list
     begin = known.through + 1 if known else FIRST_NUMBER_AFTER_BEGINNING
     notes = {begin: EARLIER.format(text=known.text)} if known else {}
     messages = [
-        replace(m, images=(), omitted_images=(*m.omitted_images, *(i.name for i in m.images)))
+        replace(m, images=(), omitted_images=(*m.omitted_images, *m.images))
         for m in history.messages
         if begin <= m.number <= through
     ]

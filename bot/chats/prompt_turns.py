@@ -89,10 +89,14 @@ def _sent(message: Message, can_see: bool) -> tuple[Attachment, ...]:
 
 def _without_pdfs(message: Message) -> Message:
     """The message as if its PDFs could not be read."""
-    pdfs = [each for each in message.images if each.is_pdf]
+    pdfs = [each for each in (*message.images, *message.omitted_images) if each.is_pdf]
     files = (SharedFile("", each.name, problem="scan") for each in pdfs)
-    images = tuple(each for each in message.images if not each.is_pdf)
-    return replace(message, images=images, files=(*message.files, *files))
+    return replace(
+        message,
+        images=tuple(each for each in message.images if not each.is_pdf),
+        omitted_images=tuple(each for each in message.omitted_images if not each.is_pdf),
+        files=(*message.files, *files),
+    )
 
 
 def _answer(message: Message, rounds: tuple[ToolRound, ...]) -> ChatMessage:
@@ -109,18 +113,18 @@ def _answer(message: Message, rounds: tuple[ToolRound, ...]) -> ChatMessage:
 
 def _answer_text(message: Message) -> str:
     """An answer, with the names of the pictures in it."""
-    names = (*(image.name for image in message.images), *message.omitted_images)
-    return "\n\n".join(filter(None, [message.text, *_named(PICTURE_MADE, names)]))
+    pictures = (*message.images, *message.omitted_images)
+    return "\n\n".join(filter(None, [message.text, *_named(PICTURE_MADE, pictures)]))
 
 
 def _pictures_of(message: Message) -> ChatMessage:
     """An answer's pictures, as the beginning of the user's next turn."""
-    notes = _named(PICTURE_SHOWN, (image.name for image in message.images))
+    notes = _named(PICTURE_SHOWN, message.images)
     return ChatMessage(Role.USER, "\n\n".join(notes), message.images)
 
 
-def _named(template: str, names: Iterable[str]) -> list[str]:
-    return [template.format(name=short_name(name)) for name in names]
+def _named(template: str, attachments: Iterable[Attachment]) -> list[str]:
+    return [template.format(name=short_name(each.name)) for each in attachments]
 
 
 def _alternating(turns: Sequence[ChatMessage]) -> Iterator[ChatMessage]:
@@ -150,11 +154,11 @@ def _text(message: Message, can_see: bool) -> str:
 
 def _notes(message: Message, can_see: bool) -> list[str]:
     """Sentences for the model about files that it does not get."""
-    unseen = [
-        *message.omitted_images,
-        *(() if can_see else (image.name for image in message.images if not image.is_pdf)),
-    ]
-    notes = _named(ATTACHED_EARLIER if can_see else ATTACHED_UNSEEN, unseen)
+    shown = _sent(message, can_see)
+    unseen = (*message.omitted_images, *(each for each in message.images if each not in shown))
+    notes: list[str] = []
+    for each in unseen:
+        notes += _named(ATTACHED_EARLIER if can_see or each.is_pdf else ATTACHED_UNSEEN, [each])
     for file in message.files:
         is_unseen = file.problem is None and not can_see
         template = ATTACHED_UNSEEN if is_unseen else ATTACHED_UNREADABLE

@@ -61,6 +61,7 @@ CANNOT_WRITE_HERE = (
 """The same for a conversation that is a direct message itself."""
 SENT_THROUGH_API = "{name} (via API): {text}"
 SENT_WITH_IMAGES = Plural("with an image", "with {count} images")
+SENT_WITH_DOCUMENTS = Plural("with a document", "with {count} documents")
 PICTURE_ALT = "A picture that {model} made"
 PICTURES_MADE = Plural("_I made a picture._", "_I made {count} pictures._")
 """In place of the text of an answer that has none."""

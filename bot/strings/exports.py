@@ -4,7 +4,7 @@ from __future__ import annotations
 
 EXPORT_HEADING = "# {title}\n\n{model} · started by {owner} · {began} · {count} messages\n\n"
 EXPORT_CONTEXT = "## Before\n\n{text}\n\n"
-EXPORT_IMAGE = "_(Image: {name})_"
+EXPORT_ATTACHED = {"image": "_(Image: {name})_", "document": "_(Document: {name})_"}
 EXPORT_FILE = "_(File that was not read: {name})_"
 EXPORT_UNANSWERED = "_(No answer)_"
 EXPORT_READY = "Here is the chat *{title}* as a file."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import english_strings, strings
+from bot import english_strings, sentences, strings
 from bot.chats.api_service import API_SOURCE
 from bot.domain import Answer, Chat, Message, User
 from handlers.client.post_once import post_message_once
@@ -65,8 +65,8 @@ class ApiEcho:
 
 def _mrkdwn(name: str, message: Message) -> str:
     text = escape_and_cut(message.text, MAX_MESSAGE_LENGTH)
-    if count := len(message.images) + len(message.omitted_images):
-        text = f"{text} _({strings.SENT_WITH_IMAGES.format(count=count)})_"
+    if attached := sentences.sent_with([*message.images, *message.omitted_images]):
+        text = f"{text} _({attached})_"
     return strings.SENT_THROUGH_API.format(
         name=mrkdwn_escape(plain(name, MAX_NAME_LENGTH)), text=text
     )

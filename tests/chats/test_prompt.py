@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import english_strings
+from bot import english_strings, sentences
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
-from bot.domain import Answer, Attachment, Chat, Image, Message, Role, SharedFile, User
+from bot.domain import PDF, Answer, Attachment, Chat, Image, Message, Role, SharedFile, User
 from bot.mention_marks import MENTION_MARK
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import nothing_to_read
@@ -26,9 +26,11 @@ from storage.engine.database import Database
 from storage.messages import NewMessage
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
-CAT, DOG = (
-    Attachment("id", at, f"{name}.png", "image/png", 3) for at, name in enumerate(["cat", "dog"])
+CAT, DOG, BIRD = (
+    Attachment("id", at, f"{name}.png", "image/png", 3)
+    for at, name in enumerate(["cat", "dog", "bird"])
 )
+SCAN = Attachment("id", 3, "scan.pdf", PDF, 3)
 FILE = Image("cat.png", "image/png", b"cat")
 EARLIER = "[Attached: {}, which was shown earlier and is not repeated]"
 UNSEEN = "[Attached: {}, an image that you cannot see]"
@@ -115,7 +117,7 @@ def test_roles_alternate_whatever_happened(
 
 
 def test_models_without_vision_get_names_instead_of_images() -> None:
-    message = asked("Look", images=(CAT, DOG), omitted_images=("bird.png",))
+    message = asked("Look", images=(CAT, DOG), omitted_images=(BIRD,))
     assert chat_messages([message], {}) == [
         ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))
     ]
@@ -123,6 +125,27 @@ def test_models_without_vision_get_names_instead_of_images() -> None:
         ["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))]
     )
     assert chat_messages([message], {}, can_see=False) == [ChatMessage(Role.USER, expected)]
+
+
+@pytest.mark.parametrize("can_see", [True, False])
+def test_a_scan_is_never_called_an_image(can_see: bool) -> None:
+    shown, earlier = asked("Look", images=(SCAN,)), asked("Look", omitted_images=(SCAN,))
+    for message, note, images in ((shown, "", (SCAN,)), (earlier, EARLIER, ())):
+        text = "\n\n".join(filter(None, ["Look", note.format("scan.pdf")]))
+        made = chat_messages([message], {}, can_see=can_see)
+        assert made == [ChatMessage(Role.USER, text, images)]
+        made = chat_messages([message], {}, can_see=can_see, takes_pdfs=False)
+        text = f"Look\n\n{UNREADABLE.format('scan.pdf')}"
+        assert made == [ChatMessage(Role.USER, text)]
+
+
+def test_people_are_told_how_many_of_each_kind() -> None:
+    for attachments, expected in (
+        ((), ""),
+        ((SCAN,), "with a document"),
+        ((CAT, SCAN, DOG), "with 2 images, with a document"),
+    ):
+        assert sentences.sent_with(attachments) == expected
 
 
 def test_question_of_only_an_image_has_no_empty_lines() -> None:

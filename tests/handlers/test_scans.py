@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot import english_strings, strings
+from bot.api.exported import ExportedConversation
 from tests.api.conftest import client, token_for
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import questions, scripted_world
@@ -103,3 +104,28 @@ async def test_a_refused_scan_is_left_out_once_and_said(worlds: WorldFactory) ->
             assert english_strings.SCAN_NOT_SENT.format(name="scan.pdf") in last
         steps = world.rows("SELECT kind, status FROM answer_steps")
         assert steps == [{"kind": "document", "status": "denied"}] * 2
+
+
+async def test_a_scan_is_called_a_document_everywhere(worlds: WorldFactory) -> None:
+    """In the thread that shows what a program said, in exports, and to models."""
+    content = base64.b64encode(SCAN.content).decode()
+    body = {"content": "Read it.", "files": [{"name": "scan.pdf", "content": content}] * 2}
+    async with scripted_world(worlds, HI) as (world, server):
+        await world.restart(**provider("openrouter", server.url))
+        thread = await ask(world, "What is it?")
+        chat = f"/chat/conversations/{world.chats()[0]['id']}"
+        async with client(world, await token_for(world)) as http:
+            said = await http.post(f"{chat}/messages", json=body)
+            assert said.status_code == 201, said.text
+            echo = next(m for m in world.replies(thread) if "via API" in m.text)
+            assert "_(with 2 documents)_" in str(echo.blocks)
+            markdown = (await http.get(f"{chat}/export")).text
+            assert markdown.count("_(Document: scan.pdf)_") == 3
+            assert "Image" not in markdown
+            exported = (await http.get(f"{chat}/export?format=json")).json()
+        described = ExportedConversation.model_validate(exported)
+        assert described.model_dump(by_alias=True, exclude_unset=True) == exported
+        first, _, second, _ = exported["messages"]
+        file = {"name": "scan.pdf", "type": "application/pdf", "data": content}
+        assert (first["files"], second["files"]) == ([file], [file, file])
+        assert not any("images" in message for message in exported["messages"])
