@@ -16,8 +16,9 @@ MAX_XML = 60_000_000
 """Bytes of one member that is XML, which takes many times as much once it is parsed."""
 _PIECE = 64 * 1024
 _XML = re.compile(r"\.(xml|rels|xhtml|html|htm|opf|ncx)$", re.IGNORECASE)
-# A document type in UTF-8 or UTF-16: entities may refer to files and to one another.
-_DOCTYPE = re.compile(rb"<\0?!\0?(?:D\0?O\0?C\0?T\0?Y\0?P\0?E|E\0?N\0?T\0?I\0?T\0?Y)")
+# An entity in UTF-8 or UTF-16: it may refer to files and to other entities. (A document type alone does no harm, and
+# LibreOffice writes one into the macros of its documents.)
+_ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
 
 
 def open_archive(data: bytes) -> zipfile.ZipFile:
@@ -31,18 +32,18 @@ def open_archive(data: bytes) -> zipfile.ZipFile:
     return archive
 
 
-def check_members(archive: zipfile.ZipFile, *, doctypes: bool = False) -> None:
+def check_members(archive: zipfile.ZipFile) -> None:
     """Unpacks every member once, without keeping it.
 
-    Raises DocumentError: LOCKED for encrypted members, BROKEN for damaged ones and for XML with a document type
-    (unless `doctypes`, as XHTML has), TOO_COMPLEX when they unpack to too much.
+    Raises DocumentError: LOCKED for encrypted members, BROKEN for damaged ones and for XML with entities of its own,
+    TOO_COMPLEX when they unpack to too much.
     """
     left = MAX_UNPACKED
     for member in archive.filelist:
-        left = _check(archive, member, left, doctypes=doctypes)
+        left = _check(archive, member, left)
 
 
-def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int, *, doctypes: bool) -> int:
+def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> int:
     """The bytes that the members after this one may unpack to."""
     if member.flag_bits & 0x1:
         raise DocumentError(DocumentProblem.LOCKED)
@@ -56,7 +57,7 @@ def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int, *, doct
                 left -= len(piece)
                 if room < 0:
                     raise DocumentError(DocumentProblem.TOO_COMPLEX)
-                if xml and not doctypes and _DOCTYPE.search(seam + piece):
+                if xml and _ENTITY.search(seam + piece):
                     raise DocumentError(DocumentProblem.BROKEN)
                 seam = piece[-32:]
     except (

@@ -13,6 +13,8 @@ from bot.documents.problems import DocumentError, DocumentProblem
 
 # A workbook whose beginning (BOF) is followed by how it is encrypted (FilePass).
 _LOCKED_XLS = re.compile(rb"\x09\x08\x10\x00.{16}\x2f\x00", re.DOTALL)
+# The stream's name in UTF-16, which some programs write in capitals.
+_WORKBOOK = re.compile(rb"(?i:(?:W\0O\0R\0K\0)?B\0O\0O\0K\0)\0")
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 
 
@@ -43,13 +45,12 @@ def read_document(container: Container, data: bytes) -> Iterator[str]:
 
 def _read_archive(data: bytes) -> Iterator[str]:
     archive = open_archive(data)
+    check_members(archive)
     stated = _stated_type(archive)
     if stated == "application/epub+zip":
         from bot.documents.epub import read_epub
 
-        check_members(archive, doctypes=True)
         return read_epub(archive)
-    check_members(archive)
     if stated.startswith(_OPEN_DOCUMENT):
         return _read_open_document(archive, data, stated.removeprefix(_OPEN_DOCUMENT))
     return _read_office(data, {name.partition("/")[0] for name in archive.namelist()})
@@ -90,7 +91,7 @@ def _read_ole(data: bytes) -> Iterator[str]:
     """Streams within the file have names in UTF-16."""
     if "EncryptedPackage".encode("utf-16-le") in data or _LOCKED_XLS.search(data):
         raise DocumentError(DocumentProblem.LOCKED)
-    if "Workbook".encode("utf-16-le") in data or "Book".encode("utf-16-le") in data:
+    if _WORKBOOK.search(data):
         from bot.documents.sheets import read_sheets
 
         return read_sheets(data)

@@ -1,37 +1,126 @@
-"""eml to Markdown: who wrote to whom, when, the text, and the names of what was attached."""
+"""eml to Markdown: who wrote to whom, when, the text, the mails within it, and the names of what was attached."""
 
 from __future__ import annotations
 
 import email
 import email.policy
+import re
 from collections.abc import Iterator
-from email.message import EmailMessage
+from email.header import decode_header, make_header
+from email.message import Message
 
+from bot.charsets import decode_stated
 from bot.documents.markdown import html_to_markdown
 from bot.documents.problems import DocumentError, DocumentProblem
 
+Part = Message
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
+_BEFORE_HEADERS = b"\xef\xbb\xbf\r\n\t "
+"""What some programs write before the first header."""
+MAX_DEPTH = 20
+"""Of mails within mails, and of parts within parts."""
+_TABLE = "| --- |"
+_RICHER = 2
+"""The page is shown in place of the plain text that goes with it when it has that many times as many words."""
 
 
 def read_email(data: bytes) -> Iterator[str]:
     """Raises DocumentError if it is no message."""
-    message = email.message_from_bytes(data, policy=email.policy.default)
+    message = email.message_from_bytes(data.lstrip(_BEFORE_HEADERS), policy=email.policy.compat32)
     if not any(message[name] for name in _HEADERS):
         raise DocumentError(DocumentProblem.BROKEN)
-    yield "\n".join(f"{name}: {message[name]}" for name in _HEADERS if message[name])
-    yield _body(message)
-    names = [part.get_filename() or part.get_content_type() for part in message.iter_attachments()]
-    if names:
-        yield f"Attached to this e-mail: {', '.join(names)}"
+    return _message(message, 0)
 
 
-def _body(message: EmailMessage) -> str:
-    part = message.get_body(("plain", "html"))
-    if part is None:
-        return ""
+def _message(message: Part, depth: int) -> Iterator[str]:
+    stated = {name.lower(): value for name, value in reversed([*message.raw_items()])}
+    yield "\n".join(
+        f"{name}: {_header(stated[name.lower()])}" for name in _HEADERS if name.lower() in stated
+    )
+    attached: list[str] = []
+    yield from _texts(message, depth, attached)
+    if attached:
+        yield f"Attached to this e-mail: {', '.join(attached)}"
+
+
+def _header(value: str) -> str:
+    """Its encoded words decoded (RFC 2047); the encoding of bytes beyond ASCII is guessed."""
     try:
-        text = part.get_content()
-    except (LookupError, KeyError, ValueError):  # an unknown character set
-        payload = part.get_payload(decode=True)
-        text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+        text = str(make_header(decode_header(value)))
+    except (LookupError, ValueError):  # email.errors.HeaderParseError too
+        text = value
+    return " ".join(_guessed(text).split())
+
+
+def _guessed(text: str) -> str:
+    """The text with its raw bytes decoded, which Python keeps as lone surrogates."""
+    try:
+        return decode_stated(text.encode("utf-8", "surrogateescape"), None)
+    except UnicodeEncodeError:
+        return text
+
+
+def _texts(part: Part, depth: int, attached: list[str]) -> Iterator[str]:
+    """The texts within a part, in order; adds the names of other things to `attached`."""
+    kind = part.get_content_type()
+    if depth > MAX_DEPTH:
+        return
+    if kind == "message/rfc822":
+        for inner in _children(part):
+            yield "---\nA forwarded e-mail:"
+            yield from _message(inner, depth + 1)
+    elif kind == "message/delivery-status":
+        for inner in _children(part):
+            yield "\n".join(f"{name}: {_header(value)}" for name, value in inner.raw_items())
+    elif kind == "multipart/alternative":
+        yield _best([_heard(each, depth, attached) for each in _children(part)])
+    elif part.is_multipart():
+        for each in _children(part):
+            yield from _texts(each, depth + 1, attached)
+    elif _is_text(part):
+        yield _text(part)
+    else:
+        attached.append(_name(part))
+
+
+def _children(part: Part) -> list[Part]:
+    payload = part.get_payload()
+    return (
+        [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
+    )
+
+
+def _heard(part: Part, depth: int, attached: list[str]) -> str:
+    return "\n\n".join(filter(None, _texts(part, depth + 1, attached)))
+
+
+def _best(choices: list[str]) -> str:
+    """Of the same text in several forms, of which the best comes last: the first, unless another one tells more."""
+    best = next(filter(None, choices), "")
+    for other in choices:
+        more = len(re.findall(r"\w+", other)) > _RICHER * len(re.findall(r"\w+", best))
+        if more or (_TABLE in other and _TABLE not in best):
+            best = other
+    return best
+
+
+def _is_text(part: Part) -> bool:
+    """Also a mail that ends before its first part."""
+    return part.get_content_disposition() != "attachment" and (
+        part.get_content_maintype() in ("text", "multipart")
+    )
+
+
+def _name(part: Part) -> str:
+    try:
+        name = part.get_filename()
+    except (LookupError, ValueError):
+        name = None
+    return _header(name) if name else part.get_content_type()
+
+
+def _text(part: Part) -> str:
+    payload = part.get_payload(decode=True)
+    charset = part.get_content_charset()
+    text = decode_stated(payload, charset) if isinstance(payload, bytes) else ""
     return html_to_markdown(text) if part.get_content_type() == "text/html" else text.strip()

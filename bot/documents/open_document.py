@@ -5,9 +5,9 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 
-from bot.documents.markdown import table
 from bot.documents.problems import DocumentError, DocumentProblem
 from bot.documents.safe_xml import Element, parse_xml
+from bot.documents.tables import table
 
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"

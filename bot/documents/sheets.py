@@ -9,8 +9,8 @@ from itertools import islice
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-from bot.documents.markdown import MAX_COLUMNS, table
 from bot.documents.problems import DocumentError, DocumentProblem
+from bot.documents.tables import MAX_COLUMNS, table
 
 MAX_ROWS = 20_000
 """Of one sheet. The text of that many rows is longer than a message may be."""

@@ -10,8 +10,8 @@ from pptx import Presentation
 from pptx.exc import PythonPptxError
 from pptx.shapes.group import GroupShape
 
-from bot.documents.markdown import table
 from bot.documents.problems import DocumentError, DocumentProblem
+from bot.documents.tables import table
 
 MAX_SLIDES = 1000
 MAX_DEPTH = 20

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from bot.charsets import decode_text
 from bot.chats.attachments import rules
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.fitting import ImageFitter
@@ -23,7 +24,6 @@ from bot.chats.attachments.rules import (
     Spoken,
     TextFile,
 )
-from bot.chats.attachments.text import decode_text
 from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.models import ModelChoice
 from bot.documents.kinds import Container, container_of

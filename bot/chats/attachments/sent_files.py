@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bot import english_strings, sentences
+from bot.charsets import decode_text
 from bot.chats.attachments import rules
 from bot.chats.attachments.base64_text import Base64Text, NotBase64, NotFetched, TooLarge
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.images import image_type
 from bot.chats.attachments.rules import Spoken, TextFile
-from bot.chats.attachments.text import decode_text
 from bot.chats.attachments.voice_clips import VoiceClips
 from bot.documents.kinds import container_of
 from bot.documents.reader import DocumentReader

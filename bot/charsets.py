@@ -1,4 +1,4 @@
-"""Decodes text files: decides whether bytes are text, and in which encoding."""
+"""Decodes text: decides whether bytes are text, and in which encoding."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ _LIKELY_ENCODINGS = [
     "cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "utf_16_le", "utf_16_be",
 ]  # fmt: skip
 """The encodings to try when a file is not UTF-8. With rarer ones in the list, files in these would be misread."""
+_WIDER = {
+    "iso-8859-1": "cp1252", "latin-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252", "ascii": "cp1252",
+    "iso-8859-9": "cp1254", "iso-8859-11": "cp874", "tis-620": "cp874", "gb2312": "gb18030", "gbk": "gb18030",
+    "x-gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932", "x-sjis": "cp932", "euc-kr": "cp949",
+    "ks_c_5601-1987": "cp949", "x-mac-roman": "mac_roman", "macintosh": "mac_roman", "iso-8859-8-i": "cp1255",
+}  # fmt: skip
+"""Encodings that contain the stated ones: what names one of these is often in the other."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _SAMPLE_SIZE = 64_000
 """Bytes from which an encoding is guessed."""
@@ -24,13 +31,44 @@ _SAMPLE_SIZE = 64_000
 
 def decode_text(data: bytes, *, cut: bool = False) -> str | None:
     """The text in these bytes, or None if they are not text. `cut`: they may end within a character."""
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return _read(data[len(mark) :], encoding, cut, "replace")
+    if (marked := _marked(data, cut)) is not None:
+        return marked
     text = _read(data, "utf-8", cut)
     if text is None:
         text = _guessed(data, cut)
     return None if text is None or _is_binary(text) else text
+
+
+def decode_stated(data: bytes, stated: str | None) -> str:
+    """The text of a page or a letter that may state its encoding, and may be wrong: what reads as UTF-8 is UTF-8.
+
+    ISO-8859-1 is read as Windows-1252, and so are its like, as browsers do (https://encoding.spec.whatwg.org).
+    """
+    encoding = _WIDER.get((stated or "").lower(), stated or "")
+    if encoding.lower().startswith(("utf-16", "utf-32", "iso-2022", "hz", "utf-7")):
+        return _stated(data, encoding) or data.decode("utf-8", "replace")
+    return (
+        _marked(data)
+        or _read(data, "utf-8", cut=False)
+        or _stated(data, encoding)
+        or _guessed(data, cut=False)
+        or data.decode("utf-8", "replace")
+    )
+
+
+def _stated(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding, "replace") if encoding else None
+    except (LookupError, ValueError):  # no such encoding
+        return None
+
+
+def _marked(data: bytes, cut: bool = False) -> str | None:
+    """By the mark at its beginning."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return _read(data[len(mark) :], encoding, cut, "replace")
+    return None
 
 
 def _guessed(data: bytes, cut: bool) -> str | None:
