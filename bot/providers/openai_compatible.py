@@ -88,7 +88,7 @@ class OpenAICompatible:
         self.optional = settings.optional
         self.kind = settings.kind
         self._client = client
-        self.settings = self._settings = settings
+        self.settings = settings
         self._secrets = (settings.api_key,) if settings.api_key else ()
         self._connect_timeout = _PROBE_TIMEOUT if settings.optional else connect_timeout
         self._timeout = httpx.Timeout(timeout, connect=self._connect_timeout, pool=CONNECT_TIMEOUT)
@@ -117,15 +117,15 @@ class OpenAICompatible:
     async def _listed_models(self) -> tuple[ModelInfo, ...]:
         """Those of all pages of the server's list. Raises ProviderError."""
         list_url = self._url("/models")
-        url: str | None = first_page(self._settings, list_url)
+        url: str | None = first_page(self.settings, list_url)
         found: dict[str, ModelInfo] = {}
         for _ in range(_MAX_LIST_PAGES):
             if url is None:
                 break
             page = await self._get(url)
-            for info in parse_models(page, self._settings):
+            for info in parse_models(page, self.settings):
                 found.setdefault(info.ref.name, info)
-            url = next_page(self._settings, list_url, page)
+            url = next_page(self.settings, list_url, page)
         self._modalities = {
             info.ref.name: ["image", "text"] if info.writes else ["image"]
             for info in found.values()
@@ -135,21 +135,21 @@ class OpenAICompatible:
 
     async def listed_names(self) -> frozenset[str]:
         """The ids in the beginning of the server's list, of models of every kind. Raises ProviderError."""
-        return names_in(await self._get(first_page(self._settings, self._url("/models"))))
+        return names_in(await self._get(first_page(self.settings, self._url("/models"))))
 
     def _named_models(self, error: ProviderError | None) -> tuple[ModelInfo, ...]:
         """What the settings name: the operator knows better than a name's look whether it can chat.
 
         The provider's own default counts only where there is certainly no list.
         """
-        names = self._settings.models
+        names = self.settings.models
         if not names and self.default_model and isinstance(error, WrongAddress):
             names = (self.default_model,)
-        return parse_models([{"id": name, "type": "chat"} for name in names], self._settings)
+        return parse_models([{"id": name, "type": "chat"} for name in names], self.settings)
 
     async def ping(self) -> int:
         """Checks the key, and counts the models that the server offers now. Raises ProviderError."""
-        path = _KEY_PATHS.get(self._settings.kind)
+        path = _KEY_PATHS.get(self.settings.kind)
         if path:
             with suppress(WrongAddress):  # a proxy need not have that path
                 await self._get(self._url(path))
@@ -231,11 +231,11 @@ class OpenAICompatible:
         """A picture's bytes; None if it cannot be had."""
         if address.startswith("data:"):
             return await asyncio.to_thread(picture_bytes, address)
-        headers = request_headers(self._settings, listing=False)
-        return await fetch_picture(self._client, address, self._settings.base_url, headers)
+        headers = request_headers(self.settings, listing=False)
+        return await fetch_picture(self._client, address, self.settings.base_url, headers)
 
     def _url(self, path: str) -> str:
-        return self._settings.url(path, without=_COMPLETIONS)
+        return self.settings.url(path, without=_COMPLETIONS)
 
     @asynccontextmanager
     async def _open_stream(
@@ -293,16 +293,16 @@ class OpenAICompatible:
             [{"role": "system", "content": request.system}] if request.system else []
         )
         for message in request.messages:
-            messages += round_messages(message.rounds, self._settings.kind, urls)
+            messages += round_messages(message.rounds, self.settings.kind, urls)
             messages.append(_message(message, urls))
-        messages += round_messages(request.rounds, self._settings.kind, urls)
-        messages = with_reasoning(with_unique_ids(messages), self._settings.kind)
-        if wants_marks(self._settings, request.model.name):
+        messages += round_messages(request.rounds, self.settings.kind, urls)
+        messages = with_reasoning(with_unique_ids(messages), self.settings.kind)
+        if wants_marks(self.settings, request.model.name):
             messages = with_marks(messages)
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
         if self._ask_for_usage:
             body["stream_options"] = {"include_usage": True}
-            if self._settings.kind == "openrouter":
+            if self.settings.kind == "openrouter":
                 body["usage"] = {"include": True}
         if request.pictures and (modalities := self._modalities.get(request.model.name)):
             body["modalities"] = modalities
@@ -355,7 +355,7 @@ class OpenAICompatible:
 
         Raises ProviderError; ChatNotFound where an attachment is gone, StorageError where it cannot be read.
         """
-        headers = request_headers(self._settings, listing=method == "GET")
+        headers = request_headers(self.settings, listing=method == "GET")
         content = None if body is None else body.content()
         headers |= {} if body is None else body.headers()
         try:

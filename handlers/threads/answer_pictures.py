@@ -24,6 +24,7 @@ from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import mrkdwn_escape, plain
+from handlers.threads.own_messages import find_own
 from handlers.views import blocks
 from storage.pictures import Picture, Pictures
 
@@ -136,16 +137,11 @@ class AnswerPictures:
         """Says in the thread that the pictures are not shown, and where they are. Raises SlackError."""
         log.warning("pictures_refused", answer=job.answer.id, reason=code)
         block_id = blocks.pictures_block_id(job.answer.id)
-
-        async def find() -> str | None:
-            messages = await slack.own_messages(thread.channel, thread.ts, thread.ts)
-            return next((str(m["ts"]) for m in messages if blocks.has_block(m, block_id)), None)
-
         async with self._names.speaking_to(User(job.chat.team, job.chat.owner)):
             text = _refusal(job.chat, code)
         await post_message_once(
             slack,
-            find,
+            lambda: find_own(slack, thread, block_id),
             look_first=job.again,
             retry_limit=0.0,
             channel=thread.channel,

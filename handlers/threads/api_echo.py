@@ -10,6 +10,7 @@ from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.rate_limits.urgency import Urgency
+from handlers.threads.own_messages import find_own
 from handlers.views import blocks
 from storage.chats import Chats
 
@@ -32,7 +33,8 @@ class ApiEcho:
         `look_first`: an earlier try may have taken effect. Raises SlackError.
         """
         message = await self._chats.message(answer.question_id)
-        if chat.thread is None or not (message.source or "").startswith(API_SOURCE):
+        thread = chat.thread
+        if thread is None or not (message.source or "").startswith(API_SOURCE):
             return
         name = (
             await self._names(User(chat.team, message.author or ""))
@@ -43,24 +45,17 @@ class ApiEcho:
             shown = blocks.api_message(message.id, _mrkdwn(name, message))
         await post_message_once(
             slack,
-            lambda: self._find(slack, chat, message),
+            lambda: find_own(slack, thread, blocks.api_message_block_id(message.id)),
             look_first=look_first,
             retry_limit=0.0,  # a second message may only be posted once the first can be found
             urgency=Urgency.ANSWER,
-            channel=chat.thread.channel,
-            thread_ts=chat.thread.ts,
+            channel=thread.channel,
+            thread_ts=thread.ts,
             blocks=shown,
             text=plain(fallback, MAX_FALLBACK_LENGTH),
             unfurl_links=False,
             unfurl_media=False,
         )
-
-    async def _find(self, slack: SlackClient, chat: Chat, message: Message) -> str | None:
-        """The ts of the message in Slack, if it was posted."""
-        assert chat.thread is not None
-        block_id = blocks.api_message_block_id(message.id)
-        messages = await slack.own_messages(chat.thread.channel, chat.thread.ts, chat.thread.ts)
-        return next((str(m["ts"]) for m in messages if blocks.has_block(m, block_id)), None)
 
 
 def _mrkdwn(name: str, message: Message) -> str:

@@ -13,7 +13,8 @@ from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.urgency import Urgency
-from handlers.views import approval, blocks
+from handlers.threads.own_messages import find_own
+from handlers.views import approval
 from storage.tool_calls import ToolCalls
 
 log = get_logger(__name__)
@@ -58,7 +59,7 @@ class Approvals:
             text = approval.fallback(call)
         ts = call.notice_ts
         if ts is None and call.notice_state is not None:  # an earlier try may have posted it
-            ts = await self._find(slack, thread, call)
+            ts = await find_own(slack, thread, approval.block_id(call))
         if ts is not None:
             error = await slack.try_call_error(
                 "chat.update", channel=thread.channel, ts=ts, blocks=content, text=text
@@ -71,7 +72,7 @@ class Approvals:
             await self._calls.note_notice(call, None, call.state)
             ts = await post_message_once(
                 slack,
-                lambda: self._find(slack, thread, call),
+                lambda: find_own(slack, thread, approval.block_id(call)),
                 retry_limit=0.0,
                 urgency=Urgency.ANSWER,
                 channel=thread.channel,
@@ -81,8 +82,3 @@ class Approvals:
             )
         await self._calls.note_notice(call, ts, call.state)
         return True
-
-    async def _find(self, slack: SlackClient, thread: Thread, call: StoredCall) -> str | None:
-        wanted = approval.block_id(call)
-        messages = await slack.own_messages(thread.channel, thread.ts, thread.ts)
-        return next((str(m["ts"]) for m in messages if blocks.has_block(m, wanted)), None)

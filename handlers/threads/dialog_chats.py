@@ -33,10 +33,11 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.open_view import open_view
+from handlers.threads.own_messages import with_block
 from handlers.threads.private_notices import NOTICE_TTL, tell, why_elsewhere
 from handlers.threads.refused_question import RefusedQuestion, read_refused
 from handlers.threads.thread_context import ThreadContextReader
-from handlers.views import blocks, modals
+from handlers.views import modals
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import Reader
 from storage.chat_requests import ChatRequest, ChatRequests
@@ -314,9 +315,7 @@ class DialogChats:
             messages = await slack.own_messages(request.thread.channel, request.thread.ts, after)
         else:
             messages = await slack.own_channel_messages(request.thread.channel, after)
-        block_id = modals.question_block_id(request.id)
-        found = (str(m["ts"]) for m in messages if blocks.has_block(m, block_id))
-        return next(found, None)
+        return next(iter(with_block(messages, modals.question_block_id(request.id))), None)
 
 
 async def _notify(slack: SlackClient, request: ChatRequest, response_url: str, text: str) -> None:

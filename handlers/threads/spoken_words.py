@@ -11,6 +11,7 @@ from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.rate_limits.urgency import Urgency
 from handlers.threads.api_echo import MAX_FALLBACK_LENGTH, MAX_MESSAGE_LENGTH, escape_and_cut
+from handlers.threads.own_messages import find_own
 from handlers.views import blocks
 from storage.chats import Chats
 
@@ -37,14 +38,9 @@ class SpokenWords:
             )
             fallback = strings.SPOKEN.format(name=name, text=spoken)
         block_id = blocks.spoken_block_id(question.id)
-
-        async def find() -> str | None:
-            messages = await slack.own_messages(thread.channel, thread.ts, thread.ts)
-            return next((str(m["ts"]) for m in messages if blocks.has_block(m, block_id)), None)
-
         await post_message_once(
             slack,
-            find,
+            lambda: find_own(slack, thread, block_id),
             look_first=job.again,
             retry_limit=0.0,
             urgency=Urgency.ANSWER,

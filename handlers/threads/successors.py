@@ -17,6 +17,7 @@ from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.own_messages import with_block
 from handlers.threads.thread_messages import delete_message
 from handlers.views import blocks
 from storage.action_claims import ActionClaims
@@ -113,5 +114,4 @@ async def _find(slack: SlackClient, chat: Chat, channel: str) -> str | None:
     """The ts of the message that begins the thread, if it was posted."""
     after = f"{chat.created_at.timestamp() - MAX_CLOCK_SKEW:.6f}"
     messages = await slack.own_channel_messages(channel, after)
-    block_id = blocks.header_block_id(chat.id)
-    return next((str(m["ts"]) for m in messages if blocks.has_block(m, block_id)), None)
+    return next(iter(with_block(messages, blocks.header_block_id(chat.id))), None)

@@ -15,7 +15,7 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import plain
 from handlers.rate_limits.token_bucket import UPDATE
 from handlers.rate_limits.urgency import Urgency
-from handlers.views import blocks
+from handlers.threads.own_messages import with_block
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest
 
@@ -87,7 +87,7 @@ class ThreadMessages:
         """The ts of each of the bot's messages with this block. Raises SlackError."""
         thread = request.thread
         found = await slack.own_messages(thread.channel, thread.ts, request.mention_ts or thread.ts)
-        return [str(message["ts"]) for message in found if blocks.has_block(message, block_id)]
+        return with_block(found, block_id)
 
     async def replace(
         self,

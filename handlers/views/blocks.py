@@ -137,10 +137,6 @@ def shows_files(message: dict[str, Any]) -> bool:
     return bool(message.get("files"))
 
 
-def has_block(message: dict[str, Any], block_id: str) -> bool:
-    return any(block.get("block_id") == block_id for block in message.get("blocks") or ())
-
-
 # -- the menu ------------------------------------------------------------------------------------------------------
 
 

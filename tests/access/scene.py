@@ -45,12 +45,7 @@ class Scene:
     @classmethod
     async def prepare(cls, world: World) -> Scene:
         """Needs WHO to be an admin, for the dialog of the channel's settings."""
-        chat = await world.start("First question.", WHO)
-        await world.answered(chat)
-        world.fail("http", status=402)
-        await world.slack.conversations.say(WHO, PLACE, "Second question.", chat)
-        await world.answered(chat, 2)
-        question = await world.ask("Which model?", WHO)
+        chat, question = await chat_and_menu(world, status=402)
         token = await token_for(world, WHO)
         (listing,) = await world.slack.interactions.command(WHO, PLACE, "/chats", "")
         await world.idle()
@@ -78,6 +73,19 @@ class Scene:
 
     def chat_id(self) -> str:
         return id_of(self.world, self.chat)
+
+
+async def chat_and_menu(world: World, status: int) -> tuple[str, str]:
+    """The threads of a chat with a good and a failed answer, and of an unanswered menu.
+
+    `status`: how the model's server fails.
+    """
+    chat = await world.start("First question.", WHO)
+    await world.answered(chat)
+    world.fail("http", status=status)
+    await world.slack.conversations.say(WHO, PLACE, "Second question.", chat)
+    await world.answered(chat, 2)
+    return chat, await world.ask("Which model?", WHO)
 
 
 async def opened_dialogs(

@@ -162,15 +162,14 @@ class UserChat:
         ]
         visible = [shown(message) for message in world.answers(self.thread, self.channel)]
         assert visible == [answer_to(q) for q in asked], [_summary(text) for text in visible]
-        assert (
-            len(world.headers(self.thread, self.channel)),
-            len(world.menus(self.thread, self.channel)),
-        ) == (1, 0)
-        assert not [
-            m.ts
-            for m in world.slack.workspace.thread(self.channel, self.thread)
-            if WAITING in m.reactions
-        ]
+        self.check_that_nothing_waits()
+
+    def check_that_nothing_waits(self) -> None:
+        """The menu has become the header, and no question is marked as waiting."""
+        world, place = self.world, (self.thread, self.channel)
+        assert (len(world.headers(*place)), len(world.menus(*place))) == (1, 0)
+        messages = world.slack.workspace.thread(self.channel, self.thread)
+        assert not [message.ts for message in messages if WAITING in message.reactions]
 
 
 def _summary(text: str) -> str:

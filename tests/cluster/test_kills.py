@@ -10,36 +10,17 @@ import signal
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
-from bot.sandbox.models.demo import asks_for_title
-from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
 from tests.cluster.processes import ROOT, Cluster, ForkServer
+from tests.cluster.replicas import answer_to, answering
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import is_not_answer, shown
 from tests.slow import slow_after
 
 PEOPLE = ("alice", "bob", "carol")
-RATE = 40.0
-WORDS = 40
-
-
-def answer_to(question: str) -> str:
-    """The model's answer to this question. Every word names the question it belongs to."""
-    number = question.rpartition(" ")[2]
-    return " ".join(f"q{number}{n:03}" for n in range(WORDS))
-
-
-def answering(asked: Any) -> ModelScript:
-    last = text_of(asked.messages[-1])
-    return (
-        script_from_text("A short title", 100)
-        if asks_for_title(asked.messages)
-        else ModelScript(words(answer_to(last)), RATE)
-    )
 
 
 @dataclass

@@ -17,7 +17,7 @@ from bot.config.chats import StreamMode
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
 from tests.cluster.processes import ForkServer
-from tests.cluster.replicas import SCALED_LIMITS, WAITING, Replicas, UserChat, user_chats
+from tests.cluster.replicas import SCALED_LIMITS, Replicas, UserChat, user_chats
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import shown
 from tests.redis_service import RedisServer
@@ -88,15 +88,7 @@ def check(user_chat: UserChat) -> None:
     assert [part["ts"] for row in world.rows(query, user_chat.thread) for part in row["parts"]] == [
         m.ts for m in visible
     ]
-    assert (
-        len(world.headers(user_chat.thread, user_chat.channel)),
-        len(world.menus(user_chat.thread, user_chat.channel)),
-    ) == (1, 0)
-    assert not [
-        m.ts
-        for m in world.slack.workspace.thread(user_chat.channel, user_chat.thread)
-        if WAITING in m.reactions
-    ]
+    user_chat.check_that_nothing_waits()
 
 
 def _summary(visible: list[Any]) -> str:

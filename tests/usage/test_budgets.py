@@ -10,12 +10,11 @@ import pytest
 
 from bot.sandbox.state.records import Message, View
 from bot.usage.limits import Budget, MessageRate, Period, Scope, Unit
+from tests.access.scene import PLACE, WHO, chat_and_menu, id_of
 from tests.api.conftest import client, token_for
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, elements
 
-WHO = "alice"
-PLACE = "general"
 USED_UP: dict[str, tuple[dict[str, Any], str]] = {
     "a person's tokens": (
         {"bobbin_budget_user": Budget(Scope.USER, 1, Unit.TOKENS, Period.MONTH)},
@@ -42,12 +41,7 @@ class Scene:
 
     @classmethod
     async def prepare(cls, world: World) -> Scene:
-        chat = await world.start("First question.", WHO)
-        await world.answered(chat)
-        world.fail("http", status=400)
-        await world.slack.conversations.say(WHO, PLACE, "Second question.", chat)
-        await world.answered(chat, 2)
-        question = await world.ask("Which model?", WHO)
+        chat, question = await chat_and_menu(world, status=400)
         token = await token_for(world, WHO)
         await world.slack.interactions.command(WHO, PLACE, "/chats", "new")
         dialog = await world.until(lambda: world.slack.views.modal(WHO), "the dialog")
@@ -62,7 +56,7 @@ class Scene:
         return next(m for m in self.world.answers(self.chat) if elements(m, "retry_answer"))
 
     def chat_id(self) -> str:
-        return next(str(c["id"]) for c in self.world.chats() if c["thread"] == self.chat)
+        return id_of(self.world, self.chat)
 
     def failed_id(self) -> str:
         return str(self.world.ended(self.chat)[1]["message_id"])

@@ -225,37 +225,28 @@ class EventSubscriptions:
     def _joined(self, change: Change) -> None:
         channel = self.workspace.channels[change.channel]
         ts = self.workspace.next_ts()
-        event: Json = {
-            "type": "member_joined_channel",
-            "user": change.user,
-            "channel": channel.id,
-            "event_ts": ts,
-        }
-        event |= {
-            "channel_type": "C" if channel.type == "channel" else "G",
-            "team": self.workspace.team_id,
-        }
-        if change.data.get("inviter"):
-            event["inviter"] = change.data["inviter"]
-        self.send("member_joined_channel", event)
+        inviter = change.data.get("inviter")
+        self._send_member_event(
+            "member_joined_channel", change, ts, {"inviter": inviter} if inviter else {}
+        )
         text = f"<@{change.user}> has joined the channel"
         joined = {"type": "message", "subtype": "channel_join", "user": change.user, "text": text}
         self._send_message(channel, {**joined, "ts": ts, "event_ts": ts})
 
     def _left(self, change: Change) -> None:
+        self._send_member_event("member_left_channel", change, self.workspace.next_ts(), {})
+
+    def _send_member_event(self, kind: str, change: Change, ts: str, more: Json) -> None:
         channel = self.workspace.channels[change.channel]
-        ts = self.workspace.next_ts()
         event: Json = {
-            "type": "member_left_channel",
+            "type": kind,
             "user": change.user,
             "channel": channel.id,
             "event_ts": ts,
-        }
-        event |= {
             "channel_type": "C" if channel.type == "channel" else "G",
             "team": self.workspace.team_id,
         }
-        self.send("member_left_channel", event)
+        self.send(kind, event | more)
 
     def _reacted(self, change: Change) -> None:
         assert change.message is not None
