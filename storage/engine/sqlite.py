@@ -15,7 +15,6 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -128,7 +127,7 @@ class SQLiteConnection(aiosqlite.Connection):
         if self._connection is not None:
             self.stop()
         if self._stopped is not None:
-            await asyncio.shield(self._stopped)
+            await _whole(self._stopped)
 
     def stop(self) -> asyncio.Future[Any] | None:
         """Roll back and close without waiting; the future is done when the thread has ended."""
@@ -162,19 +161,24 @@ async def connect(
 ) -> SQLiteConnection:
     """Open a file.
 
-    A cancelled caller still waits until the file is open and closed again, and any caller until the thread needs the
-    event loop no more if the file cannot be opened, because the loop may end soon after.
+    A caller that is cancelled, however often, still waits until the file is open and closed again, and any caller until
+    the thread needs the event loop no more if the file cannot be opened, because the loop may end soon after.
     """
-    connection = SQLiteConnection(partial(open_file, path, lock_timeout, **options), _FETCH_SIZE)
+    opener = partial(open_file, path, lock_timeout, **options)
+    connection = SQLiteConnection(opener, _FETCH_SIZE)
     connection._thread.daemon = True  # must not keep the process alive
-    opening = asyncio.ensure_future(connection)
+    connection._thread.start()
+    opened: asyncio.Future[sqlite3.Connection] = asyncio.get_running_loop().create_future()
+    connection._tx.put_nowait((opened, opener))
     try:
-        await asyncio.shield(opening)
+        await _whole(opened)
     except (asyncio.CancelledError, sqlite3.Error):
-        with suppress(sqlite3.Error):
-            await opening
+        if opened.exception() is None:
+            connection._connection = opened.result()
+        connection.stop()
         await connection.close()
         raise
+    connection._connection = opened.result()
     connection.limit = limit
     return connection
 
@@ -200,6 +204,22 @@ def create_engine(url: URL, pool_size: int, limit: float, *, writing: bool = Fal
     if writing:
         event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+async def _whole(answer: asyncio.Future[Any]) -> None:
+    """Waits for a thread's answer, however often the caller is cancelled meanwhile; raises that or what it failed with.
+
+    The end of an event loop cancels tasks until they end; a thread that answers later finds the loop closed.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not answer.done():
+        try:
+            await asyncio.wait([answer])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    answer.result()
 
 
 def _execute_when_free(connection: sqlite3.Connection, pragma: str, lock_timeout: float) -> None:

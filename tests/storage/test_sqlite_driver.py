@@ -7,11 +7,13 @@ import sqlite3
 import threading
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import aiosqlite
 import pytest
 
 from storage.engine.sqlite import SQLiteConnection, SQLiteCursor, connect
+from tests.deadlines import WAIT_TIMEOUT
 
 
 async def open_connection(path: Path) -> SQLiteConnection:
@@ -118,6 +120,63 @@ async def test_a_cancelled_opening_leaves_no_thread(tmp_path: Path) -> None:
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert set(threading.enumerate()) <= before
+
+
+async def cancel_often(task: asyncio.Task[Any]) -> None:
+    """As the end of the tasks' owner and then that of the event loop do."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+
+
+async def test_an_opening_that_is_cancelled_again_while_the_file_is_locked_leaves_no_thread(
+    tmp_path: Path,
+) -> None:
+    before = set(threading.enumerate())
+    writer = sqlite3.connect(tmp_path / "file", isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    opening = asyncio.ensure_future(connect(str(tmp_path / "file"), lock_timeout=WAIT_TIMEOUT))
+    await cancel_often(opening)
+    await asyncio.sleep(0)
+    assert not opening.done()
+    writer.close()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert set(threading.enumerate()) <= before
+
+
+async def test_a_closing_that_is_cancelled_again_still_waits_for_the_thread(tmp_path: Path) -> None:
+    connection = await open_connection(tmp_path / "file")
+    gate = threading.Event()
+    working = asyncio.ensure_future(connection.run(gate.wait))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(connection.close())
+    await cancel_often(closing)
+    await asyncio.sleep(0)
+    assert not closing.done()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert await working
+    connection._thread.join(5)
+    assert not connection._thread.is_alive()
+
+
+def test_an_event_loop_that_ends_amid_an_opening_leaves_no_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+
+    async def begin() -> None:
+        opening.append(asyncio.ensure_future(open_connection(tmp_path / "file")))
+        await asyncio.sleep(0)
+
+    opening: list[asyncio.Task[Any]] = []
+    asyncio.run(begin())
+    assert opening[0].cancelled()
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
     assert set(threading.enumerate()) <= before
