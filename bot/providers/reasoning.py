@@ -38,6 +38,8 @@ _AFTER_SUBJECT = re.compile(
 """What goes on with a sentence that begins with a mark."""
 _MAY_GO_ON = re.compile(r"\s?|\s[a-z]{1,7}|\s-")
 """The beginning of such words."""
+_MAX_EXAMPLE = 40
+"""Characters between two marks that an answer may begin by naming together: `<think>…</think> is how…`."""
 _MAX_AWAITED = 100
 """Characters of white space after a closing mark of which the next word is awaited."""
 _QUOTES = tuple("`\"'”’»")
@@ -215,7 +217,20 @@ class ReasoningFilter:
             return True
         if self._shown and name in CLOSING and not self._opened and not self._held.strip():
             return self._may_be_last()
+        if name in PAIRS and not self._shown:
+            return self._begins_with_pair(name)
         return None if _MAY_GO_ON.fullmatch(self._held) and not self._is_complete else False
+
+    def _begins_with_pair(self, name: str) -> bool | None:
+        """Whether a sentence begins with the mark and the one that closes it, in one line; None: it may."""
+        line = self._held[:_MAX_EXAMPLE].partition("\n")[0]
+        closing = closing_pattern(frozenset(PAIRS[name])).search(self._held, 0, len(line) + LONGEST)
+        if closing is None or closing.start() > len(line):
+            return None if self._held == line and not self._is_complete else False
+        after = self._held[closing.end() :]
+        if closing.groupdict().get("opens") is None and _AFTER_SUBJECT.match(after):
+            return True
+        return None if _MAY_GO_ON.fullmatch(after) and not self._is_complete else False
 
     def _stands_in_text(self, name: str, mark: str) -> bool:
         """Whether no model puts a mark in such a place of a text, or the text has spoken of it before."""
