@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from bot.allocator import return_large_memory
 from bot.errors import BobbinError, SettingsError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def load_settings(kind: type[Settings], log_level: str | None = None) -> Setting
 
 def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command. A problem with the settings, the database or Slack becomes one line and an exit code."""
+    return_large_memory()
 
     def run_all() -> T:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from bot.chats.attachments.images import decoding_bytes, fit_image
 from bot.domain import Image
@@ -10,21 +11,21 @@ from bot.memory import HeldBytes
 
 
 class ImageFitter:
-    """Decodes one image at a time, in a thread, within the process's memory: it may take fifty times its size."""
+    """Decodes one image at a time, within the process's memory: it may take fifty times its size.
+
+    All in one thread: an image whose request was given up is still decoded to its end, and the next waits for it. And
+    the C library keeps freed memory for each thread that had it, a hundred megabytes for a large image.
+    """
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._looking = asyncio.Lock()
-        """For their headers, which a hostile image may have many thousands of."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="images")
 
     async def fit(self, data: bytes, name: str, held: HeldBytes) -> Image:
         """The image as it is sent. Raises FileProblem (see `images.fit_image`)."""
-        async with self._looking:
-            needed = await asyncio.to_thread(decoding_bytes, data)
-        await held.add(needed)  # before the lock, so that whoever has the lock waits for nothing
+        loop = asyncio.get_running_loop()
+        needed = await loop.run_in_executor(self._thread, decoding_bytes, data)
+        await held.add(needed)  # before its turn, so that whoever has the thread waits for nothing
         try:
-            async with self._lock:
-                image = await asyncio.to_thread(fit_image, data, name)
+            return await loop.run_in_executor(self._thread, fit_image, data, name)
         finally:
             held.give_back(needed)
-        return image
