@@ -7,17 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, exists, literal, select, update
+from sqlalchemy import Row, Select, and_, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.chores import Chore
 from bot.domain import Answer, ModelRef, NearBudget, Status
-from bot.tool_calls import CallState
 from bot.usage.calls import Call, Payer, call_for_answer, payer_of
 from bot.usage.limits import Limits
-from storage.call_rows import add_calls, record
+from storage.call_rows import record
 from storage.chores import add_chores
-from storage.engine.types import new_id, utc_now
+from storage.engine.types import utc_now
 from storage.queries import (
     CLAIM_ANSWER,
     SELECT_ANSWER,
@@ -28,13 +27,12 @@ from storage.queries import (
 from storage.rows import near_budgets_to_json, to_answer, to_chat
 from storage.spending import admit, mark_warned
 from storage.steps import remove_steps
-from storage.tables import IS_OPEN, IS_WAITING, answers, attachments, chats, tool_calls
-
-_OPEN = [state for state in CallState if not state.ended]
+from storage.tables import IS_OPEN, IS_WAITING, answers, attachments, chats
 
 
 async def claim_answer(
     connection: AsyncConnection,
+    limits: Limits,
     select_next: Select[Any],
     chat_id: str,
     worker_id: str,
@@ -58,12 +56,8 @@ async def claim_answer(
         await _note_several(connection, chat_id, found.message_id)
     row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
     answer = to_answer(row)
-    if (
-        found.state == "running"
-        and not found.parked
-        and not await _is_calling_tools(connection, answer.id)
-    ):
-        await _record_lost_call(connection, answer, ModelRef.parse(row.model))
+    if found.state == "running" and row.call is not None:
+        await _record_lost_call(connection, limits, answer, row)
     answer = replace(
         answer,
         resumed=found.state != "waiting",
@@ -83,16 +77,17 @@ async def _note_several(connection: AsyncConnection, chat_id: str, claimed: str)
         await connection.execute(mark.where(answers.c.message_id == claimed))
 
 
-async def _is_calling_tools(connection: AsyncConnection, answer_id: str) -> bool:
-    """Whether an earlier worker has ended between two turns of the model: what those have used is known."""
-    open_calls = exists().where(tool_calls.c.answer_id == answer_id, tool_calls.c.state.in_(_OPEN))
-    return bool(await connection.scalar(select(open_calls)))
+async def _record_lost_call(
+    connection: AsyncConnection, limits: Limits, answer: Answer, row: Row[Any]
+) -> None:
+    """An earlier worker has asked the model and did not live to tell what that used: it counts by its estimate.
 
-
-async def _record_lost_call(connection: AsyncConnection, answer: Answer, model: ModelRef) -> None:
-    """An earlier worker has asked the model and did not live to tell what that used: it stays unknown."""
+    Unless the ledger holds the call: then the worker has ended between two of them.
+    """
     chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": answer.chat_id})).one())
-    await add_calls(connection, [call_for_answer(new_id(), chat, answer, model)])
+    lost = call_for_answer(row.call, chat, answer, ModelRef.parse(row.model))
+    lost = replace(lost, estimated_tokens=row.call_tokens)
+    await record(connection, limits, lost.payer, [lost])
 
 
 async def settle_answer(

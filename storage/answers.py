@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, auto
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -117,23 +118,44 @@ class Answers(AnswerReads):
         """
         try:
             async with self._database.begin() as connection:
-                return await claim_answer(connection, self._select_next, chat_id, worker_id, lease)
+                return await claim_answer(
+                    connection, self._limits, self._select_next, chat_id, worker_id, lease
+                )
         except Conflict:
             # The database allows one running answer per chat, and another worker has claimed first.
             return None
 
+    async def begin_call(self, answer_id: str, worker_id: str, call_id: str, tokens: int) -> bool:
+        """Note that a model is about to be called for the answer; False when the worker no longer holds it.
+
+        `tokens`: of what is sent, by our own estimate.
+        """
+        async with self._database.begin(urgent=True) as connection:
+            return await update_owned(
+                connection, answer_id, worker_id, call=call_id, call_tokens=tokens
+            )
+
     async def renew(
-        self, worker_id: str, lease: float, only: Collection[str] | None = None
+        self,
+        worker_id: str,
+        lease: float,
+        only: Collection[str] | None = None,
+        used: Mapping[str, int] | None = None,
     ) -> dict[str, bool]:
         """Extend the worker's leases; for each answer that it still holds, whether a stop was requested.
 
-        `only`: the answers that it is really writing, so that the lease of one it dropped lapses.
+        `only`: the answers that it is really writing, so that the lease of one it dropped lapses. `used`: by answer,
+        the tokens that the call under way has used so far.
         """
         held = and_(IS_HELD, answers.c.owner == worker_id)
+        renewed: dict[str, Any] = {"lease_until": database_time(lease)}
+        if used:
+            known = answers.c.call_tokens
+            renewed["call_tokens"] = case(used, value=answers.c.message_id, else_=known)
         query = (
             update(answers)
             .where(held if only is None else and_(held, answers.c.message_id.in_(only)))
-            .values(lease_until=database_time(lease))
+            .values(renewed)
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
         # Urgent: behind a queue of other writes it would come too late.

@@ -18,6 +18,8 @@ from storage.steps import copy_steps
 from storage.tables import answers, attachments, chats, messages
 
 _NOT_COPIED = (
+    "call",
+    "call_tokens",
     "admitted_at",
     "budget_notice",
     "prompt_tokens",

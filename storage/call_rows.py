@@ -42,7 +42,7 @@ async def record(
     calls: Sequence[Call],
     admitted_at: datetime | None = None,
 ) -> list[Budget]:
-    """Add calls that have ended, leaving out those that are there already; the budgets that are nearly used up by now.
+    """Add calls, leaving out those that are there already; the budgets that are nearly used up by now.
 
     `admitted_at`: see `storage.spending.settle`.
     """
@@ -98,22 +98,23 @@ async def add_calls(
 _IS_ASKED = and_(ledger.c.id == bindparam("call"), ledger.c.outcome == CallOutcome.ASKED)
 
 
-async def is_asked(connection: AsyncConnection, call_id: str) -> bool:
-    """Whether the ledger does not say yet how this call ended."""
-    return (
-        await connection.scalar(select(ledger.c.at).where(_IS_ASKED), {"call": call_id}) is not None
-    )
-
-
-async def complete_call(connection: AsyncConnection, call: Call) -> None:
-    """Write how a call ended that was added as asked."""
-    row = ledger_row(call, utc_now())
-    del row["at"]
-    done = update(ledger).where(_IS_ASKED).values(row).returning(ledger.c.at)
-    at = (await connection.execute(done, {"call": call.id})).scalar_one()
-    before = _sums(Call(call.id, call.payer, call.kind, call.model))
-    more = {name: value - before[name] for name, value in _sums(call).items()}
-    await _add_to_day(connection, call, at, more)
+async def complete(connection: AsyncConnection, limits: Limits, call: Call) -> None:
+    """Write how a call ended that was added as asked, in place of its estimate; once."""
+    found = select(ledger.c.at, ledger.c.estimated_tokens, ledger.c.estimated_cost)
+    row = (await connection.execute(found.where(_IS_ASKED), {"call": call.id})).one_or_none()
+    if row is None:
+        return
+    asked = Call(call.id, call.payer, call.kind, call.model)
+    asked = replace(asked, estimated_tokens=row.estimated_tokens, estimated_cost=row.estimated_cost)
+    now = utc_now()
+    ended = await with_price(connection, call, now)
+    more = spent_in([ended]) - spent_in([asked])
+    await settle(connection, limits, call.payer, more, now)
+    values = {name: value for name, value in ledger_row(ended, now).items() if name != "at"}
+    await connection.execute(update(ledger).where(_IS_ASKED).values(values), {"call": call.id})
+    before = _sums(asked)
+    sums = {name: value - before[name] for name, value in _sums(ended).items()}
+    await _add_to_day(connection, call, row.at, sums)
 
 
 def ledger_row(call: Call, at: datetime) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from bot.domain import User
 from bot.usage.calls import Call, Payer
 from bot.usage.figures import Figures, GroupBy
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.call_rows import SUMS, add_calls, complete_call, is_asked, record, with_price
+from storage.call_rows import SUMS, complete, record
 from storage.engine.database import Database
-from storage.engine.types import utc_now
-from storage.spending import check, forget_old, settle, spent_in
+from storage.spending import check, forget_old
 from storage.tables import usage_days
 
 _COLUMNS = {
@@ -39,21 +38,16 @@ class Ledger:
         self._limits = limits
 
     async def ask(self, call: Call) -> None:
-        """Store that a model is about to be called."""
-        async with self._database.begin() as connection:
-            await add_calls(connection, [call])
+        """Store that a model is about to be called. Until it is completed, it counts by its estimate."""
+        await self.add([call])
 
     async def complete(self, call: Call) -> None:
         """Store how a call ended that is stored as asked."""
         async with self._database.begin() as connection:
-            if await is_asked(connection, call.id):
-                now = utc_now()
-                priced = await with_price(connection, call, now)
-                await settle(connection, self._limits, call.payer, spent_in([priced]), now)
-                await complete_call(connection, priced)
+            await complete(connection, self._limits, call)
 
     async def add(self, calls: Sequence[Call]) -> None:
-        """Store calls that have ended, all of one payer."""
+        """Store calls, all of one payer."""
         async with self._database.begin() as connection:
             await record(connection, self._limits, calls[0].payer, calls)
 

@@ -146,7 +146,6 @@ SELECT_NEXT_ANSWER = (
         answers.c.state,
         answers.c.owner,
         answers.c.queued,
-        answers.c.parked,
         _FOLLOWS_UNSHOWN.label("follows_unshown"),
         _IN_SLACK.label("in_slack"),
         _STOP_HIDDEN.label("stop_hidden"),

@@ -98,11 +98,16 @@ _MARK_WARNED = update(spending).where(_THIS).values(warned=true())
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What ended calls add up to, with what is estimated where a provider told nothing."""
+    """What calls add up to, with what is estimated where a provider told nothing."""
 
     tokens: int
     cost: float
     answers: int
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(
+            self.tokens - other.tokens, self.cost - other.cost, self.answers - other.answers
+        )
 
 
 def spent_in(calls: Sequence[Call]) -> Spent:

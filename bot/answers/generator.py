@@ -279,10 +279,11 @@ class AnswerGenerator:
         )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         estimated = request.facts.estimated_tokens + sum(map(tokens_of_round, run.rounds))
-        with metered(asked, run.calls, estimated) as meter:
+        await run.note_call(asked, estimated)
+        with metered(asked, run.calls, estimated) as run.meter:
             async with aclosing(_closable(self._models.stream(request))) as events:
                 async for event in events:
-                    meter.note(event)
+                    run.meter.note(event)
                     if isinstance(event, TextDelta):
                         self._add_text(run, chat, sink, event.text, started)
                     elif isinstance(event, TextRetracted):

@@ -89,7 +89,10 @@ class Recovery:
         self._renewed = before
 
     async def _renew(self, running: Mapping[str, RunningAnswer], before: ClockReading) -> None:
-        held = await self._answers.renew(self._engine.worker_id, self._timing.lease, list(running))
+        used = {id: run.meter.tokens for id, run in running.items() if run.meter is not None}
+        held = await self._answers.renew(
+            self._engine.worker_id, self._timing.lease, list(running), used
+        )
         for answer_id, run in running.items():
             if answer_id in held:
                 run.lease.mark_renewed(before)

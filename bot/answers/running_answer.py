@@ -20,6 +20,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 
 from bot.answers.lease import Lease
 from bot.answers.retry import until_stored
@@ -30,7 +31,7 @@ from bot.memory import HeldBytes
 from bot.stream_events import MadeImage, ToolsCalled
 from bot.timing import Timing
 from bot.tool_calls import ToolRound
-from bot.usage.calls import Call
+from bot.usage.calls import Call, Meter
 from storage.answers import Answers
 
 
@@ -76,6 +77,8 @@ class RunningAnswer:
     """What the last call of the model used."""
     calls: list[Call] = field(default_factory=list)
     """Ended calls of the model that the ledger does not hold yet."""
+    meter: Meter | None = None
+    """Of the call of the model that is being made, or was made last."""
     recorded: list[Call] = field(default_factory=list)
     """Those of turns with calls of tools, which the ledger holds."""
     sources: tuple[Source, ...] = ()
@@ -160,6 +163,15 @@ class RunningAnswer:
         """The ledger holds the ended calls of the model."""
         self.recorded += self.calls
         self.calls.clear()
+
+    async def note_call(self, call: Call, tokens: int) -> None:
+        """A model is about to be called: whoever takes the answer over counts a call that a kill cuts off.
+
+        `tokens`: of what is sent, by our own estimate. Raises CancelledError when this worker has lost the answer.
+        """
+        begin = partial(self.answers.begin_call, self.answer.id, self.worker_id, call.id, tokens)
+        if not await until_stored(begin, self.answer.id):
+            raise asyncio.CancelledError
 
     def retract(self) -> None:
         """All text of the present turn does not belong to the answer."""

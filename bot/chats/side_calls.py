@@ -34,11 +34,12 @@ class SideCalls:
 
     async def text(self, request: ModelRequest, kind: CallKind, payer: Payer) -> str:
         """What the model writes. Raises ProviderError, StorageError."""
-        asked = Call(new_id(), payer, kind, request.model)
+        tokens = tokens_of_request(request)
+        asked = Call(new_id(), payer, kind, request.model, estimated_tokens=tokens)
         await self._ledger.ask(asked)
         ended: list[Call] = []
         try:
-            with metered(asked, ended, tokens_of_request(request)) as meter:
+            with metered(asked, ended, tokens) as meter:
                 return await whole_text(_read(self._models.stream(request), meter))
         finally:
             await self._complete(ended[0])
@@ -49,11 +50,12 @@ class SideCalls:
 
     async def words(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
         """What is said in a clip. Raises ProviderError, StorageError."""
-        asked = Call(new_id(), payer, CallKind.TRANSCRIPTION, transcriber.model)
+        tokens, kind = tokens_of_speech(clip.data), CallKind.TRANSCRIPTION
+        asked = Call(new_id(), payer, kind, transcriber.model, estimated_tokens=tokens)
         await self._ledger.ask(asked)
         ended: list[Call] = []
         try:
-            with metered(asked, ended, tokens_of_speech(clip.data)) as meter:
+            with metered(asked, ended, tokens) as meter:
                 heard = await transcriber.hear(clip)
                 meter.usage = heard.usage
                 meter.received = len(heard.words.encode())

@@ -36,7 +36,7 @@ class CallOutcome(StrEnum):
     """How a call ended. The names are stored."""
 
     ASKED = "asked"
-    """Not known: it is being made, or its process died. What it used is unknown for good then."""
+    """Not known: it is being made, or its process died. Then it counts by an estimate of what it had used so far."""
     DONE = "done"
     CUT = "cut"
     """A limit was reached; what came before it counts."""
@@ -125,6 +125,13 @@ class Meter:
             return CallOutcome.TOOLS
         return CallOutcome.CUT if self.cut else CallOutcome.DONE
 
+    @property
+    def tokens(self) -> int:
+        """What the call has used so far: as its provider told, else by our own estimate."""
+        if self.usage is not None:
+            return self.usage.prompt_tokens + self.usage.completion_tokens
+        return self.prompt_tokens + self.received // BYTES_PER_TOKEN
+
     def call(self, outcome: CallOutcome, error: str | None = None) -> Call:
         """The call as it has ended now."""
         return replace(
@@ -138,9 +145,8 @@ class Meter:
 
     def _estimate(self, outcome: CallOutcome) -> int | None:
         """None for a call that was refused: nobody charges for it."""
-        if outcome is CallOutcome.FAILED and not self.received:
-            return None
-        return self.prompt_tokens + self.received // BYTES_PER_TOKEN
+        refused = outcome is CallOutcome.FAILED and not self.received
+        return None if refused else self.tokens
 
 
 def _size(text: str) -> int:

@@ -59,9 +59,12 @@ answers = Table(
     Column("trace", String(64)),
     Column("refusal", String(64)),
     Column("parked", Boolean),
+    Column("call", ID),
+    Column("call_tokens", Integer),
 )
 """The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`).
 
+`call`: the id of the call of a model that it makes, or made last; `call_tokens`: what that has used by our estimate.
 `parked`: it is running without a worker until somebody has decided about a call of a tool (`storage.tool_calls`).
 """
 

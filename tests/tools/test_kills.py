@@ -117,15 +117,19 @@ class Person:
 
 
 def backend(
-    kind: str, request: pytest.FixtureRequest, folder: Path, environment: dict[str, str]
+    kind: str,
+    request: pytest.FixtureRequest,
+    folder: Path,
+    environment: dict[str, str],
+    processes: int = 2,
 ) -> Cluster:
-    """Two processes on one SQLite file, or two replicas on PostgreSQL and Redis."""
+    """Processes on one SQLite file, or replicas on PostgreSQL and Redis."""
     fork_server: ForkServer = request.getfixturevalue("fork_server")
     if kind == "sqlite":
         environment = {"TEST_RATE_SCALE": "10", **environment}
-        return Cluster(folder, fork_server, processes=2, environment=environment)
+        return Cluster(folder, fork_server, processes=processes, environment=environment)
     urls = request.getfixturevalue("postgresql_url"), request.getfixturevalue("redis_url")
-    return Replicas(folder, fork_server, *urls, count=2, environment=environment)
+    return Replicas(folder, fork_server, *urls, count=processes, environment=environment)
 
 
 @asynccontextmanager
