@@ -63,6 +63,16 @@ class DueAnswer:
     """The workspace of its chat."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many answers of one workspace may have chores under way."""
+
+    places: int
+    """Together with those that have them already."""
+    begun: int
+    """Begun at the same time."""
+
+
 class Chores:
     """The repository of chores. Every method raises StorageError when the database fails."""
 
@@ -137,9 +147,21 @@ class Chores:
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
 
-    async def release(self, worker_id: str, seconds: Mapping[Chore, float]) -> None:
-        """Anybody may claim what a dead worker was doing; `seconds` as in `give_back`."""
+    async def release(
+        self,
+        worker_id: str,
+        seconds: Mapping[Chore, float],
+        *,
+        answer_id: str | None = None,
+        known: Collection[Chore] = (),
+    ) -> None:
+        """Anybody may claim what a dead worker was doing; `seconds` as in `give_back`.
+
+        With an answer's id: what a living worker holds of that answer, but for the chores that it knows of.
+        """
         held = update(chores).where(chores.c.worker == worker_id)
+        if answer_id is not None:
+            held = held.where(chores.c.message_id == answer_id, chores.c.kind.not_in(known))
         async with self._database.begin() as connection:
             await connection.execute(held.values(due_at=_due_after(seconds), worker=null()))
 
@@ -164,8 +186,8 @@ class Chores:
             kept = [part for part in parts if not (part.get("leftover") and part["ts"] in deleted)]
             await connection.execute(update(answers).where(ended).values(parts=kept))
 
-    async def due(self, limit: int, share: int, places: Mapping[str, int]) -> list[DueAnswer]:
-        """Answers with chores that are due, so many that no workspace has more than `share` places.
+    async def due(self, limit: int, share: Share, places: Mapping[str, int]) -> list[DueAnswer]:
+        """Answers with chores that are due, no more of a workspace than its share.
 
         `places`: how many each workspace (team) has already. Those with the fewest come first, and of a workspace's
         answers those that have waited longest; so a workspace with a long queue delays no other.
@@ -173,7 +195,8 @@ class Chores:
         queue = _queue_of_each_team(self._serves)
         taken = case(places, value=queue.c.team, else_=0) if places else literal(0)
         place = queue.c.position + taken
-        query = select(queue.c.message_id, queue.c.team).where(place <= share)
+        allowed = and_(place <= share.places, queue.c.position <= share.begun)
+        query = select(queue.c.message_id, queue.c.team).where(allowed)
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(place, queue.c.since).limit(limit))
             return [DueAnswer(row.message_id, row.team) for row in rows]

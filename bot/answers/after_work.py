@@ -26,11 +26,11 @@ from bot.chores import Chore
 from bot.domain import Answer, Chat
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import get_logger, log_context
-from bot.tasks import Tasks
+from bot.tasks import KeyedLocks, Tasks
 from bot.timing import Timing
 from storage.answers import Answers
 from storage.chats import Chats
-from storage.chores import Chores, ClaimedChore
+from storage.chores import Chores, ClaimedChore, Share
 
 log = get_logger(__name__)
 
@@ -46,6 +46,10 @@ MAX_PLACES = 400
 """Answers whose chores the sweep of one process has under way; further ones are left to others, or for later."""
 MAX_PLACES_OF_TEAM = 40
 """Of these, the answers of one workspace: while its Slack hangs, the chores of all others are still done at once."""
+MAX_BEGUN = 60
+"""Answers whose chores one sweep begins: after an outage thousands may be due, and nobody's answer waits for them."""
+MAX_BEGUN_OF_TEAM = 10
+"""Of these, the answers of one workspace."""
 
 
 class Outcome(Enum):
@@ -121,6 +125,10 @@ class AfterWork:
         self._running: set[asyncio.Task[None]] = set()
         self._claimed: set[ClaimedChore] = set()
         """The chores that this process is doing."""
+        self._unheard: set[str] = set()
+        """Answers whose chores this process may have claimed without hearing of it."""
+        self._claiming = KeyedLocks[str]()
+        """By the answer's id: all that this process has claimed of one is in `_claimed`, or it is in `_unheard`."""
         self._places: Counter[str] = Counter()
         """How many answers of each workspace the sweep has under way."""
         self._closing = False
@@ -161,12 +169,15 @@ class AfterWork:
 
     async def sweep(self) -> None:
         """Begins chores that are due and that nobody does: their process ended, or their pause is over."""
-        room = MAX_PLACES - self._places.total()
+        room = min(MAX_BEGUN, MAX_PLACES - self._places.total())
         if room <= 0:
             return
-        for due in await self._chores.due(room, MAX_PLACES_OF_TEAM, self._places):
+        share = Share(MAX_PLACES_OF_TEAM, MAX_BEGUN_OF_TEAM)
+        for due in await self._chores.due(room, share, self._places):
             self._places[due.team] += 1
             self.start(due.id).add_done_callback(partial(self._leave_place, due.team))
+        for answer_id in list(self._unheard):
+            self.start(answer_id)
 
     def _leave_place(self, team: str, _: asyncio.Task[None]) -> None:
         self._places -= Counter([team])  # forgets workspaces without any
@@ -188,13 +199,31 @@ class AfterWork:
 
     async def _claim(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
         """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""
-        claim = asyncio.ensure_future(self._chores.claim(answer_id, seconds, self._worker_id))
+        claim = asyncio.ensure_future(self._claim_noted(answer_id, seconds))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:
             with suppress(StorageError):
-                self._claimed.update(await claim)
+                await claim
             raise
+
+    async def _claim_noted(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
+        async with self._claiming[answer_id]:
+            if answer_id in self._unheard:
+                await self._give_back_unheard(answer_id)
+            try:
+                claimed = await self._chores.claim(answer_id, seconds, self._worker_id)
+            except StorageError:
+                self._unheard.add(answer_id)
+                raise
+            self._claimed.update(claimed)
+        return claimed
+
+    async def _give_back_unheard(self, answer_id: str) -> None:
+        """Lets anybody claim what this process has claimed of the answer and does not know of. It has not begun it."""
+        known = [each.chore for each in self._claimed if each.answer_id == answer_id]
+        await self._chores.release(self._worker_id, {}, answer_id=answer_id, known=known)
+        self._unheard.discard(answer_id)
 
     async def _do_due(self, answer_id: str) -> None:
         since = ClockReading()
@@ -202,7 +231,6 @@ class AfterWork:
         claimed = await self._claim(answer_id, timeout + CLAIM_MARGIN)
         if not claimed:
             return
-        self._claimed.update(claimed)
         try:
             answer = await until_stored(lambda: self._answers.get(answer_id), answer_id)
             chat = await until_stored(lambda: self._chats.get(answer.chat_id), answer_id)

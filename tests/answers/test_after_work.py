@@ -1,13 +1,16 @@
-"""Chores whose claim is stored while their process ends."""
+"""Chores whose claim is stored while their process ends, or without its hearing of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult
+from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult, DoChore
 from bot.chores import Chore
 from bot.domain import ModelRef
+from bot.errors import StorageError
 from bot.tasks import Tasks
 from storage.answers import Answers
 from storage.chats import Chats
@@ -37,22 +40,95 @@ async def do_nothing(job: ChoreJob) -> ChoreResult:
     return DONE
 
 
-async def test_what_is_claimed_while_a_process_ends_is_given_back(migrated_url: str) -> None:
-    """Else nobody would do it before the claim lapses."""
-    database = Database.open(migrated_url)
-    chats, answers, late = Chats(database), Answers(database), HeardLate(database)
+class Unheard(Chores):
+    """A database that stores some claims, and the connection breaks before it says so."""
+
+    losses = 0
+
+    async def claim(
+        self, answer_id: str, seconds: float, worker_id: str | None = None
+    ) -> list[ClaimedChore]:
+        claimed = await super().claim(answer_id, seconds, worker_id)
+        if self.losses:
+            self.losses -= 1
+            raise StorageError("the connection broke")
+        return claimed
+
+
+@dataclass
+class Scene:
+    """An answer, whose chores the test adds."""
+
+    database: Database
+    chats: Chats
+    answers: Answers
+    answer_id: str
+
+    async def add(self, *added: Chore) -> None:
+        async with self.database.begin() as connection:
+            await add_chores(connection, self.answer_id, dict.fromkeys(added, 0.0))
+
+    def after_work(self, chores: Chores, tasks: Tasks, do: Mapping[Chore, DoChore]) -> AfterWork:
+        made = AfterWork(chores, self.chats, self.answers, tasks, patient_timing(), "here:1:0")
+        made.register(do)
+        return made
+
+
+@asynccontextmanager
+async def scene(url: str) -> AsyncIterator[Scene]:
+    database = Database.open(url)
+    chats, answers = Chats(database), Answers(database)
     said = await chats.start(
         team="T1", owner="U1", model=ModelRef("openai", "gpt"), message=NewMessage("Hello", "U1")
     )
-    due: Mapping[Chore, float] = {Chore.HIDE_STOP: 0.0}
-    async with database.begin() as connection:
-        await add_chores(connection, said.answer.id, due)
-    async with asyncio.timeout(WAIT_TIMEOUT), Tasks() as tasks:
-        after_work = AfterWork(late, chats, answers, tasks, patient_timing(), "here:1:0")
-        after_work.register({Chore.HIDE_STOP: do_nothing})
-        after_work.start(said.answer.id)
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        yield Scene(database, chats, answers, said.answer.id)
+    await database.close()
+
+
+async def test_what_is_claimed_while_a_process_ends_is_given_back(migrated_url: str) -> None:
+    """Else nobody would do it before the claim lapses."""
+    async with scene(migrated_url) as at, Tasks() as tasks:
+        late = HeardLate(at.database)
+        await at.add(Chore.HIDE_STOP)
+        after_work = at.after_work(late, tasks, {Chore.HIDE_STOP: do_nothing})
+        after_work.start(at.answer_id)
         await late.stored.wait()
         await after_work.close()
-    left = await Chores(database).claim(said.answer.id, 60.0)
-    assert [claimed.chore for claimed in left] == [Chore.HIDE_STOP]
-    await database.close()
+        left = await Chores(at.database).claim(at.answer_id, 60.0)
+        assert [claimed.chore for claimed in left] == [Chore.HIDE_STOP]
+
+
+async def test_a_claim_that_was_stored_unheard_is_found_by_its_own_process(
+    migrated_url: str,
+) -> None:
+    """With the next sweep, not when it lapses; what the process is doing meanwhile is not done twice."""
+    done, goes_on = list[Chore](), asyncio.Event()
+
+    async def title(job: ChoreJob) -> ChoreResult:
+        done.append(Chore.TITLE)
+        return DONE
+
+    async def slow(job: ChoreJob) -> ChoreResult:
+        done.append(Chore.HIDE_STOP)
+        await goes_on.wait()
+        return DONE
+
+    async with scene(migrated_url) as at, Tasks() as tasks:
+        unheard = Unheard(at.database)
+        after_work = at.after_work(unheard, tasks, {Chore.TITLE: title, Chore.HIDE_STOP: slow})
+        await at.add(Chore.HIDE_STOP)
+        working = after_work.start(at.answer_id)
+        while not done:
+            await asyncio.sleep(0.01)
+        await at.add(Chore.TITLE)
+        unheard.losses = 2
+        await asyncio.wait([after_work.start(at.answer_id)])
+        while done[1:] != [Chore.TITLE]:
+            assert done == [Chore.HIDE_STOP]
+            await after_work.sweep()
+            await asyncio.sleep(0.01)
+        goes_on.set()
+        await working
+        await after_work.sweep()
+    assert done == [Chore.HIDE_STOP, Chore.TITLE]

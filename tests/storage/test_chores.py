@@ -13,7 +13,7 @@ from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, MessageRef, Status
 from bot.steps import Step, StepKind, StepStatus
 from storage.answers import Answers
-from storage.chores import Chores, ClaimedChore, add_chores
+from storage.chores import Chores, ClaimedChore, Share, add_chores
 from storage.engine.database import Database
 from storage.rows import parts_to_json
 from storage.steps import add_steps
@@ -48,8 +48,10 @@ async def _due(
     limit: int = 100,
     share: int = 100,
     places: Mapping[str, int] | None = None,
+    begun: int = 100,
 ) -> list[str]:
-    return [due.id for due in await Chores(database).due(limit, share, places or {})]
+    due = await Chores(database).due(limit, Share(share, begun), places or {})
+    return [each.id for each in due]
 
 
 async def _race(rivals: list[Database], answer: Answer) -> list[ClaimedChore]:
@@ -181,6 +183,7 @@ async def test_no_workspace_takes_the_places_of_another(
     assert await _due(database, share=4) == fair
     assert await _due(database, limit=5, share=4) == fair[:5]
     others = [of_two, of_three, more_of_two]
+    assert await _due(database, share=4, begun=2) == [*fair[:5]]
     assert await _due(database, share=4, places={"T1": 3}) == [*others, first]
     assert await _due(database, share=4, places={"T1": 4}) == others
     assert await _due(database, share=4, places={"T1": 9, "T2": 3}) == [of_three, of_two]

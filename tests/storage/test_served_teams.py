@@ -9,7 +9,7 @@ from bot.domain import Thread
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
-from storage.chores import Chores, add_chores
+from storage.chores import Chores, Share, add_chores
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installation, Installations
@@ -80,7 +80,7 @@ async def test_chores(
         answer = await builder.answer((await builder.start("1.0", team=team)).chat)
         async with database.begin() as connection:
             await add_chores(connection, answer.id, {Chore.TITLE: 0.0})
-    due = await Chores(database, serves).due(100, 100, {})
+    due = await Chores(database, serves).due(100, Share(100, 100), {})
     assert {each.team for each in due} == expected
 
 
