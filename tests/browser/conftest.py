@@ -29,6 +29,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 COMMANDS = (
     {"command": "/chats", "description": "Your chats", "usage_hint": "[words | new | help]"},

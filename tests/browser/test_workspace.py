@@ -131,6 +131,28 @@ async def test_files_are_attached_and_shown(slack: Sandbox, app: ChattyApp, page
     assert names == ["notes.txt", "dot.png", "clip.webm", "dropped.csv"]
 
 
+async def test_a_voice_clip_is_recorded(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    """With a microphone; without one the page says what to do instead."""
+    await open_workspace(page, slack)
+    pane = page.get_by_role("main")
+    record = pane.get_by_role("button", name="Record a voice clip")
+    await record.click()
+    await pane.get_by_role("button", name="Stop recording").click()
+    await expect(pane.get_by_role("button", name="Remove audio_message.webm")).to_be_visible()
+    await pane.get_by_role("button", name="Send now").click()
+    message = page.get_by_role("article").last
+    await expect(message.get_by_label("audio_message.webm")).to_be_visible()
+    [said] = await slack.until(
+        lambda: [each for each in app.payloads("message") if each.get("files")]
+    )
+    assert said["files"][0]["mimetype"] == "audio/webm"
+
+    refuse = "() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(); }"
+    await page.evaluate(refuse)
+    await record.click()
+    await expect(page.get_by_text("The browser lets the page use no microphone.")).to_be_visible()
+
+
 @pytest.mark.slow
 async def test_links_to_messages_open_in_the_page(
     slack: Sandbox, app: ChattyApp, page: Page

@@ -3,6 +3,7 @@ import { html, Avatar, Icon, IconButton, useEffect, useLayoutEffect, useRef, use
 import { ApiError, upload } from "./api.js";
 import { completions, OWN_COMMANDS, withTokens, wordAt } from "./completion.js";
 import { EmojiPicker } from "./emoji.js";
+import { useRecorder } from "./recorder.js";
 import { MenuButton, Popover } from "./overlay.js";
 import { channelOf, userOf, displayName } from "./selectors.js";
 import { store } from "./store.js";
@@ -218,6 +219,7 @@ function Tools({ typing, attach, canSend, onSend }) {
   const input = useRef(null);
   const smile = useRef(null);
   const [picking, setPicking] = useState(false);
+  const recorder = useRecorder(attach);
   const insert = (text) => {
     typing.area.current.setRangeText(text, typing.area.current.selectionStart, typing.area.current.selectionEnd, "end");
     typing.input();
@@ -236,6 +238,8 @@ function Tools({ typing, attach, canSend, onSend }) {
       <${Icon} name="face-slightly-smiling" size=${16} /></button>
     ${picking && html`<${Popover} anchor=${smile} class="emoji-box" onClose=${() => setPicking(false)}>
       <${EmojiPicker} onClose=${() => setPicking(false)} onPick=${(name) => { setPicking(false); insert(`:${name}: `); }} /><//>`}
+    <${IconButton} icon=${recorder.running ? "square" : "mic"} label=${recorder.running ? "Stop recording" : "Record a voice clip"}
+      class=${classes(recorder.running && "recording")} size=${16} onClick=${recorder.toggle} />
     <button type="button" class=${classes("send", canSend && "ready")} aria-label="Send now" title="Send now" disabled=${!canSend} onClick=${onSend}>
       <${Icon} name="send-horizontal" size=${16} /></button>
   </div>`;

@@ -44,7 +44,7 @@ ICONS = """
 face-slightly-smiling
 arrow-down at-sign bot check chevron-down chevron-right circle-alert copy ellipsis
 ellipsis-vertical eraser file-text hash house image lock menu
-message-square-text messages-square moon paperclip pause pencil play
+message-square-text messages-square mic moon paperclip pause pencil play
 unplug plus search send-horizontal sparkles square sun thumbs-down thumbs-up
 trash triangle-alert user users x zap eye wifi-off
 """
