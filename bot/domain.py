@@ -139,15 +139,16 @@ class Attachment:
     Tools return images, too.
     """
 
-    message_id: str
+    holder_id: str
+    """The id of its message, or of the call of a tool that returned it."""
     position: int
-    """From 0, within its message."""
+    """From 0, within its message or call."""
     name: str
     mime: str
     size: int
     """Bytes."""
     of_call: bool = False
-    """`message_id` is the id of a call of a tool, which has returned it."""
+    """Whether `holder_id` is the id of a call."""
 
     @property
     def kind(self) -> AttachmentKind:

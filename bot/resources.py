@@ -26,7 +26,7 @@ from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, is_available
 from bot.tasks import Tasks
 from bot.timing import Timing
-from bot.tools.late import LateToolServers
+from bot.tools.lazy_servers import LazyToolServers
 from handlers.client.http_session import new_session, new_web_client
 from handlers.client.people import SlackPeople
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
@@ -77,7 +77,7 @@ class Resources:
     memory: MemoryBudget
     """What large things may take of the process's memory."""
     image_fitter: ImageFitter
-    tools: LateToolServers | NoTools
+    tools: LazyToolServers | NoTools
     """The servers of tools that the operator has named; begun when everything else is."""
 
 
@@ -148,10 +148,10 @@ async def open_resources(
 
 async def _tools(
     stack: AsyncExitStack, settings: Settings, network: Network
-) -> LateToolServers | NoTools:
+) -> LazyToolServers | NoTools:
     if not settings.tools.servers:
         return NoTools()
-    return await stack.enter_async_context(LateToolServers(settings.tools, network).running())
+    return await stack.enter_async_context(LazyToolServers(settings.tools, network).running())
 
 
 async def _coordination(

@@ -22,7 +22,7 @@ from bot.sandbox import Sandbox, WorkspaceFile
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.shutdown import shutdown_on_signal
-from bot.tools import notice_board
+from bot.tools import demo_server
 from bot.tools.config import ToolConfig, ToolServer
 
 
@@ -104,7 +104,7 @@ def _demo_models(slack: Sandbox) -> ProviderSettings:
 
 def _notice_board(data: Path) -> ToolConfig:
     """A server of tools to try, whose notes are kept beside the chats."""
-    args = ("-I", notice_board.__file__, str(_notes_file(data)))
+    args = ("-I", demo_server.__file__, str(_notes_file(data)))
     return ToolConfig((ToolServer("board", command=sys.executable, args=args),))
 
 

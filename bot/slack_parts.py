@@ -9,7 +9,7 @@ from functools import partial
 
 from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.attachments.voice_clips import VoiceClips
-from bot.chats.called_before import CalledBefore
+from bot.chats.earlier_calls import EarlierCallsReader
 from bot.chats.long_chats import LongChats
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
@@ -145,7 +145,7 @@ def prompts(
             summarizer=parts.summarizer,
             summarise=settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
         ),
-        calls=CalledBefore(repositories.call_history, parts.models),
+        calls=EarlierCallsReader(repositories.call_history, parts.models),
         read=repositories.pictures.read,
         options=parts.models.options_in,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.characters import whole_characters
 from bot.domain import Attachment
-from bot.strangers_json import parsed
+from bot.untrusted_json import parsed
 
 PIN_SHOWN = 12
 """Characters of a tool's pin that stand in the name of an approval."""
@@ -223,19 +223,19 @@ class StoredCall:
     """Who has said that it may be made, or may not; for a call of a tool that was allowed for the chat: its asker."""
     stopped: bool = False
     """The answer was stopped before the call was made, or while it was."""
-    notice_ts: str | None = None
+    message_ts: str | None = None
     """The Slack message that asks for the decision."""
-    notice_state: CallState | None = None
+    shown_state: CallState | None = None
     """What that message shows, or was to show when it was about to be posted; DENIED before it is: see `unaskable`."""
 
     def shows(self, state: CallState) -> bool:
         """Whether the message is there and shows this."""
-        return self.notice_ts is not None and self.notice_state is state
+        return self.message_ts is not None and self.shown_state is state
 
     @property
     def unaskable(self) -> bool:
         """Nobody can decide about it: Slack refuses for good the message that would ask."""
-        refused = self.notice_ts is None and self.notice_state is CallState.DENIED
+        refused = self.message_ts is None and self.shown_state is CallState.DENIED
         return self.state is CallState.ASKED and refused
 
     @property

@@ -80,7 +80,7 @@ class MessageImages:
             .order_by(messages.c.number, rows.position)
         )
         found = [Attachment(*row) for row in await connection.execute(query)]
-        by_message = [list(each) for _, each in groupby(found, lambda image: image.message_id)]
+        by_message = [list(each) for _, each in groupby(found, lambda image: image.holder_id)]
         loaded = cls(defaultdict(list), defaultdict(list))
         loaded._choose(by_message, budget)
         return loaded
@@ -95,12 +95,12 @@ class MessageImages:
             left = budget if at >= first else ImageBudget(0, 0)
             for image in images:
                 if left is None:
-                    self.images[image.message_id].append(image)
+                    self.images[image.holder_id].append(image)
                 elif left.allows(image.size):
-                    self.images[image.message_id].append(image)
+                    self.images[image.holder_id].append(image)
                     left = left.minus(image.size)
                 else:
-                    self.omitted[image.message_id].append(image)
+                    self.omitted[image.holder_id].append(image)
 
     def to_message(self, row: Row[Any]) -> Message:
         """The message of a row of `messages`, with its images."""

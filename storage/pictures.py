@@ -78,7 +78,7 @@ class Pictures:
         async with self._database.read() as connection:
             data: bytes | None = await connection.scalar(query)
         if not data:
-            raise ChatNotFound(attachment.message_id)
+            raise ChatNotFound(attachment.holder_id)
         return data
 
     async def note_file(self, picture: Picture, slack_file: str | None) -> None:
@@ -90,8 +90,8 @@ class Pictures:
 
 def _is_this(attachment: Attachment) -> ColumnElement[bool]:
     if not attachment.of_call:
-        return _is(attachment.message_id, attachment.position)
-    of_call = tool_pictures.c.call_id == attachment.message_id
+        return _is(attachment.holder_id, attachment.position)
+    of_call = tool_pictures.c.call_id == attachment.holder_id
     return and_(of_call, tool_pictures.c.position == attachment.position)
 
 

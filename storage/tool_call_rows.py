@@ -74,8 +74,8 @@ def to_call(row: Row[Any], *, overdue: bool = False) -> StoredCall:
         overdue=overdue,
         decided_by=row.decided_by,
         stopped=bool(row.stopped),
-        notice_ts=row.notice_ts,
-        notice_state=CallState(row.notice_state) if row.notice_state else None,
+        message_ts=row.notice_ts,
+        shown_state=CallState(row.notice_state) if row.notice_state else None,
     )
 
 

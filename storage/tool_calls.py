@@ -296,7 +296,7 @@ class ToolCalls:
             call = to_call(row, overdue=self._is_overdue(row))
             return Decided(call, found.chat_id, found.team, accepted)
 
-    async def note_notice(self, call: StoredCall, ts: str | None, state: CallState) -> None:
+    async def note_shown(self, call: StoredCall, ts: str | None, state: CallState) -> None:
         """Which Slack message asks about a call, and what it shows; unless it is asked about anew meanwhile.
 
         `ts`: None when it is about to be posted.

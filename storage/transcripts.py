@@ -71,7 +71,7 @@ class Transcripts:
     async def read(self, attachment: Attachment) -> Image | None:
         """One of a message's attachments with its bytes; None if it is gone."""
         query = select(attachments).where(
-            attachments.c.message_id == attachment.message_id,
+            attachments.c.message_id == attachment.holder_id,
             attachments.c.position == attachment.position,
         )
         async with self._database.read() as connection:

@@ -17,7 +17,7 @@ MAX_INSTRUCTIONS = 3_000
 
 
 class Tools(Protocol):
-    """What the settings need of `bot.tools.late`."""
+    """What the settings need of `bot.tools.lazy_servers`."""
 
     @property
     def tools(self) -> Mapping[str, Tool]: ...

@@ -59,7 +59,7 @@ class Fitting(Protocol):
 
 
 class Calls(Protocol):
-    """What a prompt needs of `bot.chats.called_before.CalledBefore`."""
+    """What a prompt needs of `bot.chats.earlier_calls.EarlierCallsReader`."""
 
     async def read(
         self, chat: Chat, number: int, answered: Collection[str]

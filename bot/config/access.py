@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from bot.access.life import parse_life
+from bot.access.durations import parse_duration
 from bot.access.rules import AccessRules, Treatment
 from bot.config.group import SettingsGroup
 from bot.config.values import Globs, Valid, lower
@@ -16,7 +16,7 @@ _Treatment = Annotated[Treatment, BeforeValidator(lower), Valid("answer or ignor
 
 
 def _life(value: object) -> object:
-    return parse_life(value) if isinstance(value, str) else value
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 class AccessSettings(SettingsGroup):

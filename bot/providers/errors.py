@@ -32,7 +32,7 @@ from bot.errors import (
     ToolsRefused,
     WrongAddress,
 )
-from bot.strangers_json import parsed
+from bot.untrusted_json import parsed
 
 _MAX_DETAIL_LENGTH = 300
 _MAX_DETAILS_LENGTH = 4_000

@@ -37,9 +37,9 @@ from bot.providers.tool_messages import (
     with_reasoning,
     with_unique_ids,
 )
-from bot.strangers_json import parsed
 from bot.stream_events import ImagesMade, MadeImage, StreamEvent
 from bot.timing import Timing
+from bot.untrusted_json import parsed
 
 CONNECT_TIMEOUT = 10.0
 _PROBE_TIMEOUT = 1.0

@@ -24,11 +24,10 @@ from bot.providers.errors import error_from_object, find_error
 from bot.providers.finish_reasons import Ending, ending_of, native_ending_of, worst
 from bot.providers.pictures import PictureCollector
 from bot.providers.reasoning import ReasoningFilter
+from bot.providers.reasoning_fields import REASONING_FIELDS, thoughts_of
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
-from bot.providers.thoughts import REASONING_FIELDS, thoughts_of
 from bot.providers.tool_calls import ToolCallCollector
-from bot.strangers_json import parsed
 from bot.stream_events import (
     CallDelta,
     Done,
@@ -39,6 +38,7 @@ from bot.stream_events import (
     TextRetracted,
     ToolsCalled,
 )
+from bot.untrusted_json import parsed
 
 _JSON = (b"{", b"[")
 _MAX_BUFFERED_BYTES = 30_000_000

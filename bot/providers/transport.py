@@ -20,7 +20,7 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 from yarl import URL
 
 from bot.network import DIRECT, Network
-from bot.network.causes import explain, is_exhausted
+from bot.network.failures import explain, is_exhausted
 from bot.network.public_hosts import NOT_PUBLIC, PublicResolver, resolves_to_ours, seems_public
 from bot.providers.request_body import WRITE_SIZE
 

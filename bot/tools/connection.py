@@ -24,8 +24,8 @@ from bot import english_strings
 from bot.network import Network
 from bot.observability import get_logger
 from bot.tool_calls import CallOutcome, CallResult
-from bot.tools.causes import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
 from bot.tools.config import ToolServer
+from bot.tools.failures import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
 from bot.tools.listing import SievedStream
 from bot.tools.results import cut, returned
 from bot.tools.transport import connect

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.network import Network
-from bot.network.causes import explain
+from bot.network.failures import explain
 from handlers.client.http_session import new_session, new_web_client
 
 _CALL_TIMEOUT = 10

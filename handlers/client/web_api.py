@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StorageError
-from bot.network.causes import explain
+from bot.network.failures import explain
 from bot.observability import Metrics, get_logger
 from bot.tasks import KeyedLocks
 from bot.timing import Timing

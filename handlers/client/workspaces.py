@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answers.events import INSTALLATION_TOPIC, EventPublisher
 from bot.errors import SettingsError, StorageError
-from bot.network.causes import explain
+from bot.network.failures import explain
 from bot.observability import Metrics, get_logger
 from bot.tasks import KeyedLocks
 from bot.timing import Timing

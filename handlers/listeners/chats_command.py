@@ -11,7 +11,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
-from bot.access.life import parse_life
+from bot.access.durations import parse_duration
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -94,7 +94,7 @@ async def _revoke(ctx: ListenerContext, user: User) -> str:
 async def _issue(ctx: ListenerContext, user: User, command: SlashCommand) -> str:
     """A new token, and what is known of all that the user has."""
     try:
-        life = parse_life(command.argument) if command.argument else None
+        life = parse_duration(command.argument) if command.argument else None
     except ValueError:
         return strings.API_ACCESS_LIFE.format(command=command.name)
     token = await ctx.api_tokens.issue(user, life)

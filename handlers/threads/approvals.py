@@ -57,8 +57,8 @@ class Approvals:
         async with self._names.speaking_to(User(chat.team, call.asker or chat.owner)):
             content = approval.approval(call)
             text = approval.fallback(call)
-        ts = call.notice_ts
-        if ts is None and call.notice_state is not None:  # an earlier try may have posted it
+        ts = call.message_ts
+        if ts is None and call.shown_state is not None:  # an earlier try may have posted it
             ts = await find_own(slack, thread, approval.block_id(call))
         if ts is not None:
             error = await slack.try_call_error(
@@ -69,7 +69,7 @@ class Approvals:
             elif error is not None:
                 return False
         if ts is None:
-            await self._calls.note_notice(call, None, call.state)
+            await self._calls.note_shown(call, None, call.state)
             ts = await post_message_once(
                 slack,
                 lambda: find_own(slack, thread, approval.block_id(call)),
@@ -80,5 +80,5 @@ class Approvals:
                 blocks=content,
                 text=text,
             )
-        await self._calls.note_notice(call, ts, call.state)
+        await self._calls.note_shown(call, ts, call.state)
         return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bot.access.life import is_life
+from bot.access.durations import is_duration
 from bot.chats.attachments.rules import mark_unreadable
 from bot.chats.messages import IncomingMessage
 from bot.domain import Thread
@@ -266,7 +266,9 @@ def _subcommand(text: str) -> tuple[Subcommand, str]:
     if words in set(Subcommand):
         return Subcommand(words), ""
     first, rest = (*text.split(maxsplit=1), "", "")[:2]
-    if first.lower() == Subcommand.NEW or (first.lower() == Subcommand.ACCESS and is_life(rest)):
+    if first.lower() == Subcommand.NEW or (
+        first.lower() == Subcommand.ACCESS and is_duration(rest)
+    ):
         return Subcommand(first.lower()), rest.strip()
     return Subcommand.SEARCH, ""
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bot.chats.called_before import SHARE_OF_RESULTS
+from bot.chats.earlier_calls import SHARE_OF_RESULTS
 from bot.chats.estimate import room_for_prompt
 from bot.sandbox.models.scripts import Fault, ModelScript
 from bot.usage.calls import BYTES_PER_TOKEN

@@ -16,7 +16,7 @@ from bot.api.server import serving
 from bot.network import DIRECT
 from bot.tool_calls import MAX_OFFERED, CallOutcome, Permission
 from bot.tools.config import parse_tool_config
-from bot.tools.late import LateToolServers
+from bot.tools.lazy_servers import LazyToolServers
 from bot.tools.servers import MAX_DESCRIPTION, ToolServers, describe
 from tests.deadlines import WAIT_TIMEOUT, until
 from tests.handlers.conftest import WorldFactory
@@ -71,7 +71,7 @@ async def test_servers_that_cannot_be_started_are_told_of_and_hold_nobody_up(
     log: io.StringIO,
 ) -> None:
     """Answers go on without tools at once."""
-    late = LateToolServers(cast("Any", None), DIRECT)
+    late = LazyToolServers(cast("Any", None), DIRECT)
     async with asyncio.timeout(WAIT_TIMEOUT), late.running():
         late.begin()
         await late.ready(10 * WAIT_TIMEOUT)

@@ -141,7 +141,7 @@ async def test_the_time_for_a_decision_begins_when_it_is_asked_for(database: Dat
     chat = (await builder.start()).chat
     call = await asked(database, builder, chat.id)
     calls = ToolCalls(database, approval_life=day)
-    await calls.note_notice(call, "7.7", CallState.ASKED)
+    await calls.note_shown(call, "7.7", CallState.ASKED)
 
     async def press(asked: StoredCall) -> Decided:
         decided = await calls.decide(asked.approval, "T1", ASKER, Decision.ONCE)
@@ -166,7 +166,7 @@ async def test_the_time_for_a_decision_begins_when_it_is_asked_for(database: Dat
     assert await calls.has_unshown(call.answer_id)
     anew = await calls.get(call.id)
     assert anew is not None
-    assert (anew.overdue, anew.notice_ts, anew.shows(CallState.ASKED)) == (False, "7.7", False)
+    assert (anew.overdue, anew.message_ts, anew.shows(CallState.ASKED)) == (False, "7.7", False)
     assert (await press(anew)).accepted
 
 

@@ -224,7 +224,7 @@ class AttachmentLoader:
         result: LoadResult
         try:
             file = replace(await source.describe(file), before=file.before)
-            if problem := rules.problem_of(file, hears=self._voice_clips.read):
+            if problem := rules.problem_of(file, hears=self._voice_clips.hears):
                 raise FileProblem(problem)
             result = await self._read(source, file, held, purpose)
         except FileProblem as error:

@@ -33,7 +33,7 @@ class VoiceClips:
         self._calls = calls
 
     @property
-    def read(self) -> bool:
+    def hears(self) -> bool:
         """Whether there is a model for them."""
         return self._transcriber is not None
 

@@ -22,7 +22,7 @@ log = get_logger(__name__)
 _NOT_YET = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
 
 
-class LateToolServers:
+class LazyToolServers:
     """Has no tools until the servers are there; see `bot.tools.servers.ToolServers`."""
 
     def __init__(self, config: ToolConfig, network: Network) -> None:
@@ -39,7 +39,7 @@ class LateToolServers:
         self._wanted.set()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[LateToolServers]:
+    async def running(self) -> AsyncIterator[LazyToolServers]:
         """Keeps all servers connected from `begin` on, once their code is loaded."""
         task = asyncio.create_task(self._run(), name="servers of tools")
         try:

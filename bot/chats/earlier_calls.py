@@ -18,7 +18,7 @@ UNKNOWN_WINDOW = 32_768
 """Tokens of a model that tells no window."""
 
 
-class CalledBefore:
+class EarlierCallsReader:
     """Reads the calls of a chat's earlier answers."""
 
     def __init__(self, history: CallHistory, models: ModelChoice) -> None:

@@ -9,7 +9,7 @@ from mcp import MCPError
 from mcp.types import HEADER_MISMATCH
 from pydantic import ValidationError
 
-from bot.network.causes import explain as explain_connection
+from bot.network.failures import explain as explain_connection
 
 REQUEST_TIMEOUT = -32001
 CERTAINLY_REFUSED = frozenset({-32700, -32600, -32601, -32602, HEADER_MISMATCH})

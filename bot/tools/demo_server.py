@@ -1,6 +1,6 @@
 """A server of tools to try things with: notes on a board, kept in a file. The sandbox starts it.
 
-    python -I notice_board.py FILE
+    python -I demo_server.py FILE
 
 It speaks over its pipes, as local servers do. A script of its own that imports nothing of the bot.
 """
@@ -18,7 +18,7 @@ MAX_SECONDS = 50.0
 """How long adding a note may be made to take."""
 
 
-class NoticeBoard:
+class DemoBoard:
     """Notes, one a line of a file."""
 
     def __init__(self, file: Path) -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     from mcp.server import MCPServer  # so that the file can be named without loading that
     from mcp.types import ToolAnnotations
 
-    board = NoticeBoard(Path(sys.argv[1]))
+    board = DemoBoard(Path(sys.argv[1]))
     server = MCPServer("notice board", log_level="ERROR")
     server.tool(annotations=ToolAnnotations(read_only_hint=True))(board.read_notes)
     server.tool()(board.add_note)

@@ -9,7 +9,7 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 LONGEST = timedelta(days=3650)
 
 
-def parse_life(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Hours, days or weeks, at most ten years. Raises ValueError for anything else."""
     found = re.fullmatch(r"([1-9]\d{0,6})\s*([hdw])", text.strip().lower())
     if found is None or (life := int(found[1]) * _UNITS[found[2]]) > LONGEST:
@@ -17,6 +17,6 @@ def parse_life(text: str) -> timedelta:
     return life
 
 
-def is_life(text: str) -> bool:
+def is_duration(text: str) -> bool:
     """Whether it looks like a length of time, valid or not: `30d`, `0d`, `99999999h`."""
     return re.fullmatch(r"\d+\s*[hdw]", text.strip().lower()) is not None
