@@ -15,7 +15,7 @@ from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
-from handlers.views import blocks, modals, payloads
+from handlers.views import blocks, chat_full, modals, payloads
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import DialogSubmission
 
@@ -28,7 +28,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
         await ack()
-        wanted = blocks.parse_new_chat(action.value)
+        wanted = chat_full.parse_new_chat(action.value)
         target = DialogTarget(action.channel, response_url=action.response_url or "")
         ctx.dialog_chats.open_dialog(
             slack,

@@ -21,7 +21,7 @@ from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.private_notices import post_ephemeral_once
-from handlers.views import blocks, payloads
+from handlers.views import chat_full, payloads
 from storage.chat_requests import ChatRequest
 
 Notice = Coroutine[Any, Any, None]
@@ -111,7 +111,7 @@ def _tell_chat_full(
         user=message.user,
         text=strings.CHAT_FULL.format(count=ctx.service.limit),
         thread=message.thread.ts,
-        content=blocks.limit_reached(
+        content=chat_full.limit_reached(
             chat_id, ctx.service.limit, unmarked(message.text), message.ts
         ),
     )

@@ -18,7 +18,7 @@ from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.thread_messages import delete_message
-from handlers.views import blocks, model_options, payloads
+from handlers.views import blocks, model_menu, model_options, payloads
 from handlers.views.payloads import BlockAction
 
 
@@ -60,7 +60,7 @@ async def _choose(
 ) -> None:
     """`key`: gives that of the chosen model. Raises ValueError if there is none."""
     try:
-        request_id, _ = blocks.parse_model_select_block_id(action.block)
+        request_id, _ = model_menu.parse_model_select_block_id(action.block)
         user = User(slack.team, action.user)
         chosen = await ctx.requests.choose_model(
             request_id, user=user, key=key(), menu_ts=action.message_ts, options=options

@@ -29,7 +29,7 @@ from handlers.threads.thread_messages import (
     delete_message,
     message,
 )
-from handlers.views import blocks
+from handlers.views import chat_header
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats
@@ -189,7 +189,7 @@ class ChatHeaders:
 
     async def _note_stop(self, slack: SlackClient, chat: Chat, ts: str, shown: list[Block]) -> None:
         """Stores that the header has no Stop button, or adds it if an answer has begun in the meantime."""
-        if blocks.has_stop(shown) or not chat.stop_shown:
+        if chat_header.has_stop(shown) or not chat.stop_shown:
             return
         if not await self._stop_buttons.set_hidden(chat.id):
             current = await self._chats.get(chat.id)
@@ -236,7 +236,7 @@ class ChatHeaders:
 
     async def _content(self, chat: Chat) -> list[Block]:
         skipped = _began_with_a_question(chat) and await self._service.skipped_menu(chat)
-        return blocks.header(
+        return chat_header.header(
             chat,
             self._models.label(chat.model),
             strings.HEADER_ALWAYS if skipped else "",

@@ -30,7 +30,7 @@ from handlers.threads.private_notices import cannot_write, post_ephemeral_once
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages, delete_message, message
-from handlers.views import blocks, model_options
+from handlers.views import chat_full, model_menu, model_options
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.messages import StoredMessage
@@ -123,7 +123,7 @@ class ModelMenus:
                 user=request.user,
                 text=strings.CHAT_FULL.format(count=self._service.limit),
                 thread=request.thread.ts,
-                content=blocks.limit_reached(
+                content=chat_full.limit_reached(
                     str(full), self._service.limit, unmarked(request.text or ""), request.ts
                 ),
             )
@@ -146,7 +146,7 @@ class ModelMenus:
         settings = await self._channels.get(request.thread.team, request.thread.channel)
         preselected = await self._models.preselected(user, settings.default_model)
         options = model_options.elements(self._models.offered_options(), preselected.options)
-        menu = blocks.menu(request, preselected.model, options)
+        menu = model_menu.menu(request, preselected.model, options)
         ts = await self._messages.post(slack, request, menu, strings.MENU_FALLBACK)
         stored = await self._lifecycle.advance(request, MenuPosted(ts))
         if stored.menu_ts not in (None, ts):  # another process was quicker
@@ -252,7 +252,7 @@ class ModelMenus:
 
     def _waiting_for_text(self, request: ChatRequest) -> list[Block]:
         assert request.model is not None
-        return blocks.waiting_for_text(request, self._models.label(request.model))
+        return model_menu.waiting_for_text(request, self._models.label(request.model))
 
     # -- recovery ----------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class ModelMenus:
         try:
             if await self._join(slack, request):
                 return True
-            block_id = blocks.menu_block_id(request.id)
+            block_id = model_menu.menu_block_id(request.id)
             ts = await self._messages.find(slack, request, block_id)
         except (SlackError, ChatError) as error:
             log.warning("menu_search_failed", request=request.id, reason=type(error).__name__)
@@ -316,7 +316,7 @@ class ModelMenus:
         if (slack := await self._messages.client_for(request)) is None:
             return not current.open
         try:
-            block_id = blocks.menu_block_id(request.id)
+            block_id = model_menu.menu_block_id(request.id)
             for ts in await self._messages.find_all(slack, request, block_id):
                 if ts != current.menu_ts:
                     await delete_message(slack, request.thread.channel, ts)

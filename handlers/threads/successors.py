@@ -19,7 +19,7 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.own_messages import with_block
 from handlers.threads.thread_messages import delete_message
-from handlers.views import blocks
+from handlers.views import chat_header
 from storage.action_claims import ActionClaims
 from storage.chats import Chats
 from storage.successors import Successor
@@ -114,4 +114,4 @@ async def _find(slack: SlackClient, chat: Chat, channel: str) -> str | None:
     """The ts of the message that begins the thread, if it was posted."""
     after = f"{chat.created_at.timestamp() - MAX_CLOCK_SKEW:.6f}"
     messages = await slack.own_channel_messages(channel, after)
-    return next(iter(with_block(messages, blocks.header_block_id(chat.id))), None)
+    return next(iter(with_block(messages, chat_header.header_block_id(chat.id))), None)

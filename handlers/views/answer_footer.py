@@ -18,11 +18,11 @@ from handlers.views.blocks import (
     Block,
     button,
     context,
-    continue_button,
     model_select,
     plain_text,
     section,
 )
+from handlers.views.chat_header import continue_button
 
 MAX_LINK_WORDS = 60
 """Characters of a question by which a link names it."""

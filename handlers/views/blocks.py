@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
-from bot import sentences, strings
+from bot import strings
 from bot.chats.models import menu_key
-from bot.domain import Chat, ModelInfo
-from bot.model_options import NO_OPTIONS, ModelOptions
+from bot.domain import ModelInfo
 from bot.providers.catalogue import ModelGroup
-from handlers.markdown.mention_guard import guarded
-from handlers.markdown.plain_text import mrkdwn_escape, plain
-from handlers.views.header_menu import header_menu
-from storage.chat_requests import ChatRequest
+from handlers.markdown.plain_text import plain
 
 Block = dict[str, Any]
 View = dict[str, Any]
@@ -135,159 +130,6 @@ def is_service_message(message: dict[str, Any]) -> bool:
 def shows_files(message: dict[str, Any]) -> bool:
     """Whether one of the bot's messages holds files, such as an answer's pictures."""
     return bool(message.get("files"))
-
-
-# -- the menu ------------------------------------------------------------------------------------------------------
-
-
-def menu(
-    request: ChatRequest, preselected: ModelInfo | None, options: Sequence[Block] = ()
-) -> list[Block]:
-    """The message that asks for a model, and for the question if there is none yet.
-
-    `options`: the elements for what can be chosen with it.
-    """
-    prompt = strings.MENU_PROMPT if request.text or request.files else strings.MENU_ASKS
-    elements = [model_select(MODEL_MENU_ACTION, preselected)]
-    if preselected is not None:
-        label = strings.START_BUTTON.format(model=preselected.label)
-        elements.append(button(label, START_CHAT_ACTION, f"{request.id}", "primary"))
-    elements += options
-    hint = (
-        strings.START_HINT.format(user=request.user)
-        if preselected is not None
-        else strings.MENU_NO_MODELS
-    )
-    return [
-        {**section(prompt), "block_id": menu_block_id(request.id)},
-        {
-            "type": "actions",
-            "block_id": model_select_block_id(request.id, preselected),
-            "elements": elements,
-        },
-        context(hint),
-    ]
-
-
-def waiting_for_text(request: ChatRequest, model: str) -> list[Block]:
-    """What the menu becomes when a model is chosen before the question is asked."""
-    return [
-        {**section(strings.WAITING_FOR_TEXT), "block_id": menu_block_id(request.id)},
-        context(mrkdwn_escape(plain(model, 150))),
-    ]
-
-
-def menu_block_id(request_id: str) -> str:
-    """The id of the block that identifies a request's menu."""
-    return f"{BLOCK_ID_PREFIX}menu.{request_id}"
-
-
-def model_select_block_id(request_id: str, preselected: ModelInfo | None) -> str:
-    """Carries the request and the preselected model, so that a restart loses neither."""
-    key = menu_key(preselected.ref) if preselected else ""
-    return f"{BLOCK_ID_PREFIX}choose.{request_id}.{key}"
-
-
-def parse_model_select_block_id(block_id: str) -> tuple[str, str]:
-    """The request's id and the preselected model's key. Raises ValueError for any other block."""
-    prefix, _, rest = block_id.partition(".")
-    kind, _, rest = rest.partition(".")
-    request_id, _, key = rest.partition(".")
-    if f"{prefix}." != BLOCK_ID_PREFIX or kind != "choose" or not request_id:
-        raise ValueError("not a menu")
-    return request_id, key
-
-
-# -- the header ----------------------------------------------------------------------------------------------------
-
-
-def header(
-    chat: Chat,
-    model: str,
-    hint: str = "",
-    *,
-    options: ModelOptions = NO_OPTIONS,
-    links: Sequence[str] = (),
-    summary: str = "",
-    stop: bool = False,
-) -> list[Block]:
-    """The chat's header, which the menu becomes: title, model, owner, and the button that stops an answer.
-
-    `options`: how the model is asked.
-    `links`: to the chats that it continues and is continued by, as mrkdwn. `summary`: of the one that it continues.
-    `stop`: with the button.
-    """
-    title = section(
-        f"*{mrkdwn_escape(plain(sentences.title(chat), 200))}*", accessory=header_menu(chat.id)
-    )
-    about = (
-        f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
-    )
-    if chat.instructions:
-        about = f"{about} · {strings.HEADER_INSTRUCTIONS}"
-    about = " · ".join([about, *sentences.chosen(options)])
-    hints = [context(hint)] if hint else []
-    stop_button = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
-    return [
-        {**title, "block_id": header_block_id(chat.id)},
-        context(about),
-        *hints,
-        *([context(*links)] if links else ()),
-        *(markdown(guarded(summary)) if summary else ()),
-        *([{"type": "actions", "elements": [stop_button]}] if stop else ()),
-    ]
-
-
-def has_stop(content: Sequence[Block]) -> bool:
-    """Whether these blocks have a Stop button."""
-    buttons = (each for block in content for each in block.get("elements") or ())
-    return any(each.get("action_id") == STOP_ANSWER_ACTION for each in buttons)
-
-
-def header_block_id(chat_id: str) -> str:
-    """The id of the block that identifies a chat's header."""
-    return f"{BLOCK_ID_PREFIX}header.{chat_id}"
-
-
-def continue_button(chat_id: str) -> Block:
-    return button(strings.CONTINUE_BUTTON, CONTINUE_CHAT_ACTION, chat_id)
-
-
-# -- notices -------------------------------------------------------------------------------------------------------
-
-
-def limit_reached(chat_id: str, limit: int, refused: str, ts: str) -> list[Block]:
-    """The notice to a user whose message the chat has no room for. `refused`: its text; `ts`: where it stands."""
-    value = f"{chat_id}@{ts}\n{refused}"
-    if len(value) > MAX_VALUE_LENGTH:
-        value = f"{value[: MAX_VALUE_LENGTH - 1]}…"
-    ways_on = [
-        button(strings.NEW_CHAT, NEW_CHAT_ACTION, value, "primary"),
-        continue_button(chat_id),
-    ]
-    text = strings.CHAT_FULL.format(count=limit)
-    return [
-        {**section(text), "block_id": f"{BLOCK_ID_PREFIX}limit.{chat_id}"},
-        {"type": "actions", "elements": ways_on},
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class NewChat:
-    """What a "New chat" button says."""
-
-    like: str
-    """Id of the chat whose model is to be preselected."""
-    text: str = field(default="", repr=False)
-    """What the dialog is to hold, as much of it as a button can carry."""
-    ts: str = ""
-    """The message in that chat's thread which has all of it; empty in older buttons."""
-
-
-def parse_new_chat(value: str) -> NewChat:
-    source, _, text = value.partition("\n")
-    chat_id, _, ts = source.partition("@")
-    return NewChat(chat_id, text, ts)
 
 
 def api_message(message_id: str, text: str) -> list[Block]:

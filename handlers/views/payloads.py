@@ -12,7 +12,7 @@ from bot.chats.attachments.rules import mark_unreadable
 from bot.chats.messages import IncomingMessage
 from bot.domain import Thread
 from bot.model_options import NO_OPTIONS, ModelOptions
-from handlers.views import blocks, modals, model_options
+from handlers.views import blocks, modals, model_menu, model_options
 from handlers.views.message_content import MessageContent, content_of
 from handlers.views.modals import DialogTarget
 
@@ -152,7 +152,7 @@ def model_beside_button(body: dict[str, Any]) -> str:
     block = body["actions"][0].get("block_id", "")
     state = ((body.get("state") or {}).get("values") or {}).get(block) or {}
     selected = (state.get(blocks.MODEL_MENU_ACTION) or {}).get("selected_option") or {}
-    return selected.get("value") or blocks.parse_model_select_block_id(block)[1]
+    return selected.get("value") or model_menu.parse_model_select_block_id(block)[1]
 
 
 def options_beside_menu(body: dict[str, Any]) -> ModelOptions:
