@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,46 @@ async def test_every_older_schema_is_upgraded(database_url: str, revision: str) 
             await connection.scalars(text("SELECT version_num FROM alembic_version"))
         ).all() == REVISIONS[-1:]
     await database.close()
+
+
+REPLACED = ("0004", "question_images")
+"""A table that went in the first days, when nobody ran more than one process."""
+
+
+def _columns(connection: Connection) -> dict[str, dict[str, bool]]:
+    """Of each table, its columns, and whether a row may be inserted without each."""
+    schema = inspect(connection)
+    return {
+        table: {
+            column["name"]: bool(column["nullable"] or column["default"] is not None)
+            for column in schema.get_columns(table)
+        }
+        for table in schema.get_table_names()
+    }
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_no_migration_stops_processes_of_the_version_before(database_url: str) -> None:
+    """They run beside the new ones in a rolling upgrade: what they read stays, and what they insert is accepted."""
+    database = Database.open(database_url, timing=patient_timing())
+    before: dict[str, dict[str, bool]] = {}
+    async with database.begin() as connection:
+        for revision in REVISIONS:
+            step = partial(_upgraded, revision=revision)
+            now = await connection.run_sync(step)
+            for table, columns in before.items():
+                if (revision, table) == REPLACED:
+                    continue
+                assert columns.keys() <= now[table].keys(), (revision, table)
+                demanded = {name for name, optional in now[table].items() if not optional}
+                assert demanded <= {n for n, optional in columns.items() if not optional}, revision
+            before = now
+    await database.close()
+
+
+def _upgraded(connection: Connection, revision: str) -> dict[str, dict[str, bool]]:
+    command.upgrade(configuration(connection), revision)
+    return _columns(connection)
 
 
 async def test_partial_indexes_have_their_conditions(database: Database) -> None:
