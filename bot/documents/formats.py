@@ -16,6 +16,8 @@ _LOCKED_XLS = re.compile(rb"\x09\x08\x10\x00.{16}\x2f\x00", re.DOTALL)
 # The stream's name in UTF-16, which some programs write in capitals.
 _WORKBOOK = re.compile(rb"(?i:(?:W\0O\0R\0K\0)?B\0O\0O\0K\0)\0")
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_MANIFEST = "META-INF/manifest.xml"
+_MANIFEST_TYPE = re.compile(rb"application/vnd\.oasis\.opendocument\.[a-z-]+")
 
 
 def read_document(container: Container, data: bytes) -> Iterator[str]:
@@ -53,12 +55,11 @@ def _read_archive(data: bytes) -> Iterator[str]:
         return read_epub(archive)
     if stated.startswith(_OPEN_DOCUMENT):
         return _read_open_document(archive, data, stated.removeprefix(_OPEN_DOCUMENT))
-    return _read_office(data, {name.partition("/")[0] for name in archive.namelist()})
+    return _read_office(archive, data)
 
 
 def _read_open_document(archive: zipfile.ZipFile, data: bytes, kind: str) -> Iterator[str]:
-    manifest = "META-INF/manifest.xml"
-    if manifest in archive.NameToInfo and b"encryption-data" in archive.read(manifest):
+    if _MANIFEST in archive.NameToInfo and b"encryption-data" in archive.read(_MANIFEST):
         raise DocumentError(DocumentProblem.LOCKED)
     if kind.startswith("text"):
         from bot.documents.open_document import read_odt
@@ -71,15 +72,19 @@ def _read_open_document(archive: zipfile.ZipFile, data: bytes, kind: str) -> Ite
     raise DocumentError(DocumentProblem.UNKNOWN)
 
 
-def _read_office(data: bytes, folders: set[str]) -> Iterator[str]:
+def _read_office(archive: zipfile.ZipFile, data: bytes) -> Iterator[str]:
+    folders = {name.partition("/")[0] for name in archive.namelist()}
     if "word" in folders:
         from bot.documents.word import read_docx
 
-        return read_docx(data)
+        return read_docx(archive)
     if "xl" in folders:
+        from bot.documents.sheet_notes import sheet_notes
         from bot.documents.sheets import read_sheets
 
-        return read_sheets(data)
+        return read_sheets(
+            data, sheet_notes(archive) if "xl/workbook.xml" in archive.NameToInfo else {}
+        )
     if "ppt" in folders:
         from bot.documents.slides import read_slides
 
@@ -99,11 +104,14 @@ def _read_ole(data: bytes) -> Iterator[str]:
 
 
 def _stated_type(archive: zipfile.ZipFile) -> str:
-    """What the member `mimetype` says, which OpenDocument and epub have."""
-    if "mimetype" not in archive.NameToInfo:
-        return ""
+    """What the member `mimetype` says, which epub and OpenDocument have; without it, the latter's manifest."""
     try:
-        with archive.open("mimetype") as file:
-            return file.read(100).decode("ascii", "replace").strip()
+        if "mimetype" in archive.NameToInfo:
+            with archive.open("mimetype") as file:
+                return file.read(100).decode("ascii", "replace").strip()
+        if _MANIFEST in archive.NameToInfo and "content.xml" in archive.NameToInfo:
+            found = _MANIFEST_TYPE.search(archive.read(_MANIFEST))
+            return found[0].decode() if found else ""
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         raise DocumentError(DocumentProblem.BROKEN) from error
+    return ""

@@ -40,6 +40,8 @@ _MIME_TYPES = {
 }
 _SUFFIXES = frozenset({*_MIME_TYPES.values(), "htm"})
 _HTML_SUFFIXES = frozenset({"html", "htm", "xhtml"})
+_SPACE_WITHIN = 64
+"""Bytes within which an RTF file begins."""
 _PDF_HEADER_WITHIN = 1024
 """Bytes before a PDF's header that its readers tolerate."""
 
@@ -57,7 +59,7 @@ def container_of(data: bytes, name: str = "", mime: str = "") -> Container | Non
         return Container.ZIP
     if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return Container.OLE
-    if data.startswith(b"{\\rtf"):
+    if data[:_SPACE_WITHIN].lstrip().startswith(b"{\\rtf"):
         return Container.RTF
     kind = _MIME_TYPES.get(mime.lower(), _suffix(name))
     if _suffix(name) in _HTML_SUFFIXES or kind in _HTML_SUFFIXES:

@@ -1,4 +1,4 @@
-"""PDF to text, page by page."""
+"""PDF to text, page by page: also what was filled in and commented."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pypdfium2
 from pypdfium2 import raw
 
+from bot.documents.pdf_notes import page_notes
 from bot.documents.problems import DocumentError, DocumentProblem
 
 MAX_PAGES = 1000
@@ -29,19 +30,23 @@ def read_pdf(data: bytes) -> Iterator[str]:
 
 def _opened(data: bytes) -> pypdfium2.PdfDocument:
     try:
-        return pypdfium2.PdfDocument(data)
+        document = pypdfium2.PdfDocument(data)
+        document.init_forms()
     except pypdfium2.PdfiumError as error:
         locked = raw.FPDF_GetLastError() in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
         problem = DocumentProblem.LOCKED if locked else DocumentProblem.BROKEN
         raise DocumentError(problem) from error
+    return document
 
 
 def _page_text(document: pypdfium2.PdfDocument, index: int) -> str:
     """Empty for a page without text, and for one that is damaged: the others may be whole."""
     try:
         page = document[index]
-        text = page.get_textpage().get_text_bounded()
+        text = str(page.get_textpage().get_text_bounded())
+        notes = "\n".join(page_notes(document, page))
     except pypdfium2.PdfiumError:
         return ""
     # U+FFFE marks a hyphen at the end of a line.
-    return str(text).replace("\r\n", "\n").replace("\ufffe", "").strip()
+    text = text.replace("\r\n", "\n").replace("\ufffe", "").strip()
+    return f"{text}\n\n{notes}".strip()

@@ -1,12 +1,63 @@
-"""rtf to text."""
+"""rtf to Markdown: its text, and its tables (Rich Text Format specification 1.9.1)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from striprtf.striprtf import rtf_to_text
 
+from bot.documents.tables import table
+
+# Characters for private use in place of what striprtf makes bars and line breaks of.
+_ROW_BEGINS, _CELL_ENDS, _ROW_ENDS = "\ue000", "\ue001", "\ue002"
+_MARKS = {
+    "trowd": _ROW_BEGINS,
+    "cell": _CELL_ENDS,
+    "row": _ROW_ENDS,
+    "footnote": "† ",  # striprtf would leave it out
+    "\\": "\\",
+}
+_MARKED = re.compile(r"\\(?:(\\)|(trowd|cell|row|footnote)(?![A-Za-z0-9-]) ?)")
+_BINARY_WITHOUT_LENGTH = re.compile(r"\\bin(?![0-9])")
+
 
 def read_rtf(data: bytes) -> Iterator[str]:
-    """Cells of a table are separated by bars."""
-    yield str(rtf_to_text(data.decode("latin-1"), errors="replace"))  # type: ignore[no-untyped-call]
+    """The paragraphs and tables in order."""
+    source = _BINARY_WITHOUT_LENGTH.sub("", data.decode("latin-1"))
+    marked = _MARKED.sub(lambda found: _escaped(_MARKS[found[1] or found[2]]), source)
+    text = str(rtf_to_text(marked, errors="replace"))  # type: ignore[no-untyped-call]
+    yield from _blocks(_joined(text))
+
+
+def _escaped(text: str) -> str:
+    """The characters in RTF, with nothing for readers that do not know them."""
+    codes = "".join(rf"\u{ord(char)} " for char in text)
+    return rf"{{\uc0{codes}}}"
+
+
+def _joined(text: str) -> str:
+    """The text with its surrogates, which RTF writes one by one, as the characters that they are."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _blocks(text: str) -> Iterator[str]:
+    rows: list[list[str]] = []
+    for piece in text.split(_ROW_ENDS):
+        before, row = _row(piece)
+        if before:
+            yield table(rows)
+            rows = []
+            yield before
+        rows.append(row)
+    yield table(rows)
+
+
+def _row(piece: str) -> tuple[str, list[str]]:
+    """The text before a row, and the row's cells: none behind the last row."""
+    if _CELL_ENDS not in piece:
+        return piece.replace(_ROW_BEGINS, "").strip(), []
+    head, *cells = piece.split(_CELL_ENDS)
+    before, begins, first = head.partition(_ROW_BEGINS)
+    row = [first if begins else before, *cells[:-1]]
+    return (before.strip() if begins else ""), [cell.replace(_ROW_BEGINS, "") for cell in row]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 
@@ -18,12 +18,15 @@ MAX_SHEETS = 200
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
 
-def read_sheets(data: bytes) -> Iterator[str]:
-    """Each sheet with its name. Raises DocumentError; SCAN when no sheet has a cell with text."""
+def read_sheets(data: bytes, notes: Mapping[str, str] = {}) -> Iterator[str]:
+    """Each sheet with its name. Raises DocumentError; SCAN when no sheet has a cell with text.
+
+    `notes`: by the sheet's name, what stands under its cells.
+    """
     workbook = _opened(data)
     found = False
     for name in workbook.sheet_names[:MAX_SHEETS]:
-        text = _sheet(workbook, name)
+        text = "\n\n".join(filter(None, [_sheet(workbook, name), notes.get(name)]))
         found = found or bool(text)
         if text:
             yield f"### Sheet: {name}\n\n{text}"
@@ -61,7 +64,7 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.15g}"
     if isinstance(cell, datetime):
         return cell.isoformat(" ").removesuffix(" 00:00:00")
     return str(cell)

@@ -1,4 +1,4 @@
-"""pptx to Markdown: each slide with its title, texts, tables and notes."""
+"""pptx to Markdown: each slide with its title, texts, tables, charts, diagrams, notes and comments."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Any
 
 from pptx import Presentation
 from pptx.exc import PythonPptxError
+from pptx.shapes.graphfrm import GraphicFrame
 from pptx.shapes.group import GroupShape
 
+from bot.documents.drawings import chart_text, diagram_text, lines
 from bot.documents.problems import DocumentError, DocumentProblem
+from bot.documents.safe_xml import parse_xml
 from bot.documents.tables import table
 
 MAX_SLIDES = 1000
 MAX_DEPTH = 20
 """Groups within groups."""
+_DIAGRAM = ".//*[local-name() = 'relIds']/@r:dm"
 
 
 def read_slides(data: bytes) -> Iterator[str]:
@@ -49,6 +53,7 @@ def _slide(slide: Any) -> Iterator[str]:
     )
     if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame) is not None:
         yield f"Notes: {_lines(frame.text)}" if frame.text.strip() else ""
+    yield from _comments(slide)
 
 
 def _shapes(shapes: Iterable[Any], depth: int) -> Iterator[str]:
@@ -59,7 +64,9 @@ def _shapes(shapes: Iterable[Any], depth: int) -> Iterator[str]:
         elif getattr(shape, "has_table", False):
             yield table([cell.text for cell in row.cells] for row in shape.table.rows)
         elif getattr(shape, "has_chart", False):
-            yield _chart(shape.chart)
+            yield chart_text(parse_xml(shape.chart_part.blob))
+        elif isinstance(shape, GraphicFrame) and shape.element.xpath(_DIAGRAM):
+            yield _diagram(shape)
         elif shape.has_text_frame:
             yield "\n".join(
                 filter(None, (_paragraph(each) for each in shape.text_frame.paragraphs))
@@ -71,21 +78,18 @@ def _paragraph(paragraph: Any) -> str:
     return f"{'  ' * paragraph.level}- {text}" if text and paragraph.level else text
 
 
-def _chart(chart: Any) -> str:
-    """The chart's figures: categories down, series across."""
-    try:
-        plot = chart.plots[0]
-        names = ["", *(str(series.name) for series in plot.series)]
-        values = [list(series.values) for series in plot.series]
-        rows = [
-            [str(category), *(str(column[index]) for column in values)]
-            for index, category in enumerate(plot.categories)
-        ]
-    except (
-        Exception
-    ):  # kinds of charts that the library does not know; the rest of the slide is whole
-        return ""
-    return table([names, *rows])
+def _diagram(shape: Any) -> str:
+    """A SmartArt diagram's texts, which are in a part of their own."""
+    part = shape.part.rels[shape.element.xpath(_DIAGRAM)[0]].target_part
+    return diagram_text(parse_xml(part.blob))
+
+
+def _comments(slide: Any) -> Iterator[str]:
+    for relation in slide.part.rels.values():
+        if relation.reltype.endswith("/comments") and not relation.is_external:
+            for comment in parse_xml(relation.target_part.blob).iter("{*}cm"):
+                text = comment.findtext("{*}text") or "\n".join(lines(comment))
+                yield f"Comment: {text}" if text.strip() else ""
 
 
 def _lines(text: str) -> str:

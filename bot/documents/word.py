@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import io
+import re
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import mammoth
 
 from bot.documents.markdown import html_to_markdown
+from bot.documents.word_xml import drawings, footers, headers, plain_text, readable
 
 _STYLES = """
 p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => h2:fresh
+comment-reference => sup
 """
+# Links between a text and its notes, which lead nowhere in a message.
+_REFERENCE = re.compile(r"\[\[([^\]\n]+)\]\]\(#(?:comment|footnote|endnote)-\d+\)")
+_BACK = re.compile(r" *\[↑\]\(#[\w-]+\)")
 
 
-def read_docx(data: bytes) -> Iterator[str]:
-    """Headings, lists, tables, footnotes and comments; pictures are left out."""
+def read_docx(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Headers, headings, lists, tables, footnotes, comments, footers, charts; pictures are left out."""
+    yield from headers(archive)
+    yield _body(archive)
+    yield from footers(archive)
+    yield from drawings(archive)
+
+
+def _body(archive: zipfile.ZipFile) -> str:
     images = mammoth.images.img_element(_nothing)
-    html = mammoth.convert_to_html(io.BytesIO(data), style_map=_STYLES, convert_image=images).value
-    yield html_to_markdown(html)
+    try:
+        html = mammoth.convert_to_html(
+            readable(archive), style_map=_STYLES, convert_image=images
+        ).value
+    except (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError):
+        return plain_text(archive)  # programs write what the standard forbids
+    return _BACK.sub("", _REFERENCE.sub(r"[\1]", html_to_markdown(html)))
 
 
 def _nothing(_: Any) -> dict[str, str]:

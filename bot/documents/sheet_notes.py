@@ -1,0 +1,62 @@
+"""What lies upon the cells of an xlsx workbook: comments and text boxes (ECMA-376, parts 18.7 and 20.5)."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Iterator
+
+from bot.documents.drawings import lines
+from bot.documents.safe_xml import Element, parse_xml
+
+_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+MAX_NOTES = 2000
+"""Of one sheet."""
+
+
+def sheet_notes(archive: zipfile.ZipFile) -> dict[str, str]:
+    """By the sheet's name, the texts upon its cells."""
+    workbook = _relations(archive, "xl/workbook.xml")
+    found = {}
+    for sheet in _parsed(archive, "xl/workbook.xml").iterfind("{*}sheets/{*}sheet"):
+        part = workbook.get(sheet.get(_ID, ""), ("", ""))[1]
+        notes = _notes(archive, part) if part in archive.NameToInfo else ()
+        found[sheet.get("name", "")] = "\n\n".join(filter(None, notes))
+    return found
+
+
+def _notes(archive: zipfile.ZipFile, sheet: str) -> Iterator[str]:
+    for kind, part in _relations(archive, sheet).values():
+        if part not in archive.NameToInfo:
+            continue
+        if kind == "comments":
+            yield "\n".join(_comments(_parsed(archive, part)))
+        elif kind == "drawing":
+            yield "\n".join(lines(_parsed(archive, part)))
+
+
+def _comments(root: Element) -> Iterator[str]:
+    for comment in [*root.iter("{*}comment")][:MAX_NOTES]:
+        text = " ".join("".join(each.text or "" for each in comment.iter("{*}t")).split())
+        if text:
+            yield f"Comment on {comment.get('ref', '')}: {text}"
+
+
+def _relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
+    """By their ids, the kind and the name of each part that this one refers to."""
+    folder, name = posixpath.split(part)
+    path = f"{folder}/_rels/{name}.rels"
+    if path not in archive.NameToInfo:
+        return {}
+    return {
+        each.get("Id", ""): (
+            each.get("Type", "").rpartition("/")[2],
+            posixpath.normpath(posixpath.join(folder, each.get("Target", ""))).lstrip("/"),
+        )
+        for each in _parsed(archive, path)
+        if each.get("TargetMode") != "External"
+    }
+
+
+def _parsed(archive: zipfile.ZipFile, part: str) -> Element:
+    return parse_xml(archive.read(part))
