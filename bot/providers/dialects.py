@@ -13,6 +13,7 @@ from bot.providers.base import ProviderKind, ProviderSettings
 _APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
 """How OpenRouter asks applications to identify themselves."""
 _ANTHROPIC_VERSION = {"anthropic-version": "2023-06-01"}
+_OPENAI_HOST = "api.openai.com"
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _PAGE_SIZE = 1_000
 """Models of one page of a list that is cut into pages: the most that Anthropic allows."""
@@ -96,9 +97,20 @@ def _with_query(url: str, query: str) -> str:
     return url + ("&" if "?" in url else "?") + query
 
 
-def takes_pdfs(kind: ProviderKind) -> bool:
-    """Whether a provider of this kind reads PDFs itself, for all its models."""
-    return kind == "openrouter"
+def takes_pdfs(settings: ProviderSettings, *, sees: bool) -> bool:
+    """Whether a provider reads PDFs of scanned pages itself: OpenAI for models that see images, the others for all.
+
+    Venice takes PDFs too, but only their text. Others that speak OpenAI's format refuse them.
+    """
+    is_openai = urlsplit(settings.base_url).hostname == _OPENAI_HOST
+    return settings.kind in ("openrouter", "mistral") or (is_openai and sees)
+
+
+def pdf_part(name: str, url: str, kind: ProviderKind) -> dict[str, Any]:
+    """A PDF as a part of a message. `url`: its `data:` address."""
+    if kind == "mistral":
+        return {"type": "document_url", "document_url": url}
+    return {"type": "file", "file": {"filename": name, "file_data": url}}
 
 
 def can_search(kind: ProviderKind) -> bool:

@@ -86,15 +86,16 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
     if spec.get("offline") is True or entry.get("active") is False:
         return None
     label = _label(name, entry, spec, settings)
+    sees = _vision(name, entry, spec)
     return ModelInfo(
         ref=ModelRef(settings.name, name),
         label=" ".join(label.split()),
         provider_label=settings.label,
         context=_context(entry, spec),
-        vision=_vision(name, entry, spec),
+        vision=sees,
         draws="image" in (outputs := _modalities(entry, "output_modalities") or ()),
         writes=not outputs or "text" in outputs,
-        takes_pdfs=takes_pdfs(settings.kind),
+        takes_pdfs=takes_pdfs(settings, sees=sees),
         searches=can_search(settings.kind) and _searches(spec),
         takes_effort=_takes_effort(name, entry, spec, settings.kind),
     )

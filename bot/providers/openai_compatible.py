@@ -20,9 +20,9 @@ from bot.errors import (
     WrongAddress,
 )
 from bot.memory import HeldBytes
-from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
+from bot.providers.base import ChatMessage, ModelRequest, ProviderKind, ProviderSettings
 from bot.providers.bounds import Bounds, Silence, bounded
-from bot.providers.dialects import first_page, next_page, option_fields, request_headers
+from bot.providers.dialects import first_page, next_page, option_fields, pdf_part, request_headers
 from bot.providers.errors import error_from_response
 from bot.providers.model_list import names_in, parse_models
 from bot.providers.picture_download import fetch_picture
@@ -294,7 +294,7 @@ class OpenAICompatible:
         )
         for message in request.messages:
             messages += round_messages(message.rounds, self.settings.kind, urls)
-            messages.append(_message(message, urls))
+            messages.append(_message(message, urls, self.settings.kind))
         messages += round_messages(request.rounds, self.settings.kind, urls)
         messages = with_reasoning(with_unique_ids(messages), self.settings.kind)
         if wants_marks(self.settings, request.model.name):
@@ -382,16 +382,16 @@ async def _count(size: int, counted: int, held: HeldBytes | None) -> int:
     return size
 
 
-def _message(message: ChatMessage, urls: AttachmentUrls) -> dict[str, Any]:
+def _message(message: ChatMessage, urls: AttachmentUrls, kind: ProviderKind) -> dict[str, Any]:
     if not message.images or message.role is not Role.USER:
         return {"role": str(message.role), "content": message.text}
     parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text else []
-    parts += [_part(image, urls) for image in message.images]
+    parts += [_part(image, urls, kind) for image in message.images]
     return {"role": str(message.role), "content": parts}
 
 
-def _part(attachment: Attachment, urls: AttachmentUrls) -> dict[str, Any]:
+def _part(attachment: Attachment, urls: AttachmentUrls, kind: ProviderKind) -> dict[str, Any]:
     url = urls.url(attachment)
     if attachment.is_pdf:
-        return {"type": "file", "file": {"filename": attachment.name, "file_data": url}}
+        return pdf_part(attachment.name, url, kind)
     return {"type": "image_url", "image_url": {"url": url}}

@@ -17,7 +17,7 @@ from bot.stream_events import StepChanged
 
 _NAME = "pdf files"
 _DENIED = StepChanged(_NAME, StepKind.DOCUMENT, StepStatus.DENIED)
-_WORDS = re.compile(r"pdf|\bfiles?\b|\bdocuments?\b", re.IGNORECASE)
+_WORDS = re.compile(r"pdf|\bfiles?\b|\bdocument(s|_url)?\b", re.IGNORECASE)
 """In a refusal that means them."""
 
 

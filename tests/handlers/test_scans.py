@@ -43,11 +43,11 @@ FILE = {
 }
 
 
-async def ask(world: World, text: str) -> str:
+async def ask(world: World, text: str, kind: str = "openrouter") -> str:
     thread = await say_with_files(world, f"<@{world.slack.bot_user.id}> {text}".strip(), SCAN)
     await world.until(lambda: world.menus(thread), "the menu")
     menu = world.menus(thread)[-1]
-    await world.slack.interactions.choose("alice", menu, "model_menu", f"openrouter:{MODEL}")
+    await world.slack.interactions.choose("alice", menu, "model_menu", f"{kind}:{MODEL}")
     await world.answered(thread)
     return thread
 
@@ -71,6 +71,23 @@ async def test_a_scan_is_sent_kept_and_sent_again(worlds: WorldFactory, text: st
         await world.until(lambda: new_threads(world), "the branch")
         await world.answered(new_threads(world)[0].ts, 3)
         assert parts(questions(server)[-1]) == [FILE, FILE]
+
+
+async def test_mistral_reads_scans_by_parts_of_its_own(worlds: WorldFactory) -> None:
+    async def refusing(received: ReceivedRequest, out: ResponseWriter) -> None:
+        message = {"object": "error", "message": "This model takes no document_url", "code": "3051"}
+        refused = "document_url" in str(received.body["messages"])
+        await (responding(message, 400) if refused else HI)(received, out)
+
+    for behaviour in (HI, refusing):
+        async with scripted_world(worlds, behaviour) as (world, server):
+            await world.restart(**provider("mistral", server.url))
+            thread = await ask(world, "What is it?", "mistral")
+            await world.idle()
+            part = {"type": "document_url", "document_url": FILE["file_data"]}
+            assert part in questions(server)[0]["messages"][-1]["content"]
+            denied = [card["title"] for card in cards(world.answers(thread)[0])]
+            assert denied == ([strings.SCAN_REFUSED] if behaviour is refusing else [])
 
 
 async def test_the_api_takes_scans_and_lists_no_picture(worlds: WorldFactory) -> None:

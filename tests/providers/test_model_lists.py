@@ -7,7 +7,8 @@ import json
 import pytest
 
 from bot.errors import InvalidResponse, KeyRejected, ProviderError, ProviderServerError
-from bot.providers.base import ProviderKind
+from bot.providers.base import ProviderKind, ProviderSettings
+from bot.providers.model_list import parse_models
 from bot.stream_events import (
     Done,
     TextDelta,
@@ -199,3 +200,22 @@ async def test_ping_finds_a_bad_key_behind_a_public_list(harness: ProviderHarnes
         for kind in kinds:
             with pytest.raises(KeyRejected):
                 await harness.provider(server.url, kind).ping()
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "name", "takes"),
+    [
+        ("https://openrouter.ai/api/v1", "openrouter", "a/b", True),
+        ("https://api.mistral.ai/v1", "mistral", "ministral-8b", True),
+        ("https://api.openai.com/v1", "openai", "gpt-5", True),
+        ("https://api.openai.com/v1", "openai", "gpt-3.5-turbo", False),
+        ("http://localhost:8000/v1", "openai", "gpt-5", False),
+        ("https://api.venice.ai/api/v1", "venice", "gpt-4o", False),
+        ("https://api.anthropic.com/v1", "anthropic", "claude-opus", False),
+    ],
+)
+def test_scans_are_offered_to_those_that_read_them(
+    url: str, kind: ProviderKind, name: str, takes: bool
+) -> None:
+    (model,) = parse_models({"data": [{"id": name}]}, ProviderSettings(kind, kind, url, kind=kind))
+    assert model.takes_pdfs is takes
