@@ -25,6 +25,7 @@ from bot.chats.index_filling import IndexFilling
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.retention import Eraser, Keeper
 from bot.chats.service import ChatService
+from bot.chats.unpriced import warn_of_uncounted
 from bot.chores import Chore
 from bot.config.chats import ReasoningMode
 from bot.config.settings import Settings
@@ -183,6 +184,13 @@ async def _start_work(
     await stack.enter_async_context(recovery.running())
     # Closed before the recovery, which renews the leases of answers that are still being written.
     stack.push_async_callback(writing.engine.drain, settings.bobbin_grace)
+    warning = warn_of_uncounted(
+        settings.limits(),
+        resources.providers.catalogue,
+        settings.providers(),
+        repositories.ledger,
+    )
+    resources.tasks.start(warning, name="models without a price")
     _start_housekeeping(settings, resources, repositories)
     await stack.enter_async_context(_thread_recovery(resources, threads).running())
     return recovery.fault

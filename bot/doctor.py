@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bot.chats.unpriced import uncounted
 from bot.config.models import NO_TRANSCRIBER, no_models
 from bot.config.settings import Settings
 from bot.config.slack import Delivery
@@ -18,12 +19,14 @@ from bot.manifest import bot_scopes, optional_scopes
 from bot.network import Network
 from bot.providers.catalogue import matches
 from bot.providers.registry import ProviderHealth, Providers
+from bot.usage.limits import Unit
 from handlers.client.diagnostics import Finding, slack_checks
 from storage.coordination import open_coordination
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.engine.schema_version import Schema, schema_of
 from storage.installations import Installations, InstallationStatus
+from storage.ledger import Ledger
 
 __all__ = ["Finding", "examine"]
 
@@ -44,6 +47,7 @@ async def examine(settings: Settings) -> list[Finding]:
         "database": _database(settings),
         "Redis": _redis(settings),
         "models": _providers(settings, network),
+        "budgets": _budgets(settings, network),
         "tools": _tools(settings, network),
     }
     return [
@@ -197,6 +201,26 @@ async def _providers(settings: Settings, network: Network) -> list[Finding]:
     if not findings:
         return [Finding("models", False, str(no_models()))]
     return [*findings, *(_model_settings(settings, models) if models else ())]
+
+
+async def _budgets(settings: Settings, network: Network) -> list[Finding]:
+    """Whether budgets in US dollars count all models."""
+    limits = settings.limits()
+    if all(each.unit is not Unit.USD for each in limits.budgets):
+        return []
+    database = Database.open(settings.database())
+    try:
+        if await schema_of(database) is not Schema.CURRENT:
+            return []  # what models cost is not known before the start
+        async with await Providers.open(
+            settings.providers(), allowed=settings.bobbin_allowed_models, network=network
+        ) as providers:
+            await providers.catalogue.ready(LIST_TIMEOUT)
+            models = providers.catalogue.models()
+        found = await uncounted(limits, models, settings.providers(), Ledger(database))
+    finally:
+        await database.close()
+    return [Finding(name, True, str(found)) for name in found.variables] if found else []
 
 
 async def _transcriber(settings: Settings, providers: Providers) -> list[Finding]:

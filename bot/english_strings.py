@@ -109,3 +109,8 @@ SANDBOX_TIP_TOOLS = (
     "Pick *Demo: Toolsmith* and write *add a note: tea at four*: before it changes anything it waits for your "
     "`Allow once` or `Deny`."
 )
+MODELS_WITHOUT_PRICE = (
+    "nobody has told yet what these offered models cost, so they do not count in it: {names}; set a budget in tokens "
+    "to limit them"
+)
+AND_MORE = " and {count:,} more"

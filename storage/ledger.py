@@ -57,6 +57,12 @@ class Ledger:
             async with self._database.read() as connection:
                 await check(connection, self._limits, payer)
 
+    async def priced_models(self) -> frozenset[str]:
+        """The models, as `provider:name`, whose cost some provider has told."""
+        query = select(usage_days.c.model).where(usage_days.c.cost > 0).distinct()
+        async with self._database.read() as connection:
+            return frozenset(await connection.scalars(query))
+
     async def figures(
         self,
         since: date,

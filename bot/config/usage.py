@@ -31,7 +31,7 @@ class UsageSettings(SettingsGroup):
             None,
             description="what a person may use, such as `5 USD/month` or `2M tokens/day` (periods: `hour`, `day`, "
             "`week`, `month`, in UTC). Once it is used up, their next message is refused until the period ends. Where "
-            "a provider tells no cost, a budget in USD counts what is known",
+            "a provider tells no cost, a budget in USD counts what is known, and `bobbin doctor` names the models",
         )
     )
     bobbin_budget_channel: Annotated[

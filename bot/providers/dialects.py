@@ -63,6 +63,11 @@ def kind_of(base_url: str) -> ProviderKind:
     return _KINDS_BY_HOST.get(urlsplit(base_url).hostname, "openai")
 
 
+def tells_cost(kind: ProviderKind) -> bool:
+    """Whether its servers tell in US dollars what each call has cost."""
+    return kind == "openrouter"
+
+
 def request_headers(settings: ProviderSettings, *, listing: bool) -> dict[str, str]:
     """What identifies the caller. `listing`: for the list of models, which at Anthropic is not of OpenAI's format."""
     headers = dict(_APP_HEADERS) if settings.kind == "openrouter" else {}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from bot.domain import ModelRef, Usage
 from bot.manifest import bot_scopes
+from bot.usage.calls import Call, CallKind, CallOutcome, Payer
+from storage.engine.database import Database
+from storage.engine.types import new_id
+from storage.ledger import Ledger
 from tests.bot.program import Bobbin
 
 Handler = type[BaseHTTPRequestHandler]
@@ -216,6 +223,42 @@ def test_a_refused_app_token_ends_the_start_in_one_line(bobbin: Bobbin, error: s
     assert last.startswith("bobbin: SLACK_APP_TOKEN is refused: ")
     assert "xapp-good" not in done.stderr
     assert done.returncode == 2
+
+
+def test_models_that_a_budget_in_dollars_cannot_count_are_named(
+    bobbin: Bobbin, tmp_path: Path
+) -> None:
+    """Those that are offered, of providers that tell no cost, and of which the ledger knows none."""
+    url = f"sqlite:///{tmp_path / 'bobbin.sqlite3'}"
+    asyncio.run(use(url, ModelRef("openai", "gpt-known")))
+    with serving(models_called("gpt-known", "gpt-new", "other")) as models:
+        done = bobbin(
+            "doctor",
+            OPENAI_BASE_URL=f"{models}/v1",
+            OLLAMA_BASE_URL="",
+            DATABASE_URL=url,
+            BOBBIN_ALLOWED_MODELS="gpt-*",
+            BOBBIN_BUDGET_USER="5 USD/month",
+            BOBBIN_BUDGET_CHANNEL="1M tokens/day",
+        )
+
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert lines["ok    BOBBIN_BUDGET_USER"] == (
+        "nobody has told yet what these offered models cost, so they do not count in it: openai:gpt-new; "
+        "set a budget in tokens to limit them"
+    )
+    assert "BOBBIN_BUDGET_CHANNEL" not in done.stdout
+
+
+async def use(url: str, model: ModelRef) -> None:
+    """A call of a model whose provider has told what it cost."""
+    database = Database.open(url)
+    await database.migrate()
+    payer = Payer("T1", "U1", "C1", "chat")
+    await Ledger(database).add(
+        [Call(new_id(), payer, CallKind.ANSWER, model, CallOutcome.DONE, Usage(10, 1, 0.5), 1.0)]
+    )
+    await database.close()
 
 
 def test_the_rule_about_who_may_is_one_line(bobbin: Bobbin) -> None:

@@ -125,6 +125,8 @@ async def test_stopping_does_not_spare_a_budget(worlds: WorldFactory, budget: st
         )
         (command,) = await world.slack.interactions.command("alice", "general", "/chats", "usage")
         assert "more tokens, not told by the provider" in command.text
+        warned = [line for line in world.lines() if line["event"] == "models_without_price"]
+        assert len(warned) == ("USD" in budget)
 
 
 async def test_a_retry_keeps_what_the_failure_used(worlds: WorldFactory) -> None:
