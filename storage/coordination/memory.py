@@ -20,7 +20,7 @@ _BUCKET_TTL = 3600.0
 
 @dataclass(slots=True)
 class MemoryBucket:
-    """A token bucket. `scripts.py` runs the same steps in Redis: change both or neither."""
+    """A token bucket. `storage/coordination/scripts.py` runs the same steps in Redis: change both or neither."""
 
     level: float
     at: float
