@@ -47,11 +47,11 @@ CALL_REPEATABLE = (
     "[{cause} The tool's server says that calling it again does no harm: you may. If that fails too, "
     "tell the user.]"
 )
-CALL_STOPPED = "[The user stopped this call. It may have taken effect. Tell the user.]"
+CALL_STOPPED = "[The answer ended during this call, which may have taken effect. Tell the user.]"
 CALL_STOPPED_HARMLESS = (
-    "[The user stopped this call. The tool's server says that calling it again does no harm]"
+    "[The answer ended during this call. The tool's server says that calling it again does no harm]"
 )
-CALL_NOT_BEGUN = "[The user stopped the answer before this call was made]"
+CALL_NOT_BEGUN = "[The answer ended before this call was made]"
 CALL_EXPIRED = "[The user did not decide about this call within a day, so it was not made]"
 CALL_UNASKABLE = "[Not called: the user could not be asked, because Slack takes no messages for this conversation]"
 CALL_DENIED = "[The user has not allowed this call]"

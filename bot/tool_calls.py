@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -222,7 +222,7 @@ class StoredCall:
     decided_by: str | None = None
     """Who has said that it may be made, or may not; for a call of a tool that was allowed for the chat: its asker."""
     stopped: bool = False
-    """The answer was stopped before the call was made, or while it was."""
+    """Its answer ended before the call was made, or while it was."""
     message_ts: str | None = None
     """The Slack message that asks for the decision."""
     shown_state: CallState | None = None
@@ -242,6 +242,16 @@ class StoredCall:
     def approval(self) -> str:
         """Names the decision: about this call of a tool of this definition."""
         return f"{self.id}-{self.pin[:PIN_SHOWN]}"
+
+
+def next_call(turn: Sequence[StoredCall], reads: Callable[[StoredCall], bool]) -> StoredCall | None:
+    """The first that may be made now: no effect comes before that of an earlier call that waits. Calls in order."""
+    waits = False
+    for call in turn:
+        if call.state is CallState.READY and (not waits or reads(call)):
+            return call
+        waits = waits or call.state is CallState.ASKED
+    return None
 
 
 def arguments_hash(arguments: str) -> str:

@@ -98,7 +98,11 @@ async def settle_answer(
     calls: Sequence[Call],
     admitted_at: datetime | None,
 ) -> tuple[NearBudget, ...]:
-    """Record what an ended answer has used, and what its footer is to say of budgets."""
+    """Record what an ended answer has used, and what its footer is to say of budgets.
+
+    `payer`: whose use that is now; whoever asked may have been erased since the model was asked.
+    """
+    calls = [replace(call, payer=payer) for call in calls]
     near = await record(connection, limits, payer, calls, admitted_at)
     notices = await mark_warned(connection, near, payer)
     if limits.budgets:

@@ -69,7 +69,7 @@ from storage.rows import (
     to_chat,
 )
 from storage.served_teams import Serves, every_team, in_served_team
-from storage.steps import add_steps
+from storage.steps import add_steps, without_contents
 from storage.tables import (
     IS_HELD,
     IS_OPEN,
@@ -202,7 +202,8 @@ class Answers(AnswerReads):
             await replace_images(connection, answer_id, pictures)
             touched = {"chat": row.chat_id, "updated_at": utc_now()}
             chat = to_chat((await connection.execute(TOUCH_CHAT, touched)).one())
-            await add_steps(connection, answer_id, result.steps)
+            steps = without_contents(result.steps) if row.asker is None else result.steps
+            await add_steps(connection, answer_id, steps)
             await add_chores(connection, answer_id, then or {})
             payer = payer_of(chat, row.asker)
             near = await settle_answer(

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, not_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import User
 from storage.engine.database import Database
@@ -38,6 +40,7 @@ from storage.tables import (
     tool_pictures,
     usage_days,
 )
+from storage.tool_call_rows import EMPTY_CALL
 
 ERASED_TEXT = "(erased)"
 """What is left of a person's message in somebody else's chat, whose answers rest on it."""
@@ -172,7 +175,7 @@ class Erasure:
             await connection.execute(asked.values(asker=None, asker_team=None))
             await connection.execute(asked.where(IS_UNWRITTEN).values(ASK_TO_STOP))
             answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
-            await connection.execute(delete(tool_calls).where(tool_calls.c.answer_id.in_(answered)))
+            await _forget_calls(connection, answered)
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
             emptied = update(messages).where(messages.c.id.in_(ids))
             await connection.execute(
@@ -239,6 +242,18 @@ class Erasure:
             await connection.execute(
                 update(installations).where(installed).values(installed_by=None)
             )
+
+
+async def _forget_calls(connection: AsyncConnection, answered: Select[Any]) -> None:
+    """Removes the calls of these answers. Of answers that are not written yet they end empty, and so do the messages
+    that ask about them.
+    """
+    unwritten = tool_calls.c.answer_id.in_(answered.where(IS_UNWRITTEN))
+    of_unwritten = select(tool_calls.c.id).where(unwritten)
+    await connection.execute(delete(tool_pictures).where(tool_pictures.c.call_id.in_(of_unwritten)))
+    await connection.execute(update(tool_calls).where(unwritten).values(EMPTY_CALL))
+    of_written = tool_calls.c.answer_id.in_(answered.where(not_(IS_UNWRITTEN)))
+    await connection.execute(delete(tool_calls).where(of_written))
 
 
 def _own_messages(user: User) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, insert, literal, select
@@ -24,6 +25,11 @@ async def add_steps(connection: AsyncConnection, answer_id: str, steps: Sequence
     if steps:
         rows = [_row(answer_id, step) for step in steps]
         await connection.execute(insert(answer_steps), rows)
+
+
+def without_contents(steps: Sequence[Step]) -> list[Step]:
+    """The same steps without what calls of tools were given and returned: whoever asked has been erased."""
+    return [replace(step, detail="") if step.kind is StepKind.TOOL else step for step in steps]
 
 
 async def remove_steps(connection: AsyncConnection, answer_id: str) -> None:

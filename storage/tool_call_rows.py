@@ -17,6 +17,19 @@ from storage.engine.types import utc_now
 from storage.queries import dialect_insert
 from storage.tables import tool_calls, tool_pictures
 
+_NO_ARGUMENTS = "{}"
+EMPTY_CALL = {
+    "said": "",
+    "round_extra": "",
+    "arguments": _NO_ARGUMENTS,
+    "arguments_hash": arguments_hash(_NO_ARGUMENTS),
+    "extra": "",
+    "result": "",
+    "asker": None,
+    "decided_by": None,
+}
+"""What is left of a call whose asker has been erased."""
+
 
 def over_budget(call: StoredCall) -> StoredCall:
     """The call as one that is not made because a budget is used up: nobody is asked about it."""
@@ -24,6 +37,18 @@ def over_budget(call: StoredCall) -> StoredCall:
         return call
     result = english_strings.CALL_OVER_BUDGET
     return replace(call, state=CallState.FAILED, asked=False, result=result)
+
+
+def ended_with_answer(call: StoredCall) -> StoredCall:
+    """The call as its answer ends, however that ends: what was not made won't be."""
+    if call.state.ended:
+        return call
+    state, result = CallState.DENIED, english_strings.CALL_NOT_BEGUN
+    if call.state is CallState.CALLING:
+        state = CallState.FAILED if call.repeatable else CallState.UNKNOWN
+        harmless = english_strings.CALL_STOPPED_HARMLESS
+        result = harmless if call.repeatable else english_strings.CALL_STOPPED
+    return replace(call, state=state, result=result, stopped=True)
 
 
 def call_row(call: StoredCall, chat_id: str) -> dict[str, Any]:

@@ -6,12 +6,12 @@ worker holds it; its lease lapses when somebody has decided, or after a day. The
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, case, exists, false, func, not_, or_, select, true, update
+from sqlalchemy import Row, and_, case, exists, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import english_strings
@@ -29,17 +29,22 @@ from storage.call_rows import record
 from storage.chores import add_chores
 from storage.engine.database import Database
 from storage.engine.types import database_time, utc_now
-from storage.queries import SELECT_CHAT, UPDATE_OWNED, dialect_insert
+from storage.holds import Hold, hold, hold_answer, unpark
+from storage.queries import SELECT_CHAT, dialect_insert
 from storage.rows import to_chat
 from storage.spending import check
-from storage.tables import IS_RUNNING, answers, chats, tool_calls, tool_grants
-from storage.tool_call_rows import call_row, keep_pictures, over_budget, pictures_of, to_call
+from storage.tables import answers, chats, tool_calls, tool_grants
+from storage.tool_call_rows import (
+    call_row,
+    ended_with_answer,
+    keep_pictures,
+    over_budget,
+    pictures_of,
+    to_call,
+)
 
 _ASKED = tool_calls.c.state == CallState.ASKED
-_UNASKABLE = and_(
-    _ASKED, tool_calls.c.notice_ts.is_(None), tool_calls.c.notice_state == CallState.DENIED
-)
-"""See `StoredCall.unaskable`."""
+_OPEN = tool_calls.c.state.in_([state for state in CallState if not state.ended])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +98,16 @@ class ToolCalls:
 
     async def add(
         self, worker_id: str, chat_id: str, calls: Sequence[StoredCall], used: Sequence[Call]
-    ) -> bool:
-        """Stores the calls of one turn, once; False when the worker no longer holds the answer.
+    ) -> Hold:
+        """Stores the calls of one turn, once, while the answer is HELD.
 
         `used`: what the model was asked for that turn, for the ledger. Raises BudgetReached when that has used up a
         budget: then the calls are stored as not made.
         """
         async with self._database.begin() as connection:
-            if not await _holds(connection, calls[0].answer_id, worker_id):
-                return False
+            held = await hold(connection, calls[0].answer_id, worker_id)
+            if held is not Hold.HELD:
+                return held
             reached = await self._recorded(connection, chat_id, calls[0].asker, used)
             if reached is not None:
                 calls = [over_budget(call) for call in calls]
@@ -111,7 +117,7 @@ class ToolCalls:
             )
         if reached is not None:
             raise reached
-        return True
+        return held
 
     async def _recorded(
         self, connection: AsyncConnection, chat_id: str, asker: str | None, used: Sequence[Call]
@@ -126,18 +132,24 @@ class ToolCalls:
             return reached
         return None
 
-    async def begin(self, worker_id: str, call: StoredCall) -> bool:
-        """Notes that a call is about to be made; False when it must not be: it is not ready, or the lease is lost."""
+    async def hold(self, worker_id: str, answer_id: str) -> Hold:
+        """Whether the worker may go on with an answer's calls."""
+        async with self._database.begin() as connection:
+            return await hold(connection, answer_id, worker_id)
+
+    async def begin(self, worker_id: str, call: StoredCall) -> Hold:
+        """Notes that a call is about to be made. It must not be unless the answer is HELD; one not READY is lost."""
         startable = and_(tool_calls.c.id == call.id, tool_calls.c.state == CallState.READY)
         async with self._database.begin() as connection:
-            if not await _holds(connection, call.answer_id, worker_id):
-                return False
+            held = await hold(connection, call.answer_id, worker_id)
+            if held is not Hold.HELD:
+                return held
             done = await connection.execute(
                 update(tool_calls)
                 .where(startable)
                 .values(state=CallState.CALLING, updated_at=utc_now())
             )
-            return done.rowcount > 0
+            return held if done.rowcount else Hold.LOST
 
     async def settle(
         self,
@@ -148,13 +160,17 @@ class ToolCalls:
         pictures: Sequence[Image] = (),
     ) -> bool:
         """Notes how a call has ended, or that it is ready again; False when somebody else has moved it meanwhile."""
-        ending = {"state": state, "result": result, "seconds": seconds, "stopped": call.stopped}
+        ending = {"state": state, "result": result, "seconds": seconds}
         known = (tool_calls.c[name].is_not_distinct_from(value) for name, value in ending.items())
-        # The second: by an earlier try, whose success the database could not tell.
-        same = and_(tool_calls.c.id == call.id, or_(tool_calls.c.state == call.state, and_(*known)))
+        same = and_(
+            tool_calls.c.id == call.id,
+            tool_calls.c.asker.is_not_distinct_from(call.asker),  # else they have been erased
+            # The second: by an earlier try, whose success the database could not tell.
+            or_(tool_calls.c.state == call.state, and_(*known)),
+        )
         values = ending | {"updated_at": utc_now()}
         async with self._database.begin() as connection:
-            await _hold_answer(connection, call.id)  # first, as everybody else: no deadlock
+            await hold_answer(connection, call.id)  # first, as everybody else: no deadlock
             done = await connection.execute(update(tool_calls).where(same).values(values))
             if done.rowcount and pictures:
                 await keep_pictures(connection, call.id, pictures)
@@ -162,6 +178,29 @@ class ToolCalls:
             if done.rowcount and told and state.ended:
                 await add_chores(connection, call.answer_id, {Chore.SHOW_APPROVALS: 0.0})
             return done.rowcount > 0
+
+    async def end_open(
+        self, worker_id: str, answer_id: str, since: datetime
+    ) -> list[StoredCall] | None:
+        """Ends all calls of an answer that ends: nothing more is made. None when the worker no longer holds it.
+
+        The calls as they have ended. `since`: those that an earlier try has ended from then on are told again.
+        """
+        of_answer = tool_calls.c.answer_id == answer_id
+        ended_now = and_(tool_calls.c.stopped == true(), tool_calls.c.updated_at >= since)
+        query = select(tool_calls).where(of_answer, or_(_OPEN, ended_now))
+        async with self._database.begin() as connection:
+            if await hold(connection, answer_id, worker_id) is Hold.LOST:
+                return None
+            rows = (await connection.execute(query)).all()
+            ended = [ended_with_answer(to_call(row)) for row in rows]
+            for call in ended:
+                end = {"state": call.state, "result": call.result, "stopped": True}
+                this = update(tool_calls).where(tool_calls.c.id == call.id)
+                await connection.execute(this.values(end | {"updated_at": utc_now()}))
+            if ended:
+                await add_chores(connection, answer_id, {Chore.SHOW_APPROVALS: 0.0})
+            return ended
 
     async def ask_again(self, call: StoredCall, pin: str) -> None:
         """The tool has changed since it was allowed: the decision counts no more, and its message asks anew."""
@@ -195,26 +234,21 @@ class ToolCalls:
         worker_id: str,
         answer_id: str,
         then: Mapping[Chore, float],
-        held: Sequence[str] = (),
+        goes_on: Callable[[Sequence[StoredCall]], bool],
     ) -> bool:
         """Lets go of an answer until somebody has decided; False when the worker no longer holds it.
 
-        `then`: the chores that it leads to, with the seconds until each is due. `held`: ids of calls that may be made,
-        but only after one that waits.
+        `then`: the chores that it leads to, with the seconds until each is due. `goes_on`: whether there is something
+        to do though these calls of it are open, which may have been decided about meanwhile.
         """
+        query = select(tool_calls).where(tool_calls.c.answer_id == answer_id, _OPEN)
         async with self._database.begin() as connection:
-            if not await _holds(connection, answer_id, worker_id):
+            if await hold(connection, answer_id, worker_id) is Hold.LOST:
                 return False
-            oldest = await connection.scalar(
-                select(func.min(tool_calls.c.updated_at)).where(
-                    tool_calls.c.answer_id == answer_id, _ASKED
-                )
-            )
-            ready = and_(tool_calls.c.state == CallState.READY, tool_calls.c.id.not_in(held))
-            goes_on = exists().where(tool_calls.c.answer_id == answer_id, or_(ready, _UNASKABLE))
-            if await connection.scalar(select(goes_on)):
-                oldest = None  # a decision came meanwhile, or none can come
-            rest = oldest + self._approval_life - utc_now() if oldest else timedelta()
+            rows = (await connection.execute(query.order_by(tool_calls.c.number))).all()
+            asked = [row.updated_at for row in rows if row.state == CallState.ASKED]
+            waits = bool(asked) and not goes_on([to_call(row) for row in rows])
+            rest = min(asked) + self._approval_life - utc_now() if waits else timedelta()
             done = await connection.execute(
                 update(answers)
                 .where(answers.c.message_id == answer_id)
@@ -249,11 +283,10 @@ class ToolCalls:
     ) -> Decided | None:
         """What a person says about a call; None when there is no such call in their workspace, or not any more.
 
-        Nor is there one that waits while its answer is being stopped.
-
         `approval`: see `StoredCall.approval`. `chat_id`: only one of this chat.
 
-        Only the asker's word counts, the first, and not after the time for it: see `StoredCall.overdue`.
+        Only the asker's word counts, the first, not after the time for it (see `StoredCall.overdue`), and not while the
+        answer is being stopped.
         """
         call_id, _, pin = approval.partition("-")
         this = and_(tool_calls.c.id == call_id, func.substr(tool_calls.c.pin, 1, PIN_SHOWN) == pin)
@@ -264,21 +297,20 @@ class ToolCalls:
         state = CallState.DENIED if decision is Decision.DENY else CallState.READY
         result = english_strings.CALL_DENIED if decision is Decision.DENY else ""
         async with self._database.begin() as connection:
-            await _hold_answer(connection, call_id)
+            await hold_answer(connection, call_id)
             found = (
                 await connection.execute(
-                    select(tool_calls, chats.c.team)
+                    select(tool_calls, chats.c.team, answers.c.stop_requested)
                     .join(chats, chats.c.id == tool_calls.c.chat_id)
                     .join(answers, answers.c.message_id == tool_calls.c.answer_id)
-                    .where(
-                        this,
-                        chats.c.team == team,
-                        or_(not_(_ASKED), answers.c.stop_requested == false()),
-                    )
+                    .where(this, chats.c.team == team)
                 )
             ).one_or_none()
             if found is None:
                 return None
+            call = to_call(found, overdue=self._is_overdue(found))
+            if found.stop_requested and call.state is CallState.ASKED:
+                return Decided(replace(call, stopped=True), found.chat_id, found.team, False)
             changed = await connection.execute(
                 update(tool_calls)
                 .where(mine)
@@ -288,7 +320,7 @@ class ToolCalls:
             if accepted:
                 if decision is Decision.ALWAYS:
                     await _grant(connection, found.chat_id, user, found.pin)
-                await _unpark(connection, found.answer_id)
+                await unpark(connection, found.answer_id)
                 await add_chores(connection, found.answer_id, {Chore.SHOW_APPROVALS: 0.0})
             row = (
                 await connection.execute(select(tool_calls).where(tool_calls.c.id == call_id))
@@ -318,39 +350,13 @@ class ToolCalls:
 
     async def refuse(self, call: StoredCall) -> None:
         """Nobody can be asked about a call: it becomes `unaskable`, and any worker may go on with its answer."""
-        unshown = and_(tool_calls.c.id == call.id, _ASKED, tool_calls.c.notice_ts.is_(None))
+        same = and_(tool_calls.c.id == call.id, tool_calls.c.pin == call.pin, _ASKED)
+        refused = {"notice_ts": None, "notice_state": CallState.DENIED}
         async with self._database.begin() as connection:
-            await _hold_answer(connection, call.id)
-            done = await connection.execute(
-                update(tool_calls).where(unshown).values(notice_state=CallState.DENIED)
-            )
+            await hold_answer(connection, call.id)
+            done = await connection.execute(update(tool_calls).where(same).values(refused))
             if done.rowcount:
-                await _unpark(connection, call.answer_id)
-
-
-async def _holds(connection: AsyncConnection, answer_id: str, worker_id: str) -> bool:
-    """Whether the worker holds the answer; nobody takes it over before the transaction has ended."""
-    touched = UPDATE_OWNED.where(IS_RUNNING)
-    done = await connection.execute(
-        touched, {"answer": answer_id, "worker": worker_id, "parked": False}
-    )
-    return done.rowcount > 0
-
-
-async def _hold_answer(connection: AsyncConnection, call_id: str) -> None:
-    """Until the transaction has ended, nobody parks or claims the answer that the call belongs to."""
-    answer_id = select(tool_calls.c.answer_id).where(tool_calls.c.id == call_id).scalar_subquery()
-    await connection.execute(
-        select(answers.c.message_id).where(answers.c.message_id == answer_id).with_for_update()
-    )
-
-
-async def _unpark(connection: AsyncConnection, answer_id: str) -> None:
-    """Any worker may claim the answer now."""
-    parked = and_(answers.c.message_id == answer_id, answers.c.parked == true(), IS_RUNNING)
-    await connection.execute(
-        update(answers).where(parked, answers.c.owner.is_(None)).values(lease_until=database_time())
-    )
+                await unpark(connection, call.answer_id)
 
 
 async def _grant(connection: AsyncConnection, chat_id: str, user: str, pin: str) -> None:

@@ -132,9 +132,8 @@ class AnswerGenerator:
         except Exception as unexpected:
             log.exception("generator_crashed", answer=run.answer.id)
             error = OwnFault(type(unexpected).__name__)
-        if run.state is RunState.STOPPING:
-            await self._tools.give_up(run, chat)
         if error is not None or run.state is RunState.STOPPING:
+            await self._tools.end(run, chat)
             await self._take_pictures(run, arrived=True)
         run.steps.end(failed=error is not None)
         return _result(run, error, time.monotonic() - started)

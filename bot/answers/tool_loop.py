@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -43,10 +43,12 @@ from bot.tool_calls import (
     arguments_hash,
     first_tools,
     is_object,
+    next_call,
     parsed_arguments,
 )
 from bot.usage.limits import BudgetReached, to_detail
-from storage.engine.types import new_id
+from storage.engine.types import new_id, utc_now
+from storage.holds import Hold
 from storage.tool_call_rows import over_budget
 from storage.tool_calls import ToolCalls
 
@@ -187,14 +189,13 @@ class ToolLoop:
         """Stores a turn's calls, and what the model has used for it. Raises BudgetUsedUp: none of them is made."""
         add = partial(self._calls.add, self._worker_id, chat.id, rows, tuple(run.calls))
         try:
-            held = await until_stored(add, run.answer.id)
+            hold = await until_stored(add, run.answer.id)
         except BudgetReached as reached:
             run.note_recorded()
             for row in rows:
                 tell(run, over_budget(row))
             raise BudgetUsedUp(to_detail(reached)) from None
-        if not held:
-            raise asyncio.CancelledError
+        _go_on_if_held(run, hold)
         run.note_recorded()
         for row in rows:
             tell(run, row)
@@ -234,11 +235,13 @@ class ToolLoop:
         """Makes what may be made of a stored turn. Raises Parked."""
         turn = await self._turn(run, number)
         reading = [call for call in turn if call.state is CallState.READY and self._reads(call)]
-        await asyncio.gather(*(self._make(run, chat, call) for call in reading))
-        while call := self._next(turn := await self._turn(run, number)):
+        await _all_of(self._make(run, chat, call) for call in reading)
+        while call := next_call(turn := await self._turn(run, number), self._reads):
             await self._make(run, chat, call)
-        if not turn:  # whoever asked has been erased, and what they wanted with them
-            run.stop()
+        if not turn or any(call.state is CallState.CALLING for call in turn):
+            # Whoever asked has been erased, and what they wanted with them; or another worker goes on.
+            hold = partial(self._calls.hold, self._worker_id, run.answer.id)
+            _go_on_if_held(run, await until_stored(hold, run.answer.id))
             raise asyncio.CancelledError
         if waiting := [call for call in turn if call.state is CallState.ASKED]:
             for call in waiting:
@@ -258,15 +261,6 @@ class ToolLoop:
         tool = self._tools.tools.get(call.call.name)
         return tool is not None and tool.reads
 
-    def _next(self, turn: Sequence[StoredCall]) -> StoredCall | None:
-        """The first that may be made now: no effect comes before that of an earlier call that waits."""
-        waits = False
-        for call in turn:
-            if call.state is CallState.READY and (not waits or self._reads(call)):
-                return call
-            waits = waits or call.state is CallState.ASKED
-        return None
-
     async def _turn(self, run: RunningAnswer, number: int) -> list[StoredCall]:
         rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
         return [call for call in rows if call.round == number]
@@ -284,8 +278,8 @@ class ToolLoop:
         if (tool.pin != call.pin) if call.asked else (permission is Permission.ASKS):
             await until_stored(lambda: self._calls.ask_again(call, tool.pin), run.answer.id)
             return
-        if not await until_stored(lambda: self._calls.begin(self._worker_id, call), run.answer.id):
-            raise asyncio.CancelledError
+        begin = partial(self._calls.begin, self._worker_id, call)
+        _go_on_if_held(run, await until_stored(begin, run.answer.id))
         await run.confirm()
         tell(run, replace(call, state=CallState.CALLING))
         started = time.monotonic()
@@ -315,11 +309,13 @@ class ToolLoop:
 
         Unless somebody else has moved it meanwhile, or it is gone.
         """
-        if not await self._store(run, call, state, result, seconds, pictures):
-            return
-        if call.state is CallState.ASKED:
+        if await self._store(run, call, state, result, seconds, pictures):
+            self._tell_end(run, chat, replace(call, state=state, result=result, seconds=seconds))
+
+    def _tell_end(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
+        if call.asked:
             self._publisher.approval_changed(chat.team, chat.id, call)
-        tell(run, replace(call, state=state, result=result))
+        tell(run, call)
         record(
             Action.TOOL_CALLED,
             team=chat.team,
@@ -327,8 +323,8 @@ class ToolLoop:
             target=chat.id,
             tool=call.path,
             arguments=arguments_hash(call.call.arguments),
-            outcome=str(state),
-            seconds=round(seconds or 0.0, 3),
+            outcome=str(call.state),
+            seconds=round(call.seconds or 0.0, 3),
         )
 
     async def _store(
@@ -349,21 +345,39 @@ class ToolLoop:
 
         False when the worker no longer holds it.
         """
-        turn = await self._turn(run, len(run.rounds))
-        held = [] if self._next(turn) else [c.id for c in turn if c.state is CallState.READY]
-        return await self._calls.park(self._worker_id, run.answer.id, then, held)
 
-    async def give_up(self, run: RunningAnswer, chat: Chat) -> None:
-        """The answer was stopped: nothing that waits will be made, and what was under way may have taken effect."""
-        rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
-        for row in rows:
-            call = replace(row, stopped=True)
-            if call.state is CallState.CALLING and call.repeatable:
-                told = english_strings.CALL_STOPPED_HARMLESS
-                await self._settle(run, chat, call, CallState.FAILED, told)
-            elif call.state is CallState.CALLING:
-                await self._settle(run, chat, call, CallState.UNKNOWN, english_strings.CALL_STOPPED)
-            elif not call.state.ended:
-                await self._settle(
-                    run, chat, call, CallState.DENIED, english_strings.CALL_NOT_BEGUN
-                )
+        def goes_on(calls: Sequence[StoredCall]) -> bool:
+            nobody_decides = any(call.unaskable for call in calls)
+            return nobody_decides or next_call(calls, self._reads) is not None
+
+        return await self._calls.park(self._worker_id, run.answer.id, then, goes_on)
+
+    async def end(self, run: RunningAnswer, chat: Chat) -> None:
+        """The answer is stopped or has failed: nothing that is open will be made, or be decided about."""
+        if run.answer.attempt == 1 and run.called is None and not run.rounds:
+            return
+        end = partial(self._calls.end_open, self._worker_id, run.answer.id, utc_now())
+        ended = await until_stored(end, run.answer.id)
+        if ended is None:
+            raise asyncio.CancelledError
+        for call in ended:
+            self._tell_end(run, chat, call)
+
+
+def _go_on_if_held(run: RunningAnswer, hold: Hold) -> None:
+    """Raises CancelledError where nothing more may be called."""
+    if hold is Hold.STOPPED:
+        run.stop()
+    if hold is not Hold.HELD:
+        raise asyncio.CancelledError
+
+
+async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Returns when all are done. One that fails, or the caller's end, ends the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -49,7 +49,8 @@ class ApprovalService:
         if decided is None:
             raise ChatNotFound("no such approval")
         call = decided.call
-        if not decided.accepted and call.state is CallState.ASKED and not call.overdue:
+        waits = call.state is CallState.ASKED and not call.overdue and not call.stopped
+        if not decided.accepted and waits:
             raise NotTheAsker(decided.call.id)
         if not decided.accepted:
             raise AlreadyDecided(decided.call.id)
@@ -60,6 +61,10 @@ class ApprovalService:
         if all(message.status.ended for message in messages):
             return []
         return await self._calls.asked(chat.id)
+
+    async def is_known(self, approval: str) -> bool:
+        """Whether there is such a call, in whatever workspace and however its tool is defined now."""
+        return await self._calls.get(approval.partition("-")[0]) is not None
 
     async def call(self, call_id: str) -> StoredCall | None:
         """A call as it is now; None when it is gone."""

@@ -14,7 +14,7 @@ APPROVAL_DONE = "Allowed by <@{user}>, and done."
 APPROVAL_FAILED = "Allowed by <@{user}>, but it failed."
 APPROVAL_DENIED = "Denied by <@{user}>."
 APPROVAL_LAPSED = "Nobody allowed this call in time, so it wasn't made."
-APPROVAL_STOPPED = "The answer was stopped, so it wasn't called."
+APPROVAL_STOPPED = "The answer ended before that, so it wasn't called."
 APPROVAL_UNKNOWN = (
     "I don't know whether this call took effect. I won't repeat it. "
     "Please check before you ask for it again."

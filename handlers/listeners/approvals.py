@@ -11,8 +11,9 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import strings
 from bot.domain import User
 from bot.tool_calls import CallState, Decision
+from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
-from handlers.views import payloads
+from handlers.views import approval, payloads
 from handlers.views.approval import ACTIONS
 
 
@@ -30,11 +31,24 @@ def _listener(ctx: ListenerContext, decision: Decision) -> Any:
         decided = await ctx.approvals.decide(action.value, User(slack.team, action.user), decision)
         if decided is None:
             tell(strings.APPROVAL_UNKNOWN_CALL)
+            await _retire(ctx, slack, action)
         elif decided.call.overdue:
             tell(strings.APPROVAL_LAPSED)
+        elif not decided.accepted and decided.call.stopped:
+            tell(strings.APPROVAL_STOPPED)
         elif not decided.accepted and decided.call.state is CallState.ASKED:
             tell(strings.APPROVAL_NOT_YOURS.format(user=decided.call.asker or ""))
         elif not decided.accepted:
             tell(strings.APPROVAL_DECIDED)
 
     return on_decision
+
+
+async def _retire(ctx: ListenerContext, slack: SlackClient, action: payloads.BlockAction) -> None:
+    """Takes the buttons of a call that has been erased away; one that asks anew keeps its own."""
+    if await ctx.approvals.is_known(action.value):
+        return
+    gone = approval.gone(action.value)
+    fallback = strings.APPROVAL_UNKNOWN_CALL
+    message = {"channel": action.channel, "ts": action.message_ts}
+    await slack.try_call("chat.update", **message, blocks=gone, text=fallback)

@@ -45,15 +45,15 @@ class Approvals:
     ) -> bool:
         """Whether nothing is left to do. Where Slack refuses the question for good, the answer goes on without."""
         try:
-            return await self._show(slack, thread, call, chat)
+            await self._show(slack, thread, call, chat)
         except SlackRejected as error:
             if error.code in INVALID_TOKEN_CODES:
                 return False
             log.info("approval_refused", reason=str(error))
             await self._calls.refuse(call)
-            return True
+        return True
 
-    async def _show(self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat) -> bool:
+    async def _show(self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat) -> None:
         async with self._names.speaking_to(User(chat.team, call.asker or chat.owner)):
             content = approval.approval(call)
             text = approval.fallback(call)
@@ -61,13 +61,14 @@ class Approvals:
         if ts is None and call.shown_state is not None:  # an earlier try may have posted it
             ts = await find_own(slack, thread, approval.block_id(call))
         if ts is not None:
-            error = await slack.try_call_error(
-                "chat.update", channel=thread.channel, ts=ts, blocks=content, text=text
-            )
-            if error in MESSAGE_LOST_CODES and call.state is CallState.ASKED:
+            try:
+                await slack.call_with_retry(
+                    "chat.update", channel=thread.channel, ts=ts, blocks=content, text=text
+                )
+            except SlackRejected as error:
+                if error.code not in MESSAGE_LOST_CODES or call.state is not CallState.ASKED:
+                    raise
                 ts = None  # somebody has deleted it, and has to be asked all the same
-            elif error is not None:
-                return False
         if ts is None:
             await self._calls.note_shown(call, None, call.state)
             ts = await post_message_once(
@@ -81,4 +82,3 @@ class Approvals:
                 text=text,
             )
         await self._calls.note_shown(call, ts, call.state)
-        return True

@@ -30,6 +30,12 @@ def approval(call: StoredCall) -> list[Block]:
     ]
 
 
+def gone(approval_id: str) -> list[Block]:
+    """What is left of the message of a call that was erased. `approval_id`: `StoredCall.approval`."""
+    block = f"{BLOCK_ID_PREFIX}approval.{approval_id.partition('-')[0]}"
+    return [{**section(strings.APPROVAL_UNKNOWN_CALL), "block_id": block}]
+
+
 def fallback(call: StoredCall) -> str:
     """The message where blocks are not shown."""
     return strings.APPROVAL_FALLBACK.format(tool=plain(call.path, MAX_NAME))

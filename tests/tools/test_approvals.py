@@ -24,7 +24,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.replicas import two_replicas
 from tests.handlers.world import World, shown
 from tests.tools.servers import CountingServer
-from tests.tools.talk import asking, calling, results, script, tooled, until_parked
+from tests.tools.talk import asking, calling, results, script, states, tooled, until_parked
 
 
 @pytest.fixture
@@ -137,10 +137,15 @@ async def test_whoever_asked_is_erased(worlds: WorldFactory, tmp_path: Path, how
         answers = await world.answered(thread, 3)
         assert "_stopped_" in answers[1]
         assert answers[2] == "Here I am."
-        for message in asking(world, thread):
-            await world.slack.interactions.press("bob", message, "tool_allow_once")
-            await world.until(lambda: world.whispers("bob"), "it is told")
+        await world.until(lambda: not asking(world, thread), "no buttons are left")
+        await world.idle()
         assert not (waits and server.effects)
+        assert states(world) == ["denied" if waits else "unknown"]
+        kept = world.rows("SELECT arguments, asker, decided_by FROM tool_calls")
+        assert [set(row.values()) <= {"{}", None} for row in kept] == [True]
+        for table in ("ledger", "usage_days"):
+            assert bob.id not in [row["user"] for row in world.rows(f"SELECT user FROM {table}")]
+        assert "add" not in str(world.rows("SELECT detail FROM answer_steps"))
         assert not [line for line in world.lines() if line.get("level") == "error"]
 
 
@@ -158,15 +163,64 @@ async def test_a_chat_that_goes_while_an_answer_waits_makes_no_call_unasked(
             database = Database.open(f"sqlite:///{world.database}")
             await Eraser(Erasure(database)).erase(Selection(before=utc_now() + timedelta(days=1)))
             await database.close()
-            if asking(world, thread):  # else it already says that the answer was stopped
+            if asking(world, thread):  # else it already says that the answer has ended
                 await world.slack.interactions.press("alice", message, "tool_allow_once")
                 await world.until(lambda: world.whispers("alice"), "it is told")
+            await world.until(lambda: not asking(world, thread), "no buttons are left")
         else:
             await world.slack.conversations.leave(world.slack.bot_user.id, "general")
             await world.slack.interactions.press("alice", message, "tool_deny")
             await world.until(lambda: world.ended(thread), "the answer ends")
         await world.idle()
         assert server.effects == []
+
+
+async def test_every_end_of_an_answer_ends_its_calls(worlds: WorldFactory, tmp_path: Path) -> None:
+    """By an error that nobody has foreseen, too: nothing is left to be pressed, and Retry knows what became of each."""
+    async with tooled(worlds, tmp_path) as (world, server):
+        world.forgive("message_not_in_streaming_state")
+        world.forgive_logger("bot.answers.generator")
+        thread = await parked(world, calls=4)
+        await world.execute("UPDATE tool_calls SET arguments = 'no JSON' WHERE number = 1")
+        first, broken, allowed, _ = asking(world, thread)
+        for message in (allowed, broken, first):
+            await world.slack.interactions.press("alice", message, "tool_allow_once")
+        await world.until(lambda: world.ended(thread), "it has failed")
+        await world.until(lambda: not asking(world, thread), "no buttons are left")
+        await world.idle()
+        assert states(world) == ["done", "unknown", "denied", "denied"]
+        assert server.effects == ["add Add x. 0"]
+        steps = world.rows("SELECT status FROM answer_steps WHERE kind = 'tool' ORDER BY number")
+        assert [row["status"] for row in steps] == states(world)
+        told = ("and done.", "whether this call took effect", *["The answer ended before"] * 2)
+        blocks = [str(message.blocks) for message in world.replies(thread)]
+        assert [sum(text in each for each in blocks) for text in told] == [1, 1, 2, 2]
+
+        await world.slack.interactions.press("alice", world.answers(thread)[-1], "retry_answer")
+        await world.until(lambda: "Finished." in str(world.answers(thread)), "the retry")
+        assert [told.split()[0] for told in results(world)] == ["Added", "[The", "[The", "[The"]
+        await world.idle()
+
+
+@pytest.mark.parametrize("first", ["press", "stop"])
+async def test_a_press_beside_a_stop_shows_what_was_decided(
+    worlds: WorldFactory, tmp_path: Path, first: str
+) -> None:
+    async with tooled(worlds, tmp_path) as (world, server):
+        thread = await parked(world)
+        (message,) = asking(world, thread)
+        works = [
+            world.slack.interactions.press("alice", message, "tool_allow_once"),
+            world.slack.conversations.say("alice", "general", "stop", thread),
+        ]
+        await asyncio.gather(*(works if first == "press" else reversed(works)))
+        await world.until(lambda: world.ended(thread), "its end")
+        await world.idle()
+        assert asking(world, thread) == []
+        told = {"done": "and done", "unknown": "don't know", "denied": "The answer ended before"}
+        (state,) = states(world)
+        assert (state == "denied") is (not server.effects)
+        assert told[state] in str(world.replies(thread))
 
 
 async def test_a_question_on_its_way_when_a_process_ends_is_asked_once(

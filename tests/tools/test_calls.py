@@ -150,7 +150,9 @@ async def test_stop_ends_a_call_and_one_that_waits(worlds: WorldFactory, tmp_pat
         await world.until(lambda: not asking(world, thread), "no more buttons")
         assert server.effects == ["hang"]
         assert "And now?" in shown(world.answers(thread)[-1])
-        await world.until(lambda: "answer was stopped, so" in str(world.replies(thread)), "why")
+        await world.until(
+            lambda: "answer ended before that, so" in str(world.replies(thread)), "why"
+        )
 
 
 async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
