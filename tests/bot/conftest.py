@@ -1,13 +1,16 @@
-"""Fixtures for tests of the command line."""
+"""Fixtures for tests of the command line and of the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bot.config.settings import Settings
 from tests.bot.program import Bobbin, Program
+
+Load = Callable[..., Settings]
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,15 @@ def program() -> Iterator[Program]:
 def bobbin(program: Program, tmp_path: Path) -> Bobbin:
     """The program in an empty folder."""
     return Bobbin(program, tmp_path)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Settings from these variables alone."""
+
+    def loaded(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return Settings.load(env_file=None)
+
+    return loaded

@@ -1,34 +1,22 @@
-"""Calls of tools in every dialect: in streams byte for byte, in requests, and for models that have no tools."""
+"""Calls of tools in the streams of every dialect, byte for byte."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from bot.domain import ModelRef, Role
-from bot.errors import EmptyAnswer, ProviderError
-from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
-from bot.providers.refusals import ProcessMemory, stream_without_refused
+from bot.errors import EmptyAnswer
 from bot.providers.stream_parser import StreamParser
-from bot.providers.without_tools import tools
-from bot.stream_events import TextDelta, ToolsCalled
-from bot.tool_calls import Tool, ToolCall, ToolRound, parsed_arguments
-from tests.providers.harness import ProviderHarness, read, text_of
+from bot.stream_events import ToolsCalled
+from bot.tool_calls import ToolCall, parsed_arguments
+from tests.providers.harness import text_of
 from tests.providers.scripted_server import (
     DONE,
-    ReceivedRequest,
-    ResponseWriter,
-    ScriptedServer,
     data,
-    delta,
-    streaming,
 )
-
-TOOL = Tool("time__now", "time", "now", "Tells the time", {"type": "object", "properties": {}})
 
 
 def piece(**fields: Any) -> dict[str, Any]:
@@ -319,157 +307,3 @@ def test_calls_that_were_cut_are_not_made() -> None:
         parsed(cut)
     events = parsed([{"choices": [{"delta": {"content": "Let me"}}]}, *cut])
     assert not [event for event in events if isinstance(event, ToolsCalled)]
-
-
-async def test_turns_with_calls_are_sent_back_as_each_provider_wants_them(
-    harness: ProviderHarness,
-) -> None:
-    """Results follow their calls; ids, signatures and reasoning are what the provider gave or takes."""
-    turn = ToolRound(
-        "Let me see.",
-        (
-            ToolCall("call_1", "now", A[1], '{"google": {"thought_signature": "sig"}}'),
-            ToolCall("x91PevKs2", "add", "{"),
-        ),
-        ("noon", "[no]"),
-        '{"reasoning_content": "why", "reasoning_details": [{"type": "reasoning.text", "text": "why"}]}',
-    )
-    request = ModelRequest(
-        ModelRef("any", "m"), "", [ChatMessage(Role.USER, "Hi")], tools=[TOOL], rounds=[turn]
-    )
-    sent: dict[ProviderKind, Any] = {}
-
-    async def answer(received: ReceivedRequest, to: ResponseWriter) -> None:
-        bodies.append(received.body)
-        await to.answer(delta("Noon") + delta("", "stop") + DONE)
-
-    for kind in ("openai", "gemini", "mistral", "deepseek", "openrouter"):
-        bodies: list[Any] = []
-        async with ScriptedServer(answer).running() as server:
-            events = await read(harness.provider(server.url, kind=kind), request)
-        assert text_of(events) == "Noon"
-        sent[kind] = bodies[0]
-
-    for body in sent.values():
-        assert [message["role"] for message in body["messages"]] == [
-            "user",
-            "assistant",
-            "tool",
-            "tool",
-        ]
-        said, *results = body["messages"][1:]
-        assert [call["id"] for call in said["tool_calls"]] == [
-            each["tool_call_id"] for each in results
-        ]
-        assert [each["content"] for each in results] == ["noon", "[no]"]
-        assert said["tool_calls"][1]["function"]["arguments"] == "{}"
-        assert body["tools"][0]["function"]["name"] == "time__now"
-    calls = {kind: body["messages"][1]["tool_calls"] for kind, body in sent.items()}
-    assert [len(call["id"]) for call in calls["mistral"]] == [9, 9]
-    assert "extra_content" in calls["gemini"][0]
-    assert "extra_content" not in calls["openai"][0]
-    assert sent["deepseek"]["messages"][1]["reasoning_content"] == "why"
-    assert sent["openrouter"]["messages"][1]["reasoning_details"]
-    assert not {"reasoning_content", "reasoning_details"} & set(sent["openai"]["messages"][1])
-
-
-FOREIGN = ToolRound(
-    "\n",
-    (
-        ToolCall("functions.now:0", "functions.now the time", A[1]),
-        ToolCall("chatcmpl-tool-0123456789abcdef0123456789abcdef", "now", "null"),
-        ToolCall("call_1", "now", "{}"),
-    ),
-    ("noon", "", "noon"),
-)
-"""A turn of another provider's model, which invented a name."""
-
-
-async def test_turns_of_another_provider_are_sent_in_the_form_of_this_one(
-    harness: ProviderHarness,
-) -> None:
-    """A chat goes on with another model: ids, names and texts are such that no provider refuses them."""
-    history = [
-        ChatMessage(Role.USER, "Hi"),
-        ChatMessage(Role.ASSISTANT, "It is noon.", rounds=(FOREIGN,)),
-        ChatMessage(Role.USER, "And now?"),
-    ]
-    request = ModelRequest(ModelRef("any", "m"), "", history, tools=[TOOL], rounds=[FOREIGN])
-    kinds: dict[ProviderKind, str] = {
-        "openai": ".{1,40}",
-        "anthropic": "[a-zA-Z0-9_-]{1,64}",
-        "mistral": "[a-zA-Z0-9]{9}",
-        "gemini": ".+",
-        "deepseek": ".+",
-        "groq": ".+",
-    }
-    for kind, form in kinds.items():
-        server = ScriptedServer(streaming(delta("Noon"), delta("", "stop"), DONE))
-        async with server.running():
-            await read(harness.provider(server.url, kind=kind), request)
-        messages = server.received[0].body["messages"]
-
-        said = [message for message in messages if message.get("tool_calls")]
-        calls = [call for message in said for call in message["tool_calls"]]
-        results = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
-        assert [call["id"] for call in calls] == results
-        assert len(set(results)) == 6
-        assert all(re.fullmatch(form, id_) for id_ in results), kind
-        names = [call["function"]["name"] for call in calls]
-        assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", name) for name in names)
-        assert {call["function"]["arguments"] for call in calls} == {A[1], "{}"}
-        assert [message["content"] for message in said] == [None, None]
-        written = [message for message in messages if message["role"] == "assistant"]
-        told = {message.get("reasoning_content") for message in written}
-        assert told == ({""} if kind == "deepseek" else {None})
-
-
-REFUSALS = (
-    (404, {"error": {"message": "No endpoints found that support tool use. To learn more…", "code": 404}}),
-    (400, {"error": {"message": "registry.ollama.ai/library/gemma:2b does not support tools"}}),
-    (400, {"error": {"message": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser'}}),
-    (500, {"error": {"message": "tools param requires --jinja flag", "code": 500}}),
-    (422, {"error": {"message": "Unrecognized request argument supplied: tools"}}),
-    (400, {"error": "Function calling is not supported for this model"}),
-)  # fmt: skip
-
-
-async def test_a_model_without_tools_is_asked_once_more_without_them(
-    harness: ProviderHarness,
-) -> None:
-    """A refused parameter is left out, what was called is told as words, and the model is remembered."""
-    turn = ToolRound("", (ToolCall("c", "now", "{}"),), ("noon",))
-    request = ModelRequest(
-        ModelRef("any", "m"), "", [ChatMessage(Role.USER, "Hi")], tools=[TOOL], rounds=[turn]
-    )
-    for status, refusal in REFUSALS:
-        bodies: list[Any] = []
-
-        async def answer(
-            received: ReceivedRequest,
-            to: ResponseWriter,
-            status: int = status,
-            refusal: Any = refusal,
-            bodies: list[Any] = bodies,
-        ) -> None:
-            bodies.append(received.body)
-            if "tools" in received.body:
-                await to.answer(json.dumps(refusal).encode(), status, "application/json")
-            else:
-                await to.answer(delta("Noon") + delta("", "stop") + DONE)
-
-        refusing = ProcessMemory()
-        async with ScriptedServer(answer).running() as server:
-            provider = harness.provider(server.url)
-            for _ in range(2):
-                try:
-                    events = stream_without_refused(provider.stream, request, [tools(refusing)])
-                    said = [event.text async for event in events if isinstance(event, TextDelta)]
-                except ProviderError as error:
-                    raise AssertionError(f"{refusal} was taken for {error!r}") from error
-                assert said == ["Noon"]
-
-        assert ["tools" in body for body in bodies] == [True, False, False]
-        roles = [message["role"] for message in bodies[-1]["messages"]]
-        assert roles == ["user", "assistant", "user"]
-        assert "noon" in bodies[-1]["messages"][-1]["content"]
