@@ -31,7 +31,7 @@ class Chore(StrEnum):
     NAME_SESSION = "name_session"
     """Show a new title where Slack lists its conversations."""
     SHOW_APPROVALS = "show_approvals"
-    """Ask for a decision about calls of tools, or show what was decided."""
+    """Ask for a decision about tool calls, or show what was decided."""
     SHOW_STOP = "show_stop"
     """Show the Stop button in the chat's header."""
     SHOW_SPOKEN = "show_spoken"

@@ -35,7 +35,7 @@ LIST_TIMEOUT = 10.0
 """Seconds that the providers' lists of models get, after each provider has been checked."""
 
 TOOLS_TIMEOUT = 35.0
-"""Seconds that the servers of tools get to start and to list them: `npx` fetches some first."""
+"""Seconds that the tool servers get to start and to list them: `npx` fetches some first."""
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -257,7 +257,7 @@ def _model_settings(settings: Settings, models: Sequence[ModelInfo]) -> Iterator
 
 
 async def _tools(settings: Settings, network: Network) -> list[Finding]:
-    """Each server of tools: whether it answers, and what each of its tools may do."""
+    """Each tool server: whether it answers, and what each of its tools may do."""
     if not settings.tools.servers:
         return []
     from bot.tools.servers import ToolServers, describe

@@ -140,7 +140,7 @@ class Attachment:
     """
 
     holder_id: str
-    """The id of its message, or of the call of a tool that returned it."""
+    """The id of its message, or of the tool call that returned it."""
     position: int
     """From 0, within its message or call."""
     name: str

@@ -15,8 +15,8 @@
     │   ├── BudgetReached              (bot.usage.limits) a budget or rate allows no more now
     │   ├── ChatBusy                   an answer is being written and the caller cannot wait
     │   │   ├── NothingToRetry         the answer has not failed, or is being retried already
-    │   │   └── AlreadyDecided         the call of a tool has been decided about, or is not made any more
-    │   ├── NotTheAsker                only whoever asked the question decides about its calls of tools
+    │   │   └── AlreadyDecided         the tool call has been decided about, or is not made any more
+    │   ├── NotTheAsker                only whoever asked the question decides about its tool calls
     │   ├── ModelNotAllowed            the model is not offered here, or no longer in the provider's list
     │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the user
     │   └── FileProblem                a shared file cannot be read; `code` says why
@@ -50,7 +50,7 @@
         ├── ModelGone                  the provider says that it does not know the model
         ├── ContextTooLong             HTTP 413, or a 400 that says that the context is too long
         ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
-        ├── BudgetUsedUp               the calls of tools before have used up a budget of the asker
+        ├── BudgetUsedUp               the tool calls before have used up a budget of the asker
         ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
         ├── OwnFault                   the bot or its machine failed, not the model                     retried
         └── RequestRefused             any other 4xx
@@ -115,11 +115,11 @@ class NothingToRetry(ChatBusy):
 
 
 class AlreadyDecided(ChatBusy):
-    """Somebody has decided about the call of a tool, or it is not made any more."""
+    """Somebody has decided about the tool call, or it is not made any more."""
 
 
 class NotTheAsker(ChatError):
-    """Only whoever asked the question decides about the calls of tools that it leads to."""
+    """Only whoever asked the question decides about the tool calls that it leads to."""
 
 
 class ModelNotAllowed(ChatError):

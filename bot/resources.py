@@ -78,7 +78,7 @@ class Resources:
     """What large things may take of the process's memory."""
     image_fitter: ImageFitter
     tools: LazyToolServers | NoTools
-    """The servers of tools that the operator has named; begun when everything else is."""
+    """The tool servers that the operator has named; begun when everything else is."""
 
 
 async def open_resources(

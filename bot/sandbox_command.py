@@ -103,7 +103,7 @@ def _demo_models(slack: Sandbox) -> ProviderSettings:
 
 
 def _notice_board(data: Path) -> ToolConfig:
-    """A server of tools to try, whose notes are kept beside the chats."""
+    """A tool server to try, whose notes are kept beside the chats."""
     args = ("-I", demo_server.__file__, str(_notes_file(data)))
     return ToolConfig((ToolServer("board", command=sys.executable, args=args),))
 

@@ -1,7 +1,7 @@
 """What a model's stream says, one event at a time, whatever its provider calls it.
 
 A provider turns its server's chunks into these events, the generator turns them into the answer. A new kind of thing
-that a stream tells (a picture, a call of a tool) is a new event here.
+that a stream tells (a picture, a tool call) is a new event here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class StepChanged:
     """A step of the answer begins, or has changed. Several may go on at once, and end in any order."""
 
     key: str
-    """What tells the steps of one answer apart: an id of the server's, or of a call of a tool."""
+    """What tells the steps of one answer apart: an id of the server's, or of a tool call."""
     kind: StepKind
     status: StepStatus
     name: str = ""
@@ -65,12 +65,12 @@ class TextRetracted:
 
 @dataclass(frozen=True, slots=True)
 class CallDelta:
-    """The model is writing a call of a tool. Shows that it is alive."""
+    """The model is writing a tool call. Shows that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolsCalled:
-    """The model has ended its turn with calls of tools, and goes on once it knows what they return."""
+    """The model has ended its turn with tool calls, and goes on once it knows what they return."""
 
     calls: tuple[ToolCall, ...]
     extra: str = field(default="", repr=False)

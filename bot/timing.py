@@ -33,7 +33,7 @@ class Timing:
     chore_timeout: float = 30.0
     """For one try of one chore, in the queue for Slack and in the call."""
     approval_life: float = 86_400.0
-    """After this time a call of a tool that nobody has decided about counts as denied."""
+    """After this time a tool call that nobody has decided about counts as denied."""
     chore_pause: float = 5.0
     """Between the first try of a chore, when that failed, and the second; doubles with each further one."""
     chore_busy_pause: float = 3.0

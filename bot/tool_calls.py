@@ -19,7 +19,7 @@ PIN_SHOWN = 12
 
 
 class Permission(StrEnum):
-    """Whether a call of a tool may be made."""
+    """Whether a tool call may be made."""
 
     RUNS = "runs"
     """At once: it only reads, or the operator allows it."""
@@ -220,7 +220,7 @@ class StoredCall:
     overdue: bool = False
     """Nobody has decided for so long that it counts as denied."""
     decided_by: str | None = None
-    """Who has said that it may be made, or may not; for a call of a tool that was allowed for the chat: its asker."""
+    """Who has said that it may be made, or may not; for a tool call that was allowed for the chat: its asker."""
     stopped: bool = False
     """Its answer ended before the call was made, or while it was."""
     message_ts: str | None = None
@@ -240,7 +240,7 @@ class StoredCall:
 
     @property
     def approval(self) -> str:
-        """Names the decision: about this call of a tool of this definition."""
+        """Names the decision: about this tool call of this definition."""
         return f"{self.id}-{self.pin[:PIN_SHOWN]}"
 
 

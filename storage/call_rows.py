@@ -1,4 +1,4 @@
-"""Writes calls of models to the ledger and its sums by day, inside a transaction of the caller."""
+"""Writes model calls to the ledger and its sums by day, inside a transaction of the caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: what every call of a model used, and the sums of it."""
+"""The ledger: what every model call used, and the sums of it."""
 
 from __future__ import annotations
 

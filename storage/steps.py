@@ -28,7 +28,7 @@ async def add_steps(connection: AsyncConnection, answer_id: str, steps: Sequence
 
 
 def without_contents(steps: Sequence[Step]) -> list[Step]:
-    """The same steps without what calls of tools were given and returned: whoever asked has been erased."""
+    """The same steps without what tool calls were given and returned: whoever asked has been erased."""
     return [replace(step, detail="") if step.kind is StepKind.TOOL else step for step in steps]
 
 

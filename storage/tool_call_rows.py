@@ -1,4 +1,4 @@
-"""Calls of tools, and the pictures that they return, as rows."""
+"""Tool calls, and the pictures that they return, as rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of tools, each a row before it is made, and what people decide about them.
+"""Tool calls, each a row before it is made, and what people decide about them.
 
 An answer that waits for a decision is *parked*: it stays running, so that the next answer of its chat waits, but no
 worker holds it; its lease lapses when somebody has decided, or after a day. Then any worker claims it and goes on.
@@ -59,7 +59,7 @@ class Decided:
 
 
 class ToolCalls:
-    """The repository of calls of tools. Every method raises StorageError when the database fails."""
+    """The repository of tool calls. Every method raises StorageError when the database fails."""
 
     def __init__(
         self, database: Database, limits: Limits = NO_LIMITS, approval_life: float = 86_400.0

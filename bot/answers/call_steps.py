@@ -1,4 +1,4 @@
-"""Calls of tools as steps of an answer: how far each is, and what it shows when it is opened."""
+"""Tool calls as steps of an answer: how far each is, and what it shows when it is opened."""
 
 from __future__ import annotations
 

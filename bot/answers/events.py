@@ -97,7 +97,7 @@ class EventPublisher:
         self._queue_event(team_topic(chat.team), event)
 
     def approval_changed(self, team: str, chat_id: str, call: StoredCall) -> None:
-        """A call of a tool needs the asker's decision, or has got one. Its arguments are in the database."""
+        """A tool call needs the asker's decision, or has got one. Its arguments are in the database."""
         event = {"chat": chat_id, "message": call.answer_id, "approval": call.id}
         self._queue_event(team_topic(team), event)
 

@@ -76,7 +76,7 @@ The number: estimated tokens of a request for it that was too long.
 
 
 RecordCalls = Callable[[Sequence[Call]], Awaitable[None]]
-"""Stores ended calls of models, if they are not stored yet. Raises StorageError."""
+"""Stores ended model calls, if they are not stored yet. Raises StorageError."""
 
 
 class AnswerGenerator:
@@ -162,7 +162,7 @@ class AnswerGenerator:
         started: float,
         turns: Sequence[Sequence[StoredCall]],
     ) -> None:
-        """Asks the model until it has answered, and makes the calls of tools that it wants before.
+        """Asks the model until it has answered, and makes the tool calls that it wants before.
 
         `turns`: calls of earlier attempts. Raises Parked, ProviderError.
         """

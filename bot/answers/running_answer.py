@@ -78,9 +78,9 @@ class RunningAnswer:
     calls: list[Call] = field(default_factory=list)
     """Ended calls of the model that the ledger does not hold yet."""
     meter: Meter | None = None
-    """Of the call of the model that is being made, or was made last."""
+    """Of the model call that is being made, or was made last."""
     recorded: list[Call] = field(default_factory=list)
-    """Those of turns with calls of tools, which the ledger holds."""
+    """Those of turns with tool calls, which the ledger holds."""
     sources: tuple[Source, ...] = ()
     steps: StepLog = field(default_factory=StepLog)
     received_pictures: tuple[MadeImage, ...] = ()

@@ -47,7 +47,7 @@ class _Thought:
 
 
 class StepLog:
-    """The steps of one answer, over all its calls of models."""
+    """The steps of one answer, over all its model calls."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ from storage.tool_call_rows import over_budget
 from storage.tool_calls import ToolCalls
 
 READY_TIMEOUT = 10.0
-"""Seconds of a process's life in which answers wait for servers of tools that are just being connected."""
+"""Seconds of a process's life in which answers wait for tool servers that are just being connected."""
 MAX_EXTRA_ROUNDS = 2
 """Turns with calls beyond the limit, which are not made, before the answer has failed."""
 

@@ -1,4 +1,4 @@
-"""What the tool loop needs of the servers of tools, and of what a channel's admins say of them."""
+"""What the tool loop needs of the tool servers, and of what a channel's admins say of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people decide about calls of tools."""
+"""What people decide about tool calls."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ChannelService:
     def __init__(
         self, store: ChannelSettingsStore, models: ModelChoice, tools: Tools, *, has_tools: bool
     ) -> None:
-        """`has_tools`: whether the operator has named servers of tools, connected or not."""
+        """`has_tools`: whether the operator has named tool servers, connected or not."""
         self._store = store
         self._models = models
         self._tools = tools

@@ -49,7 +49,7 @@ class StepTold:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalTold:
-    """A call of a tool needs the asker's decision, or has got one. The conversation has all that still wait."""
+    """A tool call needs the asker's decision, or has got one. The conversation has all that still wait."""
 
     chat: str
     message: str

@@ -30,7 +30,7 @@ PICTURE_SHOWN = "[The picture that you made: {name}]"
 ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
 
 UNFINISHED = "[You called these tools, and the answer was not finished]"
-"""In place of an answer that failed, or was stopped before its first word, after calls of tools."""
+"""In place of an answer that failed, or was stopped before its first word, after tool calls."""
 
 NO_CALLS: Mapping[str, tuple[ToolRound, ...]] = MappingProxyType({})
 NO_NOTES: Mapping[int, str] = MappingProxyType({})

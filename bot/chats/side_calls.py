@@ -1,4 +1,4 @@
-"""Calls of models for what is no answer: titles, summaries, voice clips. The ledger keeps what they use."""
+"""Model calls for what is no answer: titles, summaries, voice clips. The ledger keeps what they use."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from bot.tools.config import ToolConfig, parse_tool_config
 
 
 class ToolSettings(SettingsGroup):
-    """The servers of tools, and how much models may call."""
+    """The tool servers, and how much models may call."""
 
     bobbin_mcp_config: str | None = Field(
         None,
-        description="a JSON file that names servers of tools for models, in the usual form "
+        description="a JSON file that names tool servers for models, in the usual form "
         '`{"mcpServers": {"name": {"url": …, "headers": …} or {"command": …, "args": …, "env": …}}}`; `${VAR}` in it '
         "stands for a variable. See [docs/tools.md](docs/tools.md); unset: no tools",
     )
@@ -27,7 +27,7 @@ class ToolSettings(SettingsGroup):
         10, ge=1, le=100, description="tool calls in one answer, at most"
     )
     bobbin_tool_timeout: Annotated[float, Valid("a number of seconds from 1 to 3600")] = Field(
-        60, ge=1, le=3600, description="seconds that one call of a tool may take"
+        60, ge=1, le=3600, description="seconds that one tool call may take"
     )
 
     _tools: ToolConfig = PrivateAttr(ToolConfig())

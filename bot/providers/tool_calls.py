@@ -1,4 +1,4 @@
-"""Collects the calls of tools in a stream: pieces in, whole calls out, whatever the server's dialect. Pure.
+"""Collects the tool calls in a stream: pieces in, whole calls out, whatever the server's dialect. Pure.
 
 OpenAI numbers its calls and sends the arguments of each in pieces. Ollama gives all calls the number 0, and Gemini and
 Mistral none; some send ids in every piece, or none at all; some send whole calls, in a chunk or in the last message;

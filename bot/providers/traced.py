@@ -1,4 +1,4 @@
-"""A span around each call of a model, by OpenTelemetry's conventions for generative AI: names and numbers, no text."""
+"""A span around each model call, by OpenTelemetry's conventions for generative AI: names and numbers, no text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of tools to try things with: notes on a board, kept in a file. The sandbox starts it.
+"""A tool server to try things with: notes on a board, kept in a file. The sandbox starts it.
 
     python -I demo_server.py FILE
 

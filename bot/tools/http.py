@@ -1,4 +1,4 @@
-"""The HTTP client for servers of tools: httpx2, as `mcp` wants it, over the connections that all of the bot have.
+"""The HTTP client for tool servers: httpx2, as `mcp` wants it, over the connections that all of the bot have.
 
 So proxies (of each address, an authorization server's too) and certificates are those of `bot.network`.
 """

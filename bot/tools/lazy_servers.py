@@ -1,4 +1,4 @@
-"""Servers of tools whose code is loaded beside the start: `mcp` is large, and nobody waits for a tool yet."""
+"""Tool servers whose code is loaded beside the start: `mcp` is large, and nobody waits for a tool yet."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LazyToolServers:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[LazyToolServers]:
         """Keeps all servers connected from `begin` on, once their code is loaded."""
-        task = asyncio.create_task(self._run(), name="servers of tools")
+        task = asyncio.create_task(self._run(), name="tool servers")
         try:
             yield self
         finally:

@@ -1,4 +1,4 @@
-"""Signs in to a server of tools as a client of its authorization server (OAuth client credentials, RFC 6749 4.4).
+"""Signs in to a tool server as a client of its authorization server (OAuth client credentials, RFC 6749 4.4).
 
 Discovery, scopes and the binding to an issuer are those of `mcp`.
 """

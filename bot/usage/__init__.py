@@ -1,1 +1,1 @@
-"""What calls of models use, and how much may be used. Pure values, shared by all layers."""
+"""What model calls use, and how much may be used. Pure values, shared by all layers."""

@@ -1,4 +1,4 @@
-"""Calls of models, as the ledger keeps them."""
+"""Model calls, as the ledger keeps them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CallOutcome(StrEnum):
     CUT = "cut"
     """A limit was reached; what came before it counts."""
     TOOLS = "tools"
-    """Ended with calls of tools: the answer goes on with another call of the model."""
+    """Ended with tool calls: the answer goes on with another model call."""
     STOPPED = "stopped"
     """Ended by a user, or because it took too long."""
     FAILED = "failed"
@@ -69,7 +69,7 @@ def payer_of(chat: Chat, user: str | None) -> Payer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a model: one row of the ledger."""
+    """One model call: one row of the ledger."""
 
     id: str
     payer: Payer
@@ -101,7 +101,7 @@ class Meter:
     """Of what is sent, by our own estimate."""
     usage: Usage | None = None
     received: int = 0
-    """Bytes of text, reasoning and calls of tools."""
+    """Bytes of text, reasoning and tool calls."""
     cut: bool = False
     called_tools: bool = False
     started: float = field(default_factory=time.monotonic)

@@ -1,4 +1,4 @@
-"""Estimates of how many tokens a text and a turn with calls of tools have, before a model has counted them. Pure."""
+"""Estimates of how many tokens a text and a turn with tool calls have, before a model has counted them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The buttons of a message that asks about a call of a tool."""
+"""The buttons of a message that asks about a tool call."""
 
 from __future__ import annotations
 

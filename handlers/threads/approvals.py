@@ -1,4 +1,4 @@
-"""Posts the messages that ask about calls of tools, and keeps them true."""
+"""Posts the messages that ask about tool calls, and keeps them true."""
 
 from __future__ import annotations
 

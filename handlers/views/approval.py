@@ -1,4 +1,4 @@
-"""The message that asks somebody about a call of a tool, or shows what became of it. Pure."""
+"""The message that asks somebody about a tool call, or shows what became of it. Pure."""
 
 from __future__ import annotations
 

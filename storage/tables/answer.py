@@ -64,8 +64,8 @@ answers = Table(
 )
 """The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`).
 
-`call`: the id of the call of a model that it makes, or made last; `call_tokens`: what that has used by our estimate.
-`parked`: it is running without a worker until somebody has decided about a call of a tool (`storage.tool_calls`).
+`call`: the id of the model call that it makes, or made last; `call_tokens`: what that has used by our estimate.
+`parked`: it is running without a worker until somebody has decided about a tool call (`storage.tool_calls`).
 """
 
 IS_RUNNING = answers.c.state == literal_column("'running'")

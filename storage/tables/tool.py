@@ -1,4 +1,4 @@
-"""Calls of tools, and the approvals that hold for a whole chat."""
+"""Tool calls, and the approvals that hold for a whole chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calls of models used, and what that leaves of the limits."""
+"""What model calls used, and what that leaves of the limits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ledger = Table(
     Index("ix_ledger_team_at", "team", "at"),
     Index("ix_ledger_team_user", "team", "user"),
 )
-"""Every call of a model. No keys to chats, because a row outlives its chat."""
+"""Every model call. No keys to chats, because a row outlives its chat."""
 
 usage_days = Table(
     "usage_days",

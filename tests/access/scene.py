@@ -16,7 +16,7 @@ from tests.handlers.world import World, elements
 WHO = "alice"
 PLACE = "general"
 CALL, PIN = "c" * 32, "p" * 64
-"""Of a call of a tool that waits for approval."""
+"""Of a tool call that waits for approval."""
 APPROVAL = f"{CALL}-{PIN[:PIN_SHOWN]}"
 """As buttons and programs name it."""
 
@@ -150,7 +150,7 @@ def board(world: World, chat: str) -> Message:
 
 
 async def ask_for_approval(world: World, thread: str) -> None:
-    """A call of a tool waits for what WHO says."""
+    """A tool call waits for what WHO says."""
     answer = world.ended(thread)[0]
     values = {
         **dict.fromkeys(("round", "number", "repeatable"), 0),

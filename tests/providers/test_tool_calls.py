@@ -1,4 +1,4 @@
-"""Calls of tools in the streams of every dialect, byte for byte."""
+"""Tool calls in the streams of every dialect, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns with calls of tools as they are sent back, to models with tools and to those without."""
+"""Turns with tool calls as they are sent back, to models with tools and to those without."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class AuthorizationServer:
             await runner.cleanup()
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """What a server of tools asks, by the interface of `mcp`."""
+        """What a tool server asks, by the interface of `mcp`."""
         if token not in self.valid:
             return None
         return AccessToken(token=token, client_id=CLIENT, scopes=["tools"])

@@ -1,4 +1,4 @@
-"""A local server of tools that breaks every rule. Run as a script; each list is a line in the file that it is given.
+"""A local tool server that breaks every rule. Run as a script; each list is a line in the file that it is given.
 
 A second argument is the method that it never answers.
 """

@@ -1,4 +1,4 @@
-"""A server of tools by the `mcp` package's own server side, over Streamable HTTP.
+"""A tool server by the `mcp` package's own server side, over Streamable HTTP.
 
 Each effect of its tools is a line in a file, so that a test knows it even after a kill.
 """

@@ -1,4 +1,4 @@
-"""Calls of tools in a thread, through the whole product: run, asked about, denied, stopped, and never made twice."""
+"""Tool calls in a thread, through the whole product: run, asked about, denied, stopped, and never made twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of tools that breaks every rule does no harm."""
+"""A tool server that breaks every rule does no harm."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ def check(world: Cluster, person: Person, kills: int) -> None:
 
 
 def assert_each_turn_is_paid_once(world: Cluster) -> None:
-    """The ledger has one call of the model for every turn that is stored, and one for the end."""
+    """The ledger has one model call for every turn that is stored, and one for the end."""
     turns = "SELECT answer_id, COUNT(DISTINCT round) AS n FROM tool_calls GROUP BY answer_id"
     paid = "SELECT answer_id, COUNT(*) AS n FROM ledger WHERE outcome = ? AND kind = 'answer' GROUP BY answer_id"
     stored = {row["answer_id"]: row["n"] for row in world.rows(turns)}

@@ -1,4 +1,4 @@
-"""Servers of tools that want a token of an authorization server: real ones, on this machine."""
+"""Tool servers that want a token of an authorization server: real ones, on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.tools.servers import CountingServer
 
 @asynccontextmanager
 async def guarded(tmp_path: Path, login: AuthorizationServer) -> AsyncIterator[str]:
-    """A server of tools that takes this authorization server's tokens only; yields its address."""
+    """A tool server that takes this authorization server's tokens only; yields its address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = AuthSettings.model_validate(

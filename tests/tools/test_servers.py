@@ -1,4 +1,4 @@
-"""Servers of tools that are there, away, slow or dying: real ones, over both transports."""
+"""Tool servers that are there, away, slow or dying: real ones, over both transports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures for tests of what calls of models use: the whole product."""
+"""Fixtures for tests of what model calls use: the whole product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger holds every call of a model, however it ended, with what its provider told."""
+"""The ledger holds every model call, however it ended, with what its provider told."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Question:
 
     @property
     def returned(self) -> list[str]:
-        """What the calls of tools for the newest message have returned, in order."""
+        """What the tool calls for the newest message have returned, in order."""
         newest = max((n for n, m in enumerate(self.messages) if m.get("role") == "user"), default=0)
         return [text_of(m) for m in self.messages[newest:] if m.get("role") == "tool"]
 

@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool that the request has offered."""
+    """A tool call that the request has offered."""
 
     name: str
     arguments: Mapping[str, Any]
