@@ -53,7 +53,7 @@ MAX_BEGUN_OF_TEAM = 10
 
 
 class Outcome(Enum):
-    """How a chore went."""
+    """The outcome of a chore."""
 
     DONE = auto()
     """It is done, or nobody needs it any more."""
@@ -67,7 +67,7 @@ class Outcome(Enum):
 class ChoreResult:
     outcome: Outcome
     then: tuple[Chore, ...] = ()
-    """What it leads to, when it is done."""
+    """The chores that it leads to, when it is done."""
 
 
 DONE = ChoreResult(Outcome.DONE)
@@ -91,7 +91,7 @@ class ChoreJob:
 
 DoChore = Callable[[ChoreJob], Awaitable[ChoreResult]]
 IsNeeded = Callable[[str], Awaitable[bool]]
-"""Whether the answer with this id waits for a chore, so that it is tried on and on. Raises StorageError."""
+"""Whether the answer with this id waits for a chore, which is then never dropped. Raises StorageError."""
 
 
 class AfterWork:
@@ -150,7 +150,7 @@ class AfterWork:
     def register(
         self, functions: Mapping[Chore, DoChore], needed: Mapping[Chore, IsNeeded] | None = None
     ) -> None:
-        """Sets the functions that do these chores. `needed`: tell which must not be dropped."""
+        """Sets the functions that do these chores. `needed`: functions that tell which must not be dropped."""
         self._functions |= functions
         self._needed |= needed or {}
 
@@ -162,13 +162,13 @@ class AfterWork:
         return task
 
     async def take_from_dead(self, is_dead: Callable[[str], bool]) -> None:
-        """Lets anybody do at once what processes were doing that are certainly dead."""
+        """Releases at once the chores that dead processes had claimed."""
         for worker_id in await self._chores.worker_ids():
             if is_dead(worker_id):
                 await self._chores.release(worker_id, self._late_effects)
 
     async def sweep(self) -> None:
-        """Begins chores that are due and that nobody does: their process ended, or their pause is over."""
+        """Begins due chores that no process is doing: their process has ended, or their pause is over."""
         room = min(MAX_BEGUN, MAX_PLACES - self._places.total())
         if room <= 0:
             return

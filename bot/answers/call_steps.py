@@ -1,4 +1,4 @@
-"""Tool calls as steps of an answer: how far each is, and what it shows when it is opened."""
+"""Tool calls as steps of an answer: the state of each, and the details that its card shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATUSES = {
 
 
 def tell(run: RunningAnswer, call: StoredCall) -> None:
-    """Shows how far a call is."""
+    """Shows the state of a call."""
     detail = _detail(call) if call.state.ended else ""
     run.steps.change(
         StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path, detail=detail)
@@ -45,7 +45,7 @@ def _detail(call: StoredCall) -> str:
 
 
 def ended(result: CallResult, *, repeatable: bool) -> tuple[CallState, str]:
-    """How a call has ended, and what the model is told of it."""
+    """How a call ended, and what the model is told about it."""
     if result.outcome is not CallOutcome.UNKNOWN:
         return CallState(result.outcome.value), result.text
     if repeatable:

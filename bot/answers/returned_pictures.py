@@ -28,7 +28,7 @@ TOO_LARGE = "left out: the pictures of this call are too large together"
 UNREADABLE = "cannot be shown: it is no PNG, JPEG, GIF or WebP that can be read"
 
 Taken = tuple[str, Sequence[Image]]
-"""What a model is to read of a result, and the pictures that it is sent."""
+"""The text of a result for the model, and the pictures that it is sent."""
 
 
 class ReturnedPictures:
@@ -61,7 +61,7 @@ class ReturnedPictures:
         return tuple(made)
 
     def _room_beside(self, messages: Sequence[ChatMessage]) -> ImageBudget:
-        """What pictures of calls may take: what the chat's leave, but those of one call at least."""
+        """The room for pictures of calls: what the chat's own pictures leave, and at least that of one call."""
         shown = [image.size for message in messages for image in message.images]
         return ImageBudget(
             max(BUDGET_OF_CALL.count, min(BUDGET.count, self._whole.count - len(shown))),

@@ -1,8 +1,9 @@
 """What happens between two turns of a model that calls tools: each call is stored, made once, and its result stored.
 
-A turn's calls are rows before any is made. Those that only read are made at once and together, the others one after the
-other in the model's order, and what the asker has to allow parks the answer, with the effects that come after it: no
-worker holds it until somebody has decided. Whoever claims it next, in whatever process, goes on from the rows.
+A turn's calls are stored as rows before any is made. Calls that only read are made together at once, the others one
+after another in the model's order. A call that the asker has to allow parks the answer, and so do the effects that come
+after it: no worker holds the answer until somebody has decided. The worker that claims it next, in any process, goes on
+from the rows.
 
     rows ──all results stand──▶ the model is asked again
       └──some wait for a decision──▶ Parked
@@ -53,13 +54,13 @@ from storage.tool_call_rows import over_budget
 from storage.tool_calls import ToolCalls
 
 READY_TIMEOUT = 10.0
-"""Seconds of a process's life in which answers wait for tool servers that are just being connected."""
+"""Seconds after a process's start in which answers wait for tool servers that are just being connected."""
 MAX_EXTRA_ROUNDS = 2
 """Turns with calls beyond the limit, which are not made, before the answer has failed."""
 
 
 class Parked(Exception):
-    """The answer waits for a decision; its worker lets go of it."""
+    """The answer waits for a decision; its worker releases it."""
 
 
 class ToolLoop:
@@ -94,7 +95,7 @@ class ToolLoop:
     async def offered(
         self, run: RunningAnswer, chat: Chat, request: ModelRequest
     ) -> dict[str, Any]:
-        """The fields of a `ModelRequest` that offer tools and tell what was called."""
+        """The fields of a `ModelRequest` that offer tools and report earlier calls."""
         rules = await self._rules_of(run, chat)
         tools = first_tools(
             tool
@@ -111,7 +112,7 @@ class ToolLoop:
         return await until_stored(lambda: self._rules(chat), run.answer.id)
 
     def exhausted(self, run: RunningAnswer) -> bool:
-        """Whether the model goes on calling though it was told that it may not."""
+        """Whether the model goes on calling tools although it was told to stop."""
         return len(run.rounds) >= self._steps + MAX_EXTRA_ROUNDS
 
     def _left(self, run: RunningAnswer) -> int:
@@ -209,7 +210,7 @@ class ToolLoop:
         *,
         allowed: bool,
     ) -> StoredCall:
-        """The call with what becomes of it: made, asked for, or refused."""
+        """The call in the state that follows: to be made, to be asked about, or refused."""
         tool = self._tools.tools.get(row.call.name)
         if not allowed:
             return replace(row, result=english_strings.CALLS_TOO_MANY.format(count=self._steps))
@@ -353,7 +354,7 @@ class ToolLoop:
         return await self._calls.park(self._worker_id, run.answer.id, then, goes_on)
 
     async def end(self, run: RunningAnswer, chat: Chat) -> None:
-        """The answer is stopped or has failed: nothing that is open will be made, or be decided about."""
+        """The answer was stopped or has failed: its open calls will be neither made nor decided about."""
         if run.answer.attempt == 1 and run.called is None and not run.rounds:
             return
         end = partial(self._calls.end_open, self._worker_id, run.answer.id, utc_now())

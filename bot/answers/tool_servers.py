@@ -1,4 +1,4 @@
-"""What the tool loop needs of the tool servers, and of what a channel's admins say of them."""
+"""What the tool loop needs from the tool servers, and from the settings of a chat's channel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.domain import Chat
 from bot.tool_calls import CallResult, ChannelTools, Tool
 
 RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
-"""What the admins of a chat's channel say of tools. Raises StorageError."""
+"""What a chat's channel allows of tools. Raises StorageError."""
 
 
 class Tools(Protocol):

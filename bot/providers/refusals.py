@@ -1,4 +1,4 @@
-"""What some models refuse is learnt: the same is asked once more without it, and from then on only so."""
+"""Learns what models refuse: the request is repeated without that part, and later requests leave it out."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ class Part:
     refusing: ModelMemory
     """The models that are known to refuse it."""
     is_meant: Callable[[ProviderError, ModelRequest], bool]
-    """Whether a refusal of the request says that it is because of this part."""
+    """Whether the refusal of a request is about this part."""
     denied: StepChanged | None = None
-    """Tells people that the answer is without it. Then it is left out too when a refusal does not say what it means."""
+    """Tells people that the answer lacks it. With this, it is also left out after a refusal that names no part."""
 
 
 async def stream_without_refused(
     ask: Ask, request: ModelRequest, parts: Sequence[Part]
 ) -> AsyncGenerator[StreamEvent, None]:
-    """The answer, after one more request for each of the parts that the model refuses: each is left out at most once.
+    """The answer, after one more request for each part that the model refuses; each is left out at most once.
 
-    Nothing is asked again once the answer has begun. `parts`: those that matter least come first; of them the first is
-    left out when a refusal does not say what it means. If it took several guesses, only the last one is learnt.
+    Nothing is asked again once the answer has begun. `parts`: those that matter least come first, and the first of them
+    is left out when a refusal names none. If it took several guesses, only the last one is learnt.
     """
     attempt = _Attempt(request, parts)
     attempt.leave_out_known()
@@ -90,7 +90,7 @@ async def stream_without_refused(
 
 
 def names(words: re.Pattern[str], error: ProviderError, request: ModelRequest) -> bool:
-    """Whether a refusal says one of the words; in the model's name and in addresses they mean nothing."""
+    """Whether a refusal contains one of the words, outside of the model's name and of addresses."""
     said = _ADDRESS.sub("", error.detail).replace(request.model.name, "")
     return _is_refusal(error) and words.search(said) is not None
 
@@ -110,7 +110,7 @@ class _Attempt:
         self._left = list(parts)
         self._out: list[Part] = []
         self._refused: list[Part] = []
-        """What refusals have named."""
+        """The parts that refusals have named."""
         self._guessed: Part | None = None
 
     def leave_out_known(self) -> None:
@@ -119,7 +119,7 @@ class _Attempt:
                 self._remove(part)
 
     def refused(self, error: ProviderError) -> Part | None:
-        """The part that a refusal means, or may mean."""
+        """The part that a refusal is about, or may be about."""
         for part in self._left:
             if part.is_meant(error, self.request) and self._has(part):
                 return part
@@ -143,13 +143,13 @@ class _Attempt:
     async def learn(self) -> None:
         """Remembers what the model refuses, now that it answers: what was named, and what was last guessed.
 
-        For that guess alone made the difference; earlier ones may have been wrong.
+        That guess alone made the difference; earlier ones may have been wrong.
         """
         for part in (*self._refused, *filter(None, [self._guessed])):
             await part.refusing.add(self.request.model)
 
     def told(self) -> Iterator[StepChanged]:
-        """What the answer is without."""
+        """The parts that the answer lacks."""
         return (part.denied for part in self._out if part.denied is not None)
 
     def _remove(self, part: Part) -> None:
