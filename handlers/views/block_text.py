@@ -91,7 +91,8 @@ def _image(block: Json) -> str:
 def _table(block: Json) -> str:
     rows = block.get("rows")
     cells = (row for row in rows if isinstance(row, list)) if isinstance(rows, list) else ()
-    return _lines(" | ".join(map(_cell, dicts(row))) for row in cells)
+    lines = [" | ".join(map(_cell, dicts(row))) for row in cells]
+    return _lines([text_object(block.get("caption")), *lines])
 
 
 def _cell(cell: Json) -> str:

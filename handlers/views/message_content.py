@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from bot import english_strings
 from bot.domain import SharedFile
@@ -25,6 +26,14 @@ THUMBNAIL_FIELDS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 
 """Fields with Slack's thumbnails of a file, the largest first."""
 MAX_FILE_NAME_LENGTH = 255
 """Characters of a file name that are kept."""
+_FORWARD_MARKS = (
+    "is_share",
+    "is_msg_unfurl",
+    "is_reply_unfurl",
+    "is_thread_root_unfurl",
+    "message_blocks",
+)
+"""Fields of attachments that show another message of Slack."""
 _UNNAMED_MARK = re.compile(r"<(?:@(?=[UW])|#(?=[CG]))([A-Z0-9]+)\|?>")
 _LINK = re.compile(r"<([^<>|@#!][^<>|]*)")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -37,7 +46,7 @@ class MessageContent:
     text: str = field(repr=False)
     """Its own words, then what is attached; without the mention of the bot in its own words."""
     files: tuple[SharedFile, ...]
-    """Its own files and those inside forwarded messages, in order."""
+    """Its own files and those in what is attached, as forwarded messages are, in order."""
     mentions: frozenset[str]
     """Ids of the users and channels that it mentions anywhere, by Slack's marks without a name beside the id."""
     own: str = field(repr=False)
@@ -90,7 +99,8 @@ def _attached(attachment: Json, beside: str, depth: int = 0) -> str:
 
 
 def _is_forward(attachment: Json) -> bool:
-    return any(attachment.get(mark) for mark in ("is_share", "is_msg_unfurl", "message_blocks"))
+    is_message = bool(attachment.get("channel_id") and attachment.get("ts"))
+    return is_message or any(attachment.get(mark) for mark in _FORWARD_MARKS)
 
 
 def _is_preview(attachment: Json, beside: str) -> bool:
@@ -103,7 +113,7 @@ def _is_preview(attachment: Json, beside: str) -> bool:
 
 
 def _bare(url: str) -> str:
-    return _SCHEME.sub("", url).rstrip("/").casefold()
+    return _SCHEME.sub("", unquote(url)).rstrip("/").casefold()
 
 
 def _forward(attachment: Json, depth: int) -> str:
@@ -191,10 +201,10 @@ def own_files(message: Json) -> list[SharedFile]:
 
 
 def _files(message: Json, depth: int = 0) -> Iterator[SharedFile]:
-    """The message's own files, then those of what it forwards."""
+    """The message's own files, then those of what is attached to it."""
     yield from own_files(message)
     if depth < MAX_DEPTH:
-        for attachment in filter(_is_forward, _attachments(message)):
+        for attachment in _attachments(message):
             for part in (attachment, *_forwarded_messages(attachment)):
                 yield from _files(part, depth + 1)
 

@@ -293,6 +293,52 @@ SEEN: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["Compare https://example.com/a/b", "The other one"],
         [],
     ),
+    "a preview of a link that Slack spells in another way": (
+        {
+            "text": "Read <https://example.com/a%20b>",
+            "attachments": [{"from_url": "https://example.com/a b", "title": "A page"}],
+        },
+        ["Read https://example.com/a%20b"],
+        ["A page"],
+    ),
+    **{
+        f"a link to a message, shown with {' and '.join(marks)}": (
+            {
+                "text": "See <https://t.slack.com/archives/C1/p1>",
+                "attachments": [
+                    {
+                        **marks,
+                        "from_url": "https://t.slack.com/archives/C1/p1",
+                        "author_name": "Carol Chen",
+                        "text": "The boiler drips.",
+                        "footer": "Thread in #general",
+                    }
+                ],
+            },
+            ["See https://t.slack.com/archives/C1/p1", "Carol Chen", "The boiler drips."],
+            ["Thread in"],
+        )
+        for marks in (
+            {"is_reply_unfurl": True},
+            {"is_thread_root_unfurl": True},
+            {"channel_id": "C1", "ts": "1.1"},
+        )
+    },
+    "a table with a caption": (
+        {
+            "blocks": [
+                {
+                    "type": "data_table",
+                    "caption": "Sales of pears",
+                    "rows": [
+                        [{"type": "raw_text", "text": "July"}, {"type": "raw_number", "value": 5}]
+                    ],
+                }
+            ]
+        },
+        ["Sales of pears", "July | 5"],
+        [],
+    ),
     "an app's preview of a link in the text": (
         {
             "text": "Read <https://example.com/a?x=1&amp;y=2>",
