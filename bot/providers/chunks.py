@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bot.domain import Usage
@@ -10,6 +10,17 @@ from bot.domain import Usage
 _THOUGHTS = ("thinking", "reasoning")
 """Types of parts that are no part of the answer."""
 _MAX_TOKENS = 2**31 - 1
+_PROMPT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
+_COMPLETION = ("completion_tokens", "output_tokens", "eval_count")
+_BESIDE_INPUT = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_DETAILS = ("prompt_tokens_details", "prompt_token_details", "input_tokens_details")
+"""OpenAI, one of Mistral's, OpenAI's newer format."""
+_CACHED = (
+    "prompt_cache_hit_tokens",  # DeepSeek
+    "num_cached_tokens",  # Mistral
+    "cache_read_input_tokens",  # Anthropic
+    "cached_tokens",  # Moonshot
+)
 _MAX_COST = 1e6
 """US dollars of one call: more is a mistake."""
 
@@ -57,14 +68,32 @@ def _part(part: Any) -> str:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage | None:
-    prompt, completion = (_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+    """The tokens of a call, in the words of OpenAI, Anthropic or Ollama; None where one of the two is not told."""
+    prompt, completion = (_first_count(usage, names) for names in (_PROMPT, _COMPLETION))
     if prompt is None or completion is None:
         return None
+    if usage.get("prompt_tokens") is None:  # Anthropic counts those of its cache beside the others
+        prompt += sum(filter(None, (_count(usage.get(name)) for name in _BESIDE_INPUT)))
     return Usage(prompt, completion, _dollars(usage.get("cost")), _cached_tokens(usage))
+
+
+def usage_in(chunk: Mapping[str, Any]) -> Usage | None:
+    """What a chunk says of the tokens: by itself, for Groq alone, or in a choice (Moonshot)."""
+    holders = [chunk, chunk.get("x_groq"), *choices_of(chunk)]
+    told = (each.get("usage") for each in holders if isinstance(each, dict))
+    return next(
+        (found for each in told if isinstance(each, dict) and (found := usage_of(each))), None
+    )
+
+
+def _first_count(usage: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    return next((n for name in names if (n := _count(usage.get(name))) is not None), None)
 
 
 def _count(value: Any) -> int | None:
     """A number of tokens; None for what cannot be one, which must not get into sums."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
     return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
 
 
@@ -74,12 +103,8 @@ def _dollars(value: Any) -> float | None:
 
 
 def _cached_tokens(usage: dict[str, Any]) -> int:
-    """The tokens of the prompt that the server had kept, in the words of OpenAI, DeepSeek, Mistral or Anthropic."""
-    details = usage.get("prompt_tokens_details") or usage.get("prompt_token_details")
-    counts = (
-        details.get("cached_tokens") if isinstance(details, dict) else None,
-        usage.get("prompt_cache_hit_tokens"),
-        usage.get("num_cached_tokens"),
-        usage.get("cache_read_input_tokens"),
-    )
+    """The tokens of the prompt that the server had kept, in the words of each provider."""
+    found = (usage.get(name) for name in _DETAILS)
+    details: Any = next((each for each in found if isinstance(each, dict)), {})
+    counts = (details.get("cached_tokens"), *(usage.get(name) for name in _CACHED))
     return next((count for count in map(_count, counts) if count), 0)

@@ -271,7 +271,7 @@ def find_error(payload: Any) -> Any:
         return None
     if payload.get("error"):
         return payload["error"]
-    for name in ("x_groq", "base_resp"):
+    for name in ("x_groq", "base_resp", "response"):
         inner = payload.get(name)
         if isinstance(inner, dict) and (inner.get("error") or inner.get("status_code")):
             return inner.get("error") or inner

@@ -19,7 +19,7 @@ from bot.errors import (
     ProviderServerError,
     StreamInterrupted,
 )
-from bot.providers.chunks import choices_of, content_of, index_of, reason_of, usage_of
+from bot.providers.chunks import choices_of, content_of, index_of, reason_of, usage_in
 from bot.providers.errors import error_from_object, find_error
 from bot.providers.finish_reasons import Ending, ending_of, native_ending_of, worst
 from bot.providers.pictures import PictureCollector
@@ -69,6 +69,10 @@ class StreamParser:
         """What the call has used, as the server told last. It may come before an error, and counts all the same."""
         self._ending: Ending | None = None
         self._closed = False
+        self._index: int | None = None
+        """The number of the choice that is the answer."""
+        self._has_values = False
+        """Some JSON has arrived."""
         self._text: list[str] = []
         """All text as it was sent, reasoning included."""
         self._has_deltas = False
@@ -184,6 +188,7 @@ class StreamParser:
             elif value is Mark.BROKEN:
                 self._note_broken()
             elif isinstance(value, dict):
+                self._has_values = self._has_values or bool(value)
                 before = self._filter.retractions
                 texts.append(self._chunk(value))
                 if self._filter.retractions > before:
@@ -239,31 +244,38 @@ class StreamParser:
             return StreamInterrupted("the server broke the answer off")
         if self._events.unknown_lines:
             return InvalidResponse("lines that cannot be read")
+        if self._index is None and self._has_values:
+            return InvalidResponse("JSON that is no answer")
         if self._ending is Ending.CUT:
             return EmptyAnswer("the limit of tokens was reached before the first word")
         return EmptyAnswer()
 
     def _chunk(self, chunk: dict[str, Any]) -> str:
         """The text that a chunk adds to the answer."""
-        groq = chunk.get("x_groq")
-        usage = chunk.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
-        if isinstance(usage, dict):
-            self.usage = usage_of(usage) or self.usage
+        self.usage = usage_in(chunk) or self.usage
         self._sources.feed(chunk)
         text = ""
-        for choice in choices_of(chunk):
-            if index_of(choice) == 0:
-                self._sources.feed(choice)
-                text += self._choice(choice)
+        for choice in self._answer_in(chunk):
+            self._sources.feed(choice)
+            text += self._choice(choice)
         self._ending = worst(self._ending, _ending_in(chunk))
         error = find_error(chunk)
         if error is not None:
             self.error = error_from_object(error, secrets=self._secrets)
         return text
 
+    def _answer_in(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
+        """What belongs to the one answer that was asked for: the first that has come, whatever its number."""
+        choices = choices_of(chunk)
+        if self._index is None:
+            self._index = min(map(index_of, choices), default=None)
+        return [choice for choice in choices if index_of(choice) == self._index]
+
     def _choice(self, choice: dict[str, Any]) -> str:
         delta = choice.get("delta")
-        ending = worst(_ending_in(choice), native_ending_of(choice.get("native_finish_reason")))
+        ending = _ending_in(choice)
+        for name in ("native_finish_reason", "stop_reason"):
+            ending = worst(ending, native_ending_of(choice.get(name)))
         if isinstance(delta, dict):
             ending = worst(ending, _ending_in(delta))
         wrong = choice.get("error") or (delta.get("error") if isinstance(delta, dict) else None)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain import Usage
 from bot.errors import (
     ContentFiltered,
     InvalidResponse,
@@ -17,6 +18,7 @@ from bot.errors import (
     StreamInterrupted,
 )
 from bot.providers.finish_reasons import Ending, ending_of
+from bot.providers.stream_parser import StreamParser
 from tests.providers.parsing import (
     STOP,
     Outcome,
@@ -195,6 +197,41 @@ WHOLE: dict[str, tuple[bytes, Outcome]] = {
     ),
     # shapes
     "a number in quotes": (choice(index="0", delta={"content": "Hi"}) + STOP, ("Hi", "stop")),
+    "a choice whose number is another": (
+        choice(index=1, delta={"content": "Hi"}) + choice(index=1, delta={}, finish_reason="stop"),
+        ("Hi", "stop"),
+    ),
+    "a second choice": (
+        delta("Hi")
+        + choice(index=1, delta={"content": "Ho"})
+        + choice(index=1, delta={}, finish_reason="length")
+        + STOP,
+        ("Hi", "stop"),
+    ),
+    "a reason by Anthropic's name": (
+        choice(delta={"content": "Hi"}, stop_reason="max_tokens") + DONE,
+        ("Hi", "length"),
+    ),
+    "the token that stopped it, as vLLM tells": (
+        choice(delta={"content": "Hi"}, finish_reason="stop", stop_reason=128009) + DONE,
+        ("Hi", "stop"),
+    ),
+    "a refusal": (delta(None, refusal="I can't.") + STOP, ("I can't.", "stop")),
+    "an error in a response": (
+        delta("Hi")
+        + data({"type": "response.failed", "response": {"error": {"message": "No"}}})
+        + DONE,
+        ("Hi", ProviderServerError),
+    ),
+    "the format of Ollama itself": (
+        b'{"message": {"content": "Hi"}, "done": true, "done_reason": "stop"}\n',
+        ("", InvalidResponse),
+    ),
+    "the format of Anthropic itself": (
+        data({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hi"}})
+        + data({"type": "message_stop"}),
+        ("", InvalidResponse),
+    ),
     "one choice without a list": (
         data({"choices": {"delta": {"content": "Hi"}, "finish_reason": "stop"}}),
         ("Hi", "stop"),
@@ -374,3 +411,58 @@ def test_each_finish_reason_is_taken_for_what_it_means(
 def test_an_unknown_reason_never_makes_an_answer_whole(reason: str) -> None:
     if ending_of(reason) in (None, Ending.BROKEN):
         assert outcome(delta("Hi") + delta(finish=reason))[1] is StreamInterrupted
+
+
+USAGES: dict[str, tuple[dict[str, object], Usage]] = {
+    "OpenAI": (
+        {
+            "usage": {
+                "prompt_tokens": 9,
+                "completion_tokens": 2,
+                "prompt_tokens_details": {"cached_tokens": 5},
+            }
+        },
+        Usage(9, 2, None, 5),
+    ),
+    "numbers with a point": (
+        {"usage": {"prompt_tokens": 9.0, "completion_tokens": 2.0}},
+        Usage(9, 2),
+    ),
+    "Groq": ({"x_groq": {"usage": {"prompt_tokens": 9, "completion_tokens": 2}}}, Usage(9, 2)),
+    "Moonshot": (
+        {"choices": [{"usage": {"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 5}}]},
+        Usage(9, 2, None, 5),
+    ),
+    "DeepSeek": (
+        {"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 5}},
+        Usage(9, 2, None, 5),
+    ),
+    "Mistral": (
+        {"usage": {"prompt_tokens": 9, "completion_tokens": 2, "num_cached_tokens": 5}},
+        Usage(9, 2, None, 5),
+    ),
+    "Anthropic's words": (
+        {"usage": {"input_tokens": 4, "output_tokens": 2, "cache_read_input_tokens": 5}},
+        Usage(9, 2, None, 5),
+    ),
+    "OpenAI's newer words": (
+        {
+            "usage": {
+                "input_tokens": 9,
+                "output_tokens": 2,
+                "input_tokens_details": {"cached_tokens": 5},
+            }
+        },
+        Usage(9, 2, None, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize(("chunk", "expected"), USAGES.values(), ids=USAGES)
+def test_usage_is_read_wherever_a_provider_tells_it(
+    chunk: dict[str, object], expected: Usage
+) -> None:
+    for last in (chunk, {"choices": [], "usage": None} | chunk):
+        parser = StreamParser()
+        parser.feed(delta("Hi") + data(last) + STOP + DONE)
+        assert parser.usage == expected
