@@ -6,17 +6,10 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS, load_all_checks
-from schemathesis.core.failures import FailureGroup
 
 from bot.domain import User
 from storage.tokens import Tokens
@@ -216,6 +209,9 @@ async def test_the_examples_of_the_documentation_work(world: World, api: Api) ->
 @pytest.mark.filterwarnings("ignore")  # those of the generator itself
 async def test_no_generated_request_breaks_the_api(world: World, api: Api) -> None:
     """Generated requests: no server error, no undescribed code, type or shape."""
+    # Imported by the one worker that needs it: it takes as long as a third of all the other imports.
+    from tests.api.generated_requests import explore
+
     assert world.bot is not None
     described = await openapi(world)
     chat = await api.conversation()
@@ -232,49 +228,3 @@ async def test_no_generated_request_breaks_the_api(world: World, api: Api) -> No
     codes, failures = await asyncio.to_thread(explore, described, address(world), several, chat)
     assert failures == []
     assert {200, 201, 404, 422} <= codes
-
-
-def explore(
-    described: dict[str, Any], url: str, tokens: list[str], chat: str
-) -> tuple[set[int], list[str]]:
-    load_all_checks()
-    schema = schemathesis.openapi.from_dict(described)
-    schema.config.update(base_url=url)
-    checks = CHECKS.get_by_names(
-        [
-            "not_a_server_error",
-            "status_code_conformance",
-            "content_type_conformance",
-            "response_schema_conformance",
-        ]
-    )
-    codes: set[int] = set()
-    failures: list[str] = []
-
-    def check_response(case: Any, token: str) -> None:
-        if "conversation_id" in (case.path_parameters or {}):
-            case.path_parameters["conversation_id"] = chat
-        try:
-            answer = case.call(headers={"Authorization": f"Bearer {token}"})
-            codes.add(answer.status_code)
-            case.validate_response(answer, checks=checks)
-        except FailureGroup as group:
-            failures.extend(f"{case.method} {case.path}: {failure}" for failure in group.exceptions)
-
-    for token, found in zip(tokens, schema.get_all_operations(), strict=True):
-        operation = found.ok()  # type: ignore[union-attr]  # the description is valid, or this raises
-        allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
-        forbidden = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
-        for cases in (allowed, forbidden):
-            try_all(cases, partial(check_response, token=token))
-    return codes, failures
-
-
-def try_all(cases: Any, check_response: Callable[[Any], None]) -> None:
-    @given(case=cases)
-    @settings(max_examples=5, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    def try_one(case: Any) -> None:
-        check_response(case)
-
-    try_one()

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
 from string import Formatter
 
@@ -83,7 +84,7 @@ def marks(text: str) -> tuple[set[str], bool, bool, int]:
 
 
 def test_no_translation_is_cut(language: Language) -> None:
-    limits = LIMITS | dict(limits_in_code())
+    limits = LIMITS | limits_in_code()
     assert limits["RETRY_BUTTON"] == 75
     assert limits["RENAME_TITLE"] == 24
     with speaking(language):
@@ -91,33 +92,47 @@ def test_no_translation_is_cut(language: Language) -> None:
     assert {name: length for name, length in lengths.items() if length > limits[name]} == {}
 
 
-def limits_in_code() -> Iterator[tuple[str, int]]:
+@cache
+def limits_in_code() -> dict[str, int]:
     """Each `button(strings.NAME)` and `plain_text(strings.NAME, 24)`."""
+    found = {}
     for path in (ROOT / "handlers").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(call, ast.Call) or not call.args:
                 continue
-            function, text = ast.unparse(call.func).split(".")[-1], ast.unparse(call.args[0])
+            function, text = name_of(call.func).split(".")[-1], name_of(call.args[0])
             if function in ("button", "plain_text") and (
                 name := re.fullmatch(r"strings\.(\w+)", text)
             ):
                 limit = call.args[1] if function == "plain_text" and len(call.args) > 1 else None
-                yield name[1], limit.value if isinstance(limit, ast.Constant) else 75  # type: ignore[misc]
+                found[name[1]] = int(limit.value) if isinstance(limit, ast.Constant) else 75  # type: ignore[arg-type]
+    return found
+
+
+def name_of(node: ast.AST) -> str:
+    """A name with dots; of anything longer nothing, since writing all of the code again takes seconds."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{name_of(node.value)}.{node.attr}"
+    return ""
 
 
 def test_texts_are_read_when_they_are_said() -> None:
     """A text that is read at an import would be English for everybody."""
     found = []
+    past = tuple(f"{module}." for module in modules())
     for path in PRODUCT:
-        tree = ast.parse(path.read_text("utf-8"))
-        names = [] if path.parent.name == "strings" else imported_past_the_language(tree)
+        if "strings" not in (source := path.read_text("utf-8")):
+            continue
+        tree = ast.parse(source)
+        names = [] if path.parent.name == "strings" else imported_past_the_language(tree, past)
         found += [f"{path.name}: {each}" for each in (*names, *read_at_import(tree))]
     assert found == []
 
 
-def imported_past_the_language(tree: ast.AST) -> list[str]:
+def imported_past_the_language(tree: ast.AST, past: tuple[str, ...]) -> list[str]:
     """Imports of single texts, or of the module of one subject, instead of the module that translates."""
-    past = tuple(f"{module}." for module in modules())
     return [
         ast.unparse(node)
         for node in ast.walk(tree)
@@ -131,11 +146,9 @@ def read_at_import(node: ast.AST) -> Iterator[str]:
         for default in (*node.args.defaults, *node.args.kw_defaults):
             yield from read_at_import(default) if default is not None else ()
         return
-    if isinstance(node, ast.Attribute) and re.fullmatch(
-        r"(\w+_)?strings\.[A-Z_]+", ast.unparse(node)
-    ):
-        if not ast.unparse(node).startswith("english_"):
-            yield ast.unparse(node)
+    if re.fullmatch(r"(\w+_)?strings\.[A-Z_]+", name := name_of(node)):
+        if not name.startswith("english_"):
+            yield name
         return
     for child in ast.iter_child_nodes(node):
         yield from read_at_import(child)
