@@ -81,6 +81,7 @@ SCHEMAS = [
     "ExportFormat",
     "ExportedChat",
     "ExportedConversation",
+    "ExportedFile",
     "ExportedImage",
     "ExportedMessage",
     "FileIn",
