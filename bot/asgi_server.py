@@ -160,7 +160,7 @@ class AsgiServer:
         self.port = 0
 
     async def start(self, app: ASGIApp, host: str, port: int) -> None:
-        """Listen and serve `app`. Port 0 picks a free one. OSError when the address cannot be used."""
+        """Listens and serves `app`. Port 0 picks a free one. OSError when the address cannot be used."""
         listener = _listen(host, port)
         self.host, self.port = listener.getsockname()[:2]
         config = _Config(
@@ -188,7 +188,7 @@ class AsgiServer:
         )
 
     async def stop(self) -> None:
-        """Stop listening, let requests end within the shutdown timeout, then close every connection."""
+        """Stops listening, lets requests end within the shutdown timeout, then closes every connection."""
         if self._server is None:
             return
         self._server.close()
@@ -209,7 +209,7 @@ class AsgiServer:
             pass
 
     async def _drain(self) -> None:
-        """Wait for requests to end and for what they sent to leave."""
+        """Waits for requests to end and for what they sent to leave."""
         while tasks := list(self._state.tasks):
             await asyncio.wait(tasks)
             await asyncio.sleep(0)

@@ -70,7 +70,7 @@ async def claim_answer(
 
 
 async def _note_several(connection: AsyncConnection, chat_id: str, claimed: str) -> None:
-    """Mark the answers that wait, and the claimed one that has just waited with them."""
+    """Marks the answers that wait, and the claimed one that has just waited with them."""
     waiting = and_(answers.c.chat_id == chat_id, IS_OPEN, IS_WAITING)
     mark = update(answers).values(among_several=True)
     if (await connection.execute(mark.where(waiting))).rowcount > 0:
@@ -98,7 +98,7 @@ async def settle_answer(
     calls: Sequence[Call],
     admitted_at: datetime | None,
 ) -> tuple[NearBudget, ...]:
-    """Record what an ended answer has used, and what its footer is to say of budgets.
+    """Records what an ended answer has used, and what its footer is to say of budgets.
 
     `payer`: whose use that is now; whoever asked may have been erased since the model was asked.
     """
@@ -115,7 +115,7 @@ async def settle_answer(
 
 
 async def admit_again(connection: AsyncConnection, limits: Limits, answer_id: str) -> None:
-    """Count the retry of an answer like one more message of whoever asked. Raises BudgetReached."""
+    """Counts the retry of an answer like one more message of whoever asked. Raises BudgetReached."""
     if not any(limits):
         return
     again = update(answers).where(answers.c.message_id == answer_id)
@@ -138,7 +138,7 @@ def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
 
 
 async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
-    """Make an ended answer wait, for the chat's present model."""
+    """Makes an ended answer wait, for the chat's present model."""
     again = {
         "state": "waiting",
         "retry_requested": False,
@@ -172,7 +172,7 @@ def _model_of_chat() -> Any:
 async def update_owned(
     connection: AsyncConnection, answer_id: str, worker_id: str, **values: Any
 ) -> bool:
-    """Update an answer if the worker still holds it."""
+    """Updates an answer if the worker still holds it."""
     done = await connection.execute(
         UPDATE_OWNED, {"answer": answer_id, "worker": worker_id, **values}
     )
@@ -182,7 +182,7 @@ async def update_owned(
 async def update_message(
     connection: AsyncConnection, message_id: str, **values: str | None
 ) -> None:
-    """Change the message that an answer is."""
+    """Changes the message that an answer is."""
     await connection.execute(
         UPDATE_MESSAGE, {"message": message_id, "updated_at": utc_now(), **values}
     )

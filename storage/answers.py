@@ -126,7 +126,7 @@ class Answers(AnswerReads):
             return None
 
     async def begin_call(self, answer_id: str, worker_id: str, call_id: str, tokens: int) -> bool:
-        """Note that a model is about to be called for the answer; False when the worker no longer holds it.
+        """Notes that a model is about to be called for the answer; False when the worker no longer holds it.
 
         `tokens`: of what is sent, by our own estimate.
         """
@@ -165,7 +165,7 @@ class Answers(AnswerReads):
     async def save_slack_messages(
         self, answer_id: str, worker_id: str, parts: tuple[MessageRef, ...]
     ) -> bool:
-        """Store which Slack messages show the answer. False when the worker no longer holds it."""
+        """Stores which Slack messages show the answer. False when the worker no longer holds it."""
         async with self._database.begin() as connection:
             return await update_owned(connection, answer_id, worker_id, parts=parts_to_json(parts))
 
@@ -178,7 +178,7 @@ class Answers(AnswerReads):
         calls: Sequence[Call] = (),
         pictures: tuple[Image, ...] = (),
     ) -> AnswerResult | None:
-        """Store the whole result of the model; what remains is to show it. None when the worker no longer holds it.
+        """Stores the whole result of the model; what remains is to show it. None when the worker no longer holds it.
 
         `then`: the chores that it leads to, with the seconds until each is due. `calls`: those of models that were made
         for it and are not in the ledger yet. `pictures`: what they drew.
@@ -219,7 +219,7 @@ class Answers(AnswerReads):
         then: Mapping[Chore, float] | None = None,
         refusal: str | None = None,
     ) -> Finished | None:
-        """End an answer whose result is stored and shown; `parts` are the Slack messages, if they changed.
+        """Ends an answer whose result is stored and shown; `parts` are the Slack messages, if they changed.
 
         `then`: what is left to do, with the seconds until each chore is due; `refusal`: see Answer. None when its
         result is not stored, or when the worker no longer holds it.
@@ -241,7 +241,7 @@ class Answers(AnswerReads):
     async def release(
         self, worker_id: str, *, chat_id: str | None = None, keep: Collection[str] = ()
     ) -> list[str]:
-        """End the leases of a worker that is stopping or dead, or has lost count; the ids of the chats.
+        """Ends the leases of a worker that is stopping or dead, or has lost count; the ids of the chats.
 
         Any worker may claim the answers at once, and the old worker cannot write to them any more. `chat_id`: only in
         this chat. `keep`: answers that it goes on writing.
@@ -317,7 +317,7 @@ class Answers(AnswerReads):
             return await first_answer(connection, answers.c.message_id == answer_id)
 
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
-        """Make a failed or stopped answer wait again; its partial text stays.
+        """Makes a failed or stopped answer wait again; its partial text stays.
 
         One of several callers gets it, the others get None. If the end is still being shown, the answer waits as soon
         as that is done. With a `model`, the chat continues with that one, which only works if the answer failed for a

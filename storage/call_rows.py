@@ -42,7 +42,7 @@ async def record(
     calls: Sequence[Call],
     admitted_at: datetime | None = None,
 ) -> list[Budget]:
-    """Add calls, leaving out those that are there already; the budgets that are nearly used up by now.
+    """Adds calls, leaving out those that are there already; the budgets that are nearly used up by now.
 
     `admitted_at`: see `storage.spending.settle`.
     """
@@ -88,7 +88,7 @@ async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> 
 async def add_calls(
     connection: AsyncConnection, calls: Sequence[Call], now: datetime | None = None
 ) -> None:
-    """Add calls that the ledger does not hold yet."""
+    """Adds calls that the ledger does not hold yet."""
     now = now or utc_now()
     for call in calls:
         await connection.execute(insert(ledger), ledger_row(call, now))
@@ -99,7 +99,7 @@ _IS_ASKED = and_(ledger.c.id == bindparam("call"), ledger.c.outcome == CallOutco
 
 
 async def complete(connection: AsyncConnection, limits: Limits, call: Call) -> None:
-    """Write how a call ended that was added as asked, in place of its estimate; once."""
+    """Writes how a call ended that was added as asked, in place of its estimate; once."""
     found = select(ledger.c.at, ledger.c.estimated_tokens, ledger.c.estimated_cost)
     row = (await connection.execute(found.where(_IS_ASKED), {"call": call.id})).one_or_none()
     if row is None:

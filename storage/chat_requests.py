@@ -51,7 +51,7 @@ class ChatRequests:
         options: ModelOptions = NO_OPTIONS,
         in_dialog: bool = False,
     ) -> tuple[ChatRequest, bool]:
-        """Store a request. The second value is False when this Slack message had been stored before.
+        """Stores a request. The second value is False when this Slack message had been stored before.
 
         `in_dialog`: no Slack message has the text yet. Then `ts` is the dialog's id, and `thread` says where the chat
         is to be; its `ts` is empty for a new thread.
@@ -141,7 +141,7 @@ class ChatRequests:
     async def set_text(
         self, request_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest | None:
-        """Give an open request its text, or files instead of one; files are added to those that it has.
+        """Gives an open request its text, or files instead of one; files are added to those that it has.
 
         None when it has a text already, so that only one reply becomes its text. What was said before it is to be read
         again, since some of it may have been read as said after the mention.
@@ -160,7 +160,7 @@ class ChatRequests:
     async def add_files(
         self, request_id: str, text: str, files: tuple[SharedFile, ...]
     ) -> ChatRequest:
-        """Add files, and the text that came with them, to a request that waits for its model.
+        """Adds files, and the text that came with them, to a request that waits for its model.
 
         Adding the same files again changes nothing. Raises ChatNotFound.
         """
@@ -178,14 +178,14 @@ class ChatRequests:
     async def set_model(
         self, request_id: str, model: ModelRef, options: ModelOptions = NO_OPTIONS
     ) -> ChatRequest:
-        """Store the chosen model, and what was chosen with it, if the request is still open.
+        """Stores the chosen model, and what was chosen with it, if the request is still open.
 
         `ChatRequest.open` shows that. Raises ChatNotFound.
         """
         return await self._update(request_id, model=str(model), **options_row(options))
 
     async def set_menu(self, request_id: str, menu_ts: str) -> ChatRequest:
-        """Store which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` shows which.
+        """Stores which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` shows which.
 
         Raises ChatNotFound.
         """
@@ -195,7 +195,7 @@ class ChatRequests:
             return await _get(connection, questions.c.id == request_id)
 
     async def note_said(self, thread: Thread, ts: str) -> bool:
-        """Note for the thread's open requests that a message came which they have to read. False: none is open."""
+        """Notes for the thread's open requests that a message came which they have to read. False: none is open."""
         news = or_(questions.c.said_until.is_(None), questions.c.said_until < ts)
         where = and_(
             _IS_OPEN,
@@ -217,7 +217,7 @@ class ChatRequests:
         since: str | None = None,
         until: str | None = None,
     ) -> ChatRequest:
-        """Store the messages and files that the thread held before, and what was said `since`. Raises ChatNotFound.
+        """Stores the messages and files that the thread held before, and what was said `since`. Raises ChatNotFound.
 
         `until`: ts of the newest message that was read.
         """
@@ -251,7 +251,7 @@ class ChatRequests:
             return (await connection.execute(query)).first() is not None
 
     async def close(self, request_id: str) -> ChatRequest:
-        """Close a request that cannot be answered, for example in a deleted channel. Raises ChatNotFound."""
+        """Closes a request that cannot be answered, for example in a deleted channel. Raises ChatNotFound."""
         return await self._update(request_id, state="closed")
 
     async def without_menu(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
@@ -357,7 +357,7 @@ async def _get(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatR
 async def _add_files(
     connection: AsyncConnection, request_id: str, files: tuple[SharedFile, ...]
 ) -> ChatRequest:
-    """Add the files that the request does not have. Locks the row, because two replies may come at the same moment."""
+    """Adds the files that the request does not have. Locks the row, because two replies may come at the same moment."""
     same = questions.c.id == request_id
     await connection.execute(update(questions).where(same).values(state=questions.c.state))
     request = await _get(connection, same)

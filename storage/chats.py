@@ -90,7 +90,7 @@ class Chats:
         request_id: str | None = None,
         limit: int = 100,
     ) -> StoredMessage:
-        """Store a chat with its first message and the answer to it: all of it or nothing.
+        """Stores a chat with its first message and the answer to it: all of it or nothing.
 
         If the thread has a chat already, the message is added to that chat. A message that is known by its source or
         its request is returned as a duplicate. Raises LimitReached, BudgetReached.
@@ -140,7 +140,7 @@ class Chats:
         title: str = DEFAULT_TITLE,
         options: ModelOptions = NO_OPTIONS,
     ) -> Chat:
-        """Store an empty chat that has no Slack thread. Lists show a chat from its first message on."""
+        """Stores an empty chat that has no Slack thread. Lists show a chat from its first message on."""
         chat = new_chat(team=team, owner=owner, model=model, title=title, options=options)
         async with self._database.begin() as connection:
             await connection.execute(insert(chats), chat_row(chat))
@@ -154,7 +154,7 @@ class Chats:
         limit: int = 100,
         reject_if_busy: bool = False,
     ) -> StoredMessage:
-        """Store the next message of a chat and its waiting answer.
+        """Stores the next message of a chat and its waiting answer.
 
         A known source returns the stored message as a duplicate, even when the chat is full by now. `reject_if_busy`:
         raise ChatBusy and store nothing if an answer has not ended. Raises LimitReached, BudgetReached, ChatNotFound.
@@ -291,7 +291,7 @@ class Chats:
         files: tuple[SharedFile, ...],
         spoken: str | None = None,
     ) -> bool:
-        """Store what the files of a message contained: text to append, images, and the files that remain.
+        """Stores what the files of a message contained: text to append, images, and the files that remain.
 
         `spoken`: the part of the text that was said in voice clips, which is due to be shown.
 
@@ -344,7 +344,7 @@ class Chats:
             await move_channel(connection, team, old, new)
 
     async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:
-        """Replace the text of a Slack message, whose mentions are names by now, in its request and in its chat."""
+        """Replaces the text of a Slack message, whose mentions are names by now, in its request and in its chat."""
         async with self._database.begin() as connection:
             await replace_text(connection, thread, ts, before, after)
 
@@ -356,7 +356,7 @@ class Chats:
         return await self._update(replaceable, title=title, title_by=by)
 
     async def set_header(self, chat_id: str, ts: str | None) -> None:
-        """Store which Slack message shows title, model and Stop button. Raises ChatNotFound."""
+        """Stores which Slack message shows title, model and Stop button. Raises ChatNotFound."""
         if not await self._update(chats.c.id == chat_id, header_ts=ts):
             raise ChatNotFound(chat_id)
 

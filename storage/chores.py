@@ -166,7 +166,7 @@ class Chores:
             await connection.execute(held.values(due_at=_due_after(seconds), worker=null()))
 
     async def show_again(self, answer_id: str) -> str | None:
-        """Let any worker write an ended answer into its messages once more; the id of its chat, if it has ended."""
+        """Lets any worker write an ended answer into its messages once more; the id of its chat, if it has ended."""
         query = (
             update(answers)
             .where(answers.c.message_id == answer_id, answers.c.state == "ended")
@@ -225,7 +225,7 @@ def _due_after(seconds: Mapping[Chore, float]) -> ColumnElement[Any]:
 async def add_chores(
     connection: AsyncConnection, answer_id: str, added: Mapping[Chore, float]
 ) -> None:
-    """Add chores to an answer, each with the seconds until it is due.
+    """Adds chores to an answer, each with the seconds until it is due.
 
     One that is there already starts anew, but not before the claim on it has ended.
     """

@@ -112,7 +112,7 @@ class MessageImages:
 async def replace_images(
     connection: AsyncConnection, message_id: str, images: tuple[Image, ...]
 ) -> None:
-    """Store the images of a message, which has no others."""
+    """Stores the images of a message, which has no others."""
     if images:
         await connection.execute(delete(attachments).where(attachments.c.message_id == message_id))
         await connection.execute(insert(attachments), image_rows(images, message_id))

@@ -60,7 +60,7 @@ class Installations:
         self._cipher = cipher
 
     async def save(self, installed: Installation) -> None:
-        """Store an installation, replacing an earlier one of the same workspace or organisation."""
+        """Stores an installation, replacing an earlier one of the same workspace or organisation."""
         values = {
             "bot_user": installed.bot_user,
             "bot_id": installed.bot_id,
@@ -100,7 +100,7 @@ class Installations:
         return None if row is None else self._to_installation(row)
 
     async def remember_organisation(self, team: str, enterprise: str) -> None:
-        """Store which organisation a workspace belongs to."""
+        """Stores which organisation a workspace belongs to."""
         async with self._database.begin() as connection:
             await connection.execute(
                 dialect_insert(connection, workspaces)
@@ -111,7 +111,7 @@ class Installations:
     async def remove(
         self, team: str | None, enterprise: str | None = None, before: datetime | None = None
     ) -> bool:
-        """Delete an installation whose app was uninstalled or whose token was revoked; whether there was one.
+        """Deletes an installation whose app was uninstalled or whose token was revoked; whether there was one.
 
         Chats stay; the API tokens of the users there are revoked. Without a `team` it is an org-wide installation. One
         that was made after `before` stays, because Slack's event may arrive when the app is installed again.

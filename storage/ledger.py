@@ -38,21 +38,21 @@ class Ledger:
         self._limits = limits
 
     async def ask(self, call: Call) -> None:
-        """Store that a model is about to be called. Until it is completed, it counts by its estimate."""
+        """Stores that a model is about to be called. Until it is completed, it counts by its estimate."""
         await self.add([call])
 
     async def complete(self, call: Call) -> None:
-        """Store how a call ended that is stored as asked."""
+        """Stores how a call ended that is stored as asked."""
         async with self._database.begin() as connection:
             await complete(connection, self._limits, call)
 
     async def add(self, calls: Sequence[Call]) -> None:
-        """Store calls, all of one payer."""
+        """Stores calls, all of one payer."""
         async with self._database.begin() as connection:
             await record(connection, self._limits, calls[0].payer, calls)
 
     async def check(self, payer: Payer) -> None:
-        """Raise BudgetReached if no message of theirs would be answered now."""
+        """Raises BudgetReached if no message of theirs would be answered now."""
         if any(self._limits):
             async with self._database.read() as connection:
                 await check(connection, self._limits, payer)
@@ -81,7 +81,7 @@ class Ledger:
             return [_to_figures(row) for row in rows if row.calls]
 
     async def forget_old_spending(self) -> None:
-        """Delete what was counted for limits in periods that are long over."""
+        """Deletes what was counted for limits in periods that are long over."""
         async with self._database.begin() as connection:
             await forget_old(connection)
 

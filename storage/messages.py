@@ -81,7 +81,7 @@ async def add_message(
     request_id: str | None = None,
     reject_if_busy: bool = False,
 ) -> StoredMessage:
-    """Store the next message of a chat and its waiting answer; a known source returns the stored message.
+    """Stores the next message of a chat and its waiting answer; a known source returns the stored message.
 
     `limit`: messages of a chat; `limits`: what their author may use. Raises LimitReached, BudgetReached, ChatNotFound,
     ChatBusy (with `reject_if_busy`), and Conflict when another transaction has just stored the same source.
@@ -185,7 +185,7 @@ async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
 async def store_message(
     connection: AsyncConnection, chat: Chat, new: NewMessage, request_id: str | None
 ) -> StoredMessage:
-    """Store the last two messages of `chat`, whose count includes them already. Raises Conflict for a known source."""
+    """Stores the last two messages of `chat`, whose count includes them already. Raises Conflict for a known source."""
     now = utc_now()
     message = Message(
         id=new_id(),
@@ -226,7 +226,7 @@ async def store_message(
 
 
 async def store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> Answer:
-    """Store an answer that waits, as its chat's last message; the answer with whether it has to wait for others."""
+    """Stores an answer that waits, as its chat's last message; the answer with whether it has to wait for others."""
     await connection.execute(
         INSERT_MESSAGE, _assistant_row(answer, utc_now() + _AFTER_THE_QUESTION)
     )
@@ -266,7 +266,7 @@ def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
 
 
 async def _insert_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> bool:
-    """Store the job; whether it has to wait for an earlier answer."""
+    """Stores the job; whether it has to wait for an earlier answer."""
     row = {
         "chat": chat.id,
         "message_id": answer.id,
@@ -290,7 +290,7 @@ async def _insert_answer(connection: AsyncConnection, chat: Chat, answer: Answer
 
 
 async def add_participants(connection: AsyncConnection, chat: Chat, author: str) -> None:
-    """Move the chat to the top of the lists of its owner, its author and all earlier participants."""
+    """Moves the chat to the top of the lists of its owner, its author and all earlier participants."""
     now = utc_now()
     for user in sorted({chat.owner, author}):
         row = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
@@ -306,7 +306,7 @@ async def store_loaded_files(
     files: tuple[SharedFile, ...],
     spoken: str | None = None,
 ) -> bool:
-    """Store what the files of a message contained; False when another transaction has done so first."""
+    """Stores what the files of a message contained; False when another transaction has done so first."""
     same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
     # Not `message.text`, which may have been replaced since it was read:
     whole_text = messages.c.text + more_text
@@ -331,7 +331,7 @@ async def store_loaded_files(
 
 
 async def _keep_spoken(connection: AsyncConnection, message_id: str, spoken: str) -> None:
-    """Keep what was said in a message's voice clips, which is to be shown in the thread."""
+    """Keeps what was said in a message's voice clips, which is to be shown in the thread."""
     kept = update(messages).where(messages.c.id == message_id).values(spoken=spoken)
     await connection.execute(kept)
     answer = select(answers.c.message_id).where(answers.c.question_id == message_id)

@@ -79,7 +79,7 @@ class People:
             }
 
     async def set_account(self, user: User, account: Account) -> None:
-        """Store them. An account that tells no locale leaves the one that is known."""
+        """Stores them. An account that tells no locale leaves the one that is known."""
         told = {"locale": account.locale} if account.locale else {}
         await self._set(user, name=account.name, **told)
 
@@ -97,7 +97,7 @@ class People:
     async def set_always(
         self, user: User, always: bool, *, known: ModelRef | None, model: ModelRef | None
     ) -> None:
-        """Set whether to skip the menu. `model` becomes the user's model, if that is still the `known` one."""
+        """Sets whether to skip the menu. `model` becomes the user's model, if that is still the `known` one."""
         before, after = (None if ref is None else str(ref) for ref in (known, model))
         same = (
             people.c.default_model.is_(None) if before is None else people.c.default_model == before
@@ -117,7 +117,7 @@ class People:
             )
 
     async def set_last_model(self, user: User, model: ModelRef) -> None:
-        """Store which model the user chose last."""
+        """Stores which model the user chose last."""
         await self._set(user, last_model=str(model))
 
     async def _set(self, user: User, **values: str | bool | None) -> None:
@@ -131,7 +131,7 @@ class People:
             )
 
     async def set_feedback(self, message_id: str, user: User, value: int) -> None:
-        """Store a user's feedback on an answer (1 good, -1 bad), replacing earlier feedback.
+        """Stores a user's feedback on an answer (1 good, -1 bad), replacing earlier feedback.
 
         Raises Conflict when there is no such message.
         """

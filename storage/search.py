@@ -241,7 +241,7 @@ class Search:
         return [*await self._connection.execute(in_list_order(query, next_chats, newer=newer))]
 
     def _by_reading(self) -> Matches:
-        """Read chats in list order until there are enough."""
+        """Reads chats in list order until there are enough."""
         contains = (self._contains(participants, word) for word in self._words)
         return Matches(participants, (*self._in_list(), *contains))
 
@@ -259,7 +259,7 @@ class Search:
         return Matches(query.cte("found").prefix_with("MATERIALIZED"), (), all_at_once=True)
 
     def _by_index(self, statement: TextClause) -> Matches:
-        """Ask the index for the chats with the rare words, and look for the other words in those."""
+        """Asks the index for the chats with the rare words, and looks for the other words in those."""
         source, *others = [
             self._index_hits(statement, word, number)
             for number, word in enumerate(self._rare_words)

@@ -124,7 +124,7 @@ def spent_in(calls: Sequence[Call]) -> Spent:
 async def admit(
     connection: AsyncConnection, limits: Limits, payer: Payer, now: datetime | None = None
 ) -> None:
-    """Count one more message that is to be answered, and hold something for its answer. Raises BudgetReached."""
+    """Counts one more message that is to be answered, and holds something for its answer. Raises BudgetReached."""
     now = now or utc_now()
     for limit in limits:
         key = _key(limit, payer, now)
@@ -154,7 +154,7 @@ async def settle(
     *,
     admitted_at: datetime | None = None,
 ) -> list[Budget]:
-    """Add what ended calls have used, before they are in the ledger; the budgets that are nearly used up by now.
+    """Adds what ended calls have used, before they are in the ledger; the budgets that are nearly used up by now.
 
     `admitted_at`: when the message was admitted whose answer has ended, and for which no more need be held.
     """
@@ -178,14 +178,14 @@ async def settle(
 async def mark_warned(
     connection: AsyncConnection, budgets: Sequence[Budget], payer: Payer
 ) -> tuple[NearBudget, ...]:
-    """Note that a footer says of these budgets that they are nearly used up."""
+    """Notes that a footer says of these budgets that they are nearly used up."""
     for budget in budgets:
         await connection.execute(_MARK_WARNED, _key(budget, payer, utc_now()))
     return tuple(NearBudget(budget.scope, str(budget)) for budget in budgets)
 
 
 async def forget_old(connection: AsyncConnection) -> None:
-    """Delete the rows of periods that are long over."""
+    """Deletes the rows of periods that are long over."""
     await connection.execute(delete(spending).where(spending.c.begins < utc_now() - _KEPT))
 
 
@@ -244,7 +244,7 @@ def _key(limit: Limit, payer: Payer, at: datetime) -> dict[str, Any] | None:
 
 
 async def _make(connection: AsyncConnection, limit: Limit, key: dict[str, Any]) -> None:
-    """Make the row, unless somebody else has: of a budget with what the ledger holds, of a rate empty."""
+    """Makes the row, unless somebody else has: of a budget with what the ledger holds, of a rate empty."""
     row = {name.removeprefix("a_"): value for name, value in key.items()}
     row |= {"tokens": 0, "cost": 0.0, "answers": 0, "held": 0, "messages": 0, "warned": False}
     if isinstance(limit, Budget):

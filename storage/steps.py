@@ -21,7 +21,7 @@ _KNOWN = and_(answer_steps.c.kind.in_(list(StepKind)), answer_steps.c.status.in_
 
 
 async def add_steps(connection: AsyncConnection, answer_id: str, steps: Sequence[Step]) -> None:
-    """Store the steps of an answer that has none."""
+    """Stores the steps of an answer that has none."""
     if steps:
         rows = [_row(answer_id, step) for step in steps]
         await connection.execute(insert(answer_steps), rows)
@@ -53,7 +53,7 @@ async def load_steps(
 
 
 async def copy_steps(connection: AsyncConnection, old: str, new: str) -> None:
-    """Give one answer the steps of another."""
+    """Gives one answer the steps of another."""
     rest = [column for column in answer_steps.c if column.name != "message_id"]
     rows = select(literal(new), *rest).where(answer_steps.c.message_id == old)
     names = ["message_id", *(column.name for column in rest)]

@@ -38,7 +38,7 @@ class Tokens:
         self._database = database
 
     async def issue(self, user: User, *, valid_for: timedelta | None = None) -> str:
-        """Create a token for this user; it cannot be read again."""
+        """Creates a token for this user; it cannot be read again."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         expires_at = None if valid_for is None else database_time(valid_for.total_seconds())
         async with self._database.begin() as connection:

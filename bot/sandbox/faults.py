@@ -51,7 +51,7 @@ class Faults:
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, method: str, mode: Mode = "error", **details: Any) -> Fault:
-        """Let the next calls of `method` (`*`: any) fail; Fault has the modes and details. ValueError: no such mode."""
+        """Lets the next calls of `method` (`*`: any) fail; Fault has modes and details. ValueError: no such mode."""
         if mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}")
         fault = Fault(method, mode, **details)
@@ -75,19 +75,19 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """Remove all faults and release hanging and slow calls."""
+        """Removes all faults and releases hanging and slow calls."""
         self.pending.clear()
         self.refuse_until = 0.0
         self.copies = 1
         self.release()
 
     def release(self) -> None:
-        """Release the calls that hang or are slow now."""
+        """Releases the calls that hang or are slow now."""
         self.released.set()
         self.released = asyncio.Event()
 
     async def hang(self, seconds: float) -> None:
-        """Wait `seconds`, or until `release`."""
+        """Waits `seconds`, or until `release`."""
         try:
             async with asyncio.timeout(seconds):
                 await self.released.wait()

@@ -83,7 +83,7 @@ class Journal:
         return next(self._numbers)
 
     def record_call(self, record: CallRecord) -> None:
-        """Record a call that has ended. Refusals other than rate limits are also kept in `refusals`."""
+        """Records a call that has ended. Refusals other than rate limits are also kept in `refusals`."""
         self.calls.append(record)
         self.counts[record.method] += 1
         if record.error is not None and record.error != "ratelimited" and not record.injected:

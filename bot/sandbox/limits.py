@@ -163,7 +163,7 @@ class TokenBucket:
     at: float
 
     def take(self, now: float) -> float:
-        """Take a token. Returns 0.0, or the seconds until there is one."""
+        """Takes a token. Returns 0.0, or the seconds until there is one."""
         self.tokens = min(self.capacity, self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens >= 1.0 - 1e-9:
@@ -181,7 +181,7 @@ class RateLimiter:
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
 
     def count_call(self, method: str, channel: str = "") -> None:
-        """Count one call. RateLimited when the bucket is empty; a refused call costs nothing."""
+        """Counts one call. RateLimited when the bucket is empty; a refused call costs nothing."""
         if not self.limits.rates:
             return
         key, rate, capacity = self._allowance(method, channel)

@@ -308,7 +308,7 @@ class Sandbox:
             self._challenging = asyncio.create_task(self._challenge(self._http, self._on_challenge))
 
     async def stop(self) -> None:
-        """Close every connection and drop what has not been delivered yet."""
+        """Closes every connection and drops what has not been delivered yet."""
         self.faults.release()
         if self._challenging is not None:
             self._challenging.cancel()
@@ -381,7 +381,7 @@ class Sandbox:
         timeout: float = 60.0,  # noqa: ASYNC109
         what: str = "",
     ) -> Found:
-        """Wait until `predicate()` is true and return its result; evaluated at every change, without polling.
+        """Waits until `predicate()` is true and returns its result; evaluated at every change, without polling.
 
         A LookupError or SlackRefusal of the predicate means "not yet". TimeoutError after `timeout` seconds.
         """

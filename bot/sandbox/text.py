@@ -52,7 +52,7 @@ def _typed_token(match: re.Match[str], find: Callable[[str], str | None]) -> str
 
 
 def _name_reference(token: str, find: Callable[[str], str | None]) -> str:
-    """Find a typed name that may end in punctuation: `@bobbin.` is the bot and a full stop."""
+    """Finds a typed name that may end in punctuation: `@bobbin.` is the bot and a full stop."""
     name = token
     while len(name) > 1:
         reference = find(name)

@@ -40,7 +40,7 @@ class Coordination(Protocol):
     """Where what they share is, without user and password; empty for one process."""
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
-        """Send a JSON event to all subscribers, here and in other replicas, in order. Never raises, never waits."""
+        """Sends a JSON event to all subscribers, here and in other replicas, in order. Never raises, never waits."""
         ...
 
     def may_have_subscribers(self, topic: str) -> bool:
@@ -57,7 +57,7 @@ class Coordination(Protocol):
         ...
 
     async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
-        """Take one token from the bucket `key`, which refills at this rate up to `burst`. Raises StorageError."""
+        """Takes one token from the bucket `key`, which refills at this rate up to `burst`. Raises StorageError."""
         ...
 
     async def block(self, key: str, seconds: float) -> None:
@@ -69,7 +69,7 @@ class Coordination(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Raise StorageError unless the other replicas can be reached."""
+        """Raises StorageError unless the other replicas can be reached."""
         ...
 
     async def close(self) -> None: ...

@@ -57,7 +57,7 @@ class TopicHub:
             self._subscriptions[topic].add(subscription)
 
     def remove(self, subscription: Subscription, topics: tuple[str, ...]) -> list[str]:
-        """Remove a subscription; the topics that have none any more."""
+        """Removes a subscription; the topics that have none any more."""
         unused = []
         for topic in topics:
             subscriptions = self._subscriptions.get(topic)
@@ -79,7 +79,7 @@ class TopicHub:
                 self._subscriptions[event.topic].discard(subscription)
 
     def end(self) -> None:
-        """End all subscriptions."""
+        """Ends all subscriptions."""
         for subscription in set[Subscription]().union(*self._subscriptions.values()):
             subscription.end()
         self._subscriptions.clear()

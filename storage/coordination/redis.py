@@ -129,7 +129,7 @@ class RedisCoordination:
             await self._unsubscribe_from(unused)
 
     async def _subscribe_to(self, topics: tuple[str, ...]) -> None:
-        """Return when Redis has confirmed, or is known to be lost; then the listener subscribes when it is back."""
+        """Returns when Redis has confirmed, or is known to be lost; then the listener subscribes when it is back."""
         waiting = [self._confirmed.setdefault(topic, asyncio.Event()) for topic in topics]
         fresh = [self._prefix + topic for topic in topics if not self._confirmed[topic].is_set()]
         if fresh and self._pubsub is not None:

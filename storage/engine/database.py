@@ -171,7 +171,7 @@ class Database:
         return self.dialect == "postgresql" and failure.away and not failure.lasting
 
     async def ping(self) -> None:
-        """Raise StorageError unless the database answers and can be written to."""
+        """Raises StorageError unless the database answers and can be written to."""
         read_only = "SELECT current_setting('transaction_read_only') = 'on'"
         query = "SELECT 1" if self.dialect == "sqlite" else read_only
         async with self.begin() as connection:
@@ -179,7 +179,7 @@ class Database:
                 raise DatabaseFailed(READ_ONLY)
 
     async def close(self) -> None:
-        """Close all connections.
+        """Closes all connections.
 
         Waits briefly for transactions that are being rolled back, because nothing closes a connection that returns to
         the pool later.
@@ -278,7 +278,7 @@ def _parse(url: str) -> URL:
 
 
 def _create_folder(url: URL) -> URL:
-    """Create the folder of an SQLite file, for its owner alone; the URL with `~` expanded."""
+    """Creates the folder of an SQLite file, for its owner alone; the URL with `~` expanded."""
     path = Path(url.database or "").expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

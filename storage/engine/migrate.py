@@ -83,7 +83,7 @@ def _postgresql(url: URL, timing: Timing) -> Engine:
 
 
 def _wait_for_lock(connection: Connection) -> None:
-    """Wait until no other process migrates.
+    """Waits until no other process migrates.
 
     Asks again and again instead of waiting in the server: only so is a connection noticed that has gone mute.
     """

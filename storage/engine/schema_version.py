@@ -21,7 +21,7 @@ class Schema(StrEnum):
 
 
 async def schema_of(database: Database) -> Schema:
-    """Compare the schemas. Raises StorageError when the database cannot be reached."""
+    """Compares the schemas. Raises StorageError when the database cannot be reached."""
     async with database.read() as connection:
         return await connection.run_sync(_compare)
 

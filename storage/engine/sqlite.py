@@ -93,7 +93,7 @@ class SQLiteConnection(aiosqlite.Connection):
             await super().rollback()
 
     async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Call `work` in this connection's thread."""
+        """Calls `work` in this connection's thread."""
         return await self._execute(work, *arguments)
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -139,7 +139,7 @@ class SQLiteConnection(aiosqlite.Connection):
 
 
 def open_file(path: str, lock_timeout: float, **options: Any) -> sqlite3.Connection:
-    """Open a file and set the connection up. Blocks.
+    """Opens a file and sets the connection up. Blocks.
 
     The driver begins no transactions by itself. `lock_timeout`: seconds to wait for another process that writes.
     """
@@ -159,7 +159,7 @@ def open_file(path: str, lock_timeout: float, **options: Any) -> sqlite3.Connect
 async def connect(
     path: str, *, lock_timeout: float, limit: float | None = None, **options: Any
 ) -> SQLiteConnection:
-    """Open a file.
+    """Opens a file.
 
     A caller that is cancelled, however often, still waits until the file is open and closed again, and any caller until
     the thread needs the event loop no more if the file cannot be opened, because the loop may end soon after.

@@ -38,13 +38,13 @@ class Transport(Protocol):
     """How envelopes reach the app: Socket Mode or HTTP."""
 
     async def wait_until_open(self) -> None:
-        """Return when an envelope can be sent."""
+        """Returns when an envelope can be sent."""
 
     def is_open(self) -> bool:
         """Whether an envelope can be sent now."""
 
     async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
-        """Send once. Returns the acknowledgement, or None if none came within `seconds`."""
+        """Sends once. Returns the acknowledgement, or None if none came within `seconds`."""
 
 
 class EnvelopeDispatcher:
@@ -84,7 +84,7 @@ class EnvelopeDispatcher:
         return delivery
 
     def apply_answer(self, name: str, delivery: Delivery, apply: Callable[[], Answer]) -> Answer:
-        """Apply what an acknowledgement contains. What Slack rejects is recorded as a refusal and raised."""
+        """Applies what an acknowledgement contains. What Slack rejects is recorded as a refusal and raised."""
         try:
             return apply()
         except (SlackRefusal, InvalidAnswer) as refusal:
@@ -117,7 +117,7 @@ class EnvelopeDispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _once(self, delivery: Delivery, retry: int) -> None:
-        """Make one attempt. Waiting for a socket and for the acknowledgement share one timeout."""
+        """Makes one attempt. Waiting for a socket and for the acknowledgement share one timeout."""
         started = self._clock()
         try:
             async with asyncio.timeout(self._limits.ack_timeout):

@@ -96,7 +96,7 @@ class HttpDelivery:
         return None
 
     async def challenge(self, seconds: float) -> str | None:
-        """Send `url_verification` to the events' URL. Returns what is wrong with the answer; None if nothing is."""
+        """Sends `url_verification` to the events' URL. Returns what is wrong with the answer; None if nothing is."""
         word = secrets.token_urlsafe(36)
         asked = {
             "type": "url_verification",

@@ -41,7 +41,7 @@ class InteractionSender:
     async def act(
         self, user: str, container: Container, action: Json, values: Json | None = None
     ) -> None:
-        """Send a click or a choice (`block_actions`). NotAcknowledged after three seconds without an ack."""
+        """Sends a click or a choice (`block_actions`). NotAcknowledged after three seconds without an ack."""
         payload = self._payload("block_actions", user, container)
         payload["actions"] = [{**action, "action_ts": self._workspace.next_ts()}]
         if container.view is None:
@@ -57,7 +57,7 @@ class InteractionSender:
     async def options(
         self, user: str, container: Container, block: Json, element: Json, query: str
     ) -> Json:
-        """Ask the app for a menu's options. NotAcknowledged; InvalidAnswer when Slack would not show them."""
+        """Asks the app for a menu's options. NotAcknowledged; InvalidAnswer when Slack would not show them."""
         payload = self._payload("block_suggestion", user, container)
         payload |= {
             "action_id": element["action_id"],
@@ -150,7 +150,7 @@ class InteractionSender:
     # -- commands and shortcuts
 
     async def command(self, user: str, channel: str, command: str, text: str) -> Delivery:
-        """Send a slash command. A message in the acknowledgement is shown at once."""
+        """Sends a slash command. A message in the acknowledgement is shown at once."""
         person, conversation = self._workspace.users[user], self._workspace.channels[channel]
         url = self._response_urls.issue_for_command(user, channel)
         payload = {
@@ -182,7 +182,7 @@ class InteractionSender:
         return delivery
 
     async def shortcut(self, user: str, callback_id: str, message: Message | None = None) -> None:
-        """Send a global shortcut, or one on a message."""
+        """Sends a global shortcut, or one on a message."""
         kind = "message_action" if message is not None else "shortcut"
         payload = self._base(kind, user)
         payload |= {"callback_id": callback_id, "trigger_id": self._triggers.issue(user)}
@@ -198,7 +198,7 @@ class InteractionSender:
     # -- modals
 
     async def submit(self, user: str, view: View, values: Json) -> dict[str, str]:
-        """Submit a modal. Returns the app's errors by block id; without errors the modal closes or changes."""
+        """Submits a modal. Returns the app's errors by block id; without errors the modal closes or changes."""
         view.values = values
         view.errors = {}
         payload = self._base("view_submission", user)
@@ -231,7 +231,7 @@ class InteractionSender:
         ]
 
     async def closed(self, user: str, view: View, cleared: bool) -> None:
-        """Tell the app that a modal was closed, if it asked to know."""
+        """Tells the app that a modal was closed, if it asked to know."""
         if view.definition.get("notify_on_close"):
             payload = self._base("view_closed", user)
             payload |= {"view": view_json(self._workspace, view), "is_cleared": cleared}

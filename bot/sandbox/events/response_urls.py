@@ -78,7 +78,7 @@ class ResponseUrls:
         return f"{self._workspace.base_url}/response/{key}"
 
     def post(self, key: str, body: Json) -> None:
-        """Apply what the app posted to a response URL. SlackRefusal `used_url`, `expired_url`, or for its content."""
+        """Applies what the app posted to a response URL. SlackRefusal `used_url`, `expired_url`, or for its content."""
         url = self._issued.get(key)
         if url is None:
             raise SlackRefusal("invalid_url")
@@ -90,7 +90,7 @@ class ResponseUrls:
         url.uses += 1
 
     async def receive(self, request: Request) -> Response:
-        """Answer a POST to a response URL, and record it."""
+        """Answers a POST to a response URL, and record it."""
         body = await _read(request)
         record = CallRecord(self._journal.new_id(), self._workspace.clock(), "response_url", body)
         try:
@@ -105,7 +105,7 @@ class ResponseUrls:
         return PlainTextResponse("ok")
 
     def show(self, address: str, body: Json) -> None:
-        """Apply a message from the acknowledgement of a command. Does not count as a use of the URL."""
+        """Applies a message from the acknowledgement of a command. Does not count as a use of the URL."""
         self._apply(self._issued[address.partition("/response/")[2]], body)
 
     def _apply(self, url: ResponseUrl, body: Json) -> None:

@@ -143,7 +143,7 @@ class SocketMode:
     # -- fault injection
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
-        """Ask the app to renew every connection: `warning`, `refresh_requested` or `link_disabled`.
+        """Asks the app to renew every connection: `warning`, `refresh_requested` or `link_disabled`.
 
         After anything but a warning Slack closes the connection.
         """
@@ -161,7 +161,7 @@ class SocketMode:
         self._faults.refuse_until = self._workspace.clock() + seconds
 
     async def drop(self) -> None:
-        """Close every connection without a `disconnect` message."""
+        """Closes every connection without a `disconnect` message."""
         for connection in list(self.connections):
             self._forget(connection)
             await _close(connection)

@@ -121,7 +121,7 @@ class ModelServer:
         self._queues[model].extend(scripts)
 
     def answer_with(self, model: str, answering: AnswerFunction | None) -> None:
-        """Use a function for every answer of a model (`*`: of all). Where it returns None, the model answers itself."""
+        """Uses a function for every answer of a model (`*`: of all). Where it gives None, the model answers itself."""
         if answering is None:
             self._answer_functions.pop(model, None)
         else:
@@ -292,7 +292,7 @@ class ScriptedAnswer(Response):
         await send({"type": "http.response.body", "body": self._ending(), "more_body": False})
 
     async def _send_due(self, send: Send, started: float, number: int, last: int) -> int:
-        """Wait for piece `number`, send it and all others that are due, and return the number of the next."""
+        """Waits for piece `number`, sends it and all others that are due, and returns the number of the next."""
         loop = asyncio.get_running_loop()
         wait = started + self._script.time_of(number) - loop.time()
         await asyncio.sleep(max(0.0, wait))
@@ -322,7 +322,7 @@ class ScriptedAnswer(Response):
         return data + (b"data: [DONE]\n\n" if script.done else b"")
 
     async def _fail(self, send: Send, fault: Fault) -> None:
-        """Apply a fault. Returning without ending the response makes the server cut the connection."""
+        """Applies a fault. Returning without ending the response makes the server cut the connection."""
         if fault.kind == "hang":
             await asyncio.Event().wait()
         elif fault.kind == "error":

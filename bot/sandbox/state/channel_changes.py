@@ -72,7 +72,7 @@ def unpin(workspace: Workspace, channel: Channel, message: Message, user: str) -
 
 
 def save_bookmark(workspace: Workspace, channel: Channel, bookmark: Json) -> None:
-    """Add a bookmark, or replace the one with its id."""
+    """Adds a bookmark, or replaces the one with its id."""
     ids = [each["id"] for each in channel.bookmarks]
     if bookmark["id"] in ids:
         channel.bookmarks[ids.index(bookmark["id"])] = bookmark

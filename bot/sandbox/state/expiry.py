@@ -27,7 +27,7 @@ class Expiry:
             self._end_stream_after(limits.stream_ttl, change.message)
 
     def resume(self) -> None:
-        """Start the timers of a restored workspace."""
+        """Starts the timers of a restored workspace."""
         now = self._workspace.clock()
         for channel in self._workspace.channels.values():
             for message in channel.messages.values():
@@ -38,7 +38,7 @@ class Expiry:
                 self._end_status_after(max(0.0, thread.status_expires - now), thread)
 
     def cancel(self) -> None:
-        """Stop all timers."""
+        """Stops all timers."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

@@ -7,7 +7,7 @@ from bot.sandbox.state.workspace import Workspace
 
 
 def delete_file_everywhere(workspace: Workspace, file: File) -> None:
-    """Delete a file. The messages that share it keep a tombstone."""
+    """Deletes a file. The messages that share it keep a tombstone."""
     file.mode, file.content = "tombstone", b""
     for channel in file.channels:
         for message in workspace.channels[channel].messages.values():

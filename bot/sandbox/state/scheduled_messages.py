@@ -22,7 +22,7 @@ class ScheduledMessages:
             self._arm(waiting)
 
     def cancel(self) -> None:
-        """Stop all timers."""
+        """Stops all timers."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -34,7 +34,7 @@ class ScheduledMessages:
             self._arm(scheduled)
 
     def remove(self, scheduled_id: str) -> ScheduledMessage:
-        """Take one back before it is posted. KeyError if it does not wait any more."""
+        """Takes one back before it is posted. KeyError if it does not wait any more."""
         removed = self._workspace.scheduled.pop(scheduled_id)
         if timer := self._timers.pop(scheduled_id, None):
             timer.cancel()

@@ -107,7 +107,7 @@ class Workspace:
         return f"{micros // 1_000_000}.{micros % 1_000_000:06d}"
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `listener` synchronously at every change. The returned function unsubscribes it."""
+        """Calls `listener` synchronously at every change. The returned function unsubscribes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -129,7 +129,7 @@ class Workspace:
         app_id: str | None = None,
         user_id: str = "",
     ) -> User:
-        """Add a person or a bot. Unless given, the id is readable: `U0ALICE`."""
+        """Adds a person or a bot. Unless given, the id is readable: `U0ALICE`."""
         user_id = user_id or user_id_of(name)
         user = User(
             id=user_id,
@@ -150,7 +150,7 @@ class Workspace:
         self.emit("locale", user=self.user(user).id)
 
     def add_channel(self, name: str, members: list[str], kind: ChannelType = "channel") -> Channel:
-        """Add a channel (for DMs see `open_dm`). While it is free, the id is readable: `C0GENERAL`."""
+        """Adds a channel (for DMs see `open_dm`). While it is free, the id is readable: `C0GENERAL`."""
         channel_id = "C0" + re.sub(r"[^A-Z0-9]", "", name.upper())
         if channel_id in self.channels or channel_id == "C0":
             channel_id = self.new_id("C0")
@@ -266,7 +266,7 @@ class Workspace:
         return list(self.channel(channel).messages.values())
 
     def post(self, message: Message) -> Message:
-        """Add a new message; a reply is also added to its thread."""
+        """Adds a new message; a reply is also added to its thread."""
         channel = self.channels[message.channel]
         channel.messages[message.ts] = message
         if message.thread_ts:
@@ -280,21 +280,21 @@ class Workspace:
         return message
 
     def expire_stream(self, message: Message) -> None:
-        """Let a stream expire: the message is shown as broken until it is edited."""
+        """Lets a stream expire: the message is shown as broken until it is edited."""
         if message.stream is not None and message.stream.phase == "open":
             message.stream.phase = "expired"
             message.stream.ended_at = self.clock()
             self.emit("stream_broken", message.channel, message)
 
     def edit(self, message: Message, revision: Revision, editor: str) -> None:
-        """Replace the content of a message."""
+        """Replaces the content of a message."""
         before = message.latest
         message.revisions.append(revision)
         message.edited = (editor, self.next_ts())
         self.emit("edited", message.channel, message, user=editor, before=before)
 
     def delete(self, message: Message) -> None:
-        """Delete a message. A root with replies stays as a tombstone, and its replies stay readable."""
+        """Deletes a message. A root with replies stays as a tombstone, and its replies stay readable."""
         channel = self.channels[message.channel]
         message.deleted_at = self.clock()
         channel.deleted.append(message)
@@ -350,7 +350,7 @@ class Workspace:
         return [each for each in every if each.viewer == viewer and wanted in (None, each.channel)]
 
     def show_notice(self, user: str, text: str, channel: str = "") -> None:
-        """Show a message from Slack itself to a person, e.g. that a command failed."""
+        """Shows a message from Slack itself to a person, e.g. that a command failed."""
         self.emit("notice", channel, user=user, text=text)
 
     def thread_state(self, channel: str, root: str) -> Thread:

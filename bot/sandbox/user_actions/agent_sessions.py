@@ -46,7 +46,7 @@ class AgentSessionActions:
         )
 
     async def rename(self, user: str, channel: str, thread: str, title: str) -> None:
-        """Give the session another title."""
+        """Gives the session another title."""
         person, conversation = (
             self._workspace.user(user),
             self._workspace.channel_for(self._workspace.user(user).id, channel),

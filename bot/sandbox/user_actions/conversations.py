@@ -41,7 +41,7 @@ class ConversationActions:
         attachments: Sequence[Json] = (),
         blocks: Sequence[Json] = (),
     ) -> str:
-        """Post as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Returns the ts.
+        """Posts as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Returns the ts.
 
         Other apps post as their bot users, and may add `attachments` and `blocks`.
         """
@@ -91,18 +91,18 @@ class ConversationActions:
         self._workspace.edit(message, revision, message.user)
 
     async def delete(self, user: str, channel: str, ts: str) -> None:
-        """Delete a message of this person."""
+        """Deletes a message of this person."""
         self._workspace.delete(self._own_message(user, channel, ts))
 
     async def react(
         self, user: str, channel: str, ts: str, name: str, *, remove: bool = False
     ) -> None:
-        """Add or remove a reaction."""
+        """Adds or removes a reaction."""
         change = self._workspace.remove_reaction if remove else self._workspace.add_reaction
         change(self._workspace.message(channel, ts), name.strip(":"), self._workspace.user(user).id)
 
     async def join(self, user: str, channel: str, inviter: str | None = None) -> None:
-        """Join a channel, or be invited (`inviter`); bots can be invited too."""
+        """Joins a channel, or is invited (`inviter`); bots can be invited too."""
         self._workspace.join(
             self._workspace.channel(channel),
             self._workspace.user(user).id,

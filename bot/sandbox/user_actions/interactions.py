@@ -79,7 +79,7 @@ class InteractionActions:
     async def choose(
         self, user: str, target: Target, action_id: str, value: str, query: str = ""
     ) -> None:
-        """Choose the option whose value or text is `value`, after typing `query`."""
+        """Chooses the option whose value or text is `value`, after typing `query`."""
         option = find_option(await self.menu(user, target, action_id, query), value)
         person, container = self._workspace.user(user), find_container(self._workspace, target)
         block, element = find_element(container, action_id)
@@ -101,7 +101,7 @@ class InteractionActions:
     async def act(
         self, user: str, target: Target, action: Json, values: Json | None = None
     ) -> None:
-        """Send any `block_actions`: `action` without `type` and `action_ts`, which are added here."""
+        """Sends any `block_actions`: `action` without `type` and `action_ts`, which are added here."""
         person, container = self._workspace.user(user), find_container(self._workspace, target)
         block, element = find_shown_element(
             container, str(action.get("action_id")), action.get("block_id")
@@ -134,7 +134,7 @@ class InteractionActions:
         ]
 
     async def shortcut(self, user: str, callback_id: str, message: Message | None = None) -> None:
-        """Use a global shortcut, or one on a message."""
+        """Uses a global shortcut, or one on a message."""
         await self._sender.shortcut(self._workspace.user(user).id, callback_id, message)
 
 

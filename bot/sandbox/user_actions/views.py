@@ -44,7 +44,7 @@ class ViewActions:
     async def submit(
         self, user: str, values: Json | None = None, view: View | None = None
     ) -> dict[str, str]:
-        """Submit the topmost (or the given) modal. Returns the errors by block id; none if it was accepted.
+        """Submits the topmost (or the given) modal. Returns the errors by block id; none if it was accepted.
 
         `values` by block id and action id: either Slack's own objects or, for text and menus, plain strings.
         """
@@ -64,14 +64,14 @@ class ViewActions:
         return [file_json(self._workspace, each) for each in ids]
 
     async def close(self, user: str, view: View | None = None) -> None:
-        """Close the topmost (or the given) modal."""
+        """Closes the topmost (or the given) modal."""
         modal = view or self.modal(user)
         if modal is None:
             raise LookupError("no modal is open")
         await self._sender.closed(modal.user, modal, self._modals.close(modal))
 
     async def open_home(self, user: str, tab: str = "home") -> str:
-        """Open the app's Home (or Messages) tab. Returns the id of the DM with the app."""
+        """Opens the app's Home (or Messages) tab. Returns the id of the DM with the app."""
         channel = self._workspace.dm(user)
         if tab == "home" and not self._workspace.features.home_tab:
             return channel
@@ -82,7 +82,7 @@ class ViewActions:
         return channel
 
     def _begin_assistant_thread(self, person: str, channel: str) -> None:
-        """Begin a thread for the next conversation, unless one waits for its first message."""
+        """Begins a thread for the next conversation, unless one waits for its first message."""
         waiting = [
             each
             for each in self._workspace.messages(channel)

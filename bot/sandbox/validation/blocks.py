@@ -29,7 +29,7 @@ _Check = Callable[[Findings, Mapping[str, Any], str], None]
 
 
 def check_message_blocks(blocks: Any) -> None:
-    """Raise SlackRefusal for blocks that Slack refuses in a message."""
+    """Raises SlackRefusal for blocks that Slack refuses in a message."""
     findings = _check_blocks(blocks, "message", MAX_MESSAGE_BLOCKS)
     if findings.problems:
         raise SlackRefusal("invalid_blocks", *findings.problems)
@@ -41,7 +41,7 @@ def check_message_blocks(blocks: Any) -> None:
 
 
 def check_view(view: Any, expected: str) -> None:
-    """Raise SlackRefusal for a view that is not a valid modal or home."""
+    """Raises SlackRefusal for a view that is not a valid modal or home."""
     if not isinstance(view, dict) or view.get("type") != expected:
         raise SlackRefusal(
             "invalid_arguments",
@@ -69,7 +69,7 @@ def check_view(view: Any, expected: str) -> None:
 
 
 def check_menu_answer(answer: Any) -> None:
-    """Raise InvalidAnswer for a menu's `options` or `option_groups` that Slack would not show."""
+    """Raises InvalidAnswer for a menu's `options` or `option_groups` that Slack would not show."""
     findings = Findings("message")
     if not isinstance(answer, Mapping):
         findings.report("", "must be an object with options or option_groups")
@@ -112,7 +112,7 @@ def _check_blocks(blocks: Any, surface: Surface, most: int, path: str = "/blocks
 
 
 def check_block(findings: Findings, block: Mapping[str, Any], path: str) -> None:
-    """Check one block of any type."""
+    """Checks one block of any type."""
     kind = str(block.get("type"))
     known = _BLOCKS.get(kind)
     if known is None or findings.surface not in known[1]:

@@ -66,7 +66,7 @@ _KEYS: Mapping[str, frozenset[str]] = {
 
 
 def check_element(findings: Findings, element: Any, path: str, allowed: frozenset[str]) -> None:
-    """Check one element in a place where only the types `allowed` may be."""
+    """Checks one element in a place where only the types `allowed` may be."""
     if not isinstance(element, Mapping):
         findings.report(path, "must be an object")
         return
@@ -240,7 +240,7 @@ def _icon_button(findings: Findings, element: Mapping[str, Any], path: str) -> N
 
 
 def check_image(findings: Findings, element: Mapping[str, Any], path: str) -> None:
-    """Check an image element or block: one source, and an alternative text."""
+    """Checks an image element or block: one source, and an alternative text."""
     if ("image_url" in element) == ("slack_file" in element):
         findings.report(path, "must provide either image_url or slack_file")
     findings.check_optional_string(element, "image_url", path, 3000, least=1)

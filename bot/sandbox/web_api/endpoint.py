@@ -133,7 +133,7 @@ class WebApi:
         raise ConnectionAborted
 
     def run(self, name: str, values: Json, token: str) -> Json:
-        """Run a method as Slack would; SlackRefusal when it refuses."""
+        """Runs a method as Slack would; SlackRefusal when it refuses."""
         method = self.methods.get(name)
         if method is None:
             raise SlackRefusal("unknown_method", req_method=name)

@@ -184,7 +184,7 @@ class Uploads:
         self.received: dict[str, File] = {}
 
     async def receive(self, request: Request) -> Response:
-        """Take the bytes of a file, raw or as a form, at the URL that the app was given."""
+        """Takes the bytes of a file, raw or as a form, at the URL that the app was given."""
         fault = self._faults.next_fault("upload", {})
         if fault is not None and fault.mode == "hang":
             await self._faults.hang(fault.seconds)

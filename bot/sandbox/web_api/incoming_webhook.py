@@ -41,7 +41,7 @@ class IncomingWebhook:
         return f"{self._workspace.base_url}/services/{place}" if _SCOPE in self._scopes else ""
 
     async def receive(self, request: Request) -> Response:
-        """Post a message. Answers `ok`, or a word that says what is wrong."""
+        """Posts a message. Answers `ok`, or a word that says what is wrong."""
         body = _message(await request.body())
         record = CallRecord(
             self._journal.new_id(), self._workspace.clock(), "incoming_webhook", body or {}

@@ -24,7 +24,7 @@ TASK_STATUSES = ("pending", "in_progress", "complete", "error")
 
 
 def start_stream(call: Call) -> Json:
-    """Open a streamed message, with or without a first piece of text."""
+    """Opens a streamed message, with or without a first piece of text."""
     channel = call.writable()
     if not call.workspace.limits.native_streams and channel.type != "im":
         raise SlackRefusal("channel_type_not_supported")
@@ -54,7 +54,7 @@ def start_stream(call: Call) -> Json:
 
 
 def append_stream(call: Call) -> Json:
-    """Add text or chunks to an open stream."""
+    """Adds text or chunks to an open stream."""
     message, stream = _own_stream(call)
     if stream.phase == "stopped":
         raise SlackRefusal("stopped_by_user")
@@ -244,7 +244,7 @@ def _grow(
 
 
 def _update_task(stream: Stream, chunk: Json) -> None:
-    """Update a task: title and status are replaced, details and output are appended to."""
+    """Updates a task: title and status are replaced, details and output are appended to."""
     task = stream.tasks.setdefault(
         chunk["id"], {"id": chunk["id"], "title": "", "status": "pending"}
     )

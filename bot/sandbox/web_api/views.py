@@ -75,14 +75,14 @@ class Modals:
         self._triggers = triggers
 
     def open(self, trigger: str, definition: Any) -> View:
-        """Open a modal, in place of any open ones."""
+        """Opens a modal, in place of any open ones."""
         check_view(definition, "modal")
         user = self._triggers.redeem(trigger)
         self._workspace.modals[user] = []
         return self._stack(user, definition)
 
     def push(self, trigger: str, definition: Any) -> View:
-        """Open a modal on top of the one the trigger came from."""
+        """Opens a modal on top of the one the trigger came from."""
         check_view(definition, "modal")
         user = self._triggers.redeem(trigger)
         if len(self._workspace.modals.get(user, ())) >= MAX_STACKED_MODALS:
@@ -90,7 +90,7 @@ class Modals:
         return self._stack(user, definition)
 
     def update(self, view: View, definition: Any, expected_hash: str = "") -> View:
-        """Replace a view's content; `hash_conflict` if it has changed since."""
+        """Replaces a view's content; `hash_conflict` if it has changed since."""
         if expected_hash and expected_hash != view.hash:
             raise SlackRefusal("hash_conflict")
         check_view(definition, view.type)
@@ -101,7 +101,7 @@ class Modals:
         return view
 
     def publish(self, user: str, definition: Any, expected_hash: str = "") -> View:
-        """Publish a person's App Home."""
+        """Publishes a person's App Home."""
         check_view(definition, "home")
         home = self._workspace.homes.get(user)
         if expected_hash and (home is None or expected_hash != home.hash):
@@ -119,7 +119,7 @@ class Modals:
         view.definition = self._with_block_ids(definition)
 
     def close(self, view: View) -> bool:
-        """Close a modal; with `clear_on_close` the whole stack. Returns whether the stack was cleared."""
+        """Closes a modal; with `clear_on_close` the whole stack. Returns whether the stack was cleared."""
         stack = self._workspace.modals.get(view.user, [])
         cleared = bool(view.definition.get("clear_on_close"))
         if cleared:
@@ -130,7 +130,7 @@ class Modals:
         return cleared
 
     def apply_submission_answer(self, user: str, view: View, answer: Any) -> dict[str, str]:
-        """Apply the response to a submission. Returns its errors by block id, if it has any."""
+        """Applies the response to a submission. Returns its errors by block id, if it has any."""
         action = answer.get("response_action") if isinstance(answer, dict) else None
         if action == "errors":
             view.errors = _checked_errors(view, answer.get("errors"))
