@@ -104,6 +104,46 @@ LoadResult = Image | TextFile | Spoken | SharedFile
 """What a file became: an image, a text, words, or still a file, with its problem."""
 
 
+class Loaded:
+    """What became of a message's files."""
+
+    def __init__(
+        self,
+        message: Message,
+        skipped: Sequence[SharedFile],
+        files: Sequence[SharedFile],
+        results: Sequence[LoadResult],
+    ) -> None:
+        """`skipped`: images that the model does not accept. `files`: the others; `results`: what each of them gave."""
+        self.message = message
+        self.skipped = skipped
+        self.files = files
+        self.images = tuple(each for each in results if isinstance(each, Image))
+        self.failed = tuple(each for each in results if isinstance(each, SharedFile))
+        self.spoken = [each for each in results if isinstance(each, Spoken)]
+        self.text, self.truncated = rules.append_texts(
+            rules.append_spoken(message.text, self.spoken),
+            [each for each in results if isinstance(each, TextFile)],
+        )
+        """The message's text with that of its files, and the names of files of which it has only the beginning."""
+        self._results = results
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the message has nothing that could be answered."""
+        return not (self.text or self.images or self.message.images or self.skipped)
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Names of the message's own images, which are not sent to a model that does not accept images."""
+        loaded = [
+            result.name
+            for file, result in zip(self.files, self._results, strict=True)
+            if isinstance(result, Image) and result.mime != PDF and not file.before
+        ]
+        return (*(file.name for file in self.skipped if not file.before), *loaded)
+
+
 class AttachmentLoader:
     """Puts the content of shared files into stored messages."""
 
@@ -182,41 +222,45 @@ class AttachmentLoader:
         source: PunctualSource,
         held: HeldBytes,
     ) -> bool:
-        can_see = self.can_see(chat)
         purpose = Purpose(payer_of(chat, message.author), self.takes_pdfs(chat))
-        skipped = [file for file in pending if not can_see and _is_image(file)]
+        skipped = [] if self.can_see(chat) else [file for file in pending if _is_image(file)]
         files = [file for file in pending if file not in skipped]
         results = await asyncio.gather(
             *(self._load_file(source, file, held.part(), purpose) for file in files)
         )
-        images = tuple(each for each in results if isinstance(each, Image))
-        failed = tuple(each for each in results if isinstance(each, SharedFile))
-        spoken = [each for each in results if isinstance(each, Spoken)]
-        text, truncated = rules.append_texts(
-            rules.append_spoken(message.text, spoken),
-            [each for each in results if isinstance(each, TextFile)],
-        )
+        loaded = Loaded(message, skipped, files, results)
         if answer is not None:
-            report = AttachmentReport(tuple(file for file in failed if not file.before), truncated)
-            if report.unreadable and not (text or images or message.images or skipped):
-                raise AttachmentsUnreadable(" ".join(rules.report_sentences(report)))
-            if not can_see and answer.attempt <= 1:
-                report = replace(report, unseen_images=_unseen(skipped, files, results))
-            if report:
-                self._notify(chat, message, report)
+            self._report(chat, answer, loaded)
         if not files:
             return False
-        tried = {file.id for file in pending}
-        await self._chats.store_loaded_files(
-            message,
-            more_text=text[len(message.text) :],
-            images=images,
-            files=(*(file for file in message.files if file.id not in tried), *skipped, *failed),
-            spoken=rules.append_spoken("", spoken) or None,
-        )
-        if spoken and answer is not None:
+        await self._store(loaded)
+        if loaded.spoken and answer is not None:
             self._begin_chores(answer.id)
         return True
+
+    def _report(self, chat: Chat, answer: Answer, loaded: Loaded) -> None:
+        """Notifies the author of what was not read. Raises AttachmentsUnreadable if nothing is left to answer."""
+        report = AttachmentReport(
+            tuple(file for file in loaded.failed if not file.before), loaded.truncated
+        )
+        if report.unreadable and loaded.is_empty:
+            raise AttachmentsUnreadable(" ".join(rules.report_sentences(report)))
+        if not self.can_see(chat) and answer.attempt <= 1:
+            report = replace(report, unseen_images=loaded.unseen)
+        if report:
+            self._notify(chat, loaded.message, report)
+
+    async def _store(self, loaded: Loaded) -> None:
+        message = loaded.message
+        tried = {file.id for file in (*loaded.skipped, *loaded.files)}
+        untried = (file for file in message.files if file.id not in tried)
+        await self._chats.store_loaded_files(
+            message,
+            more_text=loaded.text[len(message.text) :],
+            images=loaded.images,
+            files=(*untried, *loaded.skipped, *loaded.failed),
+            spoken=rules.append_spoken("", loaded.spoken) or None,
+        )
 
     async def _load_file(
         self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
@@ -309,18 +353,6 @@ async def _to_text(fetched: FetchedFile, file: SharedFile) -> TextFile | None:
         truncated=truncated,
         earlier=file.before,
     )
-
-
-def _unseen(
-    skipped: Sequence[SharedFile], files: Sequence[SharedFile], results: Sequence[LoadResult]
-) -> tuple[str, ...]:
-    """Names of the message's own images, which are not sent to a model that does not accept images."""
-    loaded = [
-        result.name
-        for file, result in zip(files, results, strict=True)
-        if isinstance(result, Image) and result.mime != PDF and not file.before
-    ]
-    return (*(file.name for file in skipped if not file.before), *loaded)
 
 
 def _is_image(file: SharedFile) -> bool:
