@@ -107,37 +107,44 @@ def dialog(
     `about`: a message that the dialog quotes above the empty field. `existing_chat`: title and model of the chat in the
     target's thread; the dialog then asks for a message only. `offered`: what it asks for beside the model.
     """
-    input_label = strings.DIALOG_MESSAGE
-    submit = strings.DIALOG_START
-    if existing_chat is not None:
-        input_label, submit = strings.DIALOG_MESSAGE_MORE, strings.DIALOG_ASK
-    text_input = _text_input(input_label, text)
     if existing_chat is None:
-        choice = model_options.inputs(offered, preselected.options)
-        blocks = [
-            _model_input(preselected.model),
-            *choice,
-            text_input,
-            context(_target_hint(target)),
-        ]
+        submit, inputs = strings.DIALOG_START, _new_chat_inputs(target, preselected, offered, text)
     else:
-        title, model = (mrkdwn_escape(plain(name, 150)) for name in existing_chat)
-        hint = strings.DIALOG_IN_CHAT.format(title=title, model=model)
-        blocks = [text_input, context(hint)]
-    blocks = [*_quotation(about), *blocks]
-    if target.files:
-        names = _file_names(target.shared_files)
-        blocks.append(context(strings.DIALOG_FILES.format(names=names)))
-    title_text = strings.DIALOG_TITLE_ABOUT if about else strings.DIALOG_TITLE
+        submit, inputs = strings.DIALOG_ASK, _existing_chat_inputs(*existing_chat, text)
+    title = strings.DIALOG_TITLE_ABOUT if about else strings.DIALOG_TITLE
     return {
         "type": "modal",
         "callback_id": NEW_CHAT_ACTION,
-        "title": plain_text(title_text, 24),
+        "title": plain_text(title, 24),
         "submit": plain_text(submit, 24),
         "close": plain_text(strings.DIALOG_CANCEL, 24),
         "private_metadata": target.dump(),
-        "blocks": blocks,
+        "blocks": [*_quotation(about), *inputs, *_included_files(target)],
     }
+
+
+def _new_chat_inputs(
+    target: DialogTarget, preselected: Preselection, offered: OfferedOptions, text: str
+) -> list[Block]:
+    return [
+        _model_input(preselected.model),
+        *model_options.inputs(offered, preselected.options),
+        _text_input(strings.DIALOG_MESSAGE, text),
+        context(_target_hint(target)),
+    ]
+
+
+def _existing_chat_inputs(title: str, model: str, text: str) -> list[Block]:
+    title, model = (mrkdwn_escape(plain(name, 150)) for name in (title, model))
+    hint = strings.DIALOG_IN_CHAT.format(title=title, model=model)
+    return [_text_input(strings.DIALOG_MESSAGE_MORE, text), context(hint)]
+
+
+def _included_files(target: DialogTarget) -> list[Block]:
+    if not target.files:
+        return []
+    names = _file_names(target.shared_files)
+    return [context(strings.DIALOG_FILES.format(names=names))]
 
 
 def _text_input(label: str, text: str) -> Block:
