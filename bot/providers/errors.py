@@ -13,32 +13,24 @@ from typing import Any
 
 from bot.errors import (
     Blocked,
-    ContentFiltered,
     ContextTooLong,
-    DailyLimit,
-    DataPolicy,
     KeyRejected,
     ModelBusy,
     ModelGone,
     ModelTimeout,
     NoAccess,
     NoCredit,
-    OutOfMemory,
     ProviderError,
     ProviderServerError,
     RegionRefused,
     RequestRefused,
-    SystemRoleRefused,
-    ToolsRefused,
     WrongAddress,
 )
+from bot.providers.error_words import BY_WORDS, NO_STATUS
 from bot.untrusted_json import parsed
 
 _MAX_DETAIL_LENGTH = 300
 _MAX_DETAILS_LENGTH = 4_000
-
-_NO_STATUS = 0
-"""In place of a status: the error arrived in a stream that had begun with 200, and has no number of its own."""
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     401: KeyRejected,
@@ -55,170 +47,12 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     451: RegionRefused,
     501: WrongAddress,
 }
+_STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
 _REFUSING_PAGES = frozenset({401, 403, 407, 451, 511})
 """Statuses that mean a proxy or a firewall when the body is a web page: a provider sends JSON."""
 _FIREWALL = re.compile(r"error code: 1\d{3}")
 """All that Cloudflare says to a client that it refuses."""
 
-
-def _any_of(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.DOTALL)
-
-
-def _statuses(*statuses: int) -> frozenset[int]:
-    return frozenset({_NO_STATUS, *statuses})
-
-
-# Some statuses mean many things, so the words of the error decide first. The first match wins. The words are those of
-# the providers' documentation and of their users' reports (docs/why.md, "Errors by their words").
-_BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
-    (
-        ToolsRefused,
-        _statuses(400, 404, 405, 422, 500, 501),
-        _any_of(
-            r"(does(n't| not)|do not|not|never|cannot) (support|allow|accept|have).{0,30}\b(tools?|functions?)\b",
-            r"(tools?|tool[ _-]?(use|call(ing|s)?|choice)|function[ _-]?call(ing|s)?).{0,30}(not|n't|un)[ -]?"
-            r"(supported|available|allowed|enabled|permitted)",
-            r"no endpoints found that support.{0,40}tool",
-            r"(unrecognized|unknown|unexpected|extra|unsupported|invalid)[^.]{0,40}\W(tools|tool_choice)\b",
-            r"\btools?\b.{0,40}(requires?|need).{0,10}--",
-            r"tool choice requires",
-        ),
-    ),
-    (
-        SystemRoleRefused,
-        _statuses(400, 404, 422, 500),
-        _any_of(
-            r"(system|developer) (role|message|prompt|instruction)s?\b.{0,40}\b(not|n't|un)",
-            r"(does(n't| not)|not|never) (support|allow|accept).{0,20}\bsystem\b",
-            r"(un(supported|expected|known)|invalid) (message )?role:? .?system",
-            r"only .{0,20}user.{0,20}assistant.{0,20} roles|input should be 'user'",
-            r"roles must alternate",  # said of a system message too, since all other messages do alternate
-        ),
-    ),
-    (
-        OutOfMemory,
-        _statuses(400, 500, 502, 503, 507),
-        _any_of(
-            r"out of memory|outofmemory|\boom\b|more (system |gpu |video )?memory than",
-            r"(insufficient|not enough) (system |gpu |video )?(memory|v?ram)|requires more (system )?memory",
-            r"insufficient system resources|bad_alloc|(fail\w*|unable) to allocate .{0,40}buffer",
-        ),
-    ),
-    (
-        DailyLimit,
-        _statuses(402, 403, 429),
-        _any_of(
-            r"per[ _-]?day|perday|\b[rt]pd\b|\bdaily\b|per 24 ?h|(today|tomorrow|24 hours)",
-            r"per[ _-]?(week|month)|\b(weekly|monthly) (\w+ )?(limit|quota|request)",
-        ),
-    ),
-    (
-        ModelBusy,
-        _statuses(413, 429),
-        _any_of(r"per[ _-]?(minute|second|hour)|perminute|\b[rt]pm\b|rate[_ ]?limit[_ ]exceeded"),
-    ),
-    (
-        NoCredit,
-        _statuses(400, 401, 403, 429),
-        _any_of(
-            r"insufficient[_ ](quota|credit|balance|funds)|(credit|account)[_ ]balance|arrearage",
-            r"billing|(no|any|more|enough|available|of|all) (\w+ )?credits?\b|payment required|spending[_ ]limit",
-            r"exceeded your (\w+ ){0,3}(credits?|quota|balance)|budget.{0,20}exceeded|exceeded\w{0,10}[ _]?budget",
-            r"your current quota|key limit exceeded|balance.{0,20}(too low|not enough|insufficient|exhausted)",
-        ),
-    ),
-    (
-        RegionRefused,
-        _statuses(400, 401, 403, 404),
-        _any_of(
-            r"unsupported_country|(country|region|territory|location).{0,60}(not (supported|available)|restricted)",
-            r"not (supported|available) in (your|this|the) .{0,20}(country|region|territory|location)",
-        ),
-    ),
-    (
-        DataPolicy,
-        _statuses(400, 403, 404),
-        _any_of(
-            r"data[_ ]policy|privacy[_ ]settings?|zero[_ -]data[_ -]retention|\bzdr\b",
-            r"no allowed providers|data (training|retention) (settings?|polic)",
-        ),
-    ),
-    (
-        ContextTooLong,
-        _statuses(400, 403, 413, 422, 500),
-        _any_of(
-            r"context[_ -]?(length|window|size)|maximum context|string_above_max",
-            r"too many (input )?tokens|reduce the length|(prompt|input|request|message)s? (is|are) too (long|large)",
-            r"exceeds? the (\w+ )?(maximum|max|available|limit).{0,40}tokens|token (count|limit).{0,40}exceed",
-        ),
-    ),
-    (
-        ContentFiltered,
-        _statuses(400, 403, 422, 451),
-        _any_of(
-            r"content[_ ](filter|policy|management)|moderation|flagged|safety|guardrail|responsible ?ai",
-            r"content exists risk|data_inspection_failed|inappropriate|(prohibited|sensitive)[_ ]content",
-        ),
-    ),
-    (
-        KeyRejected,
-        _statuses(400, 401, 403),
-        _any_of(
-            r"(invalid|incorrect|missing|expired|wrong|no)[_ ](api|subscription|access)[_ ]?(key|token)",
-            r"authentication_error|unauthori[sz]ed",
-            r"((api|subscription|access)[_ ]?key|token|credentials?) (is |was |are )?"
-            r"(not valid|invalid|expired|missing|revoked|disabled)",
-        ),
-    ),
-    (
-        NoAccess,
-        _statuses(400, 401, 403, 404),
-        _any_of(
-            r"must be verified|verify (your )?organi[sz]ation|\bgated\b|permission[_ ]?(denied|error)|accessdenied",
-            r"(requires?|upgrade|needs?) (to )?(a |an |your )?(\w+ )?(pro|paid|plus|plan|subscription|tier)\b",
-            r"\b(pro|paid|plus)[_ -]?only|only available (to|for|on|in|with) .{0,40}(pro|paid|plus|plan|subscri|tier)",
-        ),
-    ),
-    (ModelGone, _statuses(400, 404), _any_of(r"does not exist or you do not have access")),
-    (
-        NoAccess,
-        _statuses(400, 401, 403),
-        _any_of(
-            r"(no|not|n't) (\w+ ){0,3}(access|permi|allowed|authori[sz]ed|entitled|enabled)",
-            r"access (\w+ ){0,4}denied|model[_ ]access|insufficient permissions?",
-        ),
-    ),
-    (
-        RequestRefused,
-        _statuses(404, 410),
-        _any_of(
-            r"support (\w+ )?(image|tool|function|audio|file|vision|video)|image input|tool[_ ](use|choice)",
-            r"no endpoints found that can handle the requested parameters",
-        ),
-    ),
-    (
-        ModelGone,
-        _statuses(400, 403, 404, 410, 422),
-        _any_of(
-            r"model[_ ](not[_ ](found|available|exist|supported)|decommissioned|deprecated)|deploymentnotfound",
-            r"(unknown|invalid|unsupported|no such) model|not a valid model|model identifier is invalid",
-            r"\b(model|deployment)s?\b.{0,120}\b(not found|does(n't| not) exist|not exist|is unknown)",
-            r"\bmodel\b.{0,120}\b(is not available|no longer (available|supported)|decommissioned)",
-            r"\bmodel\b.{0,120}\b(has been|was|is) (removed|deprecated|retired|shut ?down|sunset)",
-            r"no endpoints found(?! (that|matching|which))",
-        ),
-    ),
-    (
-        ModelBusy,
-        _statuses(500, 502, 503),
-        _any_of(
-            r"rate[_ ]limit|too many requests|overloaded|(model|is) (is )?(still )?loading|loading model"
-        ),
-    ),
-    (ModelTimeout, _statuses(), _any_of(r"timed?[_ -]?out")),
-    (RequestRefused, _statuses(), _any_of(r"invalid[_ ]request|bad[_ ]?request")),
-)
 
 _MESSAGE_FIELDS = ("message", "detail", "msg", "error_msg", "error_message", "status_msg", "errors")
 """Fields that hold the words of an error."""
@@ -287,14 +121,14 @@ def find_error(payload: Any) -> Any:
 def error_from_object(
     error: Any,
     *,
-    status: int = _NO_STATUS,
+    status: int = NO_STATUS,
     secrets: Iterable[str] = (),
     retry_after: float | None = None,
 ) -> ProviderError:
     """The ProviderError for a server's error object. `status`: of the response, if that was an error too."""
     error = _opened(error)
     codes, message = _codes(error), _message(error)
-    status = status or next((int(code) for code in codes if code.isdecimal()), _NO_STATUS)
+    status = status or next((int(code) for code in codes if _STATUS.fullmatch(code)), NO_STATUS)
     kind = _kind(status, " ".join([*codes, message, _details(error)]).lower())
     said = message or " ".join(codes) or (f"HTTP {status}" if status else "")
     return kind(redact(said, secrets), retry_after=retry_after)
@@ -336,7 +170,7 @@ def _page_title(page: str) -> str:
 
 
 def _kind(status: int, words: str) -> type[ProviderError]:
-    for kind, statuses, pattern in _BY_WORDS:
+    for kind, statuses, pattern in BY_WORDS:
         if status in statuses and pattern.search(words):
             return kind
     return _by_status(status)
