@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bot.chats.attachments.loader import AttachmentLoader
+from bot.chats.attachments.paid_once import PaidOnce
 from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.earlier_calls import EarlierCallsReader
 from bot.chats.long_chats import LongChats
@@ -131,6 +132,7 @@ def prompts(
         fitter=resources.image_fitter,
         memory=resources.memory,
         voice_clips=parts.voice_clips,
+        paid_once=PaidOnce(repositories.claims, resources.tasks, resources.timing),
         begin_chores=begin_chores,
         timing=resources.timing,
     )

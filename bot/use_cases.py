@@ -181,6 +181,7 @@ def build_use_cases(
             exporter=exporter,
             pictures=repositories.pictures,
             approvals=approvals,
+            claims=repositories.claims,
             wake=starters.wake,
             limit=settings.bobbin_max_messages,
         ),

@@ -88,6 +88,22 @@ class ActionClaims:
                 await self.keep(*what, seconds=seconds)
 
     @asynccontextmanager
+    async def alone(self, *what: str, seconds: float) -> AsyncIterator[bool]:
+        """Claims the action for the block, which may do it if the value is True; afterwards anybody may.
+
+        Also so many `seconds` after the process was killed.
+        """
+        if not await self.claim(*what, seconds=seconds):
+            yield False
+            return
+        try:
+            async with self.renewing(*what, seconds=seconds):
+                yield True
+        finally:
+            with suppress(StorageError):  # then the claim expires by itself
+                await self.release(*what)
+
+    @asynccontextmanager
     async def attempt(self, *what: str) -> AsyncIterator[bool]:
         """Claims the action for the block, which takes it if the value is True. A block that raises gives it back."""
         claimed = await self.claim(*what)

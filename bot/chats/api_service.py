@@ -43,6 +43,7 @@ from bot.errors import (
 from bot.memory import HeldBytes, MemoryBudget
 from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.calls import Payer, payer_of
+from storage.action_claims import ActionClaims
 from storage.answers import Answers
 from storage.chat_list import ChatPage
 from storage.chats import Chats
@@ -52,6 +53,9 @@ from storage.pictures import Picture, Pictures
 
 API_SOURCE = "api:"
 """The start of the source of every message from an API client."""
+READING = "files of a message"
+READING_SECONDS = 8.0
+"""How long the claim on a chat whose new message is being read outlasts a killed process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +120,12 @@ class ApiService:
         exporter: Exporter,
         pictures: Pictures,
         approvals: ApprovalService,
+        claims: ActionClaims,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
         self._chats = chats
+        self._claims = claims
         self._branches = branches
         self._files = files
         self._fitter = fitter
@@ -134,8 +140,6 @@ class ApiService:
         self.pictures = pictures
         self.approvals = approvals
         self.limit = limit
-        self._reading: set[str] = set()
-        """Ids of chats for which the files of a message are being read."""
 
     async def create(
         self,
@@ -213,13 +217,12 @@ class ApiService:
 
     async def _add_alone(self, user: User, chat: Chat, message: ApiMessage) -> StoredMessage:
         """Raises ChatBusy too while another message, or the same once more, is being read."""
-        if chat.id in self._reading:
-            raise ChatBusy(chat.id)
-        self._reading.add(chat.id)
-        try:
-            return await self._add(user, chat, message)
-        finally:
-            self._reading.discard(chat.id)
+        async with self._claims.alone(READING, chat.id, seconds=READING_SECONDS) as is_free:
+            if not is_free:
+                raise ChatBusy(chat.id)
+            return await self._sent_before(user, chat, message) or await self._add(
+                user, chat, message
+            )
 
     async def _add(self, user: User, chat: Chat, message: ApiMessage) -> StoredMessage:
         message = await self._unpacked(payer_of(chat, user.id), chat.model, message)

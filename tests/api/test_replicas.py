@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,17 +18,18 @@ from tests import redis_service
 from tests.api.conftest import Api, token_for
 from tests.api.test_sockets import TEXT, finished, socket_of, titled
 from tests.deadlines import WAIT_TIMEOUT
+from tests.handlers.test_voice_clips import CLIP, EARS
 from tests.handlers.world import World
 from tests.local_http import local_client
 
 
 @asynccontextmanager
 async def two(
-    folder: Path, log: io.StringIO, redis: str | None
+    folder: Path, log: io.StringIO, redis: str | None, **settings: Any
 ) -> AsyncIterator[tuple[World, Bot, Bot]]:
     async with AsyncExitStack() as stack:
         shared: dict[str, Any] = {"redis_url": SecretStr(redis)} if redis else {}
-        world = await stack.enter_async_context(World(folder, log, **shared))
+        world = await stack.enter_async_context(World(folder, log, **shared, **settings))
         second = await stack.enter_async_context(build(world.settings(), timing=world.timing))
         assert await second.transport.until_connected()
         assert world.bot is not None
@@ -103,3 +105,27 @@ async def test_a_post_is_answered_when_another_replica_writes_the_answer(
             again = await other.say(chat, "count", headers=key)
             assert again["assistantMessage"] == (await waiting)["assistantMessage"]
             assert again["assistantMessage"]["content"] == TEXT
+
+
+async def test_a_clip_that_is_sent_to_both_replicas_is_heard_once(
+    tmp_path: Path, log: io.StringIO
+) -> None:
+    async with two(tmp_path, log, None, **EARS) as (world, first, second):
+        token = await token_for(world)
+        async with api_at(first, token) as here, api_at(second, token) as there:
+            made = await here.conversation()
+            path = f"/chat/conversations/{made}/messages"
+            clip = base64.b64encode(CLIP.content).decode()
+            files = [{"name": CLIP.name, "content": clip, "type": "audio/mp4"}]
+            body = {"content": "Then:", "files": files}
+            same: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": "one"}}
+            world.models.spoken.append("How many?")
+            hearing = world.models.hold_clips = asyncio.Event()
+            asked = asyncio.ensure_future(here.http.post(path, **same))
+            await world.until(lambda: world.models.clips, "the clip is being heard")
+            assert (await there.http.post(path, **same)).status_code == 409
+            hearing.set()
+            answered = [await asked, await there.http.post(path, **same)]
+            said = [each.json()["userMessage"] for each in answered]
+            assert [each["content"] for each in said] == ["Then:\n\nHow many?"] * 2
+            assert len(world.models.clips) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from bot import strings
 from tests import services
 from tests.handlers.replicas import PostgresWorld, two_replicas
-from tests.handlers.shared_files import MOVIE
+from tests.handlers.shared_files import MOVIE, say_with_files, sent_text
 from tests.handlers.test_dialogs import wait_for_dialog
+from tests.handlers.test_voice_clips import CLIP, EARS, SAID, shown
 from tests.handlers.world import elements
 
 pytestmark = pytest.mark.postgres
@@ -145,3 +147,26 @@ async def test_one_message_of_unreadable_files_is_told_so_once(world: PostgresWo
     await world.idle()
 
     assert len(world.whispers("alice")) == 1
+
+
+async def test_a_clip_is_heard_once_though_its_answer_changes_hands(
+    tmp_path: Path, log: io.StringIO, url: str
+) -> None:
+    async with two_replicas(tmp_path, log, url, **EARS) as world:
+        thread = await world.start("Hello?")
+        await world.answered(thread)
+        await world.idle()
+        world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
+        world.models.spoken.append(SAID)
+        hearing = world.models.hold_clips = asyncio.Event()
+        await say_with_files(world, "", CLIP, thread=thread)
+        await world.until(lambda: world.models.clips, "the clip is being heard")
+        lose = "UPDATE answers SET owner = 'gone', lease_until = lease_until - interval '1 hour'"
+        world.rows(f"{lose} WHERE state = 'running' RETURNING chat_id")
+        taken = "SELECT 1 FROM answers WHERE state = 'running' AND owner != 'gone' AND attempt = 2"
+        await world.until(lambda: world.rows(taken), "another replica has the answer")
+        hearing.set()
+        await world.answered(thread, 2)
+        await world.idle()
+        assert (len(world.models.clips), sent_text(world)) == (1, SAID)
+        assert len(shown(world, thread, "How many apples")) == 1

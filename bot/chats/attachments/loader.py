@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from bot.charsets import decode_text
@@ -16,6 +17,7 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.fitting import ImageFitter
 from bot.chats.attachments.images import image_type
+from bot.chats.attachments.paid_once import PaidOnce
 from bot.chats.attachments.rules import (
     MAX_FILE_BYTES,
     MAX_TEXT_BYTES,
@@ -157,10 +159,12 @@ class AttachmentLoader:
         fitter: ImageFitter,
         memory: MemoryBudget,
         voice_clips: VoiceClips,
+        paid_once: PaidOnce,
         begin_chores: Callable[[str], object],
         timing: Timing = Timing(),
     ) -> None:
         """`begin_chores`: is called with the id of an answer for which there are new ones."""
+        self._paid_once = paid_once
         self._voice_clips = voice_clips
         self._begin_chores = begin_chores
         self._chats = chats
@@ -210,6 +214,23 @@ class AttachmentLoader:
         pending = rules.loadable(message.files, again=answer is not None and answer.attempt > 1)
         if not pending:
             return False
+        if self._voice_clips.hears and any(map(_is_clip, pending)):
+            load = partial(self._load_clips, chat, message, answer, pending, source)
+            return await self._paid_once.do(message.id, load)
+        with self._memory.hold(chat.team) as held:
+            return await self._load_files(chat, message, answer, pending, source, held)
+
+    async def _load_clips(
+        self,
+        chat: Chat,
+        message: Message,
+        answer: Answer | None,
+        pending: Sequence[SharedFile],
+        source: PunctualSource,
+    ) -> bool:
+        """The same for a message with voice clips, unless another process has done so meanwhile."""
+        if (await self._chats.message(message.id)).files != message.files:
+            return True
         with self._memory.hold(chat.team) as held:
             return await self._load_files(chat, message, answer, pending, source, held)
 
