@@ -25,6 +25,8 @@ _WIDER = {
 }  # fmt: skip
 """Encodings that contain the stated ones: what names one of these is often in the other."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_C1 = re.compile(r"[\x80-\x9f]")
+"""Controls that no text has."""
 _SAMPLE_SIZE = 64_000
 """Bytes from which an encoding is guessed."""
 
@@ -48,12 +50,14 @@ def decode_stated(data: bytes, stated: str | None) -> str:
     if encoding.lower().startswith(("utf-16", "utf-32", "iso-2022", "hz", "utf-7")):
         return _stated(data, encoding) or data.decode("utf-8", "replace")
     return (
-        _marked(data)
-        or _read(data, "utf-8", cut=False)
-        or _stated(data, encoding)
-        or _guessed(data, cut=False)
-        or data.decode("utf-8", "replace")
+        _marked(data) or _read(data, "utf-8", cut=False) or _stated(data, encoding) or _likely(data)
     )
+
+
+def _likely(data: bytes) -> str:
+    """Windows-1252 where a guess makes no text of it, as with the few bytes of a short letter."""
+    guess = _guessed(data, cut=False)
+    return data.decode("cp1252", "replace") if guess is None or _C1.search(guess) else guess
 
 
 def _stated(data: bytes, encoding: str) -> str | None:

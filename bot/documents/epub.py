@@ -33,4 +33,4 @@ def read_epub(archive: zipfile.ZipFile) -> Iterator[str]:
         href = unquote(hrefs.get(reference.get("idref"), ""))
         member = posixpath.normpath(posixpath.join(posixpath.dirname(path), href))
         if href and member in archive.NameToInfo:
-            yield html_to_markdown(archive.read(member))
+            yield html_to_markdown(archive.read(member), titled=False)

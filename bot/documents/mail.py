@@ -121,6 +121,9 @@ def _name(part: Part) -> str:
 
 def _text(part: Part) -> str:
     payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes):
+        return ""
     charset = part.get_content_charset()
-    text = decode_stated(payload, charset) if isinstance(payload, bytes) else ""
-    return html_to_markdown(text) if part.get_content_type() == "text/html" else text.strip()
+    if part.get_content_type() != "text/html":
+        return decode_stated(payload, charset).strip()
+    return html_to_markdown(decode_stated(payload, charset) if charset else payload)

@@ -33,6 +33,7 @@ _NESTING = re.compile(
     r"<(/?)(?:div|span|table|section|article|ul|ol|blockquote|font|b|i|em|strong|a)\b",
     re.IGNORECASE,
 )
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>")
 
 
 class _Converter(MarkdownConverter):
@@ -45,14 +46,18 @@ class _Converter(MarkdownConverter):
         return str(super().convert_th(el, escaped(text), parent_tags))  # type: ignore[misc]
 
 
-def html_to_markdown(html: str | bytes) -> str:
-    """Headings, lists, links and tables as Markdown; scripts, styles and pictures are left out."""
+def html_to_markdown(html: str | bytes, *, titled: bool = True) -> str:
+    """Headings, lists, links and tables as Markdown; scripts, styles and pictures are left out.
+
+    `titled`: the page's title is shown above a text that does not begin with it.
+    """
     html = html if isinstance(html, str) else decode_stated(html, _stated_encoding(html))
+    html = _XML_DECLARATION.sub("", html)
     if _depth(html) > MAX_DEPTH:
         return _tidy(_plain(html))
     try:
         soup = BeautifulSoup(html, "lxml")
-        title = soup.title.get_text(" ", strip=True) if soup.title else ""
+        title = soup.title.get_text(" ", strip=True) if titled and soup.title else ""
         for tag in soup(_NOT_TEXT):
             tag.decompose()
         make_tables_plain(soup)

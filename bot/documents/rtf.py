@@ -20,13 +20,18 @@ _MARKS = {
 }
 _MARKED = re.compile(r"\\(?:(\\)|(trowd|cell|row|footnote)(?![A-Za-z0-9-]) ?)")
 _BINARY_WITHOUT_LENGTH = re.compile(r"\\bin(?![0-9])")
+_ENCODINGS = {"ansi": "cp1252", "mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
+_STATED = re.compile(r"\\(ansi|mac|pca?)(?![A-Za-z0-9])")
+_HEAD = 200
+"""Characters in which a document states its encoding."""
 
 
 def read_rtf(data: bytes) -> Iterator[str]:
     """The paragraphs and tables in order."""
     source = _BINARY_WITHOUT_LENGTH.sub("", data.decode("latin-1"))
     marked = _MARKED.sub(lambda found: _escaped(_MARKS[found[1] or found[2]]), source)
-    text = str(rtf_to_text(marked, errors="replace"))  # type: ignore[no-untyped-call]
+    encoding = next((_ENCODINGS[each] for each in _STATED.findall(source[:_HEAD])), "cp1252")
+    text = str(rtf_to_text(marked, encoding, "replace"))  # type: ignore[no-untyped-call]
     yield from _blocks(_joined(text))
 
 

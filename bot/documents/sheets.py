@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -15,6 +16,8 @@ from bot.documents.tables import MAX_COLUMNS, table
 MAX_ROWS = 20_000
 """Of one sheet. The text of that many rows is longer than a message may be."""
 MAX_SHEETS = 200
+_DURATION = re.compile(r"PT(\d+)H(\d+)M(\d+)S")
+"""As ods has those of more than a day."""
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
 
@@ -67,4 +70,6 @@ def _text(cell: Cell) -> str:
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.15g}"
     if isinstance(cell, datetime):
         return cell.isoformat(" ").removesuffix(" 00:00:00")
+    if isinstance(cell, str) and (span := _DURATION.fullmatch(cell)):
+        return f"{span[1]}:{span[2]}:{span[3]}"
     return str(cell)

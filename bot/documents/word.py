@@ -19,6 +19,8 @@ comment-reference => sup
 """
 # Links between a text and its notes, which lead nowhere in a message.
 _REFERENCE = re.compile(r"\[\[([^\]\n]+)\]\]\(#(?:comment|footnote|endnote)-\d+\)")
+_TIP = re.compile(r"\" \\o \"[^)\n]*(?=\))")
+"""What a link shows under the pointer, which mammoth takes for a part of its address."""
 _BACK = re.compile(r" *\[↑\]\(#[\w-]+\)")
 
 
@@ -38,7 +40,8 @@ def _body(archive: zipfile.ZipFile) -> str:
         ).value
     except (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError):
         return plain_text(archive)  # programs write what the standard forbids
-    return _BACK.sub("", _REFERENCE.sub(r"[\1]", html_to_markdown(html)))
+    text = _REFERENCE.sub(r"[\1]", html_to_markdown(html))
+    return _TIP.sub("", _BACK.sub("", text))
 
 
 def _nothing(_: Any) -> dict[str, str]:

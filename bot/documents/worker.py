@@ -26,10 +26,11 @@ def main() -> None:
     """Reads the document from standard input, and prints its text or the problem."""
     container, limit = Container(sys.argv[1]), int(sys.argv[2])
     _limit_resources()
-    json.dump(_read(container, sys.stdin.buffer.read(), limit), sys.stdout)
+    json.dump(convert(container, sys.stdin.buffer.read(), limit), sys.stdout)
 
 
-def _read(container: Container, data: bytes, limit: int) -> dict[str, object]:
+def convert(container: Container, data: bytes, limit: int) -> dict[str, object]:
+    """`text` (at most `limit` characters) and `truncated`, or the `problem`."""
     try:
         text, truncated = _joined(read_document(container, data), limit)
     except DocumentError as error:
