@@ -75,7 +75,10 @@ class AnswerSink(Protocol):
         ...
 
     async def settle(self) -> None:
-        """Returns when all text so far is visible, or after a moment: nothing more comes for now. Never raises."""
+        """Returns when all text so far is visible as what it is, no stream, or after a moment. Never raises.
+
+        Nothing more comes for now.
+        """
         ...
 
     async def abandon(self) -> Mapping[Chore, float]:

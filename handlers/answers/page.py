@@ -45,7 +45,7 @@ class PageEvent(Enum):
     STREAM_FOUND = auto()
     """A `chat.startStream` whose outcome was unknown had taken effect."""
     STREAM_FAILED = auto()
-    """A call to the stream was refused, or its outcome is unknown."""
+    """A call to the stream was refused, its outcome is unknown, or nothing more comes for now."""
     STREAM_ENDED = auto()
     """Slack, a user or the bot ended the stream before its text was complete."""
     STILL_STREAMING = auto()

@@ -75,6 +75,7 @@ class PageWriter:
             may_stream=options.native_streaming and slack.can_stream(thread.channel),
         )
         """What the scheduler knows of this answer."""
+        self._pausing = False
         self.result: AnswerResult | None = None
         """Set once the model has ended: from then on a write is final."""
 
@@ -120,6 +121,13 @@ class PageWriter:
             page.state is PageState.NOT_POSTED and self._recovery.has_leftovers
         )
         self._plan_end(now)
+
+    def pause(self, now: float) -> None:
+        """Nothing more comes for now: a stream does not go on, which would look as if something did."""
+        if self.draft.page.state is PageState.STREAMING:
+            self._pausing = True
+            self._apply(PageEvent.STREAM_FAILED)
+            self.text_arrived(now)
 
     def text_arrived(self, now: float) -> None:
         """There is text that is not visible. A stream may have become too old for it since the last plan."""
@@ -234,10 +242,14 @@ class PageWriter:
         return cards
 
     async def _end_failed_stream(self) -> None:
-        """Ends a stream that took no more text; edits of its message complete it."""
-        await self._slack.call(STOP, channel=self._thread.channel, ts=self.draft.page.ts)
+        """Ends a stream that took no more text, or is to wait; edits of its message complete it."""
+        page = self.draft.page
+        await self._slack.call(STOP, channel=self._thread.channel, ts=page.ts)
         self._status.stream_stopped()
         self._apply(PageEvent.STREAM_ENDED)
+        if self._pausing:
+            page.edited_text = page.text if page.streamed == len(page.text) else None
+            await self._record_messages()
 
     # -- posts and edits ---------------------------------------------------------------------------------------
 

@@ -124,9 +124,15 @@ class AnswerWriter:
         await self._until_restarted()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._slack.timing.last_write_timeout):
-                while self._is_behind():
-                    self._wrote.clear()
-                    await self._wrote.wait()
+                await self._until_caught_up()
+                self._pages.pause(self._slack.dispatcher.now())
+                self._slack.dispatcher.wake()
+                await self._until_caught_up()
+
+    async def _until_caught_up(self) -> None:
+        while self._is_behind():
+            self._wrote.clear()
+            await self._wrote.wait()
 
     def _is_behind(self) -> bool:
         """Whether text has arrived that is not visible yet, and may become so."""

@@ -12,7 +12,7 @@ from bot.tool_calls import ToolCall, parsed_arguments
 from tests.api.conftest import Api, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.tools.talk import asking, calling, results, script, tooled
+from tests.tools.talk import asking, calling, results, script, states, tooled, until_parked
 
 
 async def test_effects_come_in_order_and_none_before_an_earlier_call_that_waits(
@@ -84,6 +84,29 @@ async def test_somebody_is_asked_however_long_slack_fails_and_nobody_where_it_re
         await world.answered(thread, 2)
         assert "could not be asked" in results(world)[-1]
         assert server.effects == ["add x"]
+        world.slack.faults.clear()
+        await world.idle()
+
+
+async def test_what_can_not_be_asked_anew_waits_for_nobody(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """The tool has changed since it was allowed, and Slack takes no word in the channel any more."""
+    timing = patient_timing(sweep_interval=0.1)
+    async with tooled(worlds, tmp_path, timing=timing) as (world, server):
+        world.forgive("is_archived")
+        script(world, calling(("add", {"text": "x"})), "Not added.")
+        thread = await world.start("Add x.")
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        await until_parked(world)
+        server.redescribe_add("Adds a line, and mails it to everybody.")
+        await world.restart()
+        for method in ("chat.update", "chat.postMessage"):
+            world.slack.faults.add(method, error="is_archived", channel="C0GENERAL", times=-1)
+        await world.slack.interactions.press("alice", message, "tool_allow_once")
+        await world.until(lambda: world.ended(thread), "its end")
+        assert "could not be asked" in results(world)[-1]
+        assert (states(world), server.effects) == (["denied"], [])
         world.slack.faults.clear()
         await world.idle()
 
