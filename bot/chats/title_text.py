@@ -15,26 +15,37 @@ _QUOTES = "\"'“”‘’„‚«»‹›「」『』`*_~| \t"
 _FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _JSON = re.compile(r"[{\[].*[}\]]", re.DOTALL)
 _TAGS = re.compile(
-    r"</?(?:title|h[1-6]|b|i|strong|em|p|answer|response|output|s)\b[^>]*>", re.IGNORECASE
+    r"</?(?:[\w-]*title|h[1-6]|b|i|strong|em|p|answer|response|output|s)\b[^>]*>|<\|\w+\|>",
+    re.IGNORECASE,
 )
 _LINE_MARK = re.compile(
-    r"(?:#{1,6}|>+|[-*•–+]|\(?\d{1,2}[.):]|option \d+\s*[:.])(?:\s+|$)", re.IGNORECASE
+    r"(?:#{1,6}|>+|[-*•–+]|\(?\d{1,2}[.):]|\(?[a-h]\)|option \d+\s*[:.]|\[title\])(?:\s+|$)",
+    re.IGNORECASE,
 )
 _POLITE = re.compile(
-    r"(?:sure(?: thing)?|certainly|of course|okay|ok|absolutely|great|alright|understood|yes)\s*[,.!:–—-]+(?:\s+|$)",
+    r"(?:sure(?: thing)?|certainly|of course|okay|ok|absolutely|great(?: question)?|alright|understood|yes"
+    r"|got it|thanks|thank you|no problem|gladly)\s*[,.!:–—-]+(?:\s+|$)",
     re.IGNORECASE,
 )
 _TITLE_WORD = "(?:titles?|titel|t[ií]tulo|titre|titolo|название|заголовок|标题|標題|タイトル|제목)"
+_BEFORE = (
+    "(?:(?:the|an?|my|your|one|suggested|possible|proposed|short|concise|brief|generated|chat|conversation|final|good"
+    "|new|perfect|better|best|catchy|clear|descriptive|fitting|simple|suitable|thread|discussion|session)\\s+){0,5}"
+)
+"""Words before the word for a title."""
+_TALK = "(?:conversation|chat|discussion|exchange|thread|unterhaltung|gesprächs?|conversa|conversación|conversazione)"
 _INTRODUCTION = re.compile(
-    r"(?:(?:here(?:['’]s| is| are)|hier (?:ist|sind)|voici|aqu[ií] (?:est[áa]|tienes|hay)|ecco)\b[^:：]{0,100}"
-    r"|assistant|subject|topic|chat"
-    r"|(?:(?:the|an?|my|your|one|suggested|possible|proposed|short|concise|brief|generated|chat|conversation|final"
-    rf"|good)\s+){{0,5}}{_TITLE_WORD}"
-    r"(?:\s+(?:for|of)\s+(?:this|the|our|your)\s+(?:conversation|chat|discussion|exchange))?"
+    r"(?:(?:here(?:['’]s| is| are| you go)|as requested|hier (?:ist|sind|ein)"
+    r"|voici|aqu[ií] (?:est[áa]|tienes|hay)|ecco)\b[^:：]{0,100}"
+    r"|assistant|ai|bot|subject|topic|chat|headline"
+    rf"|{_BEFORE}[\u3040-\u9fff]{{0,10}}{_TITLE_WORD}(?:\s+(?:suggestion|idea|option)s?)?"
+    rf"(?:\s+(?:for|of|der|des|de|da|del|della)\s+(?:(?:this|the|our|your|la)\s+)?{_TALK})?"
     r"(?:\s+(?:is|could be|would be|might be|should be))?\s*(?:\([^()]{0,30}\)\s*)?)"
-    r"(?:\s*[:：=]\s*|\s+[-–—]+\s+)",
+    r"(?:\s*[:：=]\s*|\s+(?:[-–—]+>?|→|\|)\s+)",
     re.IGNORECASE,
 )
+_LABELLED = re.compile(rf"\W*{_BEFORE}{_TITLE_WORD}\W{{0,4}}[:：]", re.IGNORECASE)
+"""A line that says that it is the title."""
 _MORE_INTRODUCTION = re.compile(
     r"(?:i(?:['’]d| would)? (?:suggest|propose|recommend)\b|based on\b|(?:final )?answer\b|output\b|response\b)"
     r"[^:：\"“]{0,100}[:：]\s*",
@@ -63,8 +74,13 @@ _REFUSAL = re.compile(
     r"|i (?:can(?:no|['’])t|could not) (?:help|assist|write|create|provide|give|generate|answer|determine|do)\b",
     re.IGNORECASE,
 )
-_BRACKETED = re.compile(r"[\[(]([^\[\]()]*)[\])]")
-_WORD_COUNT = re.compile(r"\s*\(\d+ words?\)\s*$", re.IGNORECASE)
+_NO_TITLE = re.compile(
+    rf"(?:no|new|untitled)\s+(?:title|{_TALK})(?: available| provided| yet)?\W*$", re.IGNORECASE
+)
+_BRACKETED = re.compile(r"[\[({<]([^\[\](){}<>]*)[\])}>]")
+_WORD_COUNT = re.compile(r"\s*(?:[\[(]\d+ words?[\])]|[-–—]\s*\d+ words?)\s*$", re.IGNORECASE)
+_CLOSED_HEADING = re.compile(r"(\s*#{1,6}\s.*\S)\s+#+\s*")
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _CONTROL_SEQUENCE = re.compile(r"<[!@#]([^>|]*)(?:\|([^>]*))?>")
 _UNSPACED = re.compile(
@@ -81,20 +97,22 @@ def clean_title(reply: str) -> str:
     fenced = _FENCED.search(reply)
     text = fenced[1] if fenced and fenced[1].strip() else reply
     text = _title_in_json(text) or html.unescape(_TAGS.sub("", text)).replace('\\"', '"')
-    lines = (_clean_line(line) for line in text.splitlines())
-    words = next((line for line in lines if _is_title(line)), "").split()
+    lines = text.translate(_INVISIBLE).splitlines()
+    lines.sort(key=lambda line: _LABELLED.match(line) is None)
+    words = next(filter(_is_title, map(_clean_line, lines)), "").split()
     kept = " ".join(words[:MAX_WORDS])
     return kept if len(kept) <= MAX_CHARACTERS else kept[: MAX_CHARACTERS - 1].rstrip() + "…"
 
 
 def _is_title(line: str) -> bool:
     has_words = len(line.split()) >= MIN_WORDS or _UNSPACED.search(line) is not None
-    return has_words and not _REFUSAL.match(line)
+    return has_words and not _REFUSAL.match(line) and not _NO_TITLE.match(line)
 
 
 def _clean_line(line: str) -> str:
     """What a line has of a title; empty for an introduction."""
     line = _BOXED.sub(r"\1", line.replace("**", "").replace("__", ""))
+    line = _CLOSED_HEADING.sub(r"\1", line)
     if named := _named(line.strip()):
         line = named
     elif line.rstrip().endswith((":", "：")):
