@@ -21,6 +21,7 @@ from bot.api.app import ApiParts, create_app
 from bot.api.health import Check, readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.continuations import ContinueService
+from bot.chats.estimate import room_for_tools
 from bot.chats.index_filling import IndexFilling
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.retention import Eraser, Keeper
@@ -307,6 +308,7 @@ def _tool_loop(
             lambda chat: parts.models.can_see(chat.model),
             IMAGE_BUDGET,
         ),
+        room=lambda chat: room_for_tools(parts.models.window(chat.model)),
     )
 
 

@@ -23,6 +23,8 @@ class StepKind(StrEnum):
     """Searching the web, which the provider does itself."""
     DOCUMENT = "document"
     """Reading a scanned document, which the provider does itself; known only where it refuses."""
+    TOOLS = "tools"
+    """Being offered tools; known only where their definitions are too long for the model."""
     TOOL = "tool"
     """Calling a tool."""
 

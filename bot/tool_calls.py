@@ -47,6 +47,8 @@ class Tool:
     repeatable: bool = False
     """A call may be made again after one of unknown outcome: it only reads, or has the same effect only once."""
     permission: Permission = Permission.ASKS
+    size: int = 0
+    """Bytes of its definition, as models are sent it."""
 
     @property
     def path(self) -> str:

@@ -53,7 +53,7 @@ from bot.stream_events import (
 )
 from bot.tool_calls import StoredCall
 from bot.usage.calls import Call, call_for_answer, metered
-from bot.usage.tokens import tokens_of_round
+from bot.usage.tokens import tokens_of_round, tokens_of_tool
 from storage.engine.types import new_id
 
 log = get_logger(__name__)
@@ -68,10 +68,10 @@ class Models(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
-BuildPrompt = Callable[[Chat, Answer, int | None], Awaitable[ModelRequest]]
+BuildPrompt = Callable[[Chat, Answer, int, int | None], Awaitable[ModelRequest]]
 """Makes the request for this answer. Raises ProviderError when there is nothing to ask.
 
-The number: estimated tokens of a request for it that was too long.
+The numbers: estimated tokens of what is sent beside the chat, and of a request that was too long.
 """
 
 
@@ -179,6 +179,7 @@ class AnswerGenerator:
             if self._tools.exhausted(run):
                 raise EmptyAnswer("it kept calling tools")
             await self._tools.carry_out(run, chat, run.turn_text, run.called)
+            request = await self._request(run, chat)
 
     async def _ask_once(
         self,
@@ -232,10 +233,12 @@ class AnswerGenerator:
         self, run: RunningAnswer, chat: Chat, limit: int | None = None
     ) -> ModelRequest:
         """The request for the answer. `limit`: estimated tokens of one that was too long."""
-        build = partial(self._build_prompt, chat, run.answer, limit)
+        tools = await self._tools.offered(run, chat)
+        beside = sum(map(tokens_of_tool, tools)) + sum(map(tokens_of_round, run.rounds))
+        build = partial(self._build_prompt, chat, run.answer, beside, limit)
         request = await until_stored(build, run.answer.id)
         run.prompt = request.facts
-        return request
+        return replace(request, tools=tools)
 
     async def _stream_what_fits(
         self,
@@ -274,10 +277,10 @@ class AnswerGenerator:
             request,
             max_seconds=run.seconds_to_ask,
             held=run.held,
-            **await self._tools.offered(run, chat, request),
+            **self._tools.called(run, chat, request),
         )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
-        estimated = request.facts.estimated_tokens + sum(map(tokens_of_round, run.rounds))
+        estimated = request.facts.estimated_tokens
         await run.note_call(asked, estimated)
         with metered(asked, run.calls, estimated) as run.meter:
             async with aclosing(_closable(self._models.stream(request))) as events:

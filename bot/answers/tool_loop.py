@@ -16,7 +16,7 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
 from bot import english_strings
@@ -25,13 +25,14 @@ from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.running_answer import RunningAnswer
-from bot.answers.tool_servers import RulesOf, Tools
+from bot.answers.tool_servers import RoomForTools, RulesOf, Tools
 from bot.audit import Action, record
 from bot.chores import Chore
 from bot.domain import Chat, Image
 from bot.errors import BudgetUsedUp
 from bot.providers.base import ModelRequest
-from bot.stream_events import ToolsCalled
+from bot.steps import StepKind, StepStatus
+from bot.stream_events import StepChanged, ToolsCalled
 from bot.tool_calls import (
     ALL_TOOLS,
     CallOutcome,
@@ -40,6 +41,7 @@ from bot.tool_calls import (
     ChannelTools,
     Permission,
     StoredCall,
+    Tool,
     ToolRound,
     arguments_hash,
     first_tools,
@@ -48,6 +50,7 @@ from bot.tool_calls import (
     parsed_arguments,
 )
 from bot.usage.limits import BudgetReached, to_detail
+from bot.usage.tokens import tokens_of_tool
 from storage.engine.types import new_id, utc_now
 from storage.holds import Hold
 from storage.tool_call_rows import over_budget
@@ -77,8 +80,13 @@ class ToolLoop:
         seconds: float,
         rules: RulesOf,
         pictures: ReturnedPictures,
+        room: RoomForTools,
     ) -> None:
-        """`steps`: calls of one answer at most. `seconds`: for one call. `rules`: what a chat's channel allows."""
+        """`steps`: calls of one answer at most. `seconds`: for one call. `rules`: what a chat's channel allows.
+
+        `room`: the estimated tokens that definitions of tools may take of a prompt.
+        """
+        self._room = room
         self._pictures = pictures
         self._rules = rules
         self._tools = tools
@@ -92,18 +100,25 @@ class ToolLoop:
         """Waits for servers that are just being connected, in the first seconds of the process."""
         await self._tools.ready(READY_TIMEOUT)
 
-    async def offered(
-        self, run: RunningAnswer, chat: Chat, request: ModelRequest
-    ) -> dict[str, Any]:
-        """The fields of a `ModelRequest` that offer tools and report earlier calls."""
+    async def offered(self, run: RunningAnswer, chat: Chat) -> list[Tool]:
+        """The tools that the model is sent: of those that it may use the first ones that its window has room for."""
         rules = await self._rules_of(run, chat)
-        tools = first_tools(
+        usable = first_tools(
             tool
             for tool in self._tools.tools.values()
             if rules.permission(tool) is not Permission.DENIED
         )
+        taken = accumulate(tokens_of_tool(tool) for tool in usable)
+        room = self._room(chat)
+        fitting = [tool for tool, tokens in zip(usable, taken, strict=True) if tokens <= room]
+        if len(fitting) < len(usable):
+            run.steps.change(StepChanged("tools", StepKind.TOOLS, StepStatus.DENIED))
+        return fitting
+
+    def called(self, run: RunningAnswer, chat: Chat, request: ModelRequest) -> dict[str, Any]:
+        """The fields of a `ModelRequest` that report earlier calls, and whether more may be made."""
         rounds = self._pictures.sent(chat, run.rounds, request.messages)
-        return {"tools": tools, "rounds": rounds, "may_call": self._left(run) > 0}
+        return {"rounds": rounds, "may_call": self._left(run) > 0}
 
     async def _rules_of(self, run: RunningAnswer, chat: Chat) -> ChannelTools:
         """What the channel says now: admins may change it at any time."""

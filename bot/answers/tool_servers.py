@@ -11,6 +11,9 @@ from bot.tool_calls import CallResult, ChannelTools, Tool
 RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
 """What a chat's channel allows of tools. Raises StorageError."""
 
+RoomForTools = Callable[[Chat], float]
+"""The estimated tokens that definitions of tools may take of what a chat's model is sent."""
+
 
 class Tools(Protocol):
     """What the loop needs of `bot.tools.servers`."""

@@ -34,7 +34,7 @@ class PictureLink(BaseModel):
 class StepOut(BaseModel):
     """What the model did besides writing."""
 
-    kind: Literal["thinking", "search", "document", "tool"]
+    kind: Literal["thinking", "search", "document", "tools", "tool"]
     name: str = Field(description="Of a tool; else empty.")
     status: Literal["running", "waiting", "done", "failed", "denied", "unknown"]
     seconds: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from bot.providers.base import ChatMessage, ModelRequest
@@ -39,6 +40,15 @@ def correction(measure: tuple[int, int] | None) -> float:
         return 1.0
     estimated, counted = measure
     return min(MAX_CORRECTION, max(1 / MAX_CORRECTION, counted / estimated))
+
+
+SHARE_OF_TOOLS = 0.5
+"""The share of a prompt's room that definitions of tools may take."""
+
+
+def room_for_tools(window: int | None) -> float:
+    """The estimated tokens that they may take. `window`: the model's, if it tells one."""
+    return math.inf if window is None else room_for_prompt(window) * SHARE_OF_TOOLS
 
 
 def room_for_prompt(window: int) -> float:

@@ -54,6 +54,8 @@ class History:
     messages: Sequence[Message] = field(repr=False)
     turns_of: TurnsOf
     system_prompt: str = field(repr=False)
+    beside: int = 0
+    """Estimated tokens of what is sent beside these messages: tools, and what they have returned for this answer."""
 
     def excerpt(self, start: int | None = None, summary: Summary | None = None) -> Excerpt:
         """The beginning, the summary, and the messages from number `start` on; without a start all messages."""
@@ -71,7 +73,7 @@ class History:
                 m for m in messages if m.number < FIRST_NUMBER_AFTER_BEGINNING or m.number >= start
             ]
         turns = self.turns_of(messages, notes)
-        tokens = tokens_of_text(self.system_prompt) + tokens_of_turns(turns)
+        tokens = self.beside + tokens_of_text(self.system_prompt) + tokens_of_turns(turns)
         return Excerpt(turns, PromptFacts(tokens, summary.count if summary else 0, omitted))
 
     def starts(self) -> list[int]:

@@ -168,6 +168,11 @@ class ModelChoice:
             effort=chat.options.effort if info is None or info.takes_effort else None,
         )
 
+    def window(self, ref: ModelRef) -> int | None:
+        """The tokens of the model's context window, if its provider tells it."""
+        info = self._catalogue.find(ref)
+        return info.context if info else None
+
     def can_see(self, ref: ModelRef) -> bool:
         """Whether the model accepts images; True for a model that is not in a list at the moment."""
         info = self._catalogue.find(ref)

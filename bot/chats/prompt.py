@@ -90,12 +90,15 @@ class PromptBuilder:
         self._long_chats = long_chats
         self._options = options
 
-    async def build(self, chat: Chat, answer: Answer, limit: int | None = None) -> ModelRequest:
-        """The request for an answer. `limit`: estimated tokens of a request that was too long.
+    async def build(
+        self, chat: Chat, answer: Answer, beside: int = 0, limit: int | None = None
+    ) -> ModelRequest:
+        """The request for an answer.
 
+        `beside`: estimated tokens of what is sent beside the chat. `limit`: those of a request that was too long.
         Raises AttachmentsUnreadable when the message consists of files that could not be read, and nothing else.
         """
-        history = await self._history(chat, answer)
+        history = replace(await self._history(chat, answer), beside=beside)
         excerpt = await self._long_chats.fit(chat, answer, history, limit)
         return ModelRequest(
             model=chat.model,

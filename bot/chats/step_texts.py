@@ -14,6 +14,8 @@ def step_title(step: Step) -> str:
         return strings.SEARCH_REFUSED
     if step.kind is StepKind.DOCUMENT:
         return strings.SCAN_REFUSED
+    if step.kind is StepKind.TOOLS:
+        return strings.TOOLS_LEFT_OUT
     if step.kind is StepKind.THINKING and step.status is StepStatus.DENIED:
         return strings.EFFORT_REFUSED
     title = _what_was_done(step)

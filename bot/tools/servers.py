@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -108,15 +109,18 @@ class ToolServers:
     def _tool(self, server: ToolServer, listed: mcp_types.Tool, name: str) -> Tool:
         hints = listed.annotations or mcp_types.ToolAnnotations()
         reads = hints.read_only_hint is True
+        description = (listed.description or listed.title or "")[:MAX_DESCRIPTION]
+        definition = f"{name}{description}{json.dumps(listed.input_schema)}"
         return Tool(
             name=name,
             server=server.name,
             tool=listed.name,
-            description=(listed.description or listed.title or "")[:MAX_DESCRIPTION],
+            description=description,
             schema=listed.input_schema,
             reads=reads,
             repeatable=reads or hints.idempotent_hint is True,
             permission=self._rules.permission(f"{server.name}/{listed.name}", reads=reads),
+            size=len(definition.encode("utf-8", "replace")),
         )
 
 

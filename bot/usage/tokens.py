@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.tool_calls import ToolRound
+from bot.tool_calls import Tool, ToolRound
 from bot.usage.calls import BYTES_PER_TOKEN
 
 TOKENS_PER_TURN = 5
@@ -11,6 +11,11 @@ TOKENS_PER_TURN = 5
 
 def tokens_of_text(text: str) -> int:
     return len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN + TOKENS_PER_TURN
+
+
+def tokens_of_tool(tool: Tool) -> int:
+    """Of its definition."""
+    return tool.size // BYTES_PER_TOKEN + TOKENS_PER_TURN
 
 
 def tokens_of_round(turn: ToolRound) -> int:

@@ -15,6 +15,7 @@ _MARKS = {
     StepKind.THINKING: "💭",
     StepKind.SEARCH: "🔎",
     StepKind.DOCUMENT: "📄",
+    StepKind.TOOLS: "🔧",
     StepKind.TOOL: "🔧",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -78,7 +79,7 @@ async def null_sink(chat: Chat, answer: Answer, control: AnswerControl) -> Answe
     return NullSink()
 
 
-async def build_prompt(chat: Chat, answer: Answer, limit: int | None) -> ModelRequest:
+async def build_prompt(chat: Chat, answer: Answer, beside: int, limit: int | None) -> ModelRequest:
     return ModelRequest(chat.model, "", ())
 
 
@@ -133,6 +134,7 @@ class Replica:
                 seconds=60.0,
                 rules=all_tools,
                 pictures=ReturnedPictures(ImageFitter().fit, sees=lambda chat: False),
+                room=lambda chat: math.inf,
             ),
             pictures=PictureIntake(MemoryBudget(), ImageFitter().fit),
             timing=timing,
