@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, select, update
+from sqlalchemy import and_, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, Limits
 from storage.engine.types import utc_now
+from storage.prices import with_price
 from storage.queries import dialect_insert
 from storage.spending import ANSWERED, settle, spent_in
 from storage.tables import ledger, usage_days
@@ -31,8 +32,6 @@ SUMS = (
     "estimated_cost",
 )
 """The columns of `usage_days` that add up."""
-_PRICE_AGE = timedelta(days=30)
-"""For so long a model's cost tells what its next tokens will cost."""
 
 
 async def record(
@@ -59,30 +58,6 @@ async def _unknown(connection: AsyncConnection, calls: Sequence[Call]) -> list[C
     ids = select(ledger.c.id).where(ledger.c.id.in_([call.id for call in calls]))
     known = set(await connection.scalars(ids)) if calls else set()
     return [call for call in calls if call.id not in known]
-
-
-async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> Call:
-    """The call with the cost of its estimated tokens, if the model has cost its user anything lately.
-
-    Days with tokens whose cost was not told say nothing of the price.
-    """
-    if not call.estimated_tokens:
-        return call
-    days = usage_days.c
-    lately = (
-        days.team == call.payer.team,
-        days.user == (call.payer.user or ""),
-        days.day >= (now - _PRICE_AGE).date().isoformat(),
-        days.model == str(call.model),
-        days.cost > 0,
-        days.unpriced == days.untold,
-    )
-    tokens = func.sum(days.prompt_tokens + days.completion_tokens)
-    sums = select(func.sum(days.cost), tokens).where(*lately)
-    cost, counted = (await connection.execute(sums)).one()
-    if not counted:
-        return call
-    return replace(call, estimated_cost=call.estimated_tokens * float(cost) / float(counted))
 
 
 async def add_calls(
