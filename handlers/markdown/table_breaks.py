@@ -14,14 +14,16 @@ from handlers.markdown.grammar import CODE_SPAN, Fence, fence_after, is_delimite
 
 _MAX_LINES = 20
 """Lines of one cell that become rows; more are joined by spaces."""
-_BREAK = r"<br[ \t]*/?>"
+_BREAK = r"</?br[ \t]*/?>"
 _TOKEN = re.compile(rf"(?P<code>{CODE_SPAN})|\\.|(?P<br>{_BREAK})|(?P<pipe>\|)", re.IGNORECASE)
 _HAS_BREAK = re.compile(_BREAK, re.IGNORECASE)
 _UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
 _MARKUP = re.compile(r"\*+|(?<!\w)_+|_+(?!\w)|~~|`+|[\[\]<>]")
 _CLOSES = {"]": "[", ">": "<"}
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
-_ROW_LIKE = re.compile(r" {0,3}\|")
+_QUOTED = re.compile(r"(?: {0,3}>[ \t]?)*")
+"""The marks of a quotation, which a table may stand in."""
+_ROW_LIKE = re.compile(rf"{_QUOTED.pattern} {{0,3}}\|")
 
 
 class TableBreaks:
@@ -57,7 +59,7 @@ class TableBreaks:
     def _holds(self) -> bool:
         if self._emitted or self._fence is not None:
             return False
-        blank = not self._line.strip(" ")
+        blank = not self._line.strip(" >")
         return self._in_table or blank or _ROW_LIKE.match(self._line) is not None
 
     def _end_line(self) -> str:
@@ -84,7 +86,9 @@ class TableBreaks:
         if inside or self._fence is not None or "|" not in line:
             self._in_table = False
         else:
-            self._in_table = self._in_table or ("|" in self._previous and is_delimiter_row(line))
+            self._in_table = self._in_table or (
+                "|" in self._previous and is_delimiter_row(_QUOTED.sub("", line, count=1))
+            )
         self._previous = "" if inside else line
 
 
@@ -95,12 +99,15 @@ def _joined(row: str) -> str:
 
 def _rows(row: str) -> list[str]:
     """The rows that show the lines of each cell below one another."""
-    cells = _cells(row)
+    quotation = _QUOTED.match(row)
+    margin = quotation[0] if quotation else ""
+    bare = row[len(margin) :]
+    cells = _cells(bare)
     if cells is None or max(map(len, cells)) > _MAX_LINES:
         return [_joined(row)]
-    indent = row[: len(row) - len(row.lstrip())]
+    margin += bare[: len(bare) - len(bare.lstrip())]
     lines = zip_longest(*cells, fillvalue="")
-    return [f"{indent}| {' | '.join(line)} |" for line in lines]
+    return [f"{margin}| {' | '.join(line)} |" for line in lines]
 
 
 def _cells(row: str) -> list[list[str]] | None:

@@ -32,6 +32,9 @@ def shown(text: str, deltas: int = 10_000) -> str:
         ("a | b\n--|--\nx<br>y | z\n", "a | b\n--|--\n| x | z |\n| y |  |\n"),
         ("  | a |\n  |---|\n  | x<br>y |\n", "  | a |\n  |---|\n  | x |\n  | y |\n"),
         ("| a<br>b | c |\n|---|---|\n| x |", "| a b | c |\n|---|---|\n| x |"),
+        ("> | a |\n> |---|\n> | x<br>y |\n", "> | a |\n> |---|\n> | x |\n> | y |\n"),
+        (">> a | b\n>> -|-\n>> x | z</br>y", ">> a | b\n>> -|-\n>> | x | z |\n>> |  | y |"),
+        ("> | a |\n> |---|\n| x<br>y |\n", "> | a |\n> |---|\n| x |\n| y |\n"),
     ],
 )
 def test_a_break_in_a_table_is_a_line_break(text: str, expected: str) -> None:
