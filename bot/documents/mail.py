@@ -19,6 +19,8 @@ _BEFORE_HEADERS = b"\xef\xbb\xbf\r\n\t "
 """What some programs write before the first header."""
 MAX_DEPTH = 20
 """Of mails within mails, and of parts within parts."""
+_MAX_HEADER = 20_000
+"""Characters of one header: encoded words take a time that grows with the square."""
 _TABLE = "| --- |"
 _RICHER = 2
 """The page is shown in place of the plain text that goes with it when it has that many times as many words."""
@@ -45,6 +47,7 @@ def _message(message: Part, depth: int) -> Iterator[str]:
 
 def _header(value: str) -> str:
     """Its encoded words decoded (RFC 2047); the encoding of bytes beyond ASCII is guessed."""
+    value = value[:_MAX_HEADER]
     try:
         text = str(make_header(decode_header(value)))
     except (LookupError, ValueError):  # email.errors.HeaderParseError too

@@ -52,8 +52,9 @@ def _sheet(workbook: CalamineWorkbook, name: str) -> str:
         sheet = workbook.get_sheet_by_name(name)
     except CalamineError:
         return ""
-    rows = [_row(row) for row in islice(sheet.iter_rows(), MAX_ROWS)]
-    more = sheet.total_height - MAX_ROWS
+    first = sheet.start[0] if sheet.start else 0
+    rows = [_row(row) for row in islice(sheet.iter_rows(), first, first + MAX_ROWS)]
+    more = sheet.height - MAX_ROWS
     note = f"\n\n(The sheet has {more:,} more rows.)" if more > 0 else ""
     text = table(rows)
     return text and text + note
