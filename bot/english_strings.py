@@ -7,6 +7,7 @@ SCAN_NOT_SENT = "[Attached: {name}, scanned pages that you could not be given]"
 # -- for programs, from the api ----------------------------------------------------------------------------------
 
 LIMIT_REACHED = "Rate limit reached. This conversation has reached the maximum number of messages."
+NO_MODELS = "No models can be reached at the moment. Please try again in a minute."
 LIMIT_SHORT = "Rate limit reached"
 BRANCH_WITHOUT_MODEL = "Name the model that is to be asked, as `model`."
 APPROVAL_NOT_YOURS = "Only whoever asked the question decides about its calls of tools."

@@ -18,6 +18,7 @@
     │   │   └── AlreadyDecided         the tool call has been decided about, or is not made any more
     │   ├── NotTheAsker                only whoever asked the question decides about its tool calls
     │   ├── ModelNotAllowed            the model is not offered here, or no longer in the provider's list
+    │   │   └── NoModelOffered         no provider offers a model at the moment
     │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the user
     │   └── FileProblem                a shared file cannot be read; `code` says why
     ├── NotInstalled                   (handlers.client.errors) the app is not installed in this workspace (any more)
@@ -124,6 +125,10 @@ class NotTheAsker(ChatError):
 
 class ModelNotAllowed(ChatError):
     """The model is not offered here, or no longer in the provider's list."""
+
+
+class NoModelOffered(ModelNotAllowed):
+    """No provider offers a model at the moment."""
 
 
 class InvalidInput(ChatError):

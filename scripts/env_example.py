@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _entry(name: str, field: FieldInfo) -> Iterator[str]:
-    meaning = re.sub(r"`([^`]+)`", r"\1", field.description or "")
+    meaning = re.sub(r"`([^`]+)`|\[([^]]+)\]\([^)]+\)", r"\1\2", field.description or "")
     yield from textwrap.wrap(
         meaning, 110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
     )

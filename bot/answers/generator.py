@@ -375,6 +375,7 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
             usage=run.usage,
             seconds=seconds,
             prompt=run.prompt,
+            sources=run.sources,
             steps=run.steps.steps,
             pictures=len(run.pictures),
         )

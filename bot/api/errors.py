@@ -21,6 +21,7 @@ from bot.errors import (
     InvalidInput,
     LimitReached,
     ModelNotAllowed,
+    NoModelOffered,
     NothingToRetry,
     NotTheAsker,
     PlaceNotAllowed,
@@ -142,13 +143,20 @@ def from_use_case(error: BobbinError) -> ApiError:
         case NotTheAsker():
             return ApiError(403, "Not yours to decide", english_strings.APPROVAL_NOT_YOURS)
         case ModelNotAllowed():
-            return invalid("That model is not offered. GET /chat/models lists those that are.")
+            return _of_model(error)
         case InvalidInput():
             return invalid(str(error))
         case StorageError():
             return _of_storage(error)
     log.error("request_failed", exc_info=error)
     return ApiError(500, "Internal error", "Something went wrong inside.")
+
+
+def _of_model(error: ModelNotAllowed) -> ApiError:
+    if isinstance(error, NoModelOffered):
+        wait = {"Retry-After": "10"}
+        return ApiError(503, "Unavailable", english_strings.NO_MODELS, headers=wait)
+    return invalid("That model is not offered. GET /chat/models lists those that are.")
 
 
 def _of_storage(error: StorageError) -> ApiError:

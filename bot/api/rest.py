@@ -196,7 +196,7 @@ async def export(
 async def models(api: Service, user: CurrentUser) -> Models:
     """The models that a new conversation may use."""
     default = await api.preselected(user)
-    offered = [Model.of(info) for group in api.models.search(user.team) for info in group.models]
+    offered = [Model.of(info) for info in api.models.offered(user.team)]
     return Models(models=offered, default=str(default.ref) if default else None)
 
 

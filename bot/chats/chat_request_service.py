@@ -23,6 +23,7 @@ from bot.chats.messages import (
     ModelChoiceOutcome,
     ModelChosen,
     Outcome,
+    RefusedRequest,
 )
 from bot.chats.models import ModelChoice, own_options
 from bot.domain import ModelRef, SharedFile, Thread, User
@@ -189,7 +190,7 @@ class ChatRequestService:
         """A user chooses in the menu that is in the message `menu_ts`, and what goes with the model.
 
         Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up,
-        ModelNotAllowed, LimitReached, BudgetReached.
+        ModelNotAllowed, BudgetReached.
         """
         request = await self._requests.get(request_id)
         if request.thread.team != user.team or state_of(request) is RequestState.GIVEN_UP:
@@ -209,7 +210,10 @@ class ChatRequestService:
         chosen = await self._lifecycle.advance(request, ModelSelected(model, options))
         if state_of(chosen) is RequestState.WAITING_FOR_CONTEXT:
             return ModelChosen(ModelChoiceOutcome.WAITING_FOR_CONTEXT, chosen)
-        return await self._start(chosen, model)
+        try:
+            return await self._start(chosen, model)
+        except LimitReached as full:
+            return ModelChosen(ModelChoiceOutcome.CHAT_FULL, chosen, chat_id=str(full))
 
     async def start(self, request: ChatRequest, own: ModelSelected | None = None) -> ModelChosen:
         """Starts the chat with the request's model, with or without context; keeps it if the text is still missing.
@@ -241,17 +245,20 @@ class ChatRequestService:
             ModelChoiceOutcome.ALREADY_STARTED if stored.duplicate else ModelChoiceOutcome.STARTED,
             request,
             stored,
-            tuple(each for each in more if each is not None),
+            tuple(each for each in more if isinstance(each, StoredMessage)),
+            tuple(each for each in more if isinstance(each, RefusedRequest)),
         )
 
-    async def _start_if_room(self, request: ChatRequest, model: ModelRef) -> StoredMessage | None:
+    async def _start_if_room(
+        self, request: ChatRequest, model: ModelRef
+    ) -> StoredMessage | RefusedRequest:
         try:
             return await self._start_chat(replace(request, context_files=()), model)
-        except LimitReached:
+        except LimitReached as full:
             await self._lifecycle.advance(request, GivenUp())
-            return None
-        except BudgetReached:  # given up already
-            return None
+            return RefusedRequest(request, full)
+        except BudgetReached as reached:  # given up already
+            return RefusedRequest(request, reached)
 
     async def join(self, request: ChatRequest) -> ModelChosen | None:
         """A request that needs no menu of its own, because its user has been asked in the thread before.

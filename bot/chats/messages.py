@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain import ModelRef, SharedFile, Thread
+from bot.errors import LimitReached
 from bot.usage.limits import BudgetReached
 from storage.chat_requests import ChatRequest
 from storage.messages import StoredMessage
@@ -91,8 +92,18 @@ class ModelChoiceOutcome(StrEnum):
     NOT_ASKER = "not asker"
     """Only the user who asked may choose."""
     ALREADY_STARTED = "already started"
+    CHAT_FULL = "chat full"
+    """The thread has a chat by now, which has no room for the question."""
     MODEL_CANNOT_SEE = "model cannot see"
     """The question consists of images, and the model cannot see; nothing was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRequest:
+    """A request whose question was not stored."""
+
+    request: ChatRequest
+    reason: LimitReached | BudgetReached
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +116,9 @@ class ModelChosen:
     """The chat's first message, once the chat has started."""
     more_stored: tuple[StoredMessage, ...] = ()
     """What the same user had written in the thread before choosing, as the chat's next messages."""
+    more_refused: tuple[RefusedRequest, ...] = ()
+    """What else they had written there, but the chat or a budget has no room for. These requests are given up."""
     model: ModelRef | None = None
     """With MODEL_CANNOT_SEE: the model."""
+    chat_id: str | None = None
+    """With CHAT_FULL: the chat."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
 from bot.domain import AnswerResult, Chat, ModelInfo, ModelRef, User
-from bot.errors import ModelNotAllowed, ProviderError
+from bot.errors import ModelNotAllowed, NoModelOffered, ProviderError
 from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.catalogue import Catalogue, ModelGroup
 from storage.people import People, Profile
@@ -77,6 +78,11 @@ class ModelChoice:
         drawing = self._shows_pictures(team)
         return self._catalogue.search(query, larger_than=larger_than, drawing=drawing)
 
+    def offered(self, team: str) -> tuple[ModelInfo, ...]:
+        """Every model that can be chosen in a workspace, by provider."""
+        groups = self._catalogue.search(limit=sys.maxsize, drawing=self._shows_pictures(team))
+        return tuple(info for group in groups for info in group.models)
+
     async def preselected(self, user: User, of_channel: ModelRef | None = None) -> Preselection:
         """The user's own model with what goes along with it, else the channel's model, the one they used last, the
         operator's, the provider's, the first.
@@ -128,10 +134,10 @@ class ModelChoice:
         return self.by_name(name).ref if name else None
 
     def default(self) -> ModelInfo:
-        """The model when none is chosen. Raises ModelNotAllowed when no model is offered."""
+        """The model when none is chosen. Raises NoModelOffered."""
         info = self._catalogue.default_for([self._default])
         if info is None:
-            raise ModelNotAllowed("no model is offered at the moment")
+            raise NoModelOffered
         return info
 
     def offered_options(self) -> OfferedOptions:

@@ -64,14 +64,22 @@ class SourceCollector:
     def __init__(self) -> None:
         self._titles: dict[str, str] = {}
         """By address; empty where no title is known."""
+        self.has_more = False
+        """Something has come since the last look at `sources`."""
 
     def feed(self, holder: dict[str, Any]) -> None:
         """Takes the sources in a chunk, or in one of its choices."""
         for url, title in _sources(holder):
-            if len(self._titles) < MAX_SOURCES or url in self._titles:
-                self._titles[url] = self._titles.get(url) or title
+            known = self._titles.get(url)
+            if known is None and len(self._titles) >= MAX_SOURCES:
+                continue
+            if known is None or (title and not known):
+                self._titles[url] = title
+                self.has_more = True
 
     def sources(self) -> tuple[Source, ...]:
+        """All of them."""
+        self.has_more = False
         return tuple(
             Source(url, title or urlsplit(url).hostname or url)
             for url, title in self._titles.items()

@@ -153,9 +153,11 @@ class StreamParser:
         self._note_thoughts(self._thought_joiner.flush())
         events += self._events_of(rest if retracted else last + rest, retracted=retracted)
         self._check_end()
-        sources = self._sources.sources()
-        more = [Sources(sources)] if sources else []
-        return [*events, *more, *self._tools_called(), self._done()]
+        return [*events, *self._more_sources(), *self._tools_called(), self._done()]
+
+    def _more_sources(self) -> list[StreamEvent]:
+        """All sources so far, if there are new ones: a stopped answer keeps those that have come."""
+        return [Sources(self._sources.sources())] if self._sources.has_more else []
 
     def _tools_called(self) -> list[StreamEvent]:
         """The calls; of a turn that was cut, the arguments may be, too."""
@@ -193,7 +195,8 @@ class StreamParser:
                 texts.append(self._chunk(value))
                 if self._filter.retractions > before:
                     retracted, texts = True, texts[-1:]
-        return self._events_of("".join(texts), retracted=retracted)
+        events = self._events_of("".join(texts), retracted=retracted)
+        return [*events, *self._more_sources()]
 
     def _note_broken(self) -> None:
         """A part cannot be read: text may be missing, unless the server had said that there is no more."""

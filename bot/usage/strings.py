@@ -22,13 +22,17 @@ BUDGET_HELD = (
     "Please try again when they have ended."
 )
 BUDGET_NEAR = "80 % of {whose} of {budget} is used"
-RATE_REACHED_BY_ASKER = (
+RATE_REACHED_BY_ASKER = Plural(
+    "Whoever asked may have {count} message answered per {period}, and it has been. "
+    "The next {period} begins on {when}.",
     "Whoever asked may have {count} messages answered per {period}, and these have been. "
-    "The next {period} begins on {when}."
+    "The next {period} begins on {when}.",
 )
-RATE_REACHED = (
+RATE_REACHED = Plural(
+    "You may have {count} message answered per {period}, and it has been. "
+    "The next {period} begins on {when}.",
     "You may have {count} messages answered per {period}, and these have been. "
-    "The next {period} begins on {when}."
+    "The next {period} begins on {when}.",
 )
 USAGE_TODAY = "*Today*"
 USAGE_MONTH = "*This month*"

@@ -66,7 +66,8 @@ class SlackSinkFactory:
         )
 
     async def _options(self, slack: SlackClient, chat: Chat, answer: Answer) -> AnswerOptions:
-        left = max(0, self._max_messages - chat.message_count)
+        left = self._max_messages - chat.message_count
+        left = left if left >= 2 else 0  # a message finds room only together with its answer
         return AnswerOptions(
             native_streaming=await self._may_stream(chat, answer),
             markdown_text=slack.knows_markdown_text(),

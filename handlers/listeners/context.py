@@ -90,10 +90,19 @@ class ListenerContext:
         found = self.models.search(team_of(body, context), body.get("value") or "")
         return option_groups(found)
 
-    def notify(self, slack: SlackClient, action: BlockAction, text: str) -> None:
-        """Tells the user who pressed a button or used a menu something, privately. Returns at once."""
+    def notify(
+        self,
+        slack: SlackClient,
+        action: BlockAction,
+        text: str,
+        content: list[Block] | None = None,
+    ) -> None:
+        """Tells the user who pressed a button or used a menu something, privately. Returns at once.
+
+        `content`: blocks that stand for the text.
+        """
         reader = Reader(action.user, action.channel, action.thread, action.response_url or "")
-        self.tasks.start(tell(slack, reader, text), name="notice")
+        self.tasks.start(tell(slack, reader, text, content), name="notice")
 
     def tell_failure(self, body: dict[str, Any], context: dict[str, Any]) -> None:
         """Tells the user of a press, a command or a shortcut that it had no effect. Returns at once."""

@@ -11,7 +11,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import strings
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.domain import User
-from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
+from bot.errors import ChatNotFound, ModelNotAllowed
 from bot.model_options import ModelOptions
 from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached
@@ -69,8 +69,6 @@ async def _choose(
         ctx.notify(slack, action, strings.REQUEST_UNKNOWN)
     except ModelNotAllowed:
         ctx.notify(slack, action, strings.MODEL_NOT_OFFERED)
-    except LimitReached:
-        ctx.notify(slack, action, strings.CHAT_FULL.format(count=ctx.service.limit))
     except BudgetReached as reached:
         ctx.notify(slack, action, budget_reached(reached))
     else:
@@ -92,22 +90,11 @@ def _show(
     response_url = None if is_duplicate else action.response_url
     if chosen.outcome is ModelChoiceOutcome.MODEL_CANNOT_SEE and chosen.model is not None:
         ctx.notify(slack, action, ctx.file_notices.cannot_see(chosen.model))
+    elif chosen.outcome is ModelChoiceOutcome.CHAT_FULL and chosen.chat_id is not None:
+        ctx.notify(slack, action, *ctx.menus.chat_full(request, chosen.chat_id))
     elif chosen.outcome is ModelChoiceOutcome.ALREADY_STARTED and chosen.stored is None:
         ctx.notify(slack, action, strings.ALREADY_STARTED)
     elif chosen.outcome is ModelChoiceOutcome.WAITING_FOR_CONTEXT:
-        ctx.tasks.start(_start_later(ctx, slack, action, chosen, response_url), name="chat")
+        ctx.tasks.start(ctx.menus.start_with_context(request, response_url), name="chat")
     else:
         ctx.tasks.start(ctx.menus.show_choice(chosen, response_url), name="header")
-
-
-async def _start_later(
-    ctx: ListenerContext,
-    slack: SlackClient,
-    action: BlockAction,
-    chosen: ModelChosen,
-    response_url: str | None,
-) -> None:
-    try:
-        await ctx.menus.start_with_context(chosen.request, response_url)
-    except LimitReached:
-        ctx.notify(slack, action, strings.CHAT_FULL.format(count=ctx.service.limit))

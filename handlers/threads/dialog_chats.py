@@ -38,6 +38,7 @@ from handlers.threads.private_notices import NOTICE_TTL, tell, why_elsewhere
 from handlers.threads.refused_question import RefusedQuestion, read_refused
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.views import modals
+from handlers.views.blocks import Block
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import Reader
 from storage.chat_requests import ChatRequest, ChatRequests
@@ -240,14 +241,9 @@ class DialogChats:
         except PlaceNotAllowed:
             await self._lifecycle.advance(request, GivenUp())
             await _notify(slack, request, response_url, strings.CHAT_NOT_STARTED)
-        except LimitReached:
+        except LimitReached as full:
             await self._lifecycle.advance(request, GivenUp())
-            await _notify(
-                slack,
-                request,
-                response_url,
-                strings.CHAT_FULL.format(count=self._requests.limit),
-            )
+            await _notify(slack, request, response_url, *self._menus.chat_full(request, str(full)))
         except BudgetReached as reached:
             await _notify(slack, request, response_url, budget_reached(reached))
 
@@ -318,7 +314,13 @@ class DialogChats:
         return next(iter(with_block(messages, modals.question_block_id(request.id))), None)
 
 
-async def _notify(slack: SlackClient, request: ChatRequest, response_url: str, text: str) -> None:
+async def _notify(
+    slack: SlackClient,
+    request: ChatRequest,
+    response_url: str,
+    text: str,
+    content: list[Block] | None = None,
+) -> None:
     """Tells who submitted the dialog what came of it, once, in whichever replica."""
     if await slack.is_first("dialog", request.id, within=NOTICE_TTL):
-        await tell(slack, Reader(request.user, response_url=response_url), text)
+        await tell(slack, Reader(request.user, response_url=response_url), text, content)

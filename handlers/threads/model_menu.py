@@ -100,7 +100,7 @@ class ModelMenus:
                 else:
                     await self._post_menu(slack, request)
         except BudgetReached as reached:
-            await self._tell_budget_reached(request, reached)
+            await self._tell_refused(request, reached)
         except (
             SlackRejected
         ) as error:  # whatever the reason, Slack would refuse the same call again
@@ -116,20 +116,10 @@ class ModelMenus:
             joined = await self._requests.join(request)
         except LimitReached as full:
             await self._lifecycle.advance(request, GivenUp())
-            await post_ephemeral_once(
-                slack,
-                request.ts,
-                channel=request.thread.channel,
-                user=request.user,
-                text=strings.CHAT_FULL.format(count=self._service.limit),
-                thread=request.thread.ts,
-                content=chat_full.limit_reached(
-                    str(full), self._service.limit, unmarked(request.text or ""), request.ts
-                ),
-            )
+            await self._tell_refused(request, full)
             return True
         except BudgetReached as reached:
-            await self._tell_budget_reached(request, reached)
+            await self._tell_refused(request, reached)
             return True
         if joined is None:
             return False
@@ -176,6 +166,8 @@ class ModelMenus:
         if chosen.stored is not None:
             for stored in (chosen.stored, *chosen.more_stored):
                 await self._show_stored(slack, request, stored)
+            for refused in chosen.more_refused:
+                await self._tell_refused(refused.request, refused.reason)
             await self._headers.show_started(slack, request, chosen.stored.chat, response_url)
         elif request.menu_ts is not None:
             await self._messages.replace(
@@ -192,7 +184,7 @@ class ModelMenus:
     ) -> None:
         """Starts the chat of a request whose model is chosen, once its thread context is read.
 
-        If Slack does not let the bot read it in time, or a budget is reached, the asker is told. Raises LimitReached.
+        If Slack does not let the bot read it in time, or there is no room for the question, the asker is told.
         """
         if request.id in self._starting:
             return
@@ -204,25 +196,41 @@ class ModelMenus:
             await self._contexts.finish(slack, request)
             chosen = await self._requests.start(request)
             await self.show_choice(chosen, response_url)
+        except LimitReached as full:
+            await self._lifecycle.advance(request, GivenUp())
+            await self._tell_refused(request, full)
         except BudgetReached as reached:
-            await self._tell_budget_reached(request, reached)
+            await self._tell_refused(request, reached)
         finally:
             self._starting.discard(request.id)
 
-    async def _tell_budget_reached(self, request: ChatRequest, reached: BudgetReached) -> None:
+    async def _tell_refused(
+        self, request: ChatRequest, reason: LimitReached | BudgetReached
+    ) -> None:
         """Tells the asker of a request, which is given up for it."""
         if (slack := await self._messages.client_for(request)) is None:
             return
+        content: list[Block] | None = None
         async with self._speaking_to_asker(request):
-            text = budget_reached(reached)
+            if isinstance(reason, LimitReached):
+                text, content = self.chat_full(request, str(reason))
+            else:
+                text = budget_reached(reason)
         await post_ephemeral_once(
             slack,
-            request.ts,
+            request.source or request.ts,
             channel=request.thread.channel,
             user=request.user,
             text=text,
             thread=request.thread.ts,
+            content=content,
         )
+
+    def chat_full(self, request: ChatRequest, chat_id: str) -> tuple[str, list[Block]]:
+        """What says that a chat has no room for the question, as a text and as blocks with the ways on."""
+        limit, ts = self._service.limit, request.source or request.ts
+        blocks = chat_full.limit_reached(chat_id, limit, unmarked(request.text or ""), ts)
+        return strings.CHAT_FULL.format(count=limit), blocks
 
     async def _show_stored(
         self, slack: SlackClient, request: ChatRequest, stored: StoredMessage
@@ -292,11 +300,12 @@ class ModelMenus:
                 chosen = await self._requests.start(
                     request, ModelSelected(request.model, request.options)
                 )
-            except LimitReached:
+            except LimitReached as full:
                 await self._lifecycle.advance(request, GivenUp())
+                await self._tell_refused(request, full)
                 continue
             except BudgetReached as reached:
-                await self._tell_budget_reached(request, reached)
+                await self._tell_refused(request, reached)
                 continue
             await self.show_choice(chosen)
 

@@ -31,27 +31,28 @@ _SAME_REASON = {"channel_not_found": "not_in_channel"}
 """Slack hides private channels from those who are not members, so their codes mean the same."""
 
 
-async def tell(slack: SlackClient, reader: Reader, text: str) -> None:
+async def tell(
+    slack: SlackClient, reader: Reader, text: str, content: list[Block] | None = None
+) -> None:
     """Tells a user what came of what they pressed, by the first way that Slack accepts.
 
     Where the bot is no member, only the response URL reaches them; a Home tab has neither, so there it is a direct
-    message.
+    message. `content`: blocks that stand for the text.
     """
+    notice = {"text": text, **({"blocks": content} if content else {})}
     if reader.channel and await slack.try_call(
         "chat.postEphemeral",
         patience=NOTICE_TIMEOUT,
         channel=reader.channel,
         user=reader.user,
-        text=text,
+        **notice,
         **({"thread_ts": reader.thread} if reader.thread else {}),
     ):
         return
     ephemeral = {"response_type": "ephemeral", "replace_original": False}
-    if await slack.respond(reader.response_url, text=text, **ephemeral):
+    if await slack.respond(reader.response_url, **notice, **ephemeral):
         return
-    await slack.try_call(
-        "chat.postMessage", patience=NOTICE_TIMEOUT, channel=reader.user, text=text
-    )
+    await slack.try_call("chat.postMessage", patience=NOTICE_TIMEOUT, channel=reader.user, **notice)
 
 
 async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.conftest import Api, WorldFactory, client, token_for
 from tests.deadlines import patient_timing
+from tests.handlers.test_start import many_models
 from tests.handlers.world import MODEL, World
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -321,6 +322,15 @@ async def test_the_models_are_those_of_the_menu(world: World, api: Api) -> None:
     ] == "Invalid request"
     chosen = await api.ask("POST", "/chat/conversations", 201, json={"model": "openai:demo/eye"})
     assert chosen["conversation"]["model"] == "openai:demo/eye"
+
+
+async def test_programs_see_more_models_than_a_menu_has_room_for(worlds: WorldFactory) -> None:
+    async with (
+        worlds(models=many_models(350)) as world,
+        client(world, await token_for(world)) as http,
+    ):
+        offered = (await http.get("/chat/models")).json()
+    assert len({model["id"] for model in offered["models"]}) == 351
 
 
 async def test_other_peoples_conversations_are_not_found(world: World, api: Api, bobs: Api) -> None:

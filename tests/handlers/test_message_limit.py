@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from bot import strings
+from bot.usage.limits import parse_rate
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.model_answers import MODEL
 from tests.handlers.world import World, below
 
 
@@ -28,12 +33,7 @@ async def test_the_last_exchange_fits_and_the_next_is_refused_privately(
         (whisper,) = world.slack.workspace.ephemerals("bob", "general")
         assert whisper.text == strings.CHAT_FULL.format(count=4)
         assert whisper.thread_ts == thread
-        assert [
-            element["text"]["text"]
-            for block in whisper.blocks
-            if block["type"] == "actions"
-            for element in block["elements"]
-        ] == ["New chat", "Continue in a new chat"]
+        assert _buttons(whisper) == ["New chat", "Continue in a new chat"]
         assert world.whispers("alice") == []
         assert (len(world.messages(thread)), len(world.models.requests())) == (4, 2)
 
@@ -76,3 +76,74 @@ async def test_the_limit_holds_for_concurrent_messages(worlds: WorldFactory) -> 
             len(world.models.requests()),
         ) == (6, 6, 3)
         assert sum(len(world.whispers(who)) for who in ("bob", "carol", "dan")) == 1
+
+
+async def test_an_odd_limit_is_told_as_reached_when_no_pair_fits_any_more(
+    worlds: WorldFactory,
+) -> None:
+    async with worlds(bobbin_max_messages=5) as world:
+        thread = await world.start("One and two.")
+        await world.answered(thread)
+        await world.slack.conversations.say("alice", "general", "Three and four.", thread)
+        await world.answered(thread, 2)
+        first, last = map(below, world.answers(thread))
+        assert "3 messages left" in first
+        assert "this chat is full" in last
+
+
+async def test_a_menu_that_was_open_when_the_chat_became_full_offers_the_ways_on(
+    worlds: WorldFactory,
+) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        thread = await world.ask("Mine comes first.")
+        bobs = f"<@{world.slack.bot_user.id}> And mine?"
+        await world.slack.conversations.say("bob", "general", bobs, thread)
+        await world.until(lambda: len(world.menus(thread)) == 2, "both menus")
+        alices, bobs_menu = world.menus(thread)
+        model = f"openai:{MODEL}"
+        await world.slack.interactions.choose("alice", alices, "model_menu", model)
+        await world.answered(thread)
+        for _ in range(2):  # it says so each time
+            await world.slack.interactions.choose("bob", bobs_menu, "model_menu", model)
+        await world.until(lambda: len(world.whispers("bob")) == 2, "the private words")
+        for whisper in world.slack.workspace.ephemerals("bob", "general"):
+            assert whisper.text == strings.CHAT_FULL.format(count=2)
+            assert _buttons(whisper) == ["New chat", "Continue in a new chat"]
+        assert len(world.models.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"bobbin_max_messages": 2}, "This chat is full: it has reached its 2 messages."),
+        ({"bobbin_rate_user": parse_rate("1/hour")}, "You may have 1 message answered per hour"),
+    ],
+    ids=["full", "rate"],
+)
+async def test_a_second_question_before_the_choice_that_finds_no_room_is_told(
+    worlds: WorldFactory, settings: dict[str, Any], told: str
+) -> None:
+    async with worlds(**settings) as world:
+        thread = await world.ask("The first question.")
+        second = f"<@{world.slack.bot_user.id}> And a second one."
+        await world.slack.conversations.say("alice", "general", second, thread)
+        await world.until(lambda: _open_requests(world) == 2, "both requests")
+        await world.choose(thread)
+        await world.answered(thread)
+        await world.until(lambda: world.whispers("alice"), "the private words")
+        (whisper,) = world.whispers("alice")
+        assert whisper.startswith(told)
+        assert (_open_requests(world), len(world.messages(thread))) == (0, 2)
+
+
+def _open_requests(world: World) -> int:
+    return len(world.rows("SELECT 1 FROM questions WHERE state = ?", "open"))
+
+
+def _buttons(whisper: Any) -> list[str]:
+    return [
+        element["text"]["text"]
+        for block in whisper.blocks
+        if block["type"] == "actions"
+        for element in block["elements"]
+    ]

@@ -234,3 +234,23 @@ async def test_sources_stand_under_the_answer_and_are_kept(worlds: WorldFactory)
         assert second == "2. <https://b.example|b.example>"
         stored = json.loads(world.messages(thread)[1]["sources"])
         assert [source["url"] for source in stored] == [named[0]["url"], named[2]["url"]]
+
+
+async def test_a_stopped_answer_keeps_the_sources_that_have_come(worlds: WorldFactory) -> None:
+    async def begins(received: ReceivedRequest, out: ResponseWriter) -> None:
+        await out.head()
+        named = [{"url": "https://a.example/x", "title": "A page"}]
+        await out.chunk(delta("Hi.", annotations=named))
+        await asyncio.Event().wait()
+
+    async with scripted_world(worlds, begins) as (world, _):
+        thread = await world.start("Say something.")
+        await world.until(
+            lambda: [m for m in world.answers(thread) if "Hi." in shown(m)], "the beginning"
+        )
+        await world.slack.conversations.say("alice", "general", "stop", thread)
+        await world.answered(thread)
+        await world.idle()
+        (message,) = world.answers(thread)
+        assert below(message).splitlines()[0] == "1. <https://a.example/x|A page>"
+        assert world.ended(thread)[0]["status"] == "stopped"

@@ -16,6 +16,8 @@ from bot.usage.limits import Budget, MessageRate, Period, Scope, Unit, parse_bud
         ("0.5usd / Hour", 0.5, Unit.USD, Period.HOUR, "0.5 USD/hour"),
         ("2M tokens/day", 2_000_000, Unit.TOKENS, Period.DAY, "2M tokens/day"),
         ("1.5k tokens/week", 1500, Unit.TOKENS, Period.WEEK, "1.5k tokens/week"),
+        ("1234567 tokens/day", 1_234_567, Unit.TOKENS, Period.DAY, "1234567 tokens/day"),
+        ("12345.5 USD/month", 12_345.5, Unit.USD, Period.MONTH, "12345.5 USD/month"),
         (" 300 Tokens/day ", 300, Unit.TOKENS, Period.DAY, "300 tokens/day"),
     ],
 )
