@@ -40,11 +40,11 @@ from storage.tables import ledger, spending, usage_days
 _FIRST_ANSWER = {Unit.TOKENS: 1_000.0, Unit.USD: 0.01}
 """What an answer is expected to use as long as none has been counted in the period."""
 _NEAR = 0.8
-"""The share of a budget from which on a footer says so."""
+"""A footer warns from this share of a budget on."""
 _KEPT = timedelta(days=40)
-"""Rows whose period began longer ago than this count for nothing any more."""
+"""Rows whose period began longer ago than this are no longer needed."""
 ANSWERED = (CallOutcome.DONE, CallOutcome.CUT, CallOutcome.STOPPED)
-"""How a call ends that has made an answer."""
+"""Outcomes of calls that have made an answer."""
 _SUBJECT_COLUMNS = {Scope.USER: "user", Scope.CHANNEL: "channel"}
 
 _USED: Mapping[Unit, ColumnElement[float]] = {
@@ -137,7 +137,7 @@ async def admit(
 async def check(
     connection: AsyncConnection, limits: Limits, payer: Payer, now: datetime | None = None
 ) -> None:
-    """Only look whether a message would be admitted now. Raises BudgetReached."""
+    """Raises BudgetReached if a message would not be admitted now. Changes nothing."""
     now = now or utc_now()
     for limit in limits:
         key = _key(limit, payer, now)

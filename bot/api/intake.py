@@ -1,4 +1,4 @@
-"""How bodies are read in one process: how long a sender may pause, and how fast all of them together come in."""
+"""The pace at which one process reads request bodies: how long a sender may pause, and how fast all arrive together."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 
 BYTES_PER_SECOND = 80_000_000
-"""Reading so much takes about a seventh of a core; without a limit, a few dozen large bodies take all of it."""
+"""Reading this much takes about a seventh of a core; without a limit, a few dozen large bodies would take all of it."""
 DISCARDED_PER_SECOND = 20_000_000
-"""Of bodies that are refused and not kept."""
+"""The limit for bodies that are refused and not kept."""
 
 
 class Pace:
@@ -20,7 +20,7 @@ class Pace:
         """By the event loop's clock."""
 
     async def passed(self, count: int) -> None:
-        """So many bytes have come: returns when more may."""
+        """Notes that so many bytes have come, and returns when more may."""
         now = asyncio.get_running_loop().time()
         self._free_at = max(self._free_at, now) + count / self._rate
         await asyncio.sleep(self._free_at - now)

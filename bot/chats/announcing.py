@@ -1,4 +1,4 @@
-"""How a question that was stored becomes known, whatever road it came by."""
+"""Makes a stored question known, whichever way it came."""
 
 from __future__ import annotations
 

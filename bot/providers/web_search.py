@@ -1,6 +1,7 @@
-"""Searching the web, which some providers do themselves: how they are asked, what they tell, what if they refuse.
+"""Web searches by providers themselves: how they are requested, what providers report, and what if they refuse.
 
-A refusal costs one more request, without the search; that the answer is without it is told as a step that was denied.
+A refusal costs one more request, without the search; a denied step then says that the answer lacks it. The fields that
+ask each provider for a search are in `bot.providers.dialects`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _SEARCHES_FIRST = frozenset[ProviderKind]({"venice"})
 
 
 def web_search(refusing: ModelMemory) -> Part:
-    """The search that a request asks for. `refusing`: models that are known to refuse it."""
+    """The part of a request that asks for a search. `refusing`: models that are known to refuse it."""
     return Part(_NAME, _without, refusing, _is_meant, _DENIED)
 
 

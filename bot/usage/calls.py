@@ -46,7 +46,7 @@ class CallOutcome(StrEnum):
     """Ended by a user, or because it took too long."""
     FAILED = "failed"
     REPEATED = "repeated"
-    """Failed, and the model was asked again for the same answer without anybody's doing."""
+    """Failed, and the model was asked again for the same answer automatically."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class Call:
     model: ModelRef
     outcome: CallOutcome = CallOutcome.ASKED
     usage: Usage | None = None
-    """What its provider told, in mid-answer too; None: unknown, which is not zero."""
+    """What its provider reported, in mid-answer too; None: unknown, which is not zero."""
     seconds: float | None = None
     error: str | None = None
     """With FAILED and REPEATED: the `code` of the `ProviderError`."""
     answer_id: str | None = None
     estimated_tokens: int | None = None
-    """Where its provider told nothing: what it will have used, of prompt and text together, by our own estimate."""
+    """What it probably used where its provider told nothing: prompt and text together, by our own estimate."""
     estimated_cost: float | None = None
     """US dollars of those tokens, at what the model has cost the same user lately; None: that is unknown."""
 
