@@ -28,6 +28,10 @@ class Timing:
     """Between two checks whether another process has shown the answer before."""
     question_timeout: float = 3.0
     """How long the first words of an answer wait for its question, sent through the API, to be shown above them."""
+    question_pause: float = 3.0
+    """Before a question that an ended process may have been showing is looked for, and shown if it is not there."""
+    question_resumed_timeout: float = 8.0
+    """How long the same takes at most for an answer that an ended process had begun, `question_pause` included."""
     stray_timeout: float = 1.0
     """How long the first words of an answer that was taken over wait for a search for its lost message."""
     chore_timeout: float = 30.0

@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
     literal,
     null,
@@ -140,6 +141,12 @@ class Chores:
         given = update(chores).where(held, tuple_(*_KEY).in_(free))
         async with self._database.begin() as connection:
             await connection.execute(given.values(due_at=_due_after(seconds), worker=null()))
+
+    async def is_left(self, answer_id: str, chore: Chore) -> bool:
+        """Whether the chore is not done yet."""
+        query = exists().where(chores.c.message_id == answer_id, chores.c.kind == chore)
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(select(query)))
 
     async def worker_ids(self) -> frozenset[str]:
         """The workers that do chores, or did when they ended."""

@@ -42,6 +42,7 @@ _GIVING_UP = (
     "longest_title",
     "chore_timeout",
     "question_timeout",
+    "question_resumed_timeout",
     "stray_timeout",
     "model_list_request_timeout",
     "model_list_timeout",

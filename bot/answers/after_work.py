@@ -120,6 +120,8 @@ class AfterWork:
             Chore.SHOW_APPROVALS: timing.late_effect,
         }
         """Seconds in which a call of a try may still take effect, for chores whose second effect would be visible."""
+        self._effects_of_ended = self._late_effects | {Chore.SHOW_QUESTION: timing.question_pause}
+        """The same, where the process that made the call has ended. The answer waits for its question so long."""
         self._functions: dict[Chore, DoChore] = {}
         self._needed: dict[Chore, IsNeeded] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -161,11 +163,22 @@ class AfterWork:
         task.add_done_callback(self._running.discard)
         return task
 
+    def start_until_shown(self, answer_id: str) -> asyncio.Task[None]:
+        """The same, again and again until the answer's question is shown, which an earlier process may have begun."""
+        return self._tasks.start(self._until_shown(answer_id), name="question")
+
+    async def _until_shown(self, answer_id: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.question_resumed_timeout):
+                while await self._chores.is_left(answer_id, Chore.SHOW_QUESTION):
+                    await asyncio.wait([self.start(answer_id)])
+                    await asyncio.sleep(self._timing.turn_poll_interval)
+
     async def take_from_dead(self, is_dead: Callable[[str], bool]) -> None:
         """Releases at once the chores that dead processes had claimed."""
         for worker_id in await self._chores.worker_ids():
             if is_dead(worker_id):
-                await self._chores.release(worker_id, self._late_effects)
+                await self._chores.release(worker_id, self._effects_of_ended)
 
     async def sweep(self) -> None:
         """Begins due chores that no process is doing: their process has ended, or their pause is over."""
@@ -195,7 +208,7 @@ class AfterWork:
                 if self._running:
                     await asyncio.wait(self._running)
                 if self._claimed:
-                    await self._chores.give_back(self._claimed, self._late_effects)
+                    await self._chores.give_back(self._claimed, self._effects_of_ended)
 
     async def _claim(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
         """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""

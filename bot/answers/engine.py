@@ -200,6 +200,8 @@ class Engine:
         if answer.was_queued or answer.question_ts is None or answer.stop_hidden:
             chores = self._after_work.start(answer.id)
             run.question_task = chores if answer.question_ts is None else None
+        if answer.resumed and answer.question_ts is None:
+            run.question_task = self._after_work.start_until_shown(answer.id)
         run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")
         run.write_task.add_done_callback(partial(self._on_written, run))
 

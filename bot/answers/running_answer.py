@@ -210,7 +210,9 @@ class RunningAnswer:
 
     async def wait_for_turn(self) -> None:
         if self.question_task is not None:
-            await asyncio.wait([self.question_task], timeout=self.timing.question_timeout)
+            resumed, usual = self.timing.question_resumed_timeout, self.timing.question_timeout
+            timeout = resumed if self.answer.resumed else usual
+            await asyncio.wait([self.question_task], timeout=timeout)
         while self.answer.follows_unshown and await self._is_preceded():
             await self._wait_for_predecessor()
 

@@ -20,6 +20,7 @@ from bot.commands import run
 from bot.config.settings import Settings
 from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
+from tests.deadlines import DEADLINE_SCALE
 
 NORMAL = Timing()
 
@@ -50,6 +51,8 @@ def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
         # On a loaded machine posts wait for long, however much Slack allows.
         duplicate_menu_delay=NORMAL.duplicate_menu_delay / 2.0,
         thread_sweep_interval=NORMAL.thread_sweep_interval / rate_scale,
+        question_timeout=NORMAL.question_timeout * DEADLINE_SCALE,
+        question_resumed_timeout=NORMAL.question_resumed_timeout * DEADLINE_SCALE,
     )
     rates = {
         method: Rate(rate.per_second * rate_scale, rate.burst * rate_scale)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
+from bot.sandbox.models.scripts import ModelScript
+from bot.sandbox.models.server import ModelRequest
 from tests.cluster.processes import ROOT, Cluster, ForkServer
 from tests.cluster.replicas import answer_to, answering
 from tests.deadlines import WAIT_TIMEOUT
@@ -184,3 +186,57 @@ async def test_run_command_starts_answers_and_exits_with_0(
         assert await world.answered(thread) == [answer_to("What about number 9")]
         bot.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(bot.wait(), WAIT_TIMEOUT) == 0
+
+
+CROWD = 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_crowd_of_answers_is_killed_while_it_streams_and_all_go_on(
+    tmp_path: Path, fork_server: ForkServer, processes: int
+) -> None:
+    """Each in its own message, with no word lost or twice, in the next process or in the one beside."""
+    environment = {"TEST_RATE_SCALE": "5", "BOBBIN_MODEL_TIMEOUT": "3600"}
+    async with Cluster(tmp_path, fork_server, environment=environment) as world:
+        world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
+        killed = False
+
+        def stopping(asked: ModelRequest) -> ModelScript:
+            """Sends some words, and the others only after the kill."""
+            script = answering(asked)
+            times = [0.0] * 10 + [0.0 if killed else 3_600.0] * (len(script.pieces) - 10)
+            return replace(script, times=times) if len(script.pieces) > 10 else script
+
+        world.models.answer_with("*", stopping)
+        bot = world.slack.bot_user.id
+        people = [world.slack.workspace.user(name).id for name in PEOPLE]
+        rooms = [world.slack.workspace.add_channel(f"room{n}", [*people, bot]).id for n in range(3)]
+        asked = [f"What about number {number}" for number in range(CROWD)]
+        places = [rooms[number % len(rooms)] for number in range(CROWD)]
+        threads = [
+            await world.start(text, PEOPLE[number % 3], places[number])
+            for number, text in enumerate(asked)
+        ]
+        crowd = list(zip(threads, places, asked, strict=True))
+
+        def begun() -> list[str]:
+            return [m.ts for thread, place, _ in crowd for m in world.answers(thread, place)]
+
+        await world.until(lambda: len(begun()) == CROWD, "the first words of all")
+        before, killed = begun(), True
+        if processes > 1:
+            world.processes.append(0)
+            await world.launch(1)
+            await world.connected(2)
+        await world.kill(0)
+        if processes == 1:
+            await world.launch(0)
+        for thread, place, text in crowd:
+            assert await world.answered(thread, channel=place) == [answer_to(text)]
+        await world.until(lambda: not world.chores(), "the after-work")
+        assert begun() == before
+        assert min(row["attempt"] for row in world.rows("SELECT attempt FROM answers")) > 1
+        for place in rooms:
+            deleted = world.slack.workspace.channel(place).deleted
+            assert [shown(m) for m in deleted if not is_not_answer(m)] == []
