@@ -35,6 +35,7 @@ from bot.providers.tool_messages import (
     round_messages,
     tool_fields,
     with_reasoning,
+    with_signatures,
     with_unique_ids,
 )
 from bot.stream_events import ImagesMade, MadeImage, StreamEvent
@@ -297,6 +298,7 @@ class OpenAICompatible:
             messages.append(_message(message, urls, self.settings.kind))
         messages += round_messages(request.rounds, self.settings.kind, urls)
         messages = with_reasoning(with_unique_ids(messages), self.settings.kind)
+        messages = with_signatures(messages, self.settings.kind, request.model.name)
         if wants_marks(self.settings, request.model.name):
             messages = with_marks(messages)
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}

@@ -44,6 +44,16 @@ class ProcessMemory:
         self._models.add(model)
 
 
+class NoMemory:
+    """A `ModelMemory` that forgets: what was refused depends on the request more than on the model."""
+
+    def __contains__(self, model: ModelRef) -> bool:
+        return False
+
+    async def add(self, model: ModelRef) -> None:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a request that a model may refuse."""

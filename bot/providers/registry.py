@@ -28,7 +28,7 @@ from bot.providers.traced import traced
 from bot.providers.transcription import Transcriber
 from bot.providers.transport import create_client
 from bot.providers.web_search import stream_searching, web_search
-from bot.providers.without_tools import tools
+from bot.providers.without_tools import tools, unsigned_calls
 from bot.stream_events import (
     StreamEvent,
 )
@@ -134,6 +134,7 @@ class Providers:
         search = [web_search(self._without_search)] if can_search(provider.kind) else []
         return [
             system_role(self._without_system_role),
+            unsigned_calls(),
             tools(self._without_tools),
             *self._efforts.parts(request),
             *search,

@@ -26,6 +26,8 @@ _RETURNED_EXTRA: Mapping[ProviderKind, tuple[str, ...]] = {
 BEFORE_PICTURES = "[The pictures follow]"
 _REASONED: ProviderKind = "deepseek"
 """It wants its reasoning back in all turns of a chat that called tools, and takes an empty one for none."""
+_SIGNS_NOTHING = re.compile(r"gemini-[12]|gemma|learnlm")
+_UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _IDS: Mapping[ProviderKind, re.Pattern[str]] = {
     "mistral": re.compile(r"[a-zA-Z0-9]{9}"),
@@ -136,6 +138,23 @@ def with_reasoning(
     ]
 
 
+def with_signatures(
+    messages: Sequence[Mapping[str, Any]], kind: ProviderKind, model: str
+) -> list[dict[str, Any]]:
+    """The same messages, with the note that stands for a signature in turns that another model made.
+
+    From version 3 on Gemini refuses a turn whose first call has none: ai.google.dev/gemini-api/docs/thought-signatures.
+    """
+    if kind != "gemini" or _SIGNS_NOTHING.search(model):
+        return [dict(message) for message in messages]
+    return [_signed(message) if "tool_calls" in message else dict(message) for message in messages]
+
+
+def _signed(message: Mapping[str, Any]) -> dict[str, Any]:
+    first, *rest = message["tool_calls"]
+    return {**message, "tool_calls": [{"extra_content": _UNSIGNED, **first}, *rest]}
+
+
 def _unused(id_: str, used: Counter[str]) -> str:
     """The id, or one for its next use, of a form that every server takes."""
     used[id_] += 1
@@ -146,9 +165,14 @@ def _unused(id_: str, used: Counter[str]) -> str:
 
 def as_text(request: ModelRequest) -> ModelRequest:
     """The same request for a model without tools: what was called, and what it returned, as words."""
+    return replace(with_calls_as_text(request), tools=())
+
+
+def with_calls_as_text(request: ModelRequest) -> ModelRequest:
+    """The same request, with tools, for a model that refuses calls which it has not made itself."""
     turns = [message for turn in request.rounds for message in _told(turn)]
     messages = [*without_rounds(request.messages), *turns]
-    return replace(request, tools=(), rounds=(), messages=messages)
+    return replace(request, rounds=(), messages=messages)
 
 
 def without_rounds(messages: Iterable[ChatMessage]) -> list[ChatMessage]:

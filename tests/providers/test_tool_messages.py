@@ -10,7 +10,7 @@ from bot.domain import ModelRef, Role
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
 from bot.providers.refusals import ProcessMemory, stream_without_refused
-from bot.providers.without_tools import tools
+from bot.providers.without_tools import tools, unsigned_calls
 from bot.stream_events import TextDelta
 from bot.tool_calls import Tool, ToolCall, ToolRound
 from tests.providers.harness import ProviderHarness, read, text_of
@@ -128,6 +128,57 @@ async def test_turns_of_another_provider_are_sent_in_the_form_of_this_one(
         written = [message for message in messages if message["role"] == "assistant"]
         told = {message.get("reasoning_content") for message in written}
         assert told == ({""} if kind == "deepseek" else {None})
+
+
+OWN = ToolRound(
+    "", (ToolCall("c", "now", "{}", '{"google": {"thought_signature": "s"}}'),), ("noon",)
+)
+MISSING = "Function call is missing a thought_signature in functionCall parts. This is required for tools to work."
+
+
+async def test_calls_without_a_signature_are_told_in_a_form_that_is_not_refused(
+    harness: ProviderHarness,
+) -> None:
+    """Gemini gets its own ones back and a note in place of those of others; a proxy that wants some gets words."""
+
+    async def answer(received: ReceivedRequest, to: ResponseWriter) -> None:
+        bodies.append(received.body)
+        firsts = [m["tool_calls"][0] for m in received.body["messages"] if "tool_calls" in m]
+        if (
+            all("extra_content" in call for call in firsts)
+            or "gemini-3" not in received.body["model"]
+        ):
+            await to.answer(delta("Noon") + delta("", "stop") + DONE)
+        else:
+            refusal = [{"error": {"code": 400, "message": MISSING, "status": "INVALID_ARGUMENT"}}]
+            await to.answer(json.dumps(refusal).encode(), 400, "application/json")
+
+    history = [
+        ChatMessage(Role.USER, "Hi"),
+        ChatMessage(Role.ASSISTANT, "It is noon.", rounds=(FOREIGN,)),
+        ChatMessage(Role.USER, "And now?"),
+    ]
+    cases: tuple[tuple[ProviderKind, str, int], ...] = (
+        ("gemini", "gemini-3-pro-preview", 1), ("gemini", "gemini-2.5-flash", 1),
+        ("openai", "proxied/gemini-3-flash", 2),
+    )  # fmt: skip
+    for kind, model, requests in cases:
+        bodies: list[Any] = []
+        request = ModelRequest(ModelRef("any", model), "", history, tools=[TOOL], rounds=[OWN])
+        async with ScriptedServer(answer).running() as server:
+            asked = stream_without_refused(
+                harness.provider(server.url, kind=kind).stream, request, [unsigned_calls()]
+            )
+            assert text_of([event async for event in asked]) == "Noon"
+        assert len(bodies) == requests
+        assert all(body["tools"] for body in bodies)
+        said = [m["tool_calls"] for m in bodies[-1]["messages"] if "tool_calls" in m]
+        extras = [call.get("extra_content", {}).get("google") for calls in said for call in calls]
+        signatures = [extra and extra["thought_signature"] for extra in extras]
+        unsigned = "skip_thought_signature_validator" if model.startswith("gemini-3") else None
+        expected = [unsigned, None, None, "s"] if kind == "gemini" else []
+        assert signatures == expected, model
+        assert ("[Called now with {}]" in str(bodies[-1]["messages"])) is (kind == "openai")
 
 
 REFUSALS = (
