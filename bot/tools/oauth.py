@@ -42,16 +42,17 @@ class ClientLogin(ClientCredentialsOAuthProvider):
         self._scope = credentials.scope
         self._note = note
 
-    async def _auth_flow(
+    async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Without the package's lock where a token is at hand: it would make calls wait for one another."""
-        if self.context.is_token_valid():
-            self._add_auth_header(request)
+        token = self.context.current_tokens
+        if token is not None and self.context.is_token_valid():
+            request.headers["Authorization"] = f"Bearer {token.access_token}"
             response = yield request
             if response.status_code not in _NO_ENTRY:
                 return
-        flow = super()._auth_flow(request)
+        flow = super().async_auth_flow(request)
         asked, status = request, 0
         try:
             asked = await anext(flow)
