@@ -68,6 +68,7 @@ SILENT = frozenset(
     | {"<|start|>assistant", "<|begin|>assistant", "<|end|>", "<|return|>", "<|call|>", "<|message|>", "<|content|>"}
     | {"<|im_start|>assistant", "<|im_start|>answer", "<|assistant|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>"}
     | {"<|start_header_id|>assistant<|end_header_id|>", "[end final response]", "<|start_text|>", "<|end_text|>"}
+    | {"<|begin_of_box|>", "<|end_of_box|>"}  # GLM
     | {"<|eom|>", "<|eom_id|>", "<|end_of_text|>", "<end_of_turn>", "<start_of_turn>model", "<｜end▁of▁sentence｜>"}
 )  # fmt: skip
 """Marks of templates that frame an answer and are no part of it."""

@@ -133,7 +133,7 @@ class ToolCallCollector:
             return
         function = piece.get("function")
         function = function if isinstance(function, dict) else piece
-        id_, name = _text(piece.get("id")), _text(function.get("name"))
+        id_, name = whole_characters(_text(piece.get("id"))), _text(function.get("name"))
         arguments = _json(function.get("arguments"))
         call = self._call_of(piece.get("index"), id_, name, arguments)
         call.id = call.id or id_

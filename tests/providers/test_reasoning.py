@@ -138,6 +138,7 @@ def test_a_closing_mark_alone_retracts_what_came_before(closing: str) -> None:
         ("<think/>Hi.", "Hi."),
         ("Hi.<|end_of_text|>", "Hi."),
         ("Hi.<end_of_turn>", "Hi."),
+        ("<think>hm</think>It is <|begin_of_box|>Paris<|end_of_box|>", "It is Paris"),
         ("<|im_start|>assistant\n<think>hm</think>Hi.<|im_end|>", "Hi."),
     ],
 )
