@@ -100,11 +100,7 @@ def configure_logging(
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    for name in LOGGER_NAMES:
-        logging.getLogger(name).setLevel(level)
-    for name in SILENT_LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
+    _set_levels(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -115,6 +111,14 @@ def configure_logging(
         wrapper_class=BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _set_levels(level: str) -> None:
+    for name in LOGGER_NAMES:
+        logging.getLogger(name).setLevel(level)
+    for name in SILENT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
 
 
 def _renderer(style: Literal["text", "json"]) -> Processor:

@@ -86,13 +86,7 @@ class ChatRequests:
                 .returning(questions.c.id)
             )
             if stored is None and files and not in_dialog:
-                # Slack sends two events for a mention, and the first one may have come without the files.
-                without_files = and_(_IS_OPEN, same, questions.c.files.is_(None))
-                await connection.execute(
-                    update(questions)
-                    .where(without_files)
-                    .values(files=files_to_json(files), source=ts)
-                )
+                await _give_late_files(connection, same, files, ts)
             return await _get(connection, same), stored is not None
 
     async def get(self, request_id: str) -> ChatRequest:
@@ -352,6 +346,16 @@ async def _get(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatR
     if row is None:
         raise ChatNotFound("no such chat request")
     return to_request(row)
+
+
+async def _give_late_files(
+    connection: AsyncConnection, same: ColumnElement[bool], files: tuple[SharedFile, ...], ts: str
+) -> None:
+    """Slack sends two events for a mention, and the first one may have come without the files."""
+    without_files = and_(_IS_OPEN, same, questions.c.files.is_(None))
+    await connection.execute(
+        update(questions).where(without_files).values(files=files_to_json(files), source=ts)
+    )
 
 
 async def _add_files(
