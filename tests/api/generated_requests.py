@@ -14,9 +14,12 @@ from schemathesis.core.failures import FailureGroup
 
 
 def explore(
-    described: dict[str, Any], url: str, tokens: list[str], chat: str
+    described: dict[str, Any], url: str, tokens: list[str], chat: str, examples: int
 ) -> tuple[set[int], list[str]]:
-    """The status codes of all answers, and what was wrong with any. Each operation is tried with a token of its own."""
+    """The status codes of all answers, and what was wrong with any.
+
+    Each operation is tried with a token of its own, with so many examples of what is allowed and what is not.
+    """
     load_all_checks()
     schema = schemathesis.openapi.from_dict(described)
     schema.config.update(base_url=url)
@@ -46,13 +49,13 @@ def explore(
         allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
         forbidden = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
         for cases in (allowed, forbidden):
-            try_all(cases, partial(check_response, token=token))
+            try_all(cases, partial(check_response, token=token), examples)
     return codes, failures
 
 
-def try_all(cases: Any, check_response: Callable[[Any], None]) -> None:
+def try_all(cases: Any, check_response: Callable[[Any], None], examples: int) -> None:
     @given(case=cases)
-    @settings(max_examples=5, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+    @settings(max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))  # fmt: skip
     def try_one(case: Any) -> None:
         check_response(case)

@@ -17,6 +17,7 @@ from tests.api.conftest import Api, address
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import World
 from tests.local_http import local_client
+from tests.slow import slow_after
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 PROMISED = {
@@ -207,8 +208,9 @@ async def test_the_examples_of_the_documentation_work(world: World, api: Api) ->
     assert "You asked: “Hello from a socket.”" in socket
 
 
+@pytest.mark.parametrize("examples", slow_after(1, [2, 10]))
 @pytest.mark.filterwarnings("ignore")  # those of the generator itself
-async def test_no_generated_request_breaks_the_api(world: World, api: Api) -> None:
+async def test_no_generated_request_breaks_the_api(world: World, api: Api, examples: int) -> None:
     """Generated requests: no server error, no undescribed code, type or shape."""
     # Imported by the one worker that needs it: it takes as long as a third of all the other imports.
     from tests.api.generated_requests import explore
@@ -226,6 +228,8 @@ async def test_no_generated_request_breaks_the_api(world: World, api: Api) -> No
         )
         await world.execute(take_part, team, person.id, chat)
     several = [await tokens.issue(people[n % 4]) for n in range(len(PROMISED))]
-    codes, failures = await asyncio.to_thread(explore, described, address(world), several, chat)
+    codes, failures = await asyncio.to_thread(
+        explore, described, address(world), several, chat, examples
+    )
     assert failures == []
     assert {200, 201, 404, 422} <= codes

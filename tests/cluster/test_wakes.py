@@ -372,7 +372,7 @@ async def test_answer_ends_only_when_its_messages_are_stored(migrated_url: str) 
 
 async def _execute(url: str, statement: str) -> None:
     def change() -> None:
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5)
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=WAIT_TIMEOUT)
         connection.execute(statement)
         connection.commit()
         connection.close()

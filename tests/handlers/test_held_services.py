@@ -61,7 +61,7 @@ def locked(world: World) -> Iterator[None]:
 
 
 async def test_answers_go_on_when_another_process_has_held_the_file(worlds: WorldFactory) -> None:
-    timing = patient_timing(database_statement_timeout=0.5, database_lease_timeout=0.5)
+    timing = patient_timing(database_statement_timeout=1.5, database_lease_timeout=1.5)
     async with worlds(timing=timing) as world:
         thread = await begin(world)
         with locked(world):

@@ -17,7 +17,7 @@ from bot.timing import Timing
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.tables import api_tokens, people
-from tests.deadlines import patient_timing
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 
 
 def _person(name: str) -> dict[str, object]:
@@ -142,7 +142,7 @@ async def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
 async def test_an_empty_transaction_blocks_no_other(rivals: list[Database]) -> None:
     async with rivals[0].begin():
         pass
-    async with rivals[0].read() as connection, asyncio.timeout(10):
+    async with rivals[0].read() as connection, asyncio.timeout(WAIT_TIMEOUT):
         await connection.execute(select(func.count()).select_from(people))
         async with rivals[1].begin() as other:
             await other.execute(insert(people), [_person("U1")])
@@ -281,16 +281,19 @@ async def test_a_database_stays_usable_after_a_writer_was_killed(database_url: s
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.postgres
 async def test_an_idle_transaction_is_ended_so_that_others_can_write(database_url: str) -> None:
-    idle = Database.open(database_url, timing=Timing(idle_transaction_timeout=0.3))
-    other = Database.open(database_url)
-    await idle.migrate()
+    idle = Database.open(database_url, timing=Timing(idle_transaction_timeout=1.0))
+    other = Database.open(database_url, timing=patient_timing())
+    await other.migrate()  # whose transaction idles too, on a busy machine
     async with other.begin() as connection:
         await connection.execute(insert(people), [_person("U1")])
 
     async def be_idle_in_a_transaction() -> None:
         async with idle.begin() as connection:
             await connection.execute(delete(people))
-            async with asyncio.timeout(20), other.begin() as second:  # waits for the same row
+            async with (
+                asyncio.timeout(WAIT_TIMEOUT),
+                other.begin() as second,
+            ):  # waits for the same row
                 await second.execute(delete(people))
 
     with pytest.raises(StorageError):

@@ -40,7 +40,7 @@ async def test_statements_run_in_the_connections_own_daemon_thread(tmp_path: Pat
     assert await connection.run(threading.current_thread) is connection._thread
     assert connection._thread.daemon
     await connection.close()
-    connection._thread.join(5)
+    connection._thread.join(WAIT_TIMEOUT)
     assert not connection._thread.is_alive()
 
 
@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) ->
         with pytest.raises(sqlite3.OperationalError):
             asyncio.run(open_connection(tmp_path))
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)  # the last one may have said that it ends, and be about to
+        thread.join(WAIT_TIMEOUT)  # the last one may have said that it ends, and be about to
         assert not thread.is_alive()
 
 
@@ -121,7 +121,7 @@ async def test_a_cancelled_opening_leaves_no_thread(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await opening
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(WAIT_TIMEOUT)
     assert set(threading.enumerate()) <= before
 
 
@@ -146,7 +146,7 @@ async def test_an_opening_that_is_cancelled_again_while_the_file_is_locked_leave
     with pytest.raises(asyncio.CancelledError):
         await opening
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(WAIT_TIMEOUT)
     assert set(threading.enumerate()) <= before
 
 
@@ -163,7 +163,7 @@ async def test_a_closing_that_is_cancelled_again_still_waits_for_the_thread(tmp_
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert await working
-    connection._thread.join(5)
+    connection._thread.join(WAIT_TIMEOUT)
     assert not connection._thread.is_alive()
 
 
@@ -178,7 +178,7 @@ def test_an_event_loop_that_ends_amid_an_opening_leaves_no_thread(tmp_path: Path
     asyncio.run(begin())
     assert opening[0].cancelled()
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(WAIT_TIMEOUT)
     assert set(threading.enumerate()) <= before
 
 
