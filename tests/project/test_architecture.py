@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from bot import errors
@@ -150,3 +151,34 @@ def test_every_module_is_in_a_layer_or_named_beside_them() -> None:
         assert (
             module.startswith(layers) or f"`bot/{file.name}`" in text or file.stem.startswith("__")
         ), module
+
+
+def test_no_circle_of_modules() -> None:
+    """Imports for type checkers included. A circle is raised as CycleError, which names it."""
+    trees = {module.removesuffix(".__init__"): tree for module, tree in modules()}
+    graph = {
+        module: {
+            name
+            for node in ast.walk(tree)
+            for name in imported(node)
+            if name in trees and name != module
+        }
+        for module, tree in trees.items()
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) == len(trees) > 400
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """The modules that a statement imports, and the names in them, which may be modules too."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        whole = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from whole
+        if not all(map(is_module, whole)):
+            yield node.module
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists()
