@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from bot.providers.traced import traced
 from bot.providers.transcription import Transcriber
 from bot.providers.transport import create_client
 from bot.providers.web_search import stream_searching, web_search
-from bot.providers.without_tools import tools, unsigned_calls
+from bot.providers.without_tools import single_tools, tools, unsigned_calls
 from bot.stream_events import (
     StreamEvent,
 )
@@ -64,6 +65,8 @@ class Providers:
         self._stack = stack
         self._without_system_role = without_system_role
         self._without_tools = ProcessMemory()
+        self._without_tool: dict[tuple[str, int], ProcessMemory] = defaultdict(ProcessMemory)
+        """By the tool's path and the size of its definition."""
         self._without_search = ProcessMemory()
         self._without_pdfs = ProcessMemory()
         self._efforts = Efforts()
@@ -134,6 +137,7 @@ class Providers:
         search = [web_search(self._without_search)] if can_search(provider.kind) else []
         return [
             system_role(self._without_system_role),
+            *single_tools(request, lambda tool: self._without_tool[tool.path, tool.size]),
             unsigned_calls(),
             tools(self._without_tools),
             *self._efforts.parts(request),

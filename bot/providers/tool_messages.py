@@ -28,6 +28,9 @@ _REASONED: ProviderKind = "deepseek"
 """It wants its reasoning back in all turns of a chat that called tools, and takes an empty one for none."""
 _SIGNS_NOTHING = re.compile(r"gemini-[12]|gemma|learnlm")
 _UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+_NOT_AT_THE_TOP = frozenset(
+    {"$schema", "allOf", "anyOf", "oneOf", "not", "enum", "const", "if", "then", "else"}
+)
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _IDS: Mapping[ProviderKind, re.Pattern[str]] = {
     "mistral": re.compile(r"[a-zA-Z0-9]{9}"),
@@ -48,10 +51,38 @@ def tool_fields(request: ModelRequest) -> dict[str, Any]:
 
 
 def _described(tool: Tool) -> dict[str, Any]:
-    schema = {key: value for key, value in tool.schema.items() if key != "$schema"}
-    schema = {"type": "object", "properties": {}} | schema
-    function = {"name": tool.name, "description": tool.description, "parameters": schema}
+    parameters = _one_object(tool.schema)
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}
+
+
+def _one_object(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema without alternatives at its top, where OpenAI and Anthropic refuse them: with the fields of all."""
+    kept = {key: value for key, value in schema.items() if key not in _NOT_AT_THE_TOP}
+    made = {"type": "object", "properties": {}} | kept
+    for branch in _branches(schema):
+        given = branch.get("properties")
+        made["properties"] = (given if isinstance(given, dict) else {}) | made["properties"]
+    return made
+
+
+def _branches(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for key in ("allOf", "anyOf", "oneOf"):
+        given = schema.get(key)
+        for branch in given if isinstance(given, list) else ():
+            if isinstance(branch, dict):
+                yield _referred(branch, schema)
+
+
+def _referred(branch: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a branch refers to among the schema's definitions; else itself."""
+    _, _, name = str(branch.get("$ref", "")).rpartition("/")
+    for key in ("$defs", "definitions"):
+        definitions = schema.get(key)
+        found = definitions.get(name) if isinstance(definitions, dict) else None
+        if isinstance(found, dict):
+            return found
+    return branch
 
 
 def round_messages(

@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from bot.errors import ProviderError, SystemRoleRefused, ToolsRefused
+from bot.errors import ProviderError, RequestRefused, SystemRoleRefused, ToolsRefused
 from bot.providers.base import ModelRequest
 from bot.providers.refusals import ModelMemory, NoMemory, Part, names
 from bot.providers.tool_messages import as_text, with_calls_as_text
+from bot.tool_calls import Tool
 
+MAX_REFUSED = 10
+"""Tools that are left out one by one, at most."""
 _SIGNATURE = re.compile(r"thought.?signature", re.IGNORECASE)
 
 
 def tools(refusing: ModelMemory) -> Part:
     """The tools of a request, and what it tells of their calls. `refusing`: models that are known to have none."""
     return Part("tools", _without, refusing, _is_meant)
+
+
+def single_tools(request: ModelRequest, refusing: Callable[[Tool], ModelMemory]) -> list[Part]:
+    """Each tool of a request: servers refuse all of it for one whose schema they don't take.
+
+    `refusing`: the models that are known to refuse a tool.
+    """
+    fewest = len(request.tools) - MAX_REFUSED
+    return [
+        Part(
+            f"tool {tool.path}",
+            partial(_without_tool, tool),
+            refusing(tool),
+            partial(_is_named, tool, fewest),
+        )
+        for tool in request.tools
+    ]
+
+
+def _without_tool(tool: Tool, request: ModelRequest) -> ModelRequest:
+    left = [each for each in request.tools if each is not tool]
+    if len(left) == len(request.tools):
+        return request
+    return replace(request, tools=left) if left else as_text(request)
+
+
+def _is_named(tool: Tool, fewest: int, error: ProviderError, request: ModelRequest) -> bool:
+    """Whether a refusal names the tool, or its place: as `tools[3]` or `tools.3`."""
+    if not isinstance(error, RequestRefused) or len(request.tools) <= fewest:
+        return False
+    place = next((n for n, each in enumerate(request.tools) if each is tool), None)
+    named = rf"\btools(\[{place}\]|\.{place}\b)|(?<![\w-]){re.escape(tool.name)}(?![\w-])"
+    return place is not None and re.search(named, error.detail) is not None
 
 
 def unsigned_calls() -> Part:

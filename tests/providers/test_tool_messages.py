@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from typing import Any
 
 from bot.domain import ModelRef, Role
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
 from bot.providers.refusals import ProcessMemory, stream_without_refused
-from bot.providers.without_tools import tools, unsigned_calls
+from bot.providers.without_tools import single_tools, tools, unsigned_calls
 from bot.stream_events import TextDelta
 from bot.tool_calls import Tool, ToolCall, ToolRound
 from tests.providers.harness import ProviderHarness, read, text_of
@@ -128,6 +129,67 @@ async def test_turns_of_another_provider_are_sent_in_the_form_of_this_one(
         written = [message for message in messages if message["role"] == "assistant"]
         told = {message.get("reasoning_content") for message in written}
         assert told == ({""} if kind == "deepseek" else {None})
+
+
+BRANCHED = {
+    "$schema": "x",
+    "$defs": {"byName": {"properties": {"name": {"type": "string"}}, "required": ["name"]}},
+    "oneOf": [{"$ref": "#/$defs/byName"}, {"properties": {"id": {"type": "integer"}}}, 7],
+    "not": {"required": ["name", "id"]},
+}
+
+
+async def test_one_tool_that_a_server_refuses_costs_no_other(harness: ProviderHarness) -> None:
+    """Alternatives at the top of a schema are one object; what is refused all the same is left out alone, and known."""
+    names = ("web__odd", "web__fine", "web__odd_too", "web__branched", "web__placed")
+    schemas: list[dict[str, Any]] = [
+        {"properties": {"$odd": {}}},
+        {},
+        {"properties": {"$odd": {}}},
+        BRANCHED,
+        {"properties": {"@": {}}},
+    ]
+    offered = [
+        Tool(name, "web", name, "", schema) for name, schema in zip(names, schemas, strict=True)
+    ]
+    request = ModelRequest(ModelRef("any", "m"), "", [ChatMessage(Role.USER, "Hi")], tools=offered)
+    bodies: list[Any] = []
+
+    async def answer(received: ReceivedRequest, to: ResponseWriter) -> None:
+        bodies.append(received.body)
+        functions = [tool["function"] for tool in received.body.get("tools", [])]
+        for place, function in enumerate(functions):
+            properties, refusal = function["parameters"]["properties"], ""
+            if "$odd" in properties:
+                refusal = f"Invalid schema for function '{function['name']}': bad property"
+            elif "@" in properties:
+                refusal = (
+                    f"tools.{place}.custom.input_schema.properties: Property keys should match"
+                )
+            if refusal:
+                await to.answer(
+                    json.dumps({"error": {"message": refusal}}).encode(), 400, "application/json"
+                )
+                return
+        await to.answer(delta("Noon") + delta("", "stop") + DONE)
+
+    memories: dict[str, ProcessMemory] = defaultdict(ProcessMemory)
+    async with ScriptedServer(answer).running() as server:
+        for _ in range(2):
+            parts = [
+                *single_tools(request, lambda tool: memories[tool.pin]),
+                tools(ProcessMemory()),
+            ]
+            asked = stream_without_refused(harness.provider(server.url).stream, request, parts)
+            assert text_of([event async for event in asked]) == "Noon"
+    assert len(bodies) == 5
+    described = {
+        tool["function"]["name"]: tool["function"]["parameters"] for tool in bodies[-1]["tools"]
+    }
+    assert list(described) == ["web__fine", "web__branched"]
+    branched = described["web__branched"]
+    assert set(branched["properties"]) == {"name", "id"}
+    assert set(branched) == {"type", "properties", "$defs"}
 
 
 OWN = ToolRound(
