@@ -102,7 +102,6 @@ async def settle_answer(
 
     `payer`: whose use that is now; whoever asked may have been erased since the model was asked.
     """
-    calls = [replace(call, payer=payer) for call in calls]
     near = await record(connection, limits, payer, calls, admitted_at)
     notices = await mark_warned(connection, near, payer)
     if limits.budgets:

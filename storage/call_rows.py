@@ -16,7 +16,7 @@ from storage.engine.types import utc_now
 from storage.prices import with_price
 from storage.queries import dialect_insert
 from storage.spending import ANSWERED, settle, spent_in
-from storage.tables import ledger, usage_days
+from storage.tables import answers, ledger, usage_days
 
 SUMS = (
     "answers",
@@ -43,14 +43,27 @@ async def record(
 ) -> list[Budget]:
     """Adds calls, leaving out those that are there already; the budgets that are nearly used up by now.
 
-    `admitted_at`: see `storage.spending.settle`.
+    `payer`: as the database knows them now, who may have been erased since the calls began. `admitted_at`: see
+    `storage.spending.settle`.
     """
     now = utc_now()
-    new = [await with_price(connection, call, now) for call in await _unknown(connection, calls)]
+    unknown = [replace(call, payer=payer) for call in await _unknown(connection, calls)]
+    new = [await with_price(connection, call, now) for call in unknown]
     spent = spent_in(new)
     near = await settle(connection, limits, payer, spent, now, admitted_at=admitted_at)
     await add_calls(connection, new, now)
     return near
+
+
+async def payer_now(connection: AsyncConnection, call: Call) -> Payer:
+    """Whose usage a call is by now: nobody's in particular if whoever asked for its answer has been erased."""
+    if call.answer_id is None:
+        return call.payer
+    asker = select(answers.c.asker).where(answers.c.message_id == call.answer_id)
+    row = (await connection.execute(asker)).one_or_none()
+    if row is None:
+        return replace(call.payer, user=None, chat_id="")
+    return replace(call.payer, user=row.asker)
 
 
 async def _unknown(connection: AsyncConnection, calls: Sequence[Call]) -> list[Call]:
@@ -75,10 +88,13 @@ _IS_ASKED = and_(ledger.c.id == bindparam("call"), ledger.c.outcome == CallOutco
 
 async def complete(connection: AsyncConnection, limits: Limits, call: Call) -> None:
     """Writes how a call ended that was added as asked, in place of its estimate; once."""
-    found = select(ledger.c.at, ledger.c.estimated_tokens, ledger.c.estimated_cost)
-    row = (await connection.execute(found.where(_IS_ASKED), {"call": call.id})).one_or_none()
+    row = (
+        await connection.execute(select(ledger).where(_IS_ASKED), {"call": call.id})
+    ).one_or_none()
     if row is None:
         return
+    # Whoever has been erased meanwhile is not written again.
+    call = replace(call, payer=Payer(row.team, row.user, row.channel, row.chat_id or ""))
     asked = Call(call.id, call.payer, call.kind, call.model)
     asked = replace(asked, estimated_tokens=row.estimated_tokens, estimated_cost=row.estimated_cost)
     now = utc_now()

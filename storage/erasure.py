@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, not_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    not_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import User
@@ -47,10 +59,10 @@ ERASED_TEXT = "(erased)"
 COVERED = {
     "chats": "the person's own, or those not used any more",
     "messages": "of these chats; in chats of others, the person's text, files and name are removed from them",
-    "answers": "of these chats",
+    "answers": "of these chats; the person's id as the one who asked or stopped",
     "answer_steps": "of these chats",
     "attachments": "of these chats, and of the person's other messages",
-    "summaries": "of these chats",
+    "summaries": "of these chats, and of the person's other messages",
     "chores": "of these chats",
     "tool_calls": "of these chats, and those that the person's other messages led to",
     "tool_pictures": "of these calls",
@@ -75,6 +87,15 @@ EXEMPT = {
 """Tables that hold nothing about people or chats, and why."""
 
 
+_EMPTY_MESSAGE = {
+    "text": ERASED_TEXT,
+    "spoken": None,
+    "files": None,
+    "author": None,
+    "author_name": None,
+    "source": case((messages.c.source.like("api:%"), None), else_=messages.c.source),
+}
+"""What is left of a person's message. The source of one from the API names its author; Slack's is only a timestamp."""
 _DAY_KEYS = tuple(usage_days.primary_key)
 
 
@@ -177,12 +198,9 @@ class Erasure:
             answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
             await _forget_calls(connection, answered)
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
+            await _forget_summaries(connection, ids)
             emptied = update(messages).where(messages.c.id.in_(ids))
-            await connection.execute(
-                emptied.values(
-                    text=ERASED_TEXT, spoken=None, files=None, author=None, author_name=None
-                )
-            )
+            await connection.execute(emptied.values(_EMPTY_MESSAGE))
             return len(ids)
 
     async def anonymise_calls(self, selection: Selection, limit: int) -> int:
@@ -215,6 +233,24 @@ class Erasure:
                     added.on_conflict_do_update(index_elements=keys, set_=sums)
                 )
             return len(rows)
+
+    async def forget_stops(self, user: User, after: str, limit: int) -> str | None:
+        """Removes, from the next chats of the workspace in order, that the person has stopped answers.
+
+        The id of the last of these chats; None when there are no more.
+        """
+        some = select(chats.c.id).where(chats.c.team == user.team, chats.c.id > after)
+        async with self._database.search() as connection:
+            ids = list(await connection.scalars(some.order_by(chats.c.id).limit(limit)))
+            stopped = select(answers.c.message_id).where(
+                answers.c.chat_id.in_(ids), answers.c.stopped_by == user.id
+            )
+            found = list(await connection.scalars(stopped))
+        if found:
+            forgotten = update(answers).where(answers.c.message_id.in_(found))
+            async with self._database.begin() as connection:
+                await connection.execute(forgotten.values(stopped_by=None))
+        return ids[-1] if ids else None
 
     async def forget_person(self, user: User) -> None:
         """Removes what is left about the person: after their chats and messages."""
@@ -256,12 +292,23 @@ async def _forget_calls(connection: AsyncConnection, answered: Select[Any]) -> N
     await connection.execute(delete(tool_calls).where(of_written))
 
 
+async def _forget_summaries(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
+    """Removes what models wrote about these messages; they write it anew from what is left."""
+    summarised = exists().where(
+        messages.c.id.in_(message_ids),
+        messages.c.chat_id == summaries.c.chat_id,
+        messages.c.number.between(summaries.c.since, summaries.c.through),
+    )
+    await connection.execute(delete(summaries).where(summarised))
+
+
 def _own_messages(user: User) -> ColumnElement[bool]:
-    """The person's messages in the chats in which they took part."""
+    """The person's messages in the chats in which they took part, and in branches, which repeat such chats."""
     took_part = select(participants.c.chat_id).where(
         participants.c.team == user.team, participants.c.user == user.id
     )
-    return and_(messages.c.author == user.id, messages.c.chat_id.in_(took_part))
+    branches = select(chats.c.id).where(chats.c.team == user.team, chats.c.branch_of.is_not(None))
+    return and_(messages.c.author == user.id, messages.c.chat_id.in_(union(took_part, branches)))
 
 
 def _counts(selection: Selection) -> dict[str, Select[int]]:

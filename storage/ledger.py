@@ -12,7 +12,7 @@ from bot.domain import User
 from bot.usage.calls import Call, Payer
 from bot.usage.figures import Figures, GroupBy
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.call_rows import SUMS, complete, record
+from storage.call_rows import SUMS, complete, payer_now, record
 from storage.engine.database import Database
 from storage.spending import check, forget_old
 from storage.tables import usage_days
@@ -49,7 +49,8 @@ class Ledger:
     async def add(self, calls: Sequence[Call]) -> None:
         """Stores calls, all of one payer."""
         async with self._database.begin() as connection:
-            await record(connection, self._limits, calls[0].payer, calls)
+            payer = await payer_now(connection, calls[0])
+            await record(connection, self._limits, payer, calls)
 
     async def check(self, payer: Payer) -> None:
         """Raises BudgetReached if no message of theirs would be answered now."""

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 
 from bot import audit
+from bot.domain import User
 from bot.observability import get_logger
 from storage.action_claims import ActionClaims
 from storage.engine.types import utc_now
@@ -16,6 +17,8 @@ log = get_logger(__name__)
 
 BATCH = 20
 """Chats, or rows of other tables, that are removed in one transaction."""
+CHATS_AT_ONCE = 500
+"""Chats that are looked through in one read."""
 PAUSE = 0.05
 """Seconds between two transactions, in which everything else has its turn."""
 STOP_INTERVAL = 0.5
@@ -55,6 +58,7 @@ class Eraser:
             while count := await self._erasure.empty_messages(user, BATCH):
                 gone["messages of others' chats"] += count
                 await asyncio.sleep(PAUSE)
+            await self._forget_stops(user)
             await self._erasure.forget_person(user)
         audit.record(
             audit.Action.ERASED,
@@ -63,6 +67,11 @@ class Eraser:
             chats=gone["chats"],
         )
         return gone
+
+    async def _forget_stops(self, user: User) -> None:
+        last: str | None = ""
+        while last is not None:
+            last = await self._erasure.forget_stops(user, last, CHATS_AT_ONCE)
 
     async def _remove(self, selection: Selection, ids: list[str]) -> int:
         for _ in range(

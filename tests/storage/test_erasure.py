@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import func, insert, select, text, update
 
 from bot.chats.retention import Eraser, Keeper
 from bot.chores import Chore
-from bot.domain import Image, ModelRef, User
+from bot.domain import Image, ModelRef, Usage, User
+from bot.usage.calls import Call, CallKind, CallOutcome, payer_of
+from bot.usage.limits import Limits, Scope, parse_budget
 from storage.action_claims import ActionClaims
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.erasure import COVERED, ERASED_TEXT, EXEMPT, Erasure, Selection
+from storage.ledger import Ledger
 from storage.messages import NewMessage
 from storage.people import People
+from storage.successors import Successors
+from storage.summaries import Summaries, Summary
 from storage.tables import (
+    answers,
     api_tokens,
     chats,
     chores,
@@ -91,6 +98,25 @@ async def full(database: Database, builder: ChatBuilder, user: User, thread: str
     return started.chat.id
 
 
+async def somebody_elses(database: Database, builder: ChatBuilder) -> None:
+    """What there is of the person in a chat of somebody else besides messages, and in a branch of it."""
+    chat = (await builder.start("8.8", "not secret", OTHER.id)).chat
+    await builder.answer(chat)
+    said = NewMessage(SECRET, GONE.id, source=f"api:{GONE.id}:key")
+    await builder.chats.add_message(chat.id, said)
+    await builder.answer(chat)
+    last = (await builder.say(chat, "and now?", OTHER.id)).message
+    await builder.answer(chat)
+    summary = Summary(1, 4, SECRET)
+    async with database.begin() as connection:
+        stopped = update(answers).where(answers.c.chat_id == chat.id)
+        await connection.execute(stopped.values(stopped_by=GONE.id))
+    await Summaries(database).store(chat.id, summary)
+    successors = Successors(database)
+    branch = await successors.create_branch(chat, last, OTHER.id, MODEL, None)
+    assert await successors.fill_branch(branch.chat.id) is not None
+
+
 async def test_nothing_of_an_erased_person_remains(
     database: Database, builder: ChatBuilder, people: People
 ) -> None:
@@ -101,6 +127,7 @@ async def test_nothing_of_an_erased_person_remains(
     await builder.answer(others.chat)
     await builder.say(others.chat, SECRET, GONE.id)
     await builder.answer(others.chat, "an answer to it")
+    await somebody_elses(database, builder)
     async with database.begin() as connection:
         installed = {"enterprise": "", "team": "T1", "bot_user": "B", "bot_token": "x", "url": "",
                      "scopes": "", "installed_by": GONE.id, "installed_at": utc_now()}  # fmt: skip
@@ -112,7 +139,7 @@ async def test_nothing_of_an_erased_person_remains(
     assert (preview["people"], preview["api_tokens"], preview["messages of others' chats"]) == (
         1,
         3,
-        1,
+        3,
     )
     before = await rows(database)
     assert (await rows(database)) == before
@@ -137,6 +164,28 @@ async def test_nothing_of_an_erased_person_remains(
         "not secret", "well", ERASED_TEXT, "an answer to it",
     ]  # fmt: skip
     assert not await eraser.erase(Selection(user=GONE))
+
+
+async def test_calls_that_end_after_their_user_was_erased_are_nobodys(
+    database: Database, builder: ChatBuilder
+) -> None:
+    """A title that was being written, and a failed call for an answer that is asked for again."""
+    chat = (await builder.start("1.1", "not secret", OTHER.id)).chat
+    await builder.answer(chat)
+    said = await builder.say(chat, SECRET, GONE.id)
+    payer = payer_of(chat, GONE.id)
+    limits = Limits((parse_budget(Scope.USER, "1M tokens/month"),))
+    calls = Ledger(database, limits)
+    title = Call("t" * 32, payer, CallKind.TITLE, MODEL, estimated_tokens=5)
+    await calls.ask(title)
+    await Eraser(Erasure(database)).erase(Selection(user=GONE))
+    await calls.complete(replace(title, outcome=CallOutcome.DONE, usage=Usage(10, 1, 0.5)))
+    failed = Call("a" * 32, payer, CallKind.ANSWER, MODEL, CallOutcome.REPEATED)
+    await calls.add([replace(failed, answer_id=said.answer.id)])
+    assert GONE.id not in await everything(database)
+    async with database.read() as connection:
+        used = (await connection.execute(select(ledger.c.kind, ledger.c.prompt_tokens))).all()
+    assert {"title": 10, "answer": None}.items() <= dict(tuple(row) for row in used).items()
 
 
 async def test_only_chats_not_used_since_then_are_erased(
