@@ -15,6 +15,8 @@ _KNOWN_MARK = re.compile(
     r"|<(?:https?://|mailto:|tel:)[^<>\s]+?(?:\|[^<>]*)?>"
 )
 _SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:\S", re.IGNORECASE)
+"""How all links begin; other words between angle brackets are what they are, as some apps write them."""
 _BROADCASTS = ("here", "channel", "everyone")
 _ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 """In this order: what a person typed as `&lt;` is `&amp;lt;`."""
@@ -32,8 +34,10 @@ def readable(raw: str, bot_user: str = "") -> str:
                 return f"#{label or target}"
             case "!":
                 return _command(target, label)
-            case _:
+            case _ if _ADDRESS.match(target):
                 return _link(target, label)
+            case _:
+                return str(mark[0])
 
     text = _MARK.sub(replacement, raw)
     for escaped, character in _ESCAPED:

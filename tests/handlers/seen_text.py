@@ -30,6 +30,8 @@ MARKS: list[tuple[str, str]] = [
     ("<!date^1392734382^{date_num}>", "2014-02-18 14:39 UTC"),
     ("<!later|some day>", "some day"),
     ("a &lt; b &amp;&amp; c &gt; d", "a < b && c > d"),
+    ("if a < b or c > d, List<String>", "if a < b or c > d, List<String>"),
+    ("<ftp://example.com/z|the file>", "the file (ftp://example.com/z)"),
     ("typed &amp;lt; and &amp;copy;", "typed &lt; and &copy;"),
     ("```if a &lt; b: <http://x.py|x.py>```", "```if a < b: x.py```"),
     ("*bold* _it_ ~gone~ `code`\n&gt; quoted", "*bold* _it_ ~gone~ `code`\n> quoted"),
