@@ -1,12 +1,13 @@
-"""Tool calls as steps of an answer: the state of each, and the details that its card shows."""
+"""Calls of tools as people and operators see them: as steps of an answer, and in the audit log."""
 
 from __future__ import annotations
 
 from bot import english_strings
 from bot.answers.running_answer import RunningAnswer
+from bot.audit import Action, record
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import StepChanged
-from bot.tool_calls import CallOutcome, CallResult, CallState, StoredCall
+from bot.tool_calls import CallOutcome, CallResult, CallState, StoredCall, arguments_hash
 
 MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
 """Characters of each that a step shows when it is opened."""
@@ -27,6 +28,20 @@ def tell(run: RunningAnswer, call: StoredCall) -> None:
     detail = _detail(call) if call.state.ended else ""
     run.steps.change(
         StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path, detail=detail)
+    )
+
+
+def record_call(team: str, chat_id: str, call: StoredCall) -> None:
+    """Notes in the audit log how a call has ended, without its arguments and result, or a name that a model made up."""
+    record(
+        Action.TOOL_CALLED,
+        team=team,
+        actor=call.asker or "",
+        target=chat_id,
+        tool=call.path if call.pin else "",
+        arguments=arguments_hash(call.call.arguments),
+        outcome=str(call.state),
+        seconds=round(call.seconds or 0.0, 3),
     )
 
 

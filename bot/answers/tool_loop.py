@@ -20,13 +20,12 @@ from itertools import accumulate, groupby
 from typing import Any
 
 from bot import english_strings
-from bot.answers.call_steps import ended, tell
+from bot.answers.call_steps import ended, record_call, tell
 from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.running_answer import RunningAnswer
 from bot.answers.tool_servers import RoomForTools, RulesOf, Tools
-from bot.audit import Action, record
 from bot.chores import Chore
 from bot.domain import Chat, Image
 from bot.errors import BudgetUsedUp
@@ -43,7 +42,6 @@ from bot.tool_calls import (
     StoredCall,
     Tool,
     ToolRound,
-    arguments_hash,
     first_tools,
     is_object,
     next_call,
@@ -209,12 +207,15 @@ class ToolLoop:
         except BudgetReached as reached:
             run.note_recorded()
             for row in rows:
-                tell(run, over_budget(row))
+                self._tell_end(run, chat, over_budget(row))
             raise BudgetUsedUp(to_detail(reached)) from None
         _go_on_if_held(run, hold)
         run.note_recorded()
         for row in rows:
-            tell(run, row)
+            if row.state.ended:
+                self._tell_end(run, chat, row)
+            else:
+                tell(run, row)
 
     async def _judged(
         self,
@@ -227,6 +228,8 @@ class ToolLoop:
     ) -> StoredCall:
         """The call in the state that follows: to be made, to be asked about, or refused."""
         tool = self._tools.tools.get(row.call.name)
+        if tool is not None:
+            row = replace(row, path=tool.path, pin=tool.pin, repeatable=tool.repeatable)
         if not allowed:
             return replace(row, result=english_strings.CALLS_TOO_MANY.format(count=self._steps))
         if tool is None:
@@ -235,8 +238,7 @@ class ToolLoop:
             return replace(row, result=english_strings.CALL_MALFORMED)
         permission = rules.permission(tool)
         if permission is Permission.DENIED:
-            return replace(row, path=tool.path, result=english_strings.CALL_FORBIDDEN)
-        row = replace(row, path=tool.path, pin=tool.pin, repeatable=tool.repeatable)
+            return replace(row, result=english_strings.CALL_FORBIDDEN)
         asks = permission is not Permission.RUNS
         granted = asks and await until_stored(
             lambda: self._calls.is_granted(chat.id, run.answer.asker, tool.pin), run.answer.id
@@ -332,16 +334,7 @@ class ToolLoop:
         if call.asked:
             self._publisher.approval_changed(chat.team, chat.id, call)
         tell(run, call)
-        record(
-            Action.TOOL_CALLED,
-            team=chat.team,
-            actor=call.asker or "",
-            target=chat.id,
-            tool=call.path,
-            arguments=arguments_hash(call.call.arguments),
-            outcome=str(call.state),
-            seconds=round(call.seconds or 0.0, 3),
-        )
+        record_call(chat.team, chat.id, call)
 
     async def _store(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bot.answers.call_steps import record_call
 from bot.answers.events import EventPublisher
 from bot.domain import Chat, Message, User
 from bot.errors import AlreadyDecided, ChatNotFound, NotTheAsker
@@ -34,6 +35,8 @@ class ApprovalService:
         decided = await self._calls.decide(approval, user.team, user.id, decision, chat_id)
         if decided is not None and decided.accepted:
             self._publisher.approval_changed(user.team, decided.chat_id, decided.call)
+            if decided.call.state.ended:
+                record_call(user.team, decided.chat_id, decided.call)
             self._wake(decided.chat_id)
             self._show(decided.call.answer_id)
         return decided

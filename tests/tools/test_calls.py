@@ -67,6 +67,10 @@ async def test_reading_tools_run_by_themselves_and_their_results_are_data(
         assert not any("<!channel>" in details for details in opened)
         steps = world.rows("SELECT kind, name, status FROM answer_steps ORDER BY number")
         assert ("tool", "web/look", "done") in [tuple(step.values()) for step in steps]
+        audits = [line for line in world.lines() if line.get("action") == "tool_called"]
+        noted = sorted((line["tool"], line["outcome"]) for line in audits)
+        assert noted == [("", "failed"), ("web/big", "done"), ("web/fail", "failed"),
+                        ("web/look", "done"), ("web/look", "done"), ("web/ping", "done")]  # fmt: skip
 
 
 async def test_the_asker_alone_decides_about_what_does_more_than_read(
@@ -125,6 +129,7 @@ async def test_the_asker_alone_decides_about_what_does_more_than_read(
         assert server.effects[-1] == "add five"
         await world.idle()
         audits = [line for line in world.lines() if line.get("action") == "tool_called"]
+        assert [line["outcome"] for line in audits] == ["done", "denied", *["done"] * 3]
         assert {line["actor"] for line in audits} == {
             world.slack.workspace.user("alice").id, world.slack.workspace.user("bob").id,
         }  # fmt: skip
