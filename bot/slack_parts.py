@@ -177,7 +177,9 @@ def thread_parts(
     resources: Resources, repositories: Repositories, parts: AnswerParts, use_cases: UseCases
 ) -> ThreadParts:
     messages = ThreadMessages(resources.workspaces, use_cases.lifecycle)
-    contexts = ThreadContextReader(use_cases.lifecycle, parts.names, resources.timing)
+    contexts = ThreadContextReader(
+        use_cases.lifecycle, parts.names, parts.models.hears, resources.timing
+    )
     headers = _headers(resources, repositories, parts, use_cases, messages)
     menus = ModelMenus(
         service=use_cases.service,

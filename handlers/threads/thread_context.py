@@ -61,7 +61,11 @@ class ThreadContext:
 class ThreadContextReader:
     """Reads the thread context of chat requests: in the background, and again when a chat is to start."""
 
-    def __init__(self, lifecycle: RequestLifecycle, names: UserNames, timing: Timing) -> None:
+    def __init__(
+        self, lifecycle: RequestLifecycle, names: UserNames, hears: bool, timing: Timing
+    ) -> None:
+        """`hears`: voice clips are turned into text."""
+        self._hears = hears
         self._lifecycle = lifecycle
         self._names = names
         self._timing = timing
@@ -128,7 +132,7 @@ class ThreadContextReader:
         """
         at = question or request.source or request.ts
         try:
-            context = await read_thread(slack, self._names, request, at)
+            context = await read_thread(slack, self._names, request, at, hears=self._hears)
         except SlackError as error:
             log.info("thread_not_readable", request=request.id, reason=str(error))
             return request
@@ -154,7 +158,7 @@ async def _tell_unread(slack: SlackClient, request: ChatRequest) -> None:
 
 
 async def read_thread(
-    slack: SlackClient, names: UserNames, request: ChatRequest, question: str
+    slack: SlackClient, names: UserNames, request: ChatRequest, question: str, *, hears: bool
 ) -> ThreadContext:
     """The thread before and after the message `question`. Raises SlackError."""
     messages = await _messages(slack, request.thread)
@@ -170,7 +174,9 @@ async def read_thread(
     return ThreadContext(
         text=fit_lines([await _line(slack, names, *each) for each in before]),
         since=fit_lines([await _line(slack, names, *each, of=request.user) for each in since]),
-        files=select_earlier([file for _, content in (*before, *since) for file in content.files]),
+        files=select_earlier(
+            [file for _, content in (*before, *since) for file in content.files], hears=hears
+        ),
         until=max((str(message["ts"]) for message in messages), default=None),
     )
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
+from dataclasses import replace
 
 import pytest
 
 from bot import strings
+from bot.chats.attachments.rules import MAX_EARLIER_FILES
 from bot.sandbox.models.scripts import Fault
 from bot.sandbox.user_actions.conversations import Upload
 from handlers.markdown.plain_text import mrkdwn_escape
 from tests.api.conftest import client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.shared_files import ask_with_files, say_with_files, sent_text
+from tests.handlers.shared_files import (
+    NOTES,
+    VISION_MODEL,
+    ask_with_files,
+    image_file,
+    say_with_files,
+    sent_content,
+    sent_text,
+)
 from tests.handlers.world import World
 
 CLIP = Upload("audio_message.m4a", b"\0\0\0\x18ftypM4A words words", "audio/mp4")
@@ -95,6 +106,40 @@ async def test_what_cannot_be_heard_is_told_and_other_words_are_answered(
         await world.until(lambda: shown(world, thread, "Now I speak."), "the words")
         await world.idle()
         assert sent_text(world) == "Now I speak."
+
+
+async def test_clips_pictures_and_documents_of_the_thread_before_reach_the_model(
+    worlds: WorldFactory,
+) -> None:
+    """The asker pays for the newest clips, whose words are nobody's own; what cannot be heard is left out silently."""
+    many = [replace(CLIP, name=f"clip {n}.m4a") for n in range(MAX_EARLIER_FILES)]
+    async with worlds(**EARS) as world:
+        root = await say_with_files(world, "Listen:", CLIP, user="bob")
+        picture = image_file("plum.png")
+        await say_with_files(world, "", *many, picture, NOTES, thread=root, user="bob")
+        world.models.spoken += [" ", *(f"Words {n}." for n in range(1, MAX_EARLIER_FILES))]
+        await world.ask("What did he say?", thread=root)
+        await world.until(
+            lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread"
+        )
+        await world.choose(root, model=VISION_MODEL)
+        await world.answered(root)
+        await world.idle()
+
+        sent = sent_text(world)
+        heard_words = re.findall(
+            r"Shared in this thread before: clip (\d)\.m4a\n```\nWords \d\.\n```", sent
+        )
+        assert heard_words == sorted(heard_words)
+        assert len(heard_words) == MAX_EARLIER_FILES - 1
+        assert f"Shared in this thread before: {CLIP.name}" not in sent
+        assert "Shared in this thread before: notes.txt" in sent
+        assert [part["type"] for part in sent_content(world)].count("image_url") == 1
+        assert heard(world) == ["done"] * MAX_EARLIER_FILES
+        (payer,) = world.rows("SELECT DISTINCT \"user\" FROM ledger WHERE kind = 'transcription'")
+        (question,) = world.rows('SELECT "user" FROM questions')
+        assert payer["user"] == question["user"]
+        assert (shown(world, root, "Words"), world.whispers("alice")) == ([], [])
 
 
 async def test_without_a_model_for_them_clips_get_the_sentence_of_other_files(world: World) -> None:

@@ -330,12 +330,13 @@ class AttachmentLoader:
 
     async def _hear(
         self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
-    ) -> Spoken:
+    ) -> Spoken | TextFile:
+        """A clip from before the chat is not the asker's words: its text stands under its name."""
         fetched = await source.fetch(file, MAX_FILE_BYTES, held)
         if fetched.truncated:
             raise FileProblem(rules.LARGE_CLIP)
-        clip = VoiceClip(file.mime, fetched.data)
-        return Spoken(await self._voice_clips.words(clip, purpose.payer))
+        words = await self._voice_clips.words(VoiceClip(file.mime, fetched.data), purpose.payer)
+        return TextFile(file.name, "", words, earlier=True) if file.before else Spoken(words)
 
     async def _thumbnail(self, source: PunctualSource, file: SharedFile, held: HeldBytes) -> Image:
         fetched = await source.fetch(file, MAX_FILE_BYTES, held, thumb=True)

@@ -32,7 +32,7 @@ MAX_FILE_BYTES = 20_000_000
 """Bytes of one file in Slack, before an image is scaled down."""
 MAX_API_TEXTS = 10
 MAX_EARLIER_FILES = 5
-"""Of the files shared in a thread before the chat: the newest images, and as many of the newest texts and documents."""
+"""Of the files shared in a thread before the chat: the newest images, as many texts and documents, as many clips."""
 MAX_EARLIER_TEXT_LENGTH = 20_000
 """Characters of a text that was shared before the chat."""
 MAX_TEXT_LENGTH = 200_000
@@ -172,17 +172,22 @@ def loadable(files: Iterable[SharedFile], *, again: bool = False) -> list[Shared
     return [file for file in tried if file.problem is None]
 
 
-def select_earlier(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
-    """Of the files shared in a thread, the newest images, texts and documents, in order."""
+def select_earlier(files: Iterable[SharedFile], *, hears: bool = False) -> tuple[SharedFile, ...]:
+    """Of the files shared in a thread, the newest images, texts and documents, and voice clips, in order.
+
+    `hears`: see `problem_of`.
+    """
     readable = [
         replace(file, before=True)
-        for file in mark_unreadable(files)
+        for file in mark_unreadable(files, hears=hears)
         if file.problem in (None, "too_many")
     ]
-    readable = [replace(file, problem=problem_of(file, early=True)) for file in readable]
+    readable = [
+        replace(file, problem=problem_of(file, early=True, hears=hears)) for file in readable
+    ]
     newest = [
         file
-        for kinds in ((FileKind.IMAGE,), (FileKind.TEXT, FileKind.DOCUMENT))
+        for kinds in ((FileKind.IMAGE,), (FileKind.TEXT, FileKind.DOCUMENT), (FileKind.AUDIO,))
         for file in [f for f in loadable(readable) if kind_of(f) in kinds][-MAX_EARLIER_FILES:]
     ]
     return tuple(file for file in readable if file in newest)

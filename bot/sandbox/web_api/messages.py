@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.state.records import Channel, Ephemeral, Message
 from bot.sandbox.state.workspace import Workspace
@@ -18,6 +20,9 @@ from bot.sandbox.web_api.message_content import (
 )
 
 MAX_UPDATE_TEXT_LENGTH = 4_000
+
+_NOT_IN_ADDRESS = re.compile(r"[^a-z0-9._-]+")
+"""What Slack makes an underscore of in the address of a file with such a name."""
 
 
 def message_json(workspace: Workspace, message: Message) -> Json:
@@ -131,7 +136,8 @@ def file_json(workspace: Workspace, file_id: str) -> Json:
     file = workspace.files[file_id]
     if file.mode == "tombstone" and not file.json_overrides:
         return {"id": file.id, "mode": "tombstone"}
-    url = f"{workspace.base_url}/files/{workspace.team_id}-{file.id}/{file.name}"
+    name = _NOT_IN_ADDRESS.sub("_", file.name.lower())
+    url = f"{workspace.base_url}/files/{workspace.team_id}-{file.id}/{name}"
     extension = file.name.rpartition(".")[2].lower() if "." in file.name else "binary"
     usual = {
         "id": file.id,
