@@ -8,7 +8,7 @@ import copy
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -63,6 +63,12 @@ _MAX_REMEMBERED = 2_000
 
 UPLOAD_TIMEOUT = 60.0
 """Seconds for the bytes of one file."""
+
+
+def next_cursor_of(page: Mapping[str, Any]) -> str | None:
+    """Where the page after this one begins; None after the last."""
+    found = (page.get("response_metadata") or {}).get("next_cursor")
+    return str(found) if found else None
 
 
 class SlackClient:
@@ -322,10 +328,9 @@ class SlackClient:
             left = deadline - time.monotonic()
             page = await self.call_with_retry(method, patience=left, **arguments, **cursor)
             yield page
-            next_cursor = (page.get("response_metadata") or {}).get("next_cursor")
-            if not next_cursor:
+            if (next_cursor := next_cursor_of(page)) is None:
                 return
-            cursor = {"cursor": str(next_cursor)}
+            cursor = {"cursor": next_cursor}
 
     async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
         """The bot's own messages in a thread that are newer than the ts `after`. Raises SlackError."""

@@ -12,28 +12,25 @@ from typing import Any
 from bot import english_strings, strings
 from bot.chats.attachments.rules import select_earlier
 from bot.chats.chat_request_lifecycle import ContextRead, RequestLifecycle
-from bot.domain import SharedFile, Thread, User
+from bot.domain import SharedFile, User
 from bot.observability import get_logger
 from bot.timing import Timing
 from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
-from handlers.client.web_api import PAGE_SIZE, SlackClient
+from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain
 from handlers.threads.private_notices import post_ephemeral_once
+from handlers.threads.thread_ends import ends_of
 from handlers.views.message_content import MessageContent, content_of
 from handlers.views.payloads import MESSAGE_SUBTYPES, is_mentioned
 from storage.chat_requests import ChatRequest
 
 log = get_logger(__name__)
 
-MAX_MESSAGES = 50
-"""This many of the newest messages are included, besides the first message of the thread."""
 MAX_CONTEXT_LENGTH = 12_000
 """Characters of the whole context."""
 MAX_MESSAGE_LENGTH = 4_000
 """Characters of one message."""
-MAX_PAGES = 10
-"""Slack returns a thread from its beginning; in a longer thread, what comes after these pages is not read."""
 GAP = "[…]"
 """Tells the model that lines are left out here."""
 SHARED_FILES = "[shared: {names}]"
@@ -161,7 +158,7 @@ async def read_thread(
     slack: SlackClient, names: UserNames, request: ChatRequest, question: str, *, hears: bool
 ) -> ThreadContext:
     """The thread before and after the message `question`. Raises SlackError."""
-    messages = await _messages(slack, request.thread)
+    messages = await ends_of(slack, request.thread)
     said = _speech(slack, messages)
     await names.find(_people_of(slack, said))
     before = [
@@ -204,27 +201,6 @@ def fit_lines(lines: Sequence[str], max_length: int = MAX_CONTEXT_LENGTH) -> str
         kept.appendleft(line)
     gap = [GAP] if len(kept) < len(lines) - 1 else []
     return "\n".join([lines[0], *gap, *kept])
-
-
-async def _messages(slack: SlackClient, thread: Thread) -> list[dict[str, Any]]:
-    root: list[dict[str, Any]] = []
-    newest: deque[dict[str, Any]] = deque(maxlen=MAX_MESSAGES)
-    pages = 0
-    async for page in slack.pages(
-        "conversations.replies",
-        channel=thread.channel,
-        ts=thread.ts,
-        limit=PAGE_SIZE,
-    ):
-        for message in page.get("messages", []):
-            if message["ts"] == thread.ts:
-                root = [message]
-            else:
-                newest.append(message)
-        pages += 1
-        if pages == MAX_PAGES:
-            break
-    return root + list(newest)
 
 
 def _speech(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> list[_Said]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bot import strings
+from bot.sandbox.state.records import Message
 from tests.handlers.shared_files import NOTES, sent_text
 from tests.handlers.world import World
 
@@ -198,3 +201,31 @@ async def test_context_that_slack_refuses_for_a_while_is_due(
 
     assert "bob: The boiler drips." in world.requests()[0][-1][1]
     assert world.whispers("alice") == []
+
+
+LONG_THREADS = {"dense": (1.0, 2_100), "sparse": (60_000.0, 300), "slow": (3_000_000.0, 210)}
+"""Seconds between two messages, and how many there are: more than Slack returns at once."""
+
+
+@pytest.mark.parametrize("kind", LONG_THREADS)
+async def test_of_a_long_thread_the_model_reads_the_beginning_and_the_newest_messages(
+    world: World, kind: str
+) -> None:
+    pause, count = LONG_THREADS[kind]
+    workspace = world.slack.workspace
+    bob, channel = workspace.user("bob").id, workspace.channel("general").id
+    now = float(workspace.next_ts())
+    written = [f"{now - (count - n) * pause:.6f}" for n in range(count)]
+    heard = world.slack.subscriptions.event_types
+    world.slack.subscriptions.event_types = frozenset()
+    for n, ts in enumerate(written):
+        said = workspace.revision("posted", f"line {n}", [])
+        workspace.post(Message(channel, ts, bob, written[0], [said]))
+    world.slack.subscriptions.event_types = heard
+    await world.ask("what now?", thread=written[0])
+    await world.choose(written[0])
+    await world.answered(written[0])
+    lines = re.findall(r"bob: line (\d+)", world.requests()[0][-1][1])
+    assert lines == ["0", *map(str, range(count - len(lines) + 1, count))]
+    assert len(lines) >= 45
+    assert len(world.slack.calls_of("conversations.replies")) <= 8
