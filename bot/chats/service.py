@@ -98,7 +98,10 @@ class ChatService:
             return HandleResult(Outcome.IGNORED)
         if refusal := refusal_of(message, chat.model, self._models):
             return refusal
-        if asks_to_stop(message.text) and await self.stop(chat.id, message.user, message.ts):
+        if asks_to_stop(message.text) and (
+            await self.stop(chat.id, message.user, message.ts)
+            or await self._answers.is_at_work(chat.id)  # the model is done, but Slack not yet
+        ):
             return HandleResult(Outcome.STOPPED)
         new = NewMessage(
             text=message.text,

@@ -109,6 +109,24 @@ async def test_without_a_running_answer_stop_is_a_message_and_the_button_says_so
     assert world.requests()[1][-1] == ("user", "stop")
 
 
+async def test_stop_is_no_question_while_slack_still_shows_what_the_model_wrote(
+    worlds: WorldFactory,
+) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.say(LONG)
+        thread = await world.ask("A long one.")
+        world.slack.faults.add("chat.update", "status", status=503, times=-1)
+        await world.choose(thread)
+        await world.until(
+            lambda: world.rows("SELECT 1 FROM answers WHERE state = 'showing'"), "the model's end"
+        )
+        await world.slack.conversations.say("alice", "general", "stop", thread)
+        world.slack.faults.clear()
+        await world.answered(thread)
+        await world.idle()
+        assert (len(world.messages(thread)), len(world.requests())) == (2, 1)
+
+
 async def test_stopping_one_answer_lets_the_next_begin(world: World) -> None:
     world.reply_to({"Talk for long.": LONG, "And you?": "Fine."}, rate=40)
     thread = await world.start("Talk for long.")
