@@ -22,7 +22,7 @@ class Ending(Enum):
 
 
 _NO_END = frozenset(
-    {"", "null", "none", "nil", "undefined", "unspecified", "incomplete", "in_progress", "pending"}
+    {"", "null", "none", "nil", "undefined", "unspecified", "in_progress", "pending"}
     | {"continue", "continuing", "generating", "running", "processing", "streaming", "started"}
 )
 """Values that some servers send in every chunk before the last, where others send none."""
@@ -35,6 +35,9 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
             "eos",
             "eos_token",
             "eos_found",
+            "eos_token_found",
+            "</s>",
+            "<|im_end|>",
             "complete",
             "completed",
             "done",
@@ -80,7 +83,13 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
             "context_window_exceeded",
         }
         | {"max_length", "token_limit", "token_limit_reached", "limit", "truncated", "pause_turn"}
-        | {"maxlength", "length_limit", "output_limit", "output_length"}
+        | {"maxlength", "length_limit", "output_limit", "output_length", "incomplete", "cutoff"}
+        | {
+            "max_tokens_reached",
+            "max_output_tokens_reached",
+            "max_tokens_exceeded",
+            "length_exceeded",
+        }
     ),
     Ending.FILTERED: frozenset(
         {
@@ -105,6 +114,8 @@ _ENDINGS: dict[Ending, frozenset[str]] = {
         | {
             "prohibited_content",
             "sensitive",
+            "sensitive_content",
+            "model_armor",
             "guardrail_intervened",
             "moderation",
             "image_safety",
