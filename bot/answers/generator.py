@@ -19,6 +19,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Protocol
 
+from bot.answers.answer_result import result_of
 from bot.answers.events import EventPublisher
 from bot.answers.pictures import PictureIntake
 from bot.answers.retry import until_stored
@@ -26,7 +27,7 @@ from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
 from bot.answers.step_log import THOUGHTS_TIMED, StepLog, Thoughts
 from bot.answers.tool_loop import Parked, ToolLoop
-from bot.domain import Answer, AnswerResult, Chat, Status, Usage
+from bot.domain import Answer, AnswerResult, Chat, Usage
 from bot.errors import (
     ChatNotFound,
     ContextTooLong,
@@ -136,7 +137,7 @@ class AnswerGenerator:
             await self._tools.end(run, chat)
             await self._take_pictures(run, arrived=True)
         run.steps.end(failed=error is not None)
-        return _result(run, error, time.monotonic() - started)
+        return result_of(run, error, time.monotonic() - started)
 
     def _count_error(self, chat: Chat, error: ProviderError) -> None:
         """Counts what the model or its provider did wrong."""
@@ -364,40 +365,3 @@ async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[Stream
         close = getattr(events, "aclose", None)
         if close is not None:
             await close()
-
-
-def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> AnswerResult:
-    text = "".join(run.text)
-    if run.state is RunState.STOPPING:
-        return AnswerResult(
-            Status.STOPPED,
-            text,
-            usage=run.usage,
-            seconds=seconds,
-            prompt=run.prompt,
-            sources=run.sources,
-            steps=run.steps.steps,
-            pictures=len(run.pictures),
-        )
-    if error is not None:
-        return AnswerResult(
-            Status.FAILED,
-            text,
-            error=error.code,
-            detail=None if isinstance(error, OwnFault) else error.detail or None,
-            usage=run.usage,
-            seconds=seconds,
-            steps=run.steps.steps,
-            pictures=len(run.pictures),
-        )
-    return AnswerResult(
-        Status.DONE,
-        text,
-        usage=run.usage,
-        seconds=seconds,
-        truncated=run.finish_reason == "length",
-        sources=run.sources,
-        steps=run.steps.steps,
-        pictures=len(run.pictures),
-        prompt=run.prompt,
-    )

@@ -22,6 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from handlers.rate_limits.pending_write import Visibility
+
 
 class PageState(Enum):
     """What can be done with the message next."""
@@ -36,6 +38,15 @@ class PageState(Enum):
     """An ordinary message: edit it."""
     COMPLETE = auto()
     """All the text of this page is visible; nothing more is written to it."""
+
+
+VISIBILITY = {
+    PageState.NOT_POSTED: Visibility.HIDDEN,
+    PageState.STREAMING: Visibility.NATIVE,
+    PageState.CLOSING: Visibility.NATIVE,
+    PageState.EDITABLE: Visibility.EDITED,
+}
+"""What the scheduler counts a page as, as long as it is not complete."""
 
 
 class PageEvent(Enum):

@@ -17,7 +17,7 @@ from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.message_recovery import MessageRecovery
 from handlers.answers.options import AnswerOptions
-from handlers.answers.page import PageEvent, PageState
+from handlers.answers.page import VISIBILITY, PageEvent, PageState
 from handlers.answers.rendering import AnswerRenderer, stream_chunks
 from handlers.answers.step_cards import Chunk, StepCards
 from handlers.answers.thinking_status import ThinkingStatus
@@ -39,12 +39,6 @@ log = get_logger(__name__)
 
 _UNKNOWN_EDIT_DELAY = 0.3
 """Seconds before an edit with an unknown outcome is repeated, which is harmless."""
-_VISIBILITY = {
-    PageState.NOT_POSTED: Visibility.HIDDEN,
-    PageState.STREAMING: Visibility.NATIVE,
-    PageState.CLOSING: Visibility.NATIVE,
-    PageState.EDITABLE: Visibility.EDITED,
-}
 
 
 class PageWriter:
@@ -116,7 +110,7 @@ class PageWriter:
         if self.draft.page.state is PageState.NOT_POSTED and self._recovery.next_is_stream:
             self._take_leftover()
         page = self.draft.page
-        self.pending.visibility = _VISIBILITY[page.state]
+        self.pending.visibility = VISIBILITY[page.state]
         self.pending.reuses_message = (
             page.state is PageState.NOT_POSTED and self._recovery.has_leftovers
         )
@@ -348,8 +342,7 @@ class PageWriter:
 
     async def on_unknown_outcome(self) -> None:
         """A call may have taken effect or not; for a new message, a search has just found none."""
-        state = self.draft.page.state
-        if state is PageState.NOT_POSTED:
+        if self.draft.page.state is PageState.NOT_POSTED:
             self._recovery.note_unknown_outcome()
         elif self.draft.page.is_stream:
             self._apply(PageEvent.STREAM_FAILED)
@@ -386,12 +379,11 @@ class PageWriter:
         page = self.draft.page
         was_stream = page.is_stream
         page.apply(event, ts)
-        if was_stream and page.state is PageState.EDITABLE:
-            page.has_blocks = page.has_blocks or self.cards.in_stream
-            self.cards.stream_broken()
-        self.pending.visibility = _VISIBILITY.get(page.state, self.pending.visibility)
+        self.pending.visibility = VISIBILITY.get(page.state, self.pending.visibility)
         if was_stream and page.state is PageState.EDITABLE:
             # The stream broke off: edits will add what it lacks, and the rest of the answer.
+            page.has_blocks = page.has_blocks or self.cards.in_stream
+            self.cards.stream_broken()
             self.pending.may_stream = False
             self.pending.waiting_since = self.pending.waiting_since or self._slack.dispatcher.now()
 
