@@ -38,12 +38,13 @@ PRIVATE_CHANNEL = "private channel"
 CALL_LOST = "It is not known whether this call took effect: the process that made it ended."
 CALL_BROKEN = "The connection ended before the tool answered."
 CALL_LATE = "The tool did not answer in time."
+CALL_ERROR = "The server answered with an error: {reason}."
 CALL_UNREADABLE = "The tool answered, but not as the protocol says, so its answer cannot be read."
 CALL_UNKNOWN = (
     "[{cause} The call may have taken effect. Do not call it again before the user has confirmed that. "
     "Tell the user.]"
 )
-"""`cause`: one of the four before."""
+"""`cause`: one of the five before."""
 CALL_REPEATABLE = (
     "[{cause} The tool's server says that calling it again does no harm: you may. If that fails too, "
     "tell the user.]"

@@ -27,7 +27,7 @@ from bot.tool_calls import CallOutcome, CallResult
 from bot.tools.config import ToolServer
 from bot.tools.failures import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
 from bot.tools.listing import SievedStream
-from bot.tools.results import cut, returned
+from bot.tools.results import cut, first_line, returned
 from bot.tools.transport import connect
 
 log = get_logger(__name__)
@@ -239,8 +239,12 @@ class Connection:
             return CallResult(CallOutcome.FAILED, cut(told, MAX_REFUSAL))
         if code == REQUEST_TIMEOUT:
             return NOT_IN_TIME
-        self._end()
-        return UNKNOWN
+        if code == mcp_types.CONNECTION_CLOSED and error.error.message == _CLOSED:
+            self._end()
+            return UNKNOWN
+        self._wanted.set()  # the list shows whether the server is still there
+        reason = first_line([error.error.message])
+        return CallResult(CallOutcome.UNKNOWN, english_strings.CALL_ERROR.format(reason=reason))
 
     def _end(self) -> None:
         """The connection has ended: its owner leaves it, and connects again."""
@@ -248,6 +252,8 @@ class Connection:
         self._wanted.set()
 
 
+_CLOSED = "Connection closed"
+"""What `mcp` says with an error code that servers use for anything, too."""
 _ANSWER = TypeAdapter[mcp_types.CallToolResult | mcp_types.InputRequiredResult](
     mcp_types.CallToolResult | mcp_types.InputRequiredResult
 )

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import httpx2
 from mcp import MCPError
-from mcp.types import HEADER_MISMATCH
+from mcp.types import HEADER_MISMATCH, URL_ELICITATION_REQUIRED
 from pydantic import ValidationError
 
 from bot.network.failures import explain as explain_connection
 
 REQUEST_TIMEOUT = -32001
-CERTAINLY_REFUSED = frozenset({-32700, -32600, -32601, -32602, HEADER_MISMATCH})
+CERTAINLY_REFUSED = frozenset(
+    {-32700, -32600, -32601, -32602, HEADER_MISMATCH, -32021, -32022, URL_ELICITATION_REQUIRED}
+)
 """Errors of JSON-RPC that say that the request was not carried out. After any other it may have taken effect."""
 
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
@@ -20,6 +22,8 @@ _HERE: tuple[tuple[_Kinds, str], ...] = (
     (FileNotFoundError, "the command is not found: check it, and that it is installed"),
     (PermissionError, "the command may not be run: make it executable"),
 )
+_UNKNOWN_VERSION = "Unsupported protocol version"
+"""How `mcp` begins the error about a server that wants another one than any that it knows."""
 _THERE: tuple[tuple[_Kinds, str], ...] = (
     (
         (TimeoutError, httpx2.TimeoutException),
@@ -51,8 +55,13 @@ def explain(error: BaseException, status: int | None, login: str | None = None) 
         or login
         or (_STATUS.get(status, f"answers HTTP {status}: check the url") if status else None)
         or _first(_THERE, leaves)
+        or next((_OTHER_VERSION for leaf in leaves if _wants_other_version(leaf)), None)
         or f"fails ({type(leaves[0]).__name__})"
     )
+
+
+def _wants_other_version(leaf: BaseException) -> bool:
+    return isinstance(leaf, RuntimeError) and str(leaf).startswith(_UNKNOWN_VERSION)
 
 
 def _first(meanings: tuple[tuple[_Kinds, str], ...], leaves: list[BaseException]) -> str | None:
@@ -62,6 +71,9 @@ def _first(meanings: tuple[tuple[_Kinds, str], ...], leaves: list[BaseException]
     return None
 
 
+_OTHER_VERSION = (
+    "speaks a version of the protocol that Bobbin does not: update Bobbin, or the server"
+)
 _STATUS = {
     401: "refuses the credentials: check headers or oauth",
     403: "refuses access: check headers or oauth",

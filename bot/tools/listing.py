@@ -1,7 +1,7 @@
 """Reads lists of tools as their servers send them: one tool that breaks the protocol costs no other.
 
 The `mcp` package refuses a whole list for one tool in it. So each list is sieved before: of a tool stays what is used
-of it, and one that can't be used is left out, with the reason.
+of it, and one that can't be used is left out, with the reason. It refuses a whole result in the same way.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
+
+from bot.tools.results import readable
 
 MAX_SCHEMA = 50_000
 """Characters of the JSON of a tool's arguments' schema: models are sent it in every request."""
@@ -87,7 +89,7 @@ class _Stream(Protocol):
 
 
 class SievedStream:
-    """The messages of a server, its lists of tools sieved."""
+    """The messages of a server: lists of tools sieved, results of calls such that `mcp` can read them."""
 
     def __init__(self, stream: _Stream, note: NoteLeftOut) -> None:
         self._stream = stream
@@ -118,6 +120,10 @@ class SievedStream:
 
     def _sieve(self, item: Any) -> Any:
         result = getattr(getattr(item, "message", None), "result", None)
-        if isinstance(result, dict) and isinstance(result.get("tools"), list):
+        if not isinstance(result, dict):
+            return item
+        if isinstance(result.get("tools"), list):
             result["tools"] = sieved(result["tools"], self._note)
+        elif result.keys() & {"content", "structuredContent"}:
+            item.message.result = readable(result)
         return item

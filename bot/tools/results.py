@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcp.types import (
     AudioContent,
     BlobResourceContents,
     CallToolResult,
+    ContentBlock,
     EmbeddedResource,
     ImageContent,
     ResourceLink,
     TextContent,
     TextResourceContents,
 )
+from pydantic import TypeAdapter, ValidationError
 
 from bot.characters import whole_characters
 from bot.english_strings import NOTHING_RETURNED
@@ -28,6 +30,39 @@ MAX_PICTURES = 4
 """Pictures of one result that are passed on."""
 MAX_PICTURE = 28_000_000
 """Characters of base64 of one picture: twenty megabytes."""
+
+
+_BLOCK = TypeAdapter[ContentBlock](ContentBlock)
+
+
+def readable(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as the protocol has it: a note stands for each content that breaks the protocol or is newer than it.
+
+    `result`: as a server sent it. For a part of it a call that took effect must not count as one of unknown outcome.
+    """
+    made = dict(result)
+    structured, content = made.get("structuredContent"), made.get("content")
+    if structured is not None and not isinstance(structured, dict):
+        del made["structuredContent"]
+        content = content or [{"type": "text", "text": json.dumps(structured, ensure_ascii=False)}]
+    content = [] if content is None else content
+    made["content"] = (
+        [_readable(each) for each in content] if isinstance(content, list) else content
+    )
+    return made
+
+
+def _readable(content: Any) -> Any:
+    try:
+        _BLOCK.validate_python(content, by_name=False)
+    except ValidationError:
+        given = content if isinstance(content, dict) else {}
+    else:
+        return content
+    text = given.get("text")
+    if not isinstance(text, str):
+        text = f"[Not passed on: {first_line([str(given.get('type', 'no content'))])}]"
+    return {"type": "text", "text": text}
 
 
 def returned(result: CallToolResult, *, pictures: bool) -> tuple[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.api.server import serving
+from bot.english_strings import NOTHING_RETURNED
 from bot.network import DIRECT
 from bot.tool_calls import MAX_OFFERED, CallOutcome, Permission
 from bot.tools.config import parse_tool_config
@@ -20,7 +21,7 @@ from bot.tools.lazy_servers import LazyToolServers
 from bot.tools.servers import MAX_DESCRIPTION, ToolServers, describe
 from tests.deadlines import WAIT_TIMEOUT, until
 from tests.handlers.conftest import WorldFactory
-from tests.tools import hostile_server
+from tests.tools import hostile_server, odd_server
 from tests.tools.hostile_server import SECRET
 from tests.tools.servers import CountingServer
 
@@ -65,6 +66,44 @@ async def test_a_server_that_breaks_every_rule_leaks_nothing_and_floods_nothing(
         took = asyncio.get_running_loop().time() - began
         assert len(lists.read_text().splitlines()) - before <= took + 2
     assert SECRET not in log.getvalue()
+
+
+DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
+ODD = {
+    "newer": (DONE, "[Not passed on: hologram]\n\n[n <@U1>: https://x.example/<!channel>]\n\n"
+                    "[Not passed on: no content]\n\nend"),
+    "annotated": (DONE, "said"),
+    "structured": (DONE, '{"a": [1, "ü"]}'),
+    "null": (DONE, "[1]"),
+    "empty": (DONE, NOTHING_RETURNED),
+    "failing": (FAILED, "no such thing"),
+    "internal": (UNKNOWN, "The server answered with an error: no internal at all."),
+    "custom": (UNKNOWN, "The server answered with an error: no custom at all."),
+    "own": (UNKNOWN, "The server answered with an error: no own at all."),
+    "wants_url": (FAILED, "[The server refused the call: no wants_url\nat all]"),
+    "unknown": (FAILED, "[The server refused the call: no unknown\nat all]"),
+}  # fmt: skip
+
+
+async def test_odd_results_and_errors_cost_neither_the_result_nor_the_connection() -> None:
+    """What can be read is read, whatever stands beside it; and an error is one call's, not that of others."""
+    script = [str(odd_server.__file__)]
+    named = {
+        "odd": {"command": sys.executable, "args": script},
+        "future": {"command": sys.executable, "args": [*script, "2099-12-31"]},
+    }
+    servers = ToolServers(parse_tool_config(json.dumps({"mcpServers": named}), {}))
+    async with servers.running():
+        await servers.ready(WAIT_TIMEOUT)
+
+        async def call(name: str) -> tuple[CallOutcome, str]:
+            result = await servers.call(servers.tools[f"odd__{name}"], {}, WAIT_TIMEOUT)
+            return result.outcome, result.text
+
+        before = await call("pid")
+        assert {name: await call(name) for name in ODD} == ODD
+        assert await call("pid") == before
+        assert "version of the protocol" in described(servers, "future")
 
 
 async def test_servers_that_cannot_be_started_are_told_of_and_hold_nobody_up(
