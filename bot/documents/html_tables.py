@@ -16,6 +16,7 @@ MAX_FILLED = 20_000
 """Cells that are added to a document's tables in place of those that span several."""
 _SECTIONS = ("thead", "tbody", "tfoot")
 _CELLS = ("td", "th")
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 
 def make_tables_plain(soup: Soup) -> None:
@@ -33,6 +34,10 @@ def make_tables_plain(soup: Soup) -> None:
             continue
         for section in _own(table, *_SECTIONS):
             section.unwrap()
+        for heading in table.find_all(
+            _HEADINGS
+        ):  # without blanks around it, a heading runs into what follows
+            heading.name = "p"
         room = _fill(soup, table, room)
 
 

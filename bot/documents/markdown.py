@@ -40,10 +40,14 @@ class _Converter(MarkdownConverter):
     """As markdownify does it, with bars in cells escaped: they would end the cell."""
 
     def convert_td(self, el: Any, text: str, parent_tags: Any) -> str:
-        return str(super().convert_td(el, escaped(text), parent_tags))  # type: ignore[misc]
+        return str(super().convert_td(el, escaped(_one_line(text)), parent_tags))  # type: ignore[misc]
 
     def convert_th(self, el: Any, text: str, parent_tags: Any) -> str:
-        return str(super().convert_th(el, escaped(text), parent_tags))  # type: ignore[misc]
+        return str(super().convert_th(el, escaped(_one_line(text)), parent_tags))  # type: ignore[misc]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def html_to_markdown(html: str | bytes, *, titled: bool = True) -> str:

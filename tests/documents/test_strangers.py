@@ -88,6 +88,7 @@ READ: dict[str, list[str]] = {
     "poi-russian.docx": [
         "**МОНИТОРИНГ СМИ**",
         "**Евразийское водное партнерство**: от декларации стратегии",
+        "Ведомости и МАЗАЙ Вкратце 13.04.2006",
     ],
     "poi-styles-without-id.docx": [
         "Header: Study Design, Objectives and Endpoints",
@@ -247,7 +248,7 @@ def converted(name: str) -> dict[str, object]:
 @pytest.mark.parametrize("name", READ)
 def test_what_a_person_reads_stands_in_the_text(name: str) -> None:
     text = str(converted(name).get("text"))
-    assert [piece for piece in READ[name] if piece not in text] == [], text
+    assert [piece for piece in READ[name] if piece not in text] == []
     assert not re.search(r"[\x80-\x9f]", text)
 
 
