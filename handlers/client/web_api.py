@@ -8,7 +8,7 @@ import copy
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -37,6 +37,7 @@ from handlers.client.errors import (
 )
 from handlers.client.fencing import BeforeSend, fenced
 from handlers.client.granted_scopes import GrantedScopes
+from handlers.client.pages import PAGE_SIZE, next_cursor_of
 from handlers.client.response_urls import Responder
 from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
 from handlers.rate_limits.urgency import Urgency
@@ -50,8 +51,6 @@ _UNAVAILABLE_TTL = 3600.0
 """Seconds for which a refused method, or refused streaming, is not tried again."""
 _RETRY_LIMIT = 900.0
 """Seconds for which a call is repeated while Slack cannot be reached."""
-PAGE_SIZE = 200
-"""Messages of one page of a thread or a channel."""
 _FIRST_PAUSE = 0.5
 """Seconds before a call that failed is repeated; doubles each time."""
 _LONGEST_PAUSE = 15.0
@@ -63,12 +62,6 @@ _MAX_REMEMBERED = 2_000
 
 UPLOAD_TIMEOUT = 60.0
 """Seconds for the bytes of one file."""
-
-
-def next_cursor_of(page: Mapping[str, Any]) -> str | None:
-    """Where the page after this one begins; None after the last."""
-    found = (page.get("response_metadata") or {}).get("next_cursor")
-    return str(found) if found else None
 
 
 class SlackClient:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.domain import Thread
-from handlers.client.web_api import PAGE_SIZE, SlackClient, next_cursor_of
+from handlers.client.pages import PAGE_SIZE, next_cursor_of
+from handlers.client.web_api import SlackClient
 
 MAX_MESSAGES = 50
 """This many of the newest messages are read, besides the first message of the thread."""

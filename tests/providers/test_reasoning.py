@@ -381,39 +381,3 @@ async def test_a_model_that_begins_with_its_answer_again_is_believed(
     texts = [event for event in last if isinstance(event, TextDelta)]
     assert texts == [TextDelta("So "), TextDelta("it goes.")]
     assert not any(isinstance(event, ReasoningDelta) for event in last)
-
-
-THOUGHTS: dict[str, tuple[list[bytes], str]] = {
-    "reasoning": ([delta(reasoning="Hm. "), delta(reasoning="So."), delta("Hi.")], "Hm. So."),
-    "reasoning_content": ([delta(reasoning_content="Hm."), delta("Hi.")], "Hm."),
-    "the same in two fields": (
-        [delta(reasoning="Hm.", reasoning_details=[{"type": "reasoning.text", "text": "Hm."}]), delta("Hi.")],
-        "Hm.",
-    ),
-    "a summary": (
-        [delta(reasoning_details=[{"type": "reasoning.summary", "summary": "Hm."}]), delta("Hi.")],
-        "Hm.",
-    ),
-    "encrypted": ([delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}]), delta("Hi.")], ""),
-    "parts of Mistral's": (
-        [delta([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]), delta("Hi.")],
-        "Hm.",
-    ),
-    "marks": ([pieces("<think>Hm.</think>Hi.", 1)], "Hm."),
-    "channels": (
-        [pieces("<|channel|>analysis<|message|>Hm.<|end|><|channel|>final<|message|>Hi.", 4)],
-        "Hm.<|end|>",
-    ),
-    "no mark opens it": ([pieces("Hm.</think>Hi.", 100)], "Hm."),
-    "a pair in two halves": ([delta(reasoning="H\ud83d"), delta(reasoning="\ude00m."), delta("Hi.")], "H😀m."),
-    "half a pair": ([delta(reasoning="Hm.\ud83d"), delta("Hi.")], "Hm.\ufffd"),
-    "odd shapes": ([delta(reasoning={"a": [1]}, thinking=True), delta(reasoning=[["Hm."]]), delta("Hi.")], "Hm."),
-}  # fmt: skip
-
-
-def test_what_a_server_lets_see_of_the_reasoning_is_told_apart_from_the_answer() -> None:
-    for name, (sent, thoughts) in THOUGHTS.items():
-        events, error = parse(*sent, STOP)
-        told = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
-        text = "".join(event.text for event in events if isinstance(event, TextDelta))
-        assert (told, text, error) == (thoughts, "Hi.", None), name

@@ -1,0 +1,15 @@
+"""The pages in which Slack gives long lists. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PAGE_SIZE = 200
+"""Messages of one page of a thread or a channel."""
+
+
+def next_cursor_of(page: Mapping[str, Any]) -> str | None:
+    """Where the page after this one begins; None after the last."""
+    found = (page.get("response_metadata") or {}).get("next_cursor")
+    return str(found) if found else None
