@@ -18,6 +18,7 @@ from storage.chats import Chats
 from storage.engine.database import Database
 from storage.erasure import Erasure, Selection
 from storage.people import People
+from storage.personal_data import PersonalData
 from storage.transcripts import Transcripts
 
 
@@ -52,7 +53,7 @@ async def export(
 ) -> None:
     """Writes one chat, or all of a person's, to the file. Raises SettingsError for a chat that is not there."""
     async with _open(settings) as database:
-        exporter = Exporter(Transcripts(database), People(database), _label)
+        exporter = Exporter(Transcripts(database), People(database), PersonalData(database), _label)
         if user is not None:
             pieces = exporter.person(user, form)
             audit.record(audit.Action.EXPORTED, team=user.team, target=user.id, format=form.value)

@@ -40,6 +40,7 @@ from storage.engine.database import Database
 from storage.erasure import Erasure
 from storage.ledger import Ledger
 from storage.people import People
+from storage.personal_data import PersonalData
 from storage.pictures import Pictures
 from storage.served_teams import Serves
 from storage.stop_buttons import StopButtons
@@ -158,7 +159,12 @@ def build_use_cases(
         announce=announce,
     )
     membership = _membership(resources, repositories)
-    exporter = Exporter(repositories.transcripts, repositories.people, models.label)
+    exporter = Exporter(
+        repositories.transcripts,
+        repositories.people,
+        PersonalData(resources.database),
+        models.label,
+    )
     approvals = ApprovalService(
         repositories.tool_calls, resources.publisher, starters.wake, starters.start_chores
     )

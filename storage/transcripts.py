@@ -8,11 +8,13 @@ from dataclasses import replace
 from sqlalchemy import and_, select
 
 from bot.domain import Attachment, Chat, Image, Message, User
+from bot.tool_calls import StoredCall
 from storage.engine.database import Database
 from storage.images import ImageBudget, MessageImages
 from storage.rows import to_chat, to_image
 from storage.steps import load_steps
-from storage.tables import answer_steps, attachments, chats, messages, participants
+from storage.tables import answer_steps, attachments, chats, messages, participants, tool_calls
+from storage.tool_call_rows import to_call
 
 MESSAGES_AT_ONCE = 4
 """A message may have 400,000 characters."""
@@ -67,6 +69,13 @@ class Transcripts:
             if len(rows) < MESSAGES_AT_ONCE:
                 return
             last = rows[-1].number
+
+    async def calls(self, answer_id: str) -> list[StoredCall]:
+        """The calls of tools of an answer, in order."""
+        query = select(tool_calls).where(tool_calls.c.answer_id == answer_id)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.order_by(tool_calls.c.round, tool_calls.c.number))
+            return [to_call(row) for row in rows]
 
     async def read(self, attachment: Attachment) -> Image | None:
         """One of a message's attachments with its bytes; None if it is gone."""

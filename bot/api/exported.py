@@ -22,10 +22,20 @@ class ExportedFile(CamelModel):
     data: str = Field(description="The document, in Base64.")
 
 
+class ExportedCall(CamelModel):
+    tool: str = Field(examples=["notes/add"])
+    arguments: str = Field(description="As JSON.")
+    status: str
+    result: str
+    asker: str | None
+    decided_by: str | None
+
+
 class ExportedMessage(MessageFields, CamelModel):
     sources: list[SourceLink] = Field(description="Of an answer that names any, in order.")
     steps: list[StepOut] = Field(description="What the model did besides writing, in order.")
     author: str | None = Field(description="Slack id of the person; null for answers.")
+    calls: list[ExportedCall] = Field([], description="Of tools, for an answer that made any.")
     unread_files: list[str] = Field(description="Names of the files that were not read.")
     images: list[ExportedImage] = Field([], description="Of a message that has any.")
     files: list[ExportedFile] = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -23,8 +23,10 @@ from bot.domain import (
     Status,
     User,
 )
-from bot.steps import Step
+from bot.steps import Step, StepKind
+from bot.tool_calls import StoredCall
 from storage.people import People
+from storage.personal_data import SECTIONS, PersonalData
 from storage.transcripts import Transcripts
 
 _PIECE = 48_000
@@ -50,9 +52,14 @@ class Exporter:
     """Reads chats and writes them. All raise StorageError when the database fails."""
 
     def __init__(
-        self, transcripts: Transcripts, people: People, label: Callable[[ModelRef], str]
+        self,
+        transcripts: Transcripts,
+        people: People,
+        personal: PersonalData,
+        label: Callable[[ModelRef], str],
     ) -> None:
         """`label`: the name of a model for people."""
+        self._personal = personal
         self._transcripts = transcripts
         self._people = people
         self._label = label
@@ -72,7 +79,11 @@ class Exporter:
                 yield "\n---\n\n"
             return
         profile = await self._people.get(user)
-        yield f'{{"person": {_json(_profile(user, profile.name, profile.default_model))}, "chats": ['
+        yield f'{{"person": {_json(_profile(user, profile.name, profile.default_model))}'
+        for name in SECTIONS:
+            rows = await self._personal.section(user, name)
+            yield f',\n"{name}": {_json([_record(row) for row in rows])}'
+        yield ',\n"chats": ['
         separator = "\n"
         async for chat in self._transcripts.chats_of(user):
             yield separator
@@ -108,6 +119,9 @@ class Exporter:
         async for message in self._transcripts.messages(chat.id):
             yield separator + _json(_message(message))[:-1]
             separator = ",\n"
+            if any(step.kind is StepKind.TOOL for step in message.steps):
+                calls = await self._transcripts.calls(message.id)
+                yield f', "calls": {_json([_call(call) for call in calls])}'
             async for piece in self._json_attachments(message):
                 yield piece
             yield "}"
@@ -213,6 +227,30 @@ def _step(step: Step) -> dict[str, Any]:
         "status": step.status.value,
         "seconds": step.seconds,
     }
+
+
+def _call(call: StoredCall) -> dict[str, Any]:
+    return {
+        "tool": call.path,
+        "arguments": call.call.arguments,
+        "status": call.state.value,
+        "result": call.result,
+        "asker": call.asker,
+        "decidedBy": call.decided_by,
+    }
+
+
+def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row, with times and names as the rest of the export has them."""
+    return {
+        _camel(name): _time(value) if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def _profile(user: User, name: str | None, model: ModelRef | None) -> dict[str, Any]:

@@ -80,6 +80,7 @@ SCHEMAS = [
     "DecisionIn",
     "Effort",
     "ExportFormat",
+    "ExportedCall",
     "ExportedChat",
     "ExportedConversation",
     "ExportedFile",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import func, insert, select, text, update
 
+from bot.chats.export import Exporter, ExportFormat
 from bot.chats.retention import Eraser, Keeper
 from bot.chores import Chore
 from bot.domain import Image, ModelRef, Usage, User
@@ -20,6 +22,8 @@ from storage.erasure import COVERED, ERASED_TEXT, EXEMPT, Erasure, Selection
 from storage.ledger import Ledger
 from storage.messages import NewMessage
 from storage.people import People
+from storage.personal_data import EXEMPT as NOT_EXPORTED
+from storage.personal_data import IN_CHATS, SECTIONS, PersonalData
 from storage.successors import Successors
 from storage.summaries import Summaries, Summary
 from storage.tables import (
@@ -35,6 +39,7 @@ from storage.tables import (
     summaries,
     usage_days,
 )
+from storage.transcripts import Transcripts
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 GONE, OTHER = User("T1", "U0GONE"), User("T1", "U0OTHER")
@@ -45,6 +50,12 @@ PICTURE = Image("face.png", "image/png", b"picture")
 def test_every_table_is_covered_or_exempt_for_a_reason() -> None:
     assert {*COVERED, *EXEMPT} == set(metadata.tables)
     assert not COVERED.keys() & EXEMPT.keys()
+
+
+def test_every_table_is_exported_or_exempt_for_a_reason() -> None:
+    in_sections = {columns[0].table.name for columns in SECTIONS.values()}
+    assert {*in_sections, *IN_CHATS, *NOT_EXPORTED} == set(metadata.tables)
+    assert not in_sections & {*IN_CHATS, *NOT_EXPORTED}
 
 
 async def rows(database: Database) -> Counter[str]:
@@ -133,6 +144,18 @@ async def test_nothing_of_an_erased_person_remains(
                      "scopes": "", "installed_by": GONE.id, "installed_at": utc_now()}  # fmt: skip
         await connection.execute(insert(installations).values(installed))
 
+    exporter = Exporter(Transcripts(database), people, PersonalData(database), str)
+    exported = json.loads("".join([p async for p in exporter.person(GONE, ExportFormat.JSON)]))
+    sections = {name: len(rows) for name, rows in exported.items() if name != "person"}
+    assert sections == {
+        "preferences": 1,
+        "tokens": 3,
+        "requests": 3,
+        "ratings": 3,
+        "allowedTools": 0,
+        "usage": 0,
+        "chats": 5,
+    }
     eraser = Eraser(Erasure(database))
     preview = await eraser.preview(Selection(user=GONE))
     assert (preview["chats"], preview["messages"], preview["attachments"]) == (3, 6, 3)

@@ -9,6 +9,7 @@ from typing import Any
 
 import websockets
 
+from bot.api.exported import ExportedConversation
 from tests.api.conftest import Api, address, client, token_for
 from tests.handlers.conftest import WorldFactory
 from tests.tools.talk import asking, calling, results, script, tooled
@@ -69,6 +70,13 @@ async def test_programs_learn_of_an_approval_and_decide_about_it(
             ]
             assert "approvals" not in (await api.history(chat))["messages"][-1]
             assert server.effects == ["add <!channel>"]
+            exported = await api.ask("GET", f"/chat/conversations/{chat}/export?format=json")
+            ExportedConversation.model_validate(exported)
+            (call,) = exported["messages"][-1]["calls"]
+            made = ("web/add", {"text": "<!channel>"}, "done", call["asker"])
+            arguments = json.loads(call["arguments"])
+            assert (call["tool"], arguments, call["status"], call["decidedBy"]) == made
+            assert call["result"]
             await world.until(lambda: not asking(world, thread), "the thread's message is true")
 
 
