@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -266,11 +266,16 @@ def opened(data: bytes) -> Image.Image:
 
 @given(
     st.sampled_from(["PNG", "JPEG", "GIF", "WEBP"]),
-    st.integers(1, 2500),
-    st.integers(1, 2500),
+    st.tuples(st.integers(1, 2500), st.integers(1, 400)),
+    st.booleans(),
     st.sampled_from(["RGB", "L", "P", "1", "LA", "RGBA", "CMYK", "I;16"]),
 )
-def test_fitted_image_is_within_the_limits(form: str, width: int, height: int, mode: str) -> None:
+@example("PNG", (2500, 2500), False, "RGBA")
+@example("JPEG", (2500, 2500), False, "CMYK")
+def test_fitted_image_is_within_the_limits(
+    form: str, size: tuple[int, int], upright: bool, mode: str
+) -> None:
+    width, height = reversed(size) if upright else size
     try:
         data = drawn(form, (width, height), mode)
     except (OSError, ValueError):  # a format that does not know this mode
