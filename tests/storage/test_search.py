@@ -85,8 +85,18 @@ def _expected(texts: dict[str, list[str]], words: str) -> set[str]:
 
 
 @WAYS
-async def test_each_word_is_found_in_titles_and_messages(database: Database, way: str) -> None:
-    chats, texts = Chats(database), await _fill(database, way)
+async def test_words_are_found_paged_and_counted(database: Database, way: str) -> None:
+    """All in one database: filling it takes longer than searching it."""
+    texts = await _fill(database, way)
+    await _assert_each_word_is_found_in_titles_and_messages(database, texts)
+    await _assert_a_search_is_paged_and_counted(database, texts)
+    await _assert_counting_stops_at_its_limits(database)
+
+
+async def _assert_each_word_is_found_in_titles_and_messages(
+    database: Database, texts: dict[str, list[str]]
+) -> None:
+    chats = Chats(database)
     more = (
         "BOAT",
         "house",
@@ -104,6 +114,32 @@ async def test_each_word_is_found_in_titles_and_messages(database: Database, way
         page = await chats.list_for(ANN, limit=100, words=words)
         assert {chat.id for chat in page.chats} == _expected(texts, words), words
         assert (page.total, page.at_least) == (len(page.chats), False)
+
+
+async def _assert_a_search_is_paged_and_counted(
+    database: Database, texts: dict[str, list[str]]
+) -> None:
+    chats, wanted = Chats(database), _expected(texts, "boat")
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await chats.list_for(ANN, limit=4, words="boat", cursor=cursor)
+        found += [chat.id for chat in page.chats]
+        assert page.total == len(wanted)
+        if (cursor := page.next_cursor) is None:
+            break
+    assert (len(found), set(found)) == (len(wanted), wanted)
+    everything = await chats.list_for(ANN, limit=100)
+    assert found == [chat.id for chat in everything.chats if chat.id in wanted]
+
+
+async def _assert_counting_stops_at_its_limits(database: Database) -> None:
+    chats = Chats(database, search_limits=SearchLimits(max_scanned=12, max_counted=5))
+    listed, found = (
+        await chats.list_for(ANN, limit=3),
+        await chats.list_for(ANN, limit=3, words="a"),
+    )
+    assert [(page.total, page.at_least) for page in (listed, found)] == [(12, True), (5, True)]
 
 
 @WAYS
@@ -209,22 +245,6 @@ async def test_chats_of_others_are_not_found(database: Database, way: str) -> No
 
 
 @WAYS
-async def test_a_search_is_paged_and_counted(database: Database, way: str) -> None:
-    chats, wanted = Chats(database), _expected(await _fill(database, way), "boat")
-    found: list[str] = []
-    cursor = None
-    while True:
-        page = await chats.list_for(ANN, limit=4, words="boat", cursor=cursor)
-        found += [chat.id for chat in page.chats]
-        assert page.total == len(wanted)
-        if (cursor := page.next_cursor) is None:
-            break
-    assert (len(found), set(found)) == (len(wanted), wanted)
-    everything = await chats.list_for(ANN, limit=100)
-    assert found == [chat.id for chat in everything.chats if chat.id in wanted]
-
-
-@WAYS
 async def test_a_rare_word_is_found_beyond_the_sample(database: Database, way: str) -> None:
     """Beyond the sample; and the pages can be followed in both directions."""
     chats = Chats(database)
@@ -241,17 +261,6 @@ async def test_a_rare_word_is_found_beyond_the_sample(database: Database, way: s
     assert [chat.id for chat in (*first.chats, *rest.chats)] == rare[::-1]
     assert [chat.id for chat in back.chats] == [chat.id for chat in first.chats]
     assert [(page.total, page.at_least) for page in (first, rest, back)] == [(5, False)] * 3
-
-
-@WAYS
-async def test_counting_stops_at_its_limits(database: Database, way: str) -> None:
-    chats = Chats(database, search_limits=SearchLimits(max_scanned=12, max_counted=5))
-    await _fill(database, way)
-    listed, found = (
-        await chats.list_for(ANN, limit=3),
-        await chats.list_for(ANN, limit=3, words="a"),
-    )
-    assert [(page.total, page.at_least) for page in (listed, found)] == [(12, True), (5, True)]
 
 
 async def test_the_total_is_never_below_the_length_of_the_page(database: Database) -> None:
