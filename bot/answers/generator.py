@@ -273,6 +273,7 @@ class AnswerGenerator:
     ) -> None:
         """Reads one stream to its end. Raises ProviderError."""
         run.usage, run.finish_reason, run.called = None, "", None
+        run.sources = run.sources_before  # none of a call that is repeated
         run.steps.call_begun()
         request = replace(
             request,

@@ -82,6 +82,8 @@ class RunningAnswer:
     recorded: list[Call] = field(default_factory=list)
     """Those of turns with tool calls, which the ledger holds."""
     sources: tuple[Source, ...] = ()
+    sources_before: tuple[Source, ...] = ()
+    """Those of the turns before the present one."""
     steps: StepLog = field(default_factory=StepLog)
     received_pictures: tuple[MadeImage, ...] = ()
     """As the model's server sent them, those of all turns so far."""
@@ -158,6 +160,7 @@ class RunningAnswer:
         """The model is about to be asked for what follows the text so far."""
         self.turn_start, self.called = len(self.text), None
         self.pictures_before = len(self.received_pictures)
+        self.sources_before = self.sources
 
     def note_recorded(self) -> None:
         """The ledger holds the ended calls of the model."""

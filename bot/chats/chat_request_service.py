@@ -213,6 +213,7 @@ class ChatRequestService:
         try:
             return await self._start(chosen, model)
         except LimitReached as full:
+            await self._lifecycle.advance(chosen, GivenUp())
             return ModelChosen(ModelChoiceOutcome.CHAT_FULL, chosen, chat_id=str(full))
 
     async def start(self, request: ChatRequest, own: ModelSelected | None = None) -> ModelChosen:

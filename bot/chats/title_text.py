@@ -37,7 +37,7 @@ _TALK = "(?:conversation|chat|discussion|exchange|thread|unterhaltung|gesprächs
 _INTRODUCTION = re.compile(
     r"(?:(?:here(?:['’]s| is| are| you go)|as requested|hier (?:ist|sind|ein)"
     r"|voici|aqu[ií] (?:est[áa]|tienes|hay)|ecco)\b[^:：]{0,100}"
-    r"|assistant|ai|bot|subject|topic|chat|headline"
+    r"|assistant|subject|topic|chat|headline"
     rf"|{_BEFORE}[\u3040-\u9fff]{{0,10}}{_TITLE_WORD}(?:\s+(?:suggestion|idea|option)s?)?"
     rf"(?:\s+(?:for|of|der|des|de|da|del|della)\s+(?:(?:this|the|our|your|la)\s+)?{_TALK})?"
     r"(?:\s+(?:is|could be|would be|might be|should be))?\s*(?:\([^()]{0,30}\)\s*)?)"

@@ -46,6 +46,9 @@ _MAX_BUFFERED_BYTES = 30_000_000
 _MIN_REPEATED_LENGTH = 20
 """Characters: a last piece that is the same as all before it is the answer once more if it is at least so long."""
 
+_IN_CHUNKS = frozenset({"choices", "usage"})
+"""What only a chunk of an answer has, be it without text."""
+
 
 class StreamParser:
     """Parses one answer: `feed` bytes as they arrive, then `finish` once.
@@ -71,7 +74,7 @@ class StreamParser:
         self._closed = False
         self._index: int | None = None
         """The number of the choice that is the answer."""
-        self._has_values = False
+        self._has_other_json = False
         """Some JSON has arrived."""
         self._text: list[str] = []
         """All text as it was sent, reasoning included."""
@@ -190,7 +193,7 @@ class StreamParser:
             elif value is Mark.BROKEN:
                 self._note_broken()
             elif isinstance(value, dict):
-                self._has_values = self._has_values or bool(value)
+                self._has_other_json |= bool(value) and _IN_CHUNKS.isdisjoint(value)
                 before = self._filter.retractions
                 texts.append(self._chunk(value))
                 if self._filter.retractions > before:
@@ -247,7 +250,7 @@ class StreamParser:
             return StreamInterrupted("the server broke the answer off")
         if self._events.unknown_lines:
             return InvalidResponse("lines that cannot be read")
-        if self._index is None and self._has_values:
+        if self._index is None and self._has_other_json:
             return InvalidResponse("JSON that is no answer")
         if self._ending is Ending.CUT:
             return EmptyAnswer("the limit of tokens was reached before the first word")

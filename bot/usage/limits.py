@@ -179,5 +179,5 @@ def _short(amount: float) -> str:
     """Exactly so much, as people write it: 0.5, 1.5k, 2M, 1234567."""
     for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if amount >= factor and amount % (factor / 100) == 0:
-            return f"{amount / factor:g}{suffix}"
+            return f"{amount / factor:.15g}{suffix}"
     return f"{amount:.15g}"

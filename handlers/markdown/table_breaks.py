@@ -21,8 +21,8 @@ _UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
 _MARKUP = re.compile(r"\*+|(?<!\w)_+|_+(?!\w)|~~|`+|[\[\]<>]")
 _CLOSES = {"]": "[", ">": "<"}
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
-_QUOTED = re.compile(r"(?: {0,3}>[ \t]?)*")
-"""The marks of a quotation, which a table may stand in."""
+_QUOTED = re.compile(r"(?: {0,3}>[ \t]?+)*+")
+"""The marks of a quotation, which a table may stand in. Each blank has one reading: with two, it would take ages."""
 _ROW_LIKE = re.compile(rf"{_QUOTED.pattern} {{0,3}}\|")
 
 

@@ -230,6 +230,7 @@ class DialogChats:
     async def _start_in(
         self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool
     ) -> None:
+        posted = request
         try:
             posted = await self._post_question(slack, request, response_url, look_first)
             chosen = await self._requests.start(posted)
@@ -242,8 +243,8 @@ class DialogChats:
             await self._lifecycle.advance(request, GivenUp())
             await _notify(slack, request, response_url, strings.CHAT_NOT_STARTED)
         except LimitReached as full:
+            await _notify(slack, request, response_url, *self._menus.chat_full(posted, str(full)))
             await self._lifecycle.advance(request, GivenUp())
-            await _notify(slack, request, response_url, *self._menus.chat_full(request, str(full)))
         except BudgetReached as reached:
             await _notify(slack, request, response_url, budget_reached(reached))
 

@@ -115,8 +115,8 @@ class ModelMenus:
         try:
             joined = await self._requests.join(request)
         except LimitReached as full:
-            await self._lifecycle.advance(request, GivenUp())
             await self._tell_refused(request, full)
+            await self._lifecycle.advance(request, GivenUp())
             return True
         except BudgetReached as reached:
             await self._tell_refused(request, reached)
@@ -197,8 +197,8 @@ class ModelMenus:
             chosen = await self._requests.start(request)
             await self.show_choice(chosen, response_url)
         except LimitReached as full:
-            await self._lifecycle.advance(request, GivenUp())
             await self._tell_refused(request, full)
+            await self._lifecycle.advance(request, GivenUp())
         except BudgetReached as reached:
             await self._tell_refused(request, reached)
         finally:
@@ -301,8 +301,8 @@ class ModelMenus:
                     request, ModelSelected(request.model, request.options)
                 )
             except LimitReached as full:
-                await self._lifecycle.advance(request, GivenUp())
                 await self._tell_refused(request, full)
+                await self._lifecycle.advance(request, GivenUp())
                 continue
             except BudgetReached as reached:
                 await self._tell_refused(request, reached)

@@ -89,6 +89,8 @@ from bot.chats.title_text import MAX_CHARACTERS, clean_title
         ("Sure — Sky and Colour", "Sky and Colour"),
         ("Topic: Sky and Colour", "Sky and Colour"),
         ("Assistant: Sky and Colour", "Sky and Colour"),
+        ("AI: Ethics and Law", "AI: Ethics and Law"),
+        ("Bot: Deploy to Slack", "Bot: Deploy to Slack"),
         ("Let me think. The title should be: Sky and Colour", "Sky and Colour"),
         ("Sky &amp; Colour", "Sky & Colour"),
         ('\\"Sky and Colour\\"', "Sky and Colour"),

@@ -159,6 +159,7 @@ async def test_retry_after_is_read_as_seconds_or_date(harness: ProviderHarness) 
 NO_ANSWER: dict[str, tuple[Behaviour, type[ProviderError]]] = {
     "nothing at all": (streaming(), EmptyAnswer),
     "only [DONE]": (streaming(DONE), EmptyAnswer),
+    "only what was used": (streaming(USAGE, DONE), EmptyAnswer),
     "no word": (
         streaming(delta("", role="assistant"), delta(finish="stop"), USAGE, DONE),
         EmptyAnswer,

@@ -18,6 +18,7 @@ from bot.usage.limits import Budget, MessageRate, Period, Scope, Unit, parse_bud
         ("1.5k tokens/week", 1500, Unit.TOKENS, Period.WEEK, "1.5k tokens/week"),
         ("1234567 tokens/day", 1_234_567, Unit.TOKENS, Period.DAY, "1234567 tokens/day"),
         ("12345.5 USD/month", 12_345.5, Unit.USD, Period.MONTH, "12345.5 USD/month"),
+        ("12345670 tokens/day", 12_345_670, Unit.TOKENS, Period.DAY, "12345.67k tokens/day"),
         (" 300 Tokens/day ", 300, Unit.TOKENS, Period.DAY, "300 tokens/day"),
     ],
 )

@@ -64,6 +64,13 @@ def test_prose_and_code_are_not_held_back() -> None:
     assert breaks.feed(" with | pipes\n```\n| x") == " with | pipes\n```\n| x"
 
 
+def test_marks_of_many_quotations_are_read_once() -> None:
+    """Each would double the time, had the blanks between them two readings."""
+    deep = "> " * 3_000 + "deep <br>\n"
+    assert shown(deep) == deep
+    assert shown(deep, deltas=1) == deep
+
+
 @given(
     hostile_texts(), st.lists(st.sampled_from(["<br>", "<br>`", "`<br>", "\n|", HEAD]), max_size=6)
 )
