@@ -9,7 +9,8 @@ from bot.domain import Usage
 
 _THOUGHTS = ("thinking", "reasoning")
 """Types of parts that are no part of the answer."""
-_MAX_TOKENS = 2**31 - 1
+_MAX_TOKENS = 10**8
+"""Of one count: more is a mistake. The counts of a call must add up to what the database takes for a number."""
 _PROMPT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
 _COMPLETION = ("completion_tokens", "output_tokens", "eval_count")
 _BESIDE_INPUT = ("cache_read_input_tokens", "cache_creation_input_tokens")

@@ -16,6 +16,7 @@ from bot.errors import (
     Unreachable,
 )
 from bot.providers.base import ProviderSettings
+from bot.providers.chunks import usage_of
 from bot.providers.dialects import request_headers
 from bot.providers.errors import error_from_response, redact
 from bot.providers.response_body import read_error
@@ -111,10 +112,4 @@ def _heard(content: bytes) -> Heard:
 
 def _usage(told: Any) -> Usage | None:
     """The tokens, where the server counts any: many count seconds."""
-    if not isinstance(told, dict):
-        return None
-    names = (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
-    counts = [next((told[n] for n in pair if type(told.get(n)) is int), None) for pair in names]
-    if counts[0] is None or counts[1] is None or min(counts[0], counts[1]) < 0:
-        return None
-    return Usage(counts[0], counts[1])
+    return usage_of(told) if isinstance(told, dict) else None

@@ -14,6 +14,7 @@ from bot.errors import (
     ProviderError,
     StreamInterrupted,
 )
+from bot.providers.chunks import usage_of
 from bot.providers.finish_reasons import Ending, ending_of
 from bot.providers.stream_parser import StreamParser
 from tests.providers.parsing import (
@@ -163,3 +164,14 @@ def test_usage_is_read_wherever_a_provider_tells_it(
         parser = StreamParser()
         parser.feed(delta("Hi") + data(last) + STOP + DONE)
         assert parser.usage == expected
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 2**40)), min_size=4, max_size=4))
+def test_what_a_call_used_adds_up_to_a_number_that_the_database_takes(
+    told: list[int | None],
+) -> None:
+    """One that PostgreSQL refused would fail the renewal of all leases of the process."""
+    cache = ("cache_read_input_tokens", "cache_creation_input_tokens")
+    usage = usage_of(dict(zip(("input_tokens", "output_tokens", *cache), told, strict=True)))
+    if usage is not None:
+        assert max(usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens) < 2**31

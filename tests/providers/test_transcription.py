@@ -29,10 +29,15 @@ async def hear(url: str, seconds: float = 20.0) -> Heard:
         return await Transcriber(client, settings, ModelRef("any", "whisper"), seconds).hear(CLIP)
 
 
-async def test_a_clip_is_sent_as_a_form_with_the_key_and_a_name_of_its_format() -> None:
-    usage = {"type": "tokens", "input_tokens": 7, "output_tokens": 3}
+@pytest.mark.parametrize(
+    ("tokens", "used"), [(7, Usage(7, 3)), (2**40, None)], ids=["counted", "more than there can be"]
+)
+async def test_a_clip_is_sent_as_a_form_with_the_key_and_a_name_of_its_format(
+    tokens: int, used: Usage | None
+) -> None:
+    usage = {"type": "tokens", "input_tokens": tokens, "output_tokens": 3}
     async with ScriptedServer(responding({"text": " Hello. ", "usage": usage})).running() as server:
-        assert await hear(server.url) == Heard("Hello.", Usage(7, 3))
+        assert await hear(server.url) == Heard("Hello.", used)
     (received,) = server.received
     assert (received.path, received.headers["authorization"]) == (
         "/audio/transcriptions",
