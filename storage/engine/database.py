@@ -31,8 +31,9 @@ _SQLITE_READERS = 3
 """Each connection to a file costs a thread and three open files, and compiles every statement for itself, which takes
 longer than waiting for another connection's read."""
 
-_CLOSE_TIMEOUT = 2.0
-"""Seconds that closing waits for connections that are still in use."""
+_CLOSE_TIMEOUT = {"postgresql": 2.0, "sqlite": 10.0}
+"""Seconds that closing waits for connections that are still in use. A server may be mute; a thread is not, and one
+whose connection is left to it would answer an event loop that has ended."""
 
 
 class Conflict(StorageError):
@@ -184,7 +185,7 @@ class Database:
         Waits briefly for transactions that are being rolled back, because nothing closes a connection that returns to
         the pool later.
         """
-        deadline = time.monotonic() + _CLOSE_TIMEOUT
+        deadline = time.monotonic() + _CLOSE_TIMEOUT[self.dialect]
         while self._in_use() and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool has no event
             await asyncio.sleep(0.01)
         for engine in self.engines:
