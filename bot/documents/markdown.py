@@ -21,7 +21,7 @@ _NOT_TEXT = (
     "template",
     "svg",
     "math",
-    "head",
+    "title",  # not the whole head, to which old parsers and pages give a part of the text
     "img",
     "iframe",
     "object",

@@ -65,6 +65,15 @@ async def test_a_document_becomes_markdown(suffix: str) -> None:
     assert "Empty" not in found
 
 
+async def test_a_page_may_lack_what_a_parser_adds() -> None:
+    page = b"<!DOCTYPE html><meta charset=utf-8><title>T</title><section><h2>Prices</h2>"
+    page += (
+        b"<table><tr><th>Thing<th>Price<tr><td>a|b<td>3</table><ul><li>one<li>two</ul></section>"
+    )
+    found = (await read(page, "a.html")).text
+    assert found == f"# T\n\n## Prices\n\n{TABLE}\n\n- one\n- two"
+
+
 @pytest.mark.parametrize("suffix", CONTENT)
 async def test_a_long_document_is_cut_at_the_limit(suffix: str) -> None:
     found = await read(CONTENT[suffix][0](), f"prices.{suffix}", limit=12)
