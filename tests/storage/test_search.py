@@ -38,12 +38,11 @@ ON_POSTGRESQL = pytest.mark.parametrize("dialect", ["postgresql"])
 
 
 async def _index(database: Database) -> None:
-    """Index everything, as if every user had had many chats before."""
+    """Indexes everything, as if every user had had many chats before."""
     if database.dialect == "postgresql":
         async with database.begin() as connection:
-            await connection.execute(
-                text("UPDATE participants SET indexed = true WHERE NOT indexed")
-            )
+            everything = text("UPDATE participants SET indexed = true WHERE NOT indexed")
+            await connection.execute(everything)
 
 
 async def _indexed(database: Database, user: User) -> int:
