@@ -170,8 +170,10 @@ class AfterWork:
     async def _until_shown(self, answer_id: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.question_resumed_timeout):
-                while await self._chores.is_left(answer_id, Chore.SHOW_QUESTION):
+                while True:
                     await asyncio.wait([self.start(answer_id)])
+                    if not await self._chores.is_left(answer_id, Chore.SHOW_QUESTION):
+                        return
                     await asyncio.sleep(self._timing.turn_poll_interval)
 
     async def take_from_dead(self, is_dead: Callable[[str], bool]) -> None:

@@ -78,6 +78,7 @@ async def test_programs_learn_of_an_approval_and_decide_about_it(
             assert (call["tool"], arguments, call["status"], call["decidedBy"]) == made
             assert call["result"]
             await world.until(lambda: not asking(world, thread), "the thread's message is true")
+            await world.idle()
 
 
 async def test_a_stream_tells_of_an_approval_in_a_chat_without_a_thread(
