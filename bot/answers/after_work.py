@@ -184,15 +184,19 @@ class AfterWork:
 
     async def sweep(self) -> None:
         """Begins due chores that no process is doing: their process has ended, or their pause is over."""
-        room = min(MAX_BEGUN, MAX_PLACES - self._places.total())
-        if room <= 0:
-            return
-        share = Share(MAX_PLACES_OF_TEAM, MAX_BEGUN_OF_TEAM)
-        for due in await self._chores.due(room, share, self._places):
-            self._places[due.team] += 1
-            self.start(due.id).add_done_callback(partial(self._leave_place, due.team))
-        for answer_id in list(self._unheard):
-            self.start(answer_id)
+        room = max(0, min(MAX_BEGUN, MAX_PLACES - self._places.total()))
+        unheard = [id for id in self._unheard if not self._claiming[id].locked()][:room]
+        for answer_id in unheard:
+            self._begin(answer_id, team="")
+        if left := room - len(unheard):
+            share = Share(MAX_PLACES_OF_TEAM, MAX_BEGUN_OF_TEAM)
+            for due in await self._chores.due(left, share, self._places):
+                self._begin(due.id, due.team)
+
+    def _begin(self, answer_id: str, team: str) -> None:
+        """Takes a place of the workspace; empty: which it is is not known."""
+        self._places[team] += 1
+        self.start(answer_id).add_done_callback(partial(self._leave_place, team))
 
     def _leave_place(self, team: str, _: asyncio.Task[None]) -> None:
         self._places -= Counter([team])  # forgets workspaces without any

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult, DoChore
 from bot.chores import Chore
@@ -45,6 +46,11 @@ class Unheard(Chores):
 
     losses = 0
 
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.writable = asyncio.Event()
+        self.writable.set()
+
     async def claim(
         self, answer_id: str, seconds: float, worker_id: str | None = None
     ) -> list[ClaimedChore]:
@@ -53,6 +59,10 @@ class Unheard(Chores):
             self.losses -= 1
             raise StorageError("the connection broke")
         return claimed
+
+    async def release(self, worker_id: str, *args: Any, **kwargs: Any) -> None:
+        await self.writable.wait()
+        await super().release(worker_id, *args, **kwargs)
 
 
 @dataclass
@@ -132,3 +142,22 @@ async def test_a_claim_that_was_stored_unheard_is_found_by_its_own_process(
         await working
         await after_work.sweep()
     assert done == [Chore.HIDE_STOP, Chore.TITLE]
+
+
+async def test_sweeps_do_not_queue_up_while_a_database_reads_and_does_not_write(
+    migrated_url: str,
+) -> None:
+    async with scene(migrated_url) as at, Tasks() as tasks:
+        unheard = Unheard(at.database)
+        after_work = at.after_work(unheard, tasks, {Chore.HIDE_STOP: do_nothing})
+        await at.add(Chore.HIDE_STOP)
+        unheard.losses = 1
+        unheard.writable.clear()
+        await asyncio.wait([after_work.start(at.answer_id)])
+        for _ in range(5):
+            await after_work.sweep()
+            await asyncio.sleep(0.01)
+        (trying,) = (task for task in asyncio.all_tasks() if task.get_name() == "after-work")
+        unheard.writable.set()
+        await asyncio.wait([trying])
+        assert not await Chores(at.database).is_left(at.answer_id, Chore.HIDE_STOP)
