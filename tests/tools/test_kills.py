@@ -71,7 +71,7 @@ class Person:
         """Presses what there is to press until the answer has ended; every fifth first line is denied."""
         while not self.world.ended(self.thread):
             for message in asking(self.world, self.thread):
-                denied = self.number % 5 == 0 and f"{self.number}a" in str(message.blocks)
+                denied = self.number % 5 == 0 and f'"{self.number}a"' in str(message.blocks)
                 action = "tool_deny" if denied else "tool_allow_once"
                 with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
                     await self.world.slack.interactions.press("alice", message, action)
