@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from bot.answers.retry import until_stored
@@ -13,7 +15,7 @@ from bot.providers.transcription import Transcriber, VoiceClip
 from bot.stream_events import (
     StreamEvent,
 )
-from bot.usage.calls import Call, CallKind, Meter, Payer, metered
+from bot.usage.calls import Call, CallKind, CallOutcome, Meter, Payer, metered
 from storage.engine.types import new_id
 from storage.ledger import Ledger
 
@@ -34,15 +36,9 @@ class SideCalls:
 
     async def text(self, request: ModelRequest, kind: CallKind, payer: Payer) -> str:
         """What the model writes. Raises ProviderError, StorageError."""
-        tokens = tokens_of_request(request)
-        asked = Call(new_id(), payer, kind, request.model, estimated_tokens=tokens)
-        await self._ledger.ask(asked)
-        ended: list[Call] = []
-        try:
-            with metered(asked, ended, tokens) as meter:
-                return await whole_text(_read(self._models.stream(request), meter))
-        finally:
-            await self._complete(ended[0])
+        asked = Call(new_id(), payer, kind, request.model)
+        async with self._stored(asked, tokens_of_request(request)) as meter:
+            return await whole_text(_read(self._models.stream(request), meter))
 
     async def check(self, payer: Payer) -> None:
         """Raises BudgetReached if no message of theirs would be answered now."""
@@ -50,18 +46,24 @@ class SideCalls:
 
     async def words(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
         """What is said in a clip. Raises ProviderError, StorageError."""
-        tokens, kind = tokens_of_speech(clip.data), CallKind.TRANSCRIPTION
-        asked = Call(new_id(), payer, kind, transcriber.model, estimated_tokens=tokens)
-        await self._ledger.ask(asked)
+        asked = Call(new_id(), payer, CallKind.TRANSCRIPTION, transcriber.model)
+        async with self._stored(asked, tokens_of_speech(clip.data)) as meter:
+            heard = await transcriber.hear(clip)
+            meter.usage = heard.usage
+            meter.received = len(heard.words.encode())
+        return heard.words
+
+    @asynccontextmanager
+    async def _stored(self, asked: Call, tokens: int) -> AsyncIterator[Meter]:
+        """Stores the call that is made inside the block. `tokens`: of what is sent, by our own estimate."""
+        await self._ledger.ask(replace(asked, estimated_tokens=tokens))
         ended: list[Call] = []
         try:
             with metered(asked, ended, tokens) as meter:
-                heard = await transcriber.hear(clip)
-                meter.usage = heard.usage
-                meter.received = len(heard.words.encode())
+                yield meter
         finally:
-            await self._complete(ended[0])
-        return heard.words
+            not_made = replace(asked, outcome=CallOutcome.FAILED)
+            await self._complete(ended[0] if ended else not_made)
 
     async def _complete(self, call: Call) -> None:
         await until_stored(lambda: self._ledger.complete(call), call.id)
