@@ -100,7 +100,7 @@ async def complete(connection: AsyncConnection, limits: Limits, call: Call) -> N
     now = utc_now()
     ended = await with_price(connection, call, now)
     more = spent_in([ended]) - spent_in([asked])
-    await settle(connection, limits, call.payer, more, now)
+    await settle(connection, limits, call.payer, more, row.at)
     values = {name: value for name, value in ledger_row(ended, now).items() if name != "at"}
     await connection.execute(update(ledger).where(_IS_ASKED).values(values), {"call": call.id})
     before = _sums(asked)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bot.domain import AnswerResult, Status, Thread, Usage
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
@@ -20,7 +20,7 @@ from storage.engine.types import new_id, utc_now
 from storage.ledger import Ledger
 from storage.messages import NewMessage, StoredMessage
 from storage.prices import with_price
-from storage.tables import messages, spending
+from storage.tables import ledger, messages, spending
 from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL
 
@@ -161,6 +161,21 @@ async def test_an_asked_call_is_completed_once(database: Database) -> None:
         100,
         0.5,
     )
+    async with database.read() as connection:
+        assert [row.tokens for row in await connection.execute(select(spending))] == [100]
+
+
+async def test_what_a_call_did_not_use_is_given_back_to_the_period_in_which_it_was_asked(
+    database: Database,
+) -> None:
+    usage = Ledger(database, budget(Scope.USER, 1000, period=Period.HOUR))
+    ended = call(100)
+    await usage.ask(replace(ended, outcome=CallOutcome.ASKED, usage=None, estimated_tokens=500))
+    async with database.begin() as connection:
+        for column in (ledger.c.at, spending.c.begins):
+            earlier = await connection.scalar(select(column)) - timedelta(hours=1)
+            await connection.execute(update(column.table).values({column.name: earlier}))
+    await usage.complete(ended)
     async with database.read() as connection:
         assert [row.tokens for row in await connection.execute(select(spending))] == [100]
 
