@@ -11,7 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Answer, Chat, Message, Status
 from storage.call_history import copy_calls
 from storage.engine.types import new_id, utc_now
-from storage.messages import StoredMessage, add_participants, load_chat, store_answer
+from storage.messages import (
+    StoredMessage,
+    add_participants,
+    load_chat,
+    load_duplicate,
+    store_answer,
+)
 from storage.queries import INSERT_MESSAGE
 from storage.rows import to_message
 from storage.steps import copy_steps
@@ -36,14 +42,18 @@ _NOT_COPIED = (
 async def copy_conversation(connection: AsyncConnection, chat_id: str) -> StoredMessage | None:
     """Stores the messages up to the chat's `branch_of`, and the answer to it, which waits; gives these two.
 
-    None if that was done before.
+    As a duplicate if that was done before; None if the question is gone.
     """
     chat = await load_chat(connection, chat_id)
     question = (
         await connection.execute(select(messages).where(messages.c.id == chat.branch_of))
     ).one_or_none()
-    if question is None or not await _reserve(connection, chat.id, question.number + 1):
+    if question is None:
         return None
+    if not await _reserve(connection, chat.id, question.number + 1):
+        copied = messages.c.chat_id == chat.id, messages.c.number == question.number
+        stored = (await connection.execute(select(messages).where(*copied))).one()
+        return await load_duplicate(connection, to_message(stored))
     new_ids = await _copy_messages(connection, question, chat)
     await _copy_answers(connection, question, chat, new_ids)
     answer = Answer(

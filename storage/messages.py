@@ -133,7 +133,7 @@ async def find_by_source(
     row = (
         await connection.execute(SELECT_MESSAGE_BY_SOURCE, {"chat": chat_id, "source": source})
     ).one_or_none()
-    return None if row is None else await _load_duplicate(connection, to_message(row))
+    return None if row is None else await load_duplicate(connection, to_message(row))
 
 
 async def find_by_request(
@@ -149,10 +149,10 @@ async def find_by_request(
             .where(questions.c.id == request_id)
         )
     ).one_or_none()
-    return None if row is None else await _load_duplicate(connection, to_message(row))
+    return None if row is None else await load_duplicate(connection, to_message(row))
 
 
-async def _load_duplicate(connection: AsyncConnection, message: Message) -> StoredMessage:
+async def load_duplicate(connection: AsyncConnection, message: Message) -> StoredMessage:
     chat = await load_chat(connection, message.chat_id)
     row = (
         await connection.execute(select_answers().where(answers.c.question_id == message.id))

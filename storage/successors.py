@@ -68,7 +68,7 @@ class Successors:
             return successor
 
     async def fill_branch(self, chat_id: str) -> StoredMessage | None:
-        """Stores the conversation up to the question, and the answer to it that waits. None if that was done before."""
+        """Stores the conversation up to the question, and the answer to it that waits: see `copy_conversation`."""
         async with self._database.begin() as connection:
             return await copy_conversation(connection, chat_id)
 

@@ -32,7 +32,8 @@ async def test_a_question_is_asked_of_a_model_once_however_many_ask(
     got = await asyncio.gather(*(ask(number) for number in range(20)))
     assert len({chat.id for chat in got}) == 1
     assert len({chat.thread for chat in got}) == 1
-    (told,) = [each for each in stored if each is not None]
+    (told,) = [each for each in stored if each is not None and not each.duplicate]
+    assert {each and each.answer.id for each in stored} == {told.answer.id}
     copied = await chats.messages(got[0].id)
     assert (told.message.id, told.answer.id) == (copied[2].id, copied[3].id)
     before = await chats.messages(old.id)
@@ -67,8 +68,10 @@ async def test_what_the_old_answers_cost_is_not_copied(
     successors, old = Successors(database), await builder.filled(4)
     question = (await chats.messages(old.id))[2]
     branch = (await successors.create_branch(old, question, "U1", OTHER, None)).chat
-    assert await successors.fill_branch(branch.id) is not None
-    assert await successors.fill_branch(branch.id) is None
+    first, again = [await successors.fill_branch(branch.id) for _ in range(2)]
+    assert first is not None
+    assert again is not None
+    assert (again.answer.id, first.duplicate, again.duplicate) == (first.answer.id, False, True)
     copied = (await chats.messages(branch.id))[1]
     answer = await answers.get(copied.id)
     assert answer.status is Status.DONE
