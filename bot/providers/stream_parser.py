@@ -72,8 +72,7 @@ class StreamParser:
         """What the call has used, as the server told last. It may come before an error, and counts all the same."""
         self._ending: Ending | None = None
         self._closed = False
-        self._index: int | None = None
-        """The number of the choice that is the answer."""
+        self._has_choices = False
         self._has_other_json = False
         """Some JSON has arrived."""
         self._text: list[str] = []
@@ -250,7 +249,7 @@ class StreamParser:
             return StreamInterrupted("the server broke the answer off")
         if self._events.unknown_lines:
             return InvalidResponse("lines that cannot be read")
-        if self._index is None and self._has_other_json:
+        if self._has_other_json and not self._has_choices:
             return InvalidResponse("JSON that is no answer")
         if self._ending is Ending.CUT:
             return EmptyAnswer("the limit of tokens was reached before the first word")
@@ -271,11 +270,10 @@ class StreamParser:
         return text
 
     def _answer_in(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
-        """What belongs to the one answer that was asked for: the first that has come, whatever its number."""
+        """What belongs to the one answer that was asked for."""
         choices = choices_of(chunk)
-        if self._index is None:
-            self._index = min(map(index_of, choices), default=None)
-        return [choice for choice in choices if index_of(choice) == self._index]
+        self._has_choices = self._has_choices or bool(choices)
+        return [choice for choice in choices if index_of(choice) == 0]
 
     def _choice(self, choice: dict[str, Any]) -> str:
         delta = choice.get("delta")

@@ -189,10 +189,6 @@ WHOLE: dict[str, tuple[bytes, Outcome]] = {
     ),
     # shapes
     "a number in quotes": (choice(index="0", delta={"content": "Hi"}) + STOP, ("Hi", "stop")),
-    "a choice whose number is another": (
-        choice(index=1, delta={"content": "Hi"}) + choice(index=1, delta={}, finish_reason="stop"),
-        ("Hi", "stop"),
-    ),
     "a second choice": (
         delta("Hi")
         + choice(index=1, delta={"content": "Ho"})
