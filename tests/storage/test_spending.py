@@ -173,7 +173,8 @@ async def test_what_a_call_did_not_use_is_given_back_to_the_period_in_which_it_w
     await usage.ask(replace(ended, outcome=CallOutcome.ASKED, usage=None, estimated_tokens=500))
     async with database.begin() as connection:
         for column in (ledger.c.at, spending.c.begins):
-            earlier = await connection.scalar(select(column)) - timedelta(hours=1)
+            at = (await connection.execute(select(column))).scalar_one()
+            earlier = at - timedelta(hours=1)
             await connection.execute(update(column.table).values({column.name: earlier}))
     await usage.complete(ended)
     async with database.read() as connection:
