@@ -19,6 +19,7 @@ _MARKS = {
     "\\": "\\",
 }
 _MARKED = re.compile(r"\\(?:(\\)|(trowd|cell|row|footnote)(?![A-Za-z0-9-]) ?)")
+_ROW = re.compile(f"[{_ROW_BEGINS}{_ROW_ENDS}]")
 _BINARY_WITHOUT_LENGTH = re.compile(r"\\bin(?![0-9])")
 _ENCODINGS = {"ansi": "cp1252", "mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 _STATED = re.compile(r"\\(ansi|mac|pca?)(?![A-Za-z0-9])")
@@ -47,22 +48,14 @@ def _joined(text: str) -> str:
 
 
 def _blocks(text: str) -> Iterator[str]:
+    """A row ends with its last cell, too, where the document says no more of it."""
     rows: list[list[str]] = []
-    for piece in text.split(_ROW_ENDS):
-        before, row = _row(piece)
-        if before:
+    for piece in _ROW.split(text):
+        *cells, after = piece.split(_CELL_ENDS)
+        if cells:
+            rows.append(cells)
+        if after := after.strip():
             yield table(rows)
             rows = []
-            yield before
-        rows.append(row)
+            yield after
     yield table(rows)
-
-
-def _row(piece: str) -> tuple[str, list[str]]:
-    """The text before a row, and the row's cells: none behind the last row."""
-    if _CELL_ENDS not in piece:
-        return piece.replace(_ROW_BEGINS, "").strip(), []
-    head, *cells = piece.split(_CELL_ENDS)
-    before, begins, first = head.partition(_ROW_BEGINS)
-    row = [first if begins else before, *cells[:-1]]
-    return (before.strip() if begins else ""), [cell.replace(_ROW_BEGINS, "") for cell in row]

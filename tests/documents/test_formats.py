@@ -9,6 +9,7 @@ import pytest
 
 from bot.documents.kinds import container_of, is_document
 from bot.documents.reader import DocumentReader, DocumentText
+from bot.documents.worker import convert
 from bot.timing import Timing
 from tests.documents import samples
 
@@ -48,6 +49,17 @@ CONTENT: dict[str, tuple[Callable[[], bytes], list[str]]] = {
     ),
 }
 
+UNUSUAL: dict[str, tuple[Callable[[], bytes], str, str]] = {
+    "a table without the end of its row": (
+        lambda: (
+            rb"{\rtf1 Before\par\trowd x\cell \pard After\par More\par\trowd y\cell z\cell\row}"
+        ),
+        "a.rtf",
+        "Before\n\n| x |\n| --- |\n\nAfter\nMore\n\n| y | z |\n| --- | --- |",
+    ),
+}
+"""Documents as some programs and people leave them, with the whole of their text."""
+
 
 async def read(data: bytes, name: str, limit: int = 200_000) -> DocumentText:
     container = container_of(data, name)
@@ -63,6 +75,15 @@ async def test_a_document_becomes_markdown(suffix: str) -> None:
         assert piece in found
     assert "evil" not in found
     assert "Empty" not in found
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_an_unusual_document_is_read_whole(name: str) -> None:
+    make, file_name, expected = UNUSUAL[name]
+    data = make()
+    container = container_of(data, file_name)
+    assert container is not None
+    assert convert(container, data, 200_000).get("text") == expected
 
 
 async def test_a_page_may_lack_what_a_parser_adds() -> None:
