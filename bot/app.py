@@ -52,7 +52,7 @@ from bot.use_cases import (
 )
 from handlers.answers.factory import SlackSinkFactory
 from handlers.listeners.context import ListenerContext
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from handlers.threads.recovery import ThreadRecovery
 from handlers.transport.bolt_app import build_app
 from handlers.transport.http import PATH, HttpTransport

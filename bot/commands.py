@@ -15,7 +15,7 @@ from bot.shutdown import shutdown_on_signal
 from bot.timing import Timing
 from bot.tracing import tracing
 from bot.usage.figures import Figures, GroupBy
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from storage.engine.database import Database
 from storage.ledger import Ledger
 

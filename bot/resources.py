@@ -31,7 +31,7 @@ from handlers.client.http_session import new_session, new_web_client
 from handlers.client.people import SlackPeople
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
 from handlers.rate_limits.shared import SharedRateLimiter
-from handlers.rate_limits.token_bucket import Rate
+from handlers.rate_limits.slack_rates import Rate
 from handlers.transport.oauth import InstallPages, OAuthClient
 from storage.action_claims import ActionClaims
 from storage.coordination import Coordination, open_coordination

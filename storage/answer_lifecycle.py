@@ -40,7 +40,7 @@ async def claim_answer(
 ) -> Answer | None:
     """Lease the chat's next answer; None when there is none, or when another worker was faster.
 
-    `select_next`: finds it, as `SELECT_NEXT_ANSWER` does.
+    `select_next`: finds it, as `SELECT_ANSWER_TO_CLAIM` does.
     """
     found = (await connection.execute(select_next, {"chat": chat_id})).one_or_none()
     if found is None:

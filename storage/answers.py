@@ -58,7 +58,7 @@ from storage.queries import (
     FINISH_ANSWER,
     LEASE_LAPSED,
     OTHER_IS_RUNNING,
-    SELECT_NEXT_ANSWER,
+    SELECT_ANSWER_TO_CLAIM,
     STORE_RESULT,
     TOUCH_CHAT,
 )
@@ -108,7 +108,7 @@ class Answers(AnswerReads):
         super().__init__(database)
         self._limits = limits
         self._is_served = in_served_team(serves, answers.c.chat_id)
-        self._select_next = SELECT_NEXT_ANSWER.where(self._is_served)
+        self._select_next = SELECT_ANSWER_TO_CLAIM.where(self._is_served)
 
     async def claim(self, chat_id: str, worker_id: str, lease: float) -> Answer | None:
         """Lease the chat's next answer for `lease` seconds; None when there is none to claim.

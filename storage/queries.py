@@ -140,7 +140,7 @@ SELECT_UNANSWERED = (
 )
 """The answers that `SELECT_HISTORY` leaves out, with the ids of their questions."""
 
-SELECT_NEXT_ANSWER = (
+SELECT_ANSWER_TO_CLAIM = (
     select(
         answers.c.message_id,
         answers.c.state,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, STOP, UPDATE
+from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, STOP, UPDATE
 
 
 def min_mean_lag(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
 from handlers.rate_limits.scheduler import WriteScheduler
-from handlers.rate_limits.token_bucket import PER_CHANNEL, POST, RATES, START, STOP, UPDATE
+from handlers.rate_limits.slack_rates import PER_CHANNEL, POST, RATES, START, STOP, UPDATE
 from handlers.rate_limits.urgency import Urgency, usual_urgency
 
 PAGE = 1_600

@@ -24,7 +24,7 @@ from handlers.client.errors import (
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.rate_limits.token_bucket import STOP
+from handlers.rate_limits.slack_rates import STOP
 from handlers.threads.agent_session import end_session, show_session_title
 from handlers.threads.answer_pictures import AnswerPictures
 from handlers.threads.api_echo import ApiEcho

@@ -33,7 +33,7 @@ from handlers.client.errors import (
 from handlers.client.post_once import post_once
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.pending_write import PendingWrite, Visibility
-from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
+from handlers.rate_limits.slack_rates import APPEND, POST, START, STOP, UPDATE
 
 log = get_logger(__name__)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from handlers.client.errors import OutcomeUnknown
 from handlers.client.web_api import SlackClient
-from handlers.rate_limits.token_bucket import POST
+from handlers.rate_limits.slack_rates import POST
 
 POST_RETRY_LIMIT = 900.0
 """Seconds for which a message whose outcome stays unknown is posted again."""

@@ -26,7 +26,7 @@ from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import SharedRateLimiter
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from storage.action_claims import ActionClaims
 from storage.coordination import Coordination
 from storage.installations import Installation, Installations

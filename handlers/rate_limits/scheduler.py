@@ -25,16 +25,8 @@ from typing import NamedTuple
 from handlers.rate_limits.call_queue import CallQueue
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility, Waiting
 from handlers.rate_limits.recent_answers import RecentAnswers
-from handlers.rate_limits.token_bucket import (
-    APPEND,
-    POST,
-    START,
-    STOP,
-    UPDATE,
-    Rate,
-    TokenBucket,
-    TokenBuckets,
-)
+from handlers.rate_limits.slack_rates import APPEND, POST, START, STOP, UPDATE, Rate
+from handlers.rate_limits.token_bucket import TokenBucket, TokenBuckets
 from handlers.rate_limits.urgency import StarvationGuard, Urgency
 from handlers.rate_limits.workload import (
     MIN_WRITE_INTERVAL,

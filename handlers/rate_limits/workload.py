@@ -15,16 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
-from handlers.rate_limits.token_bucket import (
-    APPEND,
-    POST,
-    START,
-    UPDATE,
-    BucketKey,
-    TokenBucket,
-    TokenBuckets,
-    bucket_key,
-)
+from handlers.rate_limits.slack_rates import APPEND, POST, START, UPDATE
+from handlers.rate_limits.token_bucket import BucketKey, TokenBucket, TokenBuckets, bucket_key
 from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
 
 MIN_WRITE_INTERVAL = 0.44

@@ -13,7 +13,7 @@ from handlers.client.response_urls import RESPONSE_URL_LIFETIME
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import plain
-from handlers.rate_limits.token_bucket import UPDATE
+from handlers.rate_limits.slack_rates import UPDATE
 from handlers.rate_limits.urgency import Urgency
 from handlers.threads.own_messages import with_block
 from handlers.views.blocks import Block

@@ -19,7 +19,7 @@ from bot.cli_run import run_to_completion
 from bot.commands import run
 from bot.config.settings import Settings
 from bot.timing import Timing
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from tests.deadlines import DEADLINE_SCALE
 
 NORMAL = Timing()

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Thread
-from handlers.rate_limits.token_bucket import RATES, UNCOUNTED
+from handlers.rate_limits.slack_rates import RATES, UNCOUNTED
 from tests.handlers.database_reader import Row
 
 KEY = "sk-test-of-the-whole-product"

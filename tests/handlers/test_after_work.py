@@ -16,7 +16,7 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript
 from handlers.answers.thinking_status import SET_STATUS
-from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, STOP, UPDATE, Rate
+from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, STOP, UPDATE, Rate
 from handlers.threads.agent_session import SET_SESSION_STATUS
 from handlers.threads.queued_reaction import REACTION
 from tests.deadlines import patient_timing

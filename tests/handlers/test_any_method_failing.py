@@ -13,7 +13,7 @@ import pytest
 
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
-from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, STOP, UPDATE, Rate
+from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, STOP, UPDATE, Rate
 from tests.api.conftest import Api, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory

@@ -17,7 +17,7 @@ from bot.sandbox.faults import Fault
 from bot.sandbox.models.scripts import ModelScript
 from bot.sandbox.state.workspace import Change
 from bot.sandbox.user_actions import find_elements
-from handlers.rate_limits.token_bucket import RATES
+from handlers.rate_limits.slack_rates import RATES
 from tests.handlers import bulk_chats
 from tests.handlers.test_dialogs import field_values
 from tests.handlers.test_home import STORY

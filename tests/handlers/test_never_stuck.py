@@ -10,7 +10,7 @@ import pytest
 
 from bot import strings
 from bot.config.chats import StreamMode
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay

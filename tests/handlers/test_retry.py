@@ -8,7 +8,7 @@ import pytest
 
 from bot.config.chats import StreamMode
 from bot.sandbox.models.scripts import Fault, ModelScript
-from handlers.rate_limits.token_bucket import POST
+from handlers.rate_limits.slack_rates import POST
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_presses import press_at_once

@@ -11,7 +11,7 @@ from bot.sandbox.models.demo import DemoModel
 from bot.sandbox.models.scripts import script_from_text, text_of
 from bot.sandbox.models.server import ModelServer
 from bot.sandbox.state.records import Message
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import scripted_world
 from tests.handlers.shared_files import say_with_files

@@ -30,7 +30,7 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from bot.timing import Timing
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from tests.handlers.world import World, installation
 from tests.local_http import local_client
 

@@ -31,7 +31,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message
 from bot.sandbox.types import Clock
 from bot.timing import Timing
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.slack_rates import RATES, Rate
 from tests.activity import is_computing
 from tests.deadlines import DEADLINE_SCALE, WAIT_TIMEOUT, patient_timing
 from tests.event_loop import load_tolerant_clock

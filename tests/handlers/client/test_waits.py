@@ -15,7 +15,7 @@ from handlers.client.errors import SlackError, TooLate
 from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import SlackClients
-from handlers.rate_limits.token_bucket import POST, RATES, UPDATE, Rate
+from handlers.rate_limits.slack_rates import POST, RATES, UPDATE, Rate
 from storage.action_claims import ActionClaims
 from storage.engine.database import Database
 from tests.deadlines import WAIT_TIMEOUT

@@ -11,7 +11,7 @@ import pytest
 from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
 from handlers.rate_limits.pending_write import PendingWrite, Visibility
 from handlers.rate_limits.scheduler import WriteScheduler
-from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, UPDATE, Rate
+from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, UPDATE, Rate
 from tests.deadlines import WAIT_TIMEOUT
 
 QUICK = {APPEND: Rate(50.0, 2), UPDATE: Rate(50.0, 2), POST: Rate(20.0, 1), START: Rate(20.0, 1)}

@@ -14,7 +14,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.limits import CALLS_PER_MINUTE, Limits
-from handlers.rate_limits.token_bucket import PER_CHANNEL, POST, RATES, UNCOUNTED
+from handlers.rate_limits.slack_rates import PER_CHANNEL, POST, RATES, UNCOUNTED
 from handlers.rate_limits.urgency import USUAL_URGENCY
 
 HANDLERS = Path(__file__).parents[3] / "handlers"

@@ -7,7 +7,7 @@ import pytest
 from handlers.rate_limits.pending_write import PendingWrite, Visibility
 from handlers.rate_limits.recent_answers import MIN_ANSWERS, WINDOW, RecentAnswers
 from handlers.rate_limits.scheduler import WriteScheduler
-from handlers.rate_limits.token_bucket import POST, RATES, UPDATE, Rate
+from handlers.rate_limits.slack_rates import POST, RATES, UPDATE, Rate
 from tests.lag_bound import steady_mean_lag
 from tests.simulation import workday
 

@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
 from handlers.rate_limits.scheduler import MAX_HOLD, WriteScheduler
-from handlers.rate_limits.token_bucket import (
-    APPEND,
-    POST,
-    RATES,
-    START,
-    STOP,
-    UPDATE,
-    Rate,
-)
+from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, STOP, UPDATE, Rate
 from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
 from handlers.rate_limits.workload import MIN_WRITE_INTERVAL
 from tests.lag_bound import min_mean_lag

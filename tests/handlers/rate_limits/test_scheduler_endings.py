@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
 from handlers.rate_limits.scheduler import Grant, WriteScheduler
-from handlers.rate_limits.token_bucket import UPDATE, Rate
+from handlers.rate_limits.slack_rates import UPDATE, Rate
 from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
 
 TITLE_WAIT = LONGEST_WAIT[Urgency.DECORATION]

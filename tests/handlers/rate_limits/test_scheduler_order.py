@@ -13,16 +13,8 @@ from handlers.rate_limits.scheduler import (
     SCARCE_POST_DELAY,
     WriteScheduler,
 )
-from handlers.rate_limits.token_bucket import (
-    APPEND,
-    POST,
-    RATES,
-    START,
-    STOP,
-    UPDATE,
-    Rate,
-    TokenBuckets,
-)
+from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, STOP, UPDATE, Rate
+from handlers.rate_limits.token_bucket import TokenBuckets
 from handlers.rate_limits.urgency import LONGEST_WAIT, MAX_PASSED_OVER, Urgency
 from handlers.rate_limits.workload import (
     MIN_WRITE_INTERVAL,

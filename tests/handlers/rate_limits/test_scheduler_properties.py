@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility, Waiting
 from handlers.rate_limits.scheduler import WriteScheduler
-from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
+from handlers.rate_limits.slack_rates import APPEND, POST, START, STOP, UPDATE
 from handlers.rate_limits.urgency import Urgency
 
 NOW = 100.0

@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 from handlers.rate_limits.scheduler import WriteScheduler
-from handlers.rate_limits.token_bucket import (
-    APPEND,
-    DEFAULT_RATE,
-    MAX_IN_FLIGHT_TIME,
-    POST,
-    RATES,
-    RECOVERY_INTERVAL,
-    UPDATE,
-    Rate,
-    TokenBucket,
-)
+from handlers.rate_limits.slack_rates import APPEND, DEFAULT_RATE, POST, RATES, UPDATE, Rate
+from handlers.rate_limits.token_bucket import MAX_IN_FLIGHT_TIME, RECOVERY_INTERVAL, TokenBucket
 
 # -- what a bucket learns ------------------------------------------------------------------------------------------
 

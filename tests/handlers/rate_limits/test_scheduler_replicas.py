@@ -6,7 +6,7 @@ import pytest
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall
 from handlers.rate_limits.scheduler import WriteScheduler
-from handlers.rate_limits.token_bucket import PER_CHANNEL
+from handlers.rate_limits.slack_rates import PER_CHANNEL
 from storage.coordination.memory import MemoryBucket
 from tests.simulation import Simulation, Writer
 

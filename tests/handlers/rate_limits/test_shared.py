@@ -14,7 +14,7 @@ from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.rate_limits.pending_write import PendingWrite, Visibility
 from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import SharedRateLimiter
-from handlers.rate_limits.token_bucket import APPEND, POST, UPDATE, Rate
+from handlers.rate_limits.slack_rates import APPEND, POST, UPDATE, Rate
 from storage.coordination import open_coordination
 from tests.deadlines import WAIT_TIMEOUT
 from tests.redis_service import RedisServer

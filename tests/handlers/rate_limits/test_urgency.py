@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility, Waiting
 from handlers.rate_limits.scheduler import WriteScheduler
-from handlers.rate_limits.token_bucket import POST, UPDATE, Rate
+from handlers.rate_limits.slack_rates import POST, UPDATE, Rate
 from handlers.rate_limits.urgency import LONGEST_WAIT, MAX_PASSED_OVER, Urgency
 from tests.simulation import Simulation, Writer
 

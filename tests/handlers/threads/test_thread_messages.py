@@ -11,7 +11,7 @@ from typing import Any, cast
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Container
 from handlers.client.web_api import SlackClient
-from handlers.rate_limits.token_bucket import UPDATE
+from handlers.rate_limits.slack_rates import UPDATE
 from handlers.threads.thread_messages import ThreadMessages
 from tests.handlers.client.test_waits import post, workspace
 
