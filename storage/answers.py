@@ -135,6 +135,11 @@ class Answers(AnswerReads):
                 connection, answer_id, worker_id, call=call_id, call_tokens=tokens
             )
 
+    async def forget_call(self, answer_id: str, worker_id: str) -> None:
+        """Takes back what `begin_call` has noted: nobody charges for that call."""
+        async with self._database.begin(urgent=True) as connection:
+            await update_owned(connection, answer_id, worker_id, call=None, call_tokens=None)
+
     async def renew(
         self,
         worker_id: str,

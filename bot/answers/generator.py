@@ -53,7 +53,7 @@ from bot.stream_events import (
     ToolsCalled,
 )
 from bot.tool_calls import StoredCall
-from bot.usage.calls import Call, call_for_answer, metered
+from bot.usage.calls import Call, Meter, call_for_answer, metered
 from bot.usage.tokens import tokens_of_round, tokens_of_tool
 from storage.engine.types import new_id
 
@@ -284,21 +284,38 @@ class AnswerGenerator:
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         estimated = request.facts.estimated_tokens
         await run.note_call(asked, estimated)
-        with metered(asked, run.calls, estimated) as run.meter:
-            async with aclosing(_closable(self._models.stream(request))) as events:
-                async for event in events:
-                    run.meter.note(event)
-                    if isinstance(event, TextDelta):
-                        self._add_text(run, chat, sink, event.text, started)
-                    elif isinstance(event, TextRetracted):
-                        self._retract(run, sink)
-                    else:
-                        _note(run, event)
-            if not run.finish_reason:
-                raise StreamInterrupted
-            await self._take_pictures(run)
-            if run.called is None and not "".join(run.text).strip() and not run.pictures:
-                raise PicturesOnly if run.received_pictures else EmptyAnswer
+        try:
+            with metered(asked, run.calls, estimated) as meter:
+                run.meter = meter
+                await self._read(run, chat, request, sink, started, meter)
+        except (StorageError, ProviderError):
+            await run.forget_free_call()
+            raise
+
+    async def _read(
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        request: ModelRequest,
+        sink: AnswerSink,
+        started: float,
+        meter: Meter,
+    ) -> None:
+        """Makes the call, and takes what its stream yields."""
+        async with aclosing(_closable(self._models.stream(request))) as events:
+            async for event in events:
+                meter.note(event)
+                if isinstance(event, TextDelta):
+                    self._add_text(run, chat, sink, event.text, started)
+                elif isinstance(event, TextRetracted):
+                    self._retract(run, sink)
+                else:
+                    _note(run, event)
+        if not run.finish_reason:
+            raise StreamInterrupted
+        await self._take_pictures(run)
+        if run.called is None and not "".join(run.text).strip() and not run.pictures:
+            raise PicturesOnly if run.received_pictures else EmptyAnswer
 
     async def _take_pictures(self, run: RunningAnswer, *, arrived: bool = False) -> None:
         """Makes of the received pictures those that are kept. `arrived`: without fetching any."""

@@ -176,6 +176,15 @@ class RunningAnswer:
         if not await until_stored(begin, self.answer.id):
             raise asyncio.CancelledError
 
+    async def forget_free_call(self) -> None:
+        """The call noted last has failed: it is not to be counted if it was not made, or refused without a word.
+
+        If the database is away, a kill before the next call is noted has it counted all the same.
+        """
+        if self.meter is not None and self.meter.is_free:
+            with contextlib.suppress(StorageError):
+                await self.answers.forget_call(self.answer.id, self.worker_id)
+
     def retract(self) -> None:
         """All text of the present turn does not belong to the answer."""
         del self.text[self.turn_start :]

@@ -143,9 +143,14 @@ class Meter:
             error=error,
         )
 
+    @property
+    def is_free(self) -> bool:
+        """Nothing has come yet that anybody would charge for, should the call fail."""
+        return self.usage is None and not self.received
+
     def _estimate(self, outcome: CallOutcome) -> int | None:
         """None for a call that was refused: nobody charges for it."""
-        refused = outcome is CallOutcome.FAILED and not self.received
+        refused = outcome is CallOutcome.FAILED and self.is_free
         return None if refused else self.tokens
 
 

@@ -45,6 +45,7 @@ def rows(world: World) -> list[Row]:
         ([Reply("", told=TOLD, end="break"), Reply(told=TOLD)], ["repeated", "done"]),
         ([Reply("", told=TOLD)] * 3, ["repeated", "repeated", "failed"]),
         ([Reply(end="http"), Reply(end="http"), Reply()], ["repeated", "repeated", "done"]),
+        ([Reply(end="http")] * 3, ["repeated", "repeated", "failed"]),
     ],
 )
 async def test_each_call_is_a_row(
@@ -60,6 +61,7 @@ async def test_each_call_is_a_row(
         (chat,) = world.chats()
         team, alice = world.slack.workspace.team_id, world.slack.workspace.user("alice").id
         place = (team, alice, chat["channel"], chat["id"], "openai", "demo/quick")
+        is_refused = replies[-1].end == "http"
         assert [row["outcome"] for row in answers] == outcomes
         assert sorted(told_in(rows(world)), key=str) == sorted(model.charged, key=str)
         for row in answers + titles:
@@ -67,7 +69,9 @@ async def test_each_call_is_a_row(
             assert tuple(row[name] for name in names) == place
         for row in answers:  # of what was not told, what the model had begun to answer is estimated
             estimated = row["prompt_tokens"] is None and row["outcome"] != "repeated"
-            assert bool(row["estimated_tokens"]) == estimated, row
+            assert bool(row["estimated_tokens"]) == (estimated and not is_refused), row
+        (noted,) = world.rows("SELECT call FROM answers")  # what a kill would have had counted
+        assert (noted["call"] is None) == is_refused
         assert len(titles) == (outcomes[-1] != "failed")
         assert_days_add_up(world)
 
