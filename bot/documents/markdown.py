@@ -88,7 +88,12 @@ def _depth(html: str) -> int:
 
 
 def _stated_encoding(html: bytes) -> str | None:
-    return EncodingDetector.find_declared_encoding(html, is_html=True)
+    """None for one that could not have written the statement itself, as UTF-16 (the HTML standard, 13.2.3)."""
+    stated = EncodingDetector.find_declared_encoding(html, is_html=True)
+    try:
+        return stated if stated and "<".encode(stated) == b"<" else None
+    except (LookupError, ValueError):  # none that Python knows by this name
+        return stated
 
 
 def _tidy(text: str) -> str:

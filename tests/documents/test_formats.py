@@ -57,6 +57,11 @@ UNUSUAL: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "a.rtf",
         "Before\n\n| x |\n| --- |\n\nAfter\nMore\n\n| y | z |\n| --- | --- |",
     ),
+    "a page in UTF-8 that says UTF-16": (
+        lambda: '<meta charset="utf-16"><p>Grüße</p>'.encode(),
+        "a.html",
+        "Grüße",
+    ),
 }
 """Documents as some programs and people leave them, with the whole of their text."""
 
