@@ -16,6 +16,8 @@ MAX_XML = 60_000_000
 """Bytes of one member that is XML, which takes many times as much once it is parsed."""
 _PIECE = 64 * 1024
 _XML = re.compile(r"\.(xml|rels|xhtml|html|htm|opf|ncx)$", re.IGNORECASE)
+_PARSED = re.compile(r"\.(xml|rels|opf)$", re.IGNORECASE)
+"""What an XML parser reads; the chapters of a book are read as web pages are, which know no entities of their own."""
 # An entity in UTF-8 or UTF-16: it may refer to files and to other entities. (A document type alone does no harm, and
 # LibreOffice writes one into the macros of its documents.)
 _ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
@@ -47,8 +49,8 @@ def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> int:
     """The bytes that the members after this one may unpack to."""
     if member.flag_bits & 0x1:
         raise DocumentError(DocumentProblem.LOCKED)
-    xml = bool(_XML.search(member.filename))
-    room = min(left, MAX_XML) if xml else left
+    room = min(left, MAX_XML) if _XML.search(member.filename) else left
+    parsed = bool(_PARSED.search(member.filename))
     seam = b""
     try:
         with archive.open(member) as file:
@@ -57,7 +59,7 @@ def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> int:
                 left -= len(piece)
                 if room < 0:
                     raise DocumentError(DocumentProblem.TOO_COMPLEX)
-                if xml and _ENTITY.search(seam + piece):
+                if parsed and _ENTITY.search(seam + piece):
                     raise DocumentError(DocumentProblem.BROKEN)
                 seam = piece[-32:]
     except (

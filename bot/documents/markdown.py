@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -33,7 +34,8 @@ _NESTING = re.compile(
     r"<(/?)(?:div|span|table|section|article|ul|ol|blockquote|font|b|i|em|strong|a)\b",
     re.IGNORECASE,
 )
-_XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>")
+# An XML declaration, and a document type with declarations of its own, which would end at the first of them.
+_PROLOG = re.compile(r"\A\s*(?:<\?xml[^>]*>)?(?:\s*<!DOCTYPE[^\[>]*\[[^\]]*\]\s*>)?", re.IGNORECASE)
 
 
 class _Converter(MarkdownConverter):
@@ -56,7 +58,7 @@ def html_to_markdown(html: str | bytes, *, titled: bool = True) -> str:
     `titled`: the page's title is shown above a text that does not begin with it.
     """
     html = html if isinstance(html, str) else decode_stated(html, _stated_encoding(html))
-    html = _XML_DECLARATION.sub("", html)
+    html = _without_sections(_PROLOG.sub("", html))
     if _depth(html) > MAX_DEPTH:
         return _tidy(_plain(html))
     try:
@@ -77,6 +79,13 @@ def html_to_markdown(html: str | bytes, *, titled: bool = True) -> str:
     except RecursionError:
         return _tidy(_plain(html))
     return text if not title or text.startswith(f"# {title}") else f"# {title}\n\n{text}"
+
+
+def _without_sections(html: str) -> str:
+    """The text of CDATA sections as other text: parsers of HTML take them for comments."""
+    first, *sections = html.split("<![CDATA[")
+    ends = (section.partition("]]>") for section in sections)
+    return first + "".join(f"{escape(text)}{rest}" for text, _, rest in ends)
 
 
 def _depth(html: str) -> int:

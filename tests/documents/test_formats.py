@@ -11,7 +11,7 @@ from bot.documents.kinds import container_of, is_document
 from bot.documents.reader import DocumentReader, DocumentText
 from bot.documents.worker import convert
 from bot.timing import Timing
-from tests.documents import samples
+from tests.documents import bombs, samples
 
 PATIENT = replace(Timing(), document_timeout=300.0, document_queue_timeout=300.0)
 """A busy machine makes no difference; the processor time that a document may take stays limited."""
@@ -61,6 +61,14 @@ UNUSUAL: dict[str, tuple[Callable[[], bytes], str, str]] = {
         lambda: '<meta charset="utf-16"><p>Grüße</p>'.encode(),
         "a.html",
         "Grüße",
+    ),
+    "a book with entities and sections": (
+        lambda: bombs.with_members(
+            samples.epub(),
+            OPS__two_xhtml=b'<!DOCTYPE html [<!ENTITY x "y">]><p>one<![CDATA[ <!ENTITY x "y"> ]]>two</p>',
+        ),
+        "a.epub",
+        '# On Bobbins\n\n## First\n\nBobbins cost three euros.\n\none <!ENTITY x "y"> two',
     ),
 }
 """Documents as some programs and people leave them, with the whole of their text."""

@@ -15,7 +15,7 @@ from bot.documents.kinds import Container, container_of
 from bot.documents.problems import DocumentError, DocumentProblem
 from bot.documents.reader import DocumentBusy, DocumentReader
 from bot.timing import Timing
-from tests.documents import samples
+from tests.documents import bombs, samples
 from tests.documents.test_formats import CONTENT, PATIENT
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
@@ -66,6 +66,13 @@ PROBLEMS: dict[str, tuple[Callable[[], bytes], str, set[DocumentProblem]]] = {
     "many laughs": (
         lambda: samples.odt("<text:p>&b;</text:p>", ENTITIES),
         "a.odt",
+        {DocumentProblem.BROKEN},
+    ),
+    "many laughs in a book": (
+        lambda: bombs.with_members(
+            samples.epub(), OPS__book_opf=(ENTITIES + "<x>&b;</x>").encode()
+        ),
+        "a.epub",
         {DocumentProblem.BROKEN},
     ),
     "a file of the server": (
