@@ -17,11 +17,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from bot.errors import StorageError
 from storage.engine.database import Database
-from storage.engine.types import database_time
+from storage.engine.types import database_time, new_id
 from storage.queries import dialect_insert
 from storage.tables import done_once
 
@@ -36,10 +36,14 @@ FORGET_BATCH = 1_000
 
 
 class ActionClaims:
-    """The repository of claimed and done actions. `what` names an action; every method raises StorageError."""
+    """The repository of claimed and done actions. `what` names an action; every method raises StorageError.
+
+    A claim that lapsed and was made by another process since is neither kept nor released here.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._owner = new_id()
 
     async def claim(self, *what: str, seconds: float = CLAIM_TIMEOUT) -> bool:
         """Whether the caller got the action: nobody has done it or is doing it. The claim lasts for `seconds`."""
@@ -47,10 +51,10 @@ class ActionClaims:
         async with self._database.begin() as connection:
             insert = dialect_insert(connection, done_once)
             claimed = await connection.scalar(
-                insert.values(key=_key(what), kept_until=until)
+                insert.values(key=_key(what), kept_until=until, owner=self._owner)
                 .on_conflict_do_update(
                     index_elements=["key"],
-                    set_={"kept_until": until},
+                    set_={"kept_until": until, "owner": self._owner},
                     where=done_once.c.kept_until <= database_time(),
                 )
                 .returning(done_once.c.key)
@@ -62,14 +66,18 @@ class ActionClaims:
         async with self._database.begin() as connection:
             await connection.execute(
                 update(done_once)
-                .where(done_once.c.key == _key(what))
+                .where(self._is_own(what))
                 .values(kept_until=database_time(seconds))
             )
 
     async def release(self, *what: str) -> None:
         """Gives the action back: the next caller may do it."""
         async with self._database.begin() as connection:
-            await connection.execute(delete(done_once).where(done_once.c.key == _key(what)))
+            await connection.execute(delete(done_once).where(self._is_own(what)))
+
+    def _is_own(self, what: tuple[str, ...]) -> ColumnElement[bool]:
+        owner = done_once.c.owner
+        return and_(done_once.c.key == _key(what), or_(owner == self._owner, owner.is_(None)))
 
     @asynccontextmanager
     async def renewing(self, *what: str, seconds: float) -> AsyncIterator[None]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from sqlalchemy import Column, Index, String, Table
 
 from storage.engine.types import SafeText, UtcTime
-from storage.tables.base import metadata
+from storage.tables.base import ID, metadata
 
 done_once = Table(
     "done_once",
     metadata,
     Column("key", String(64), primary_key=True),
     Column("kept_until", UtcTime, nullable=False),
+    Column("owner", ID),
     Index("ix_done_once_kept_until", "kept_until"),
 )
-"""What some replica has done, or is at, so that no other does it too (see `storage.action_claims`)."""
+"""What some replica has done, or is at, so that no other does it too (see `storage.action_claims`).
+
+`owner`: the process that claimed it; null for a claim of an earlier version.
+"""
 
 models_without_system_role = Table(
     "models_without_system_role",

@@ -29,6 +29,18 @@ async def test_a_claim_expires_unless_it_is_kept(database: Database) -> None:
     assert not await claims.claim("a")
 
 
+async def test_who_stalled_beyond_a_claim_does_not_end_that_of_another(database: Database) -> None:
+    stalled, second, third = (ActionClaims(database) for _ in range(3))
+    assert await stalled.claim("a", seconds=0.0)
+    assert await second.claim("a")
+    await stalled.keep("a", seconds=0.0)
+    assert not await third.claim("a")
+    await stalled.release("a")
+    assert not await third.claim("a")
+    await second.release("a")
+    assert await third.claim("a")
+
+
 async def test_a_failed_attempt_is_left_to_the_next(database: Database) -> None:
     claims = ActionClaims(database)
     with pytest.raises(RuntimeError):

@@ -232,8 +232,10 @@ async def test_one_replica_a_day_removes_old_chats(
     database: Database, rivals: list[Database], builder: ChatBuilder
 ) -> None:
     await full(database, builder, GONE, "1.1")
+    claims = [ActionClaims(each) for each in rivals]
     keepers = [
-        Keeper(Eraser(Erasure(each)), ActionClaims(each), timedelta(days=365)) for each in rivals
+        Keeper(Eraser(Erasure(each)), claim, timedelta(days=365))
+        for each, claim in zip(rivals, claims, strict=True)
     ]
     for keeper in keepers:
         await keeper.run()
@@ -243,6 +245,6 @@ async def test_one_replica_a_day_removes_old_chats(
     for keeper in keepers:
         await keeper.run()
     assert (await rows(database))["chats"] == 1, "this day's work was done"
-    await ActionClaims(database).release("keep", f"{utc_now():%Y-%m-%d}")
+    await claims[0].release("keep", f"{utc_now():%Y-%m-%d}")
     await keepers[0].run()
     assert (await rows(database))["chats"] == 0
