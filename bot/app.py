@@ -261,7 +261,7 @@ def _engine(
         models=resources.providers,
         sinks=_sinks(settings, resources, repositories, parts),
         publisher=resources.publisher,
-        build_prompt=prompts.build,
+        read_prompt=prompts.read,
         after_work=after_work,
         on_end=parts.models.on_answer_ended,
         metrics=resources.metrics,

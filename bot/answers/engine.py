@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from bot.answers.after_work import AfterWork
 from bot.answers.events import EventPublisher
-from bot.answers.generator import AnswerGenerator, BuildPrompt, Models
+from bot.answers.generator import AnswerGenerator, Models, ReadPrompt
 from bot.answers.lease import ClockReading, Lease
 from bot.answers.pictures import PictureIntake
 from bot.answers.retry import until_stored
@@ -55,7 +55,7 @@ class Engine:
         models: Models,
         sinks: SinkFactory,
         publisher: EventPublisher,
-        build_prompt: BuildPrompt,
+        read_prompt: ReadPrompt,
         after_work: AfterWork,
         on_end: OnEnd,
         metrics: Metrics,
@@ -72,7 +72,7 @@ class Engine:
         self._publisher = publisher
         self._pictures = pictures
         self._generator = AnswerGenerator(
-            models, build_prompt, publisher, metrics, self._record, pictures, tools, thoughts
+            models, read_prompt, publisher, metrics, self._record, pictures, tools, thoughts
         )
         self._tools = tools
         self._ledger = ledger

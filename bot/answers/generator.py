@@ -23,7 +23,7 @@ from bot.answers.answer_result import result_of
 from bot.answers.events import EventPublisher
 from bot.answers.pictures import PictureIntake
 from bot.answers.retry import until_stored
-from bot.answers.running_answer import RunningAnswer, RunState
+from bot.answers.running_answer import FitPrompt, RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
 from bot.answers.step_log import THOUGHTS_TIMED, StepLog, Thoughts
 from bot.answers.tool_loop import Parked, ToolLoop
@@ -69,10 +69,10 @@ class Models(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
-BuildPrompt = Callable[[Chat, Answer, int, int | None], Awaitable[ModelRequest]]
-"""Makes the request for this answer. Raises ProviderError when there is nothing to ask.
+ReadPrompt = Callable[[Chat, Answer], Awaitable[FitPrompt]]
+"""Reads what an answer needs of its chat, files included; gives what makes the requests for it.
 
-The numbers: estimated tokens of what is sent beside the chat, and of a request that was too long.
+Raises ProviderError when there is nothing to ask, StorageError.
 """
 
 
@@ -86,7 +86,7 @@ class AnswerGenerator:
     def __init__(
         self,
         models: Models,
-        build_prompt: BuildPrompt,
+        read_prompt: ReadPrompt,
         publisher: EventPublisher,
         metrics: Metrics,
         record: RecordCalls,
@@ -98,7 +98,7 @@ class AnswerGenerator:
         self._models = models
         self._record = record
         self._thoughts = thoughts
-        self._build_prompt = build_prompt
+        self._read_prompt = read_prompt
         self._publisher = publisher
         self._metrics = metrics
         self._pictures = pictures
@@ -170,6 +170,8 @@ class AnswerGenerator:
         await self._tools.ready()
         for turn in turns:
             await self._tools.go_on(run, chat, turn)
+        read = partial(self._read_prompt, chat, run.answer)
+        run.fit_prompt = await until_stored(read, run.answer.id)
         request = await self._request(run, chat)
         run.begin_asking()
         while True:
@@ -236,8 +238,8 @@ class AnswerGenerator:
         """The request for the answer. `limit`: estimated tokens of one that was too long."""
         tools = await self._tools.offered(run, chat)
         beside = sum(map(tokens_of_tool, tools)) + sum(map(tokens_of_round, run.rounds))
-        build = partial(self._build_prompt, chat, run.answer, beside, limit)
-        request = await until_stored(build, run.answer.id)
+        assert run.fit_prompt is not None
+        request = await until_stored(partial(run.fit_prompt, beside, limit), run.answer.id)
         run.prompt = request.facts
         return replace(request, tools=tools)
 

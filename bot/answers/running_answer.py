@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -28,11 +29,18 @@ from bot.answers.step_log import StepLog
 from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
 from bot.memory import HeldBytes
+from bot.providers.base import ModelRequest
 from bot.stream_events import MadeImage, ToolsCalled
 from bot.timing import Timing
 from bot.tool_calls import ToolRound
 from bot.usage.calls import Call, Meter
 from storage.answers import Answers
+
+FitPrompt = Callable[[int, int | None], Awaitable[ModelRequest]]
+"""Makes a request of what fits of the chat. Raises StorageError.
+
+The numbers: estimated tokens of what is sent beside the chat, and of a request that was too long.
+"""
 
 
 class RunState(Enum):
@@ -93,6 +101,8 @@ class RunningAnswer:
     """As they are kept, once the model has ended."""
     held: HeldBytes | None = None
     """The memory that they take."""
+    fit_prompt: FitPrompt | None = None
+    """Makes the requests for this answer, once its chat has been read."""
     rounds: list[ToolRound] = field(default_factory=list)
     """The model's turns so far in which it called tools."""
     called: ToolsCalled | None = None

@@ -152,15 +152,15 @@ class LongChats:
         self, chat: Chat, answer: Answer, history: History, room: float
     ) -> Excerpt | None:
         """The beginning, a summary and the newest turns; None if there is nothing to leave out."""
-        since = FIRST_NUMBER_AFTER_BEGINNING
+        since, known_excerpt = FIRST_NUMBER_AFTER_BEGINNING, None
         known = await self._summarizer.find(chat.id, since, answer.number - 1)
         if known is not None:
-            excerpt = history.excerpt(known.through + 1, known)
-            if excerpt.facts.estimated_tokens <= room:
-                return excerpt
+            known_excerpt = history.excerpt(known.through + 1, known)
+            if known_excerpt.facts.estimated_tokens <= room:
+                return known_excerpt
         through = self._end_of_summary(history, known, room)
         if through is None:
-            return None
+            return known_excerpt
         turns = _to_summarise(history, known, through)
         written = await self._summarizer.write(
             payer_of(chat, answer.asker),

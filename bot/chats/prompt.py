@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from bot import english_strings
+from bot.answers.running_answer import FitPrompt
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
@@ -90,15 +92,18 @@ class PromptBuilder:
         self._long_chats = long_chats
         self._options = options
 
-    async def build(
-        self, chat: Chat, answer: Answer, beside: int = 0, limit: int | None = None
-    ) -> ModelRequest:
-        """The request for an answer.
+    async def read(self, chat: Chat, answer: Answer) -> FitPrompt:
+        """Reads the chat, and the files that are due; gives what makes the requests for an answer of it.
 
-        `beside`: estimated tokens of what is sent beside the chat. `limit`: those of a request that was too long.
         Raises AttachmentsUnreadable when the message consists of files that could not be read, and nothing else.
         """
-        history = replace(await self._history(chat, answer), beside=beside)
+        return partial(self._fit, chat, answer, await self._history(chat, answer))
+
+    async def _fit(
+        self, chat: Chat, answer: Answer, history: History, beside: int, limit: int | None
+    ) -> ModelRequest:
+        """`beside`: estimated tokens of what is sent beside the chat. `limit`: those of a request that was too long."""
+        history = replace(history, beside=beside)
         excerpt = await self._long_chats.fit(chat, answer, history, limit)
         return ModelRequest(
             model=chat.model,

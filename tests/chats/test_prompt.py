@@ -249,7 +249,8 @@ async def brief(
         NoCalls(),
         nothing_to_read,
     )
-    return await made.build(await builder.chats.get(chat.id), answer)
+    fit = await made.read(await builder.chats.get(chat.id), answer)
+    return await fit(0, None)
 
 
 async def test_single_author_is_not_named_and_ids_become_names(builder: ChatBuilder) -> None:

@@ -21,6 +21,7 @@ from bot.answers.generator import Models
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.returned_pictures import ReturnedPictures
+from bot.answers.running_answer import FitPrompt
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
 from bot.answers.tool_loop import ToolLoop
 from bot.answers.tool_servers import NoTools
@@ -79,8 +80,11 @@ async def null_sink(chat: Chat, answer: Answer, control: AnswerControl) -> Answe
     return NullSink()
 
 
-async def build_prompt(chat: Chat, answer: Answer, beside: int, limit: int | None) -> ModelRequest:
-    return ModelRequest(chat.model, "", ())
+async def read_prompt(chat: Chat, answer: Answer) -> FitPrompt:
+    async def fit(beside: int, limit: int | None) -> ModelRequest:
+        return ModelRequest(chat.model, "", ())
+
+    return fit
 
 
 def do_nothing(chat: Chat, result: AnswerResult) -> None:
@@ -119,7 +123,7 @@ class Replica:
             models=models or OneWordModel(pause),
             sinks=sinks,
             publisher=self.publisher,
-            build_prompt=build_prompt,
+            read_prompt=read_prompt,
             after_work=after_work,
             on_end=do_nothing,
             metrics=self.metrics,
