@@ -11,19 +11,24 @@ from bot.documents.pdf_notes import page_notes
 from bot.documents.problems import DocumentError, DocumentProblem
 
 MAX_PAGES = 1000
+_UNREAD = "(The pages themselves hold no text that could be read: only this was written upon them.)"
 
 
 def read_pdf(data: bytes) -> Iterator[str]:
-    """Each page with its number. Raises DocumentError; SCAN when none of the pages has text."""
+    """Each page with its number. Raises DocumentError; SCAN, with the notes, when none of the pages has text itself."""
     document = _opened(data)
     found = False
+    held: list[str] = []
     for index in range(min(len(document), MAX_PAGES)):
-        text = _page_text(document, index)
-        if text:
-            found = True
-            yield f"### Page {index + 1}\n\n{text}"
+        text, notes = _page(document, index)
+        found = found or bool(text)
+        if text or notes:
+            held.append("\n\n".join(filter(None, [f"### Page {index + 1}", text, notes])))
+        if found:
+            yield from held
+            held.clear()
     if not found:
-        raise DocumentError(DocumentProblem.SCAN)
+        raise DocumentError(DocumentProblem.SCAN, "\n\n".join([_UNREAD, *held]) if held else "")
     if len(document) > MAX_PAGES:
         yield f"(The document has {len(document):,} pages, of which the first {MAX_PAGES:,} were read.)"
 
@@ -39,14 +44,13 @@ def _opened(data: bytes) -> pypdfium2.PdfDocument:
     return document
 
 
-def _page_text(document: pypdfium2.PdfDocument, index: int) -> str:
-    """Empty for a page without text, and for one that is damaged: the others may be whole."""
+def _page(document: pypdfium2.PdfDocument, index: int) -> tuple[str, str]:
+    """Its text and its notes, both empty for a page that is damaged: the others may be whole."""
     try:
         page = document[index]
         text = str(page.get_textpage().get_text_bounded())
         notes = "\n".join(page_notes(document, page))
     except pypdfium2.PdfiumError:
-        return ""
+        return "", ""
     # U+FFFE marks a hyphen at the end of a line.
-    text = text.replace("\r\n", "\n").replace("\ufffe", "").strip()
-    return f"{text}\n\n{notes}".strip()
+    return text.replace("\r\n", "\n").replace("\ufffe", "").strip(), notes

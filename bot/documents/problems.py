@@ -24,6 +24,8 @@ class DocumentProblem(StrEnum):
 class DocumentError(Exception):
     """The document cannot be read."""
 
-    def __init__(self, problem: DocumentProblem) -> None:
+    def __init__(self, problem: DocumentProblem, notes: str = "") -> None:
+        """`notes`: what was written upon scanned pages."""
         super().__init__(problem.value)
         self.problem = problem
+        self.notes = notes

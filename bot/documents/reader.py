@@ -78,5 +78,5 @@ def _result(output: bytes) -> DocumentText:
     except ValueError:
         raise DocumentError(DocumentProblem.TOO_COMPLEX) from None
     if "problem" in result:
-        raise DocumentError(DocumentProblem(result["problem"]))
+        raise DocumentError(DocumentProblem(result["problem"]), result.get("notes", ""))
     return DocumentText(result["text"], result["truncated"])

@@ -30,11 +30,12 @@ def main() -> None:
 
 
 def convert(container: Container, data: bytes, limit: int) -> dict[str, object]:
-    """`text` (at most `limit` characters) and `truncated`, or the `problem`."""
+    """`text` (at most `limit` characters) and `truncated`, or the `problem`, and `notes` upon a scan."""
     try:
         text, truncated = _joined(read_document(container, data), limit)
     except DocumentError as error:
-        return {"problem": error.problem.value}
+        notes, _ = _joined([error.notes], limit)
+        return {"problem": error.problem.value} | ({"notes": notes} if notes else {})
     except (MemoryError, RecursionError):
         return {"problem": DocumentProblem.TOO_COMPLEX.value}
     except Exception:  # libraries raise anything for broken documents

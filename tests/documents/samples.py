@@ -56,6 +56,11 @@ def pdf(*pages: str, extra: str = "", trailer: str = "") -> bytes:
     return f"{body}{end}startxref\n{len(body)}\n%%EOF\n".encode("latin-1")
 
 
+def commented_scan() -> bytes:
+    note = b"<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (paid) >>"
+    return pdf("").replace(b"/Contents 5 0 R", b"/Contents 5 0 R /Annots [" + note + b"]")
+
+
 def locked_pdf() -> bytes:
     """A PDF whose password nobody knows."""
     check = "00" * 32

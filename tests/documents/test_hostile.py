@@ -43,6 +43,7 @@ def self_referring_form() -> bytes:
 
 PROBLEMS: dict[str, tuple[Callable[[], bytes], str, set[DocumentProblem]]] = {
     "a scan": (lambda: samples.pdf("", ""), "a.pdf", {DocumentProblem.SCAN}),
+    "a scan with a comment": (samples.commented_scan, "a.pdf", {DocumentProblem.SCAN}),
     "an empty letter": (lambda: samples.docx(""), "a.docx", {DocumentProblem.SCAN}),
     "a locked pdf": (samples.locked_pdf, "a.pdf", {DocumentProblem.LOCKED}),
     "a locked office file": (

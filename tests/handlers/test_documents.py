@@ -39,6 +39,14 @@ async def test_a_scan_beside_a_question_is_told_to_the_author_and_to_the_model(
     assert "scan.pdf" in sent_text(world)
 
 
+async def test_what_is_written_upon_a_scan_is_read_where_the_scan_is_not(world: World) -> None:
+    scan = Upload("scan.pdf", samples.commented_scan(), "application/pdf")
+    thread = await ask_with_files(world, "What is in it?", scan, model=TEXT_MODEL)
+    await world.answered(thread)
+
+    assert "### Page 1\n\nComment: paid" in sent_text(world)
+
+
 async def test_a_document_alone_that_has_no_text_fails_the_answer_and_stores_nothing_else(
     world: World,
 ) -> None:

@@ -23,20 +23,22 @@ class TeamDocuments:
     ) -> TextFile | Image:
         """The document as Markdown; with `keep` a PDF of scanned pages as it is. Raises FileProblem."""
         try:
-            return await self.read(container, data, name)
-        except FileProblem as error:
-            scanned = error.code == DocumentProblem.SCAN and container is Container.PDF
+            return await self._read(container, data, name)
+        except DocumentError as error:
+            scanned = error.problem is DocumentProblem.SCAN and container is Container.PDF
             pdf = rules.scanned_pdf(name, data) if keep and scanned else None
-            if pdf is None:
-                raise
-            return pdf
+            return pdf or _noted(error, name)
 
-    async def read(self, container: Container, data: bytes, name: str) -> TextFile:
-        """The document as Markdown. Raises FileProblem."""
+    async def _read(self, container: Container, data: bytes, name: str) -> TextFile:
         try:
             found = await self._reader.read(self._team, container, data, MAX_TEXT_LENGTH)
-        except DocumentError as error:
-            raise FileProblem(error.problem.value) from None
         except DocumentBusy:
             raise FileProblem(rules.BUSY) from None
         return TextFile(name, "markdown", found.text, truncated=found.truncated)
+
+
+def _noted(error: DocumentError, name: str) -> TextFile:
+    """What is written upon scanned pages that nobody reads; without it, raises FileProblem."""
+    if not error.notes:
+        raise FileProblem(error.problem.value) from None
+    return TextFile(name, "markdown", error.notes)
