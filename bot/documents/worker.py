@@ -35,7 +35,8 @@ def convert(container: Container, data: bytes, limit: int) -> dict[str, object]:
         text, truncated = _joined(read_document(container, data), limit)
     except DocumentError as error:
         notes, _ = _joined([error.notes], limit)
-        return {"problem": error.problem.value} | ({"notes": notes} if notes else {})
+        found: dict[str, object] = {"problem": error.problem.value}
+        return found | {"notes": notes} if notes else found
     except (MemoryError, RecursionError):
         return {"problem": DocumentProblem.TOO_COMPLEX.value}
     except Exception:  # libraries raise anything for broken documents
