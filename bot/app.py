@@ -157,7 +157,7 @@ def _register_chores(
     parts: AnswerParts,
     threads: ThreadParts,
 ) -> None:
-    """What each kind of chore does, and when one is registered after the fact."""
+    """What each kind of chore does, and which chores must not be dropped."""
     writing.after_work.register(
         {
             Chore.WRITE_AGAIN: writing.after_work.write_again(writing.engine.wake),

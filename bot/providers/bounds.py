@@ -41,7 +41,7 @@ class Silence:
                 self._timer = None
 
     @contextmanager
-    def not_its_turn(self) -> Iterator[None]:
+    def server_waits(self) -> Iterator[None]:
         """While this is open, the model waits for the bot."""
         self._reschedule(self._deadline)
         try:

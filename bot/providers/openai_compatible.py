@@ -28,7 +28,7 @@ from bot.providers.model_list import names_in, parse_models
 from bot.providers.picture_download import fetch_picture
 from bot.providers.pictures import picture_bytes
 from bot.providers.prompt_cache import wants_marks, with_marks
-from bot.providers.request_body import AttachmentUrls, NotItsTurn, RequestBody
+from bot.providers.request_body import AttachmentUrls, RequestBody, ServerWaits
 from bot.providers.response_body import Body, no_response, read_error, translated_errors
 from bot.providers.stream_parser import StreamParser
 from bot.providers.tool_messages import (
@@ -161,10 +161,10 @@ class OpenAICompatible:
         seconds = self._longest_answer if request.max_seconds is None else request.max_seconds
         silence = Silence(self._silence)
         bounds = Bounds(silence, seconds, request.max_characters)
-        return bounded(self._events(request, silence.not_its_turn), bounds)
+        return bounded(self._events(request, silence.server_waits), bounds)
 
     async def _events(
-        self, request: ModelRequest, not_its_turn: NotItsTurn
+        self, request: ModelRequest, server_waits: ServerWaits
     ) -> AsyncGenerator[StreamEvent, None]:
         model = request.model.name
         counted, drawn = 0, tuple[str, ...]()
@@ -172,7 +172,7 @@ class OpenAICompatible:
             self._secrets, begins_with_reasoning=model in self._begin_with_reasoning
         )
         async with (
-            self._open_stream(request, not_its_turn) as response,
+            self._open_stream(request, server_waits) as response,
             aclosing(Body(response, parser, self._pause, self._usage_timeout)) as body,
         ):
             while not parser.closed and (block := await body.next()) is not None:
@@ -240,14 +240,14 @@ class OpenAICompatible:
 
     @asynccontextmanager
     async def _open_stream(
-        self, request: ModelRequest, not_its_turn: NotItsTurn
+        self, request: ModelRequest, server_waits: ServerWaits
     ) -> AsyncIterator[httpx.Response]:
         """The response that streams the answer. A request with a rejected field is repeated without the field."""
         while True:
             urls = AttachmentUrls()
             body = self._body(request, urls)
             parts = urls.parts(body)
-            content = RequestBody(parts, request.read, request.held, not_its_turn)
+            content = RequestBody(parts, request.read, request.held, server_waits)
             with closing(content):
                 response = await self._send("POST", self._url(_COMPLETIONS), content, self._timeout)
             try:

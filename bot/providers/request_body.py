@@ -22,7 +22,7 @@ from bot.memory import HeldBytes, MemoryBudget
 
 ReadAttachment = Callable[[Attachment, int, int], Awaitable[bytes]]
 """So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone, StorageError."""
-NotItsTurn = Callable[[], AbstractContextManager[None]]
+ServerWaits = Callable[[], AbstractContextManager[None]]
 """While this is open, the server waits for the bot and not the bot for the server."""
 PIECE = 240_000
 """Bytes that are read at a time; a multiple of three, so that the encoded pieces join."""
@@ -66,10 +66,10 @@ class RequestBody(httpx.AsyncByteStream):
         parts: Sequence[bytes | Attachment],
         read: ReadAttachment = nothing_to_read,
         held: HeldBytes | None = None,
-        not_its_turn: NotItsTurn = nullcontext,
+        server_waits: ServerWaits = nullcontext,
     ) -> None:
-        """`held`: where its bytes are counted. `not_its_turn`: is open while a piece is not there yet."""
-        self._not_its_turn = not_its_turn
+        """`held`: where its bytes are counted. `server_waits`: is open while a piece is not there yet."""
+        self._server_waits = server_waits
         self._parts = parts
         self._read = read
         self._whole = held or HeldBytes(MemoryBudget())
@@ -102,7 +102,7 @@ class RequestBody(httpx.AsyncByteStream):
             yield part
             return
         for start in range(0, part.size, PIECE):
-            with self._not_its_turn():
+            with self._server_waits():
                 if held is self._held:  # else it is closed, though its end is still on its way
                     await held.add(_PIECE_COST)
                 piece = await self._piece(part, start)

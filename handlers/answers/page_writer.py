@@ -242,7 +242,9 @@ class PageWriter:
         self._status.stream_stopped()
         self._apply(PageEvent.STREAM_ENDED)
         if self._pausing:
-            page.edited_text = page.text if page.streamed == len(page.text) else None
+            page.edited_text = None
+            if page.streamed == len(page.text):  # no edit has anything to add
+                page.edited_text, self.pending.waiting_since = page.text, None
             await self._record_messages()
 
     # -- posts and edits ---------------------------------------------------------------------------------------
