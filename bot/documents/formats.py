@@ -82,13 +82,11 @@ def _read_office(archive: zipfile.ZipFile, data: bytes) -> Iterator[str]:
         from bot.documents.sheet_notes import sheet_notes
         from bot.documents.sheets import read_sheets
 
-        return read_sheets(
-            data, sheet_notes(archive) if "xl/workbook.xml" in archive.NameToInfo else {}
-        )
+        return read_sheets(data, sheet_notes(archive))
     if "ppt" in folders:
         from bot.documents.slides import read_slides
 
-        return read_slides(data)
+        return read_slides(archive, data)
     raise DocumentError(DocumentProblem.UNKNOWN)
 
 

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 
 from bot.documents.problems import DocumentError, DocumentProblem
-from bot.documents.safe_xml import Element, parse_xml
+from bot.documents.safe_xml import Element, parse_xml, side_part
 from bot.documents.tables import MAX_COLUMNS, table
 
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
@@ -33,9 +33,7 @@ def read_odt(archive: zipfile.ZipFile) -> Iterator[str]:
 
 def _edges(archive: zipfile.ZipFile, part: str, label: str) -> Iterator[str]:
     """Each text that stands above or below pages, once."""
-    if "styles.xml" not in archive.NameToInfo:
-        return
-    pages = parse_xml(archive.read("styles.xml")).iter(_STYLE + "master-page")
+    pages = side_part(archive, "styles.xml").iter(_STYLE + "master-page")
     found = (
         " | ".join(filter(None, map(_inline, edge.iter(_TEXT + "p", _TEXT + "h"))))
         for page in pages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import Any
 
 from lxml import etree
@@ -21,3 +22,15 @@ def parse_xml(data: bytes) -> Element:
         return etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         raise DocumentError(DocumentProblem.BROKEN) from error
+
+
+def side_part(archive: zipfile.ZipFile, name: str) -> Element:
+    """The root of a part beside the main text; an empty one where the part is missing or broken, which it may be."""
+    try:
+        return parse_xml(archive.read(name))
+    except (KeyError, DocumentError):
+        return empty()
+
+
+def empty() -> Element:
+    return etree.Element("none")

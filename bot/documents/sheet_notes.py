@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 
 from bot.documents.drawings import lines
-from bot.documents.safe_xml import Element, parse_xml
+from bot.documents.safe_xml import Element, side_part
 
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 MAX_NOTES = 2000
@@ -18,21 +18,18 @@ def sheet_notes(archive: zipfile.ZipFile) -> dict[str, str]:
     """By the sheet's name, the texts upon its cells."""
     workbook = _relations(archive, "xl/workbook.xml")
     found = {}
-    for sheet in _parsed(archive, "xl/workbook.xml").iterfind("{*}sheets/{*}sheet"):
+    for sheet in side_part(archive, "xl/workbook.xml").iterfind("{*}sheets/{*}sheet"):
         part = workbook.get(sheet.get(_ID, ""), ("", ""))[1]
-        notes = _notes(archive, part) if part in archive.NameToInfo else ()
-        found[sheet.get("name", "")] = "\n\n".join(filter(None, notes))
+        found[sheet.get("name", "")] = "\n\n".join(filter(None, _notes(archive, part)))
     return found
 
 
 def _notes(archive: zipfile.ZipFile, sheet: str) -> Iterator[str]:
     for kind, part in _relations(archive, sheet).values():
-        if part not in archive.NameToInfo:
-            continue
         if kind == "comments":
-            yield "\n".join(_comments(_parsed(archive, part)))
+            yield "\n".join(_comments(side_part(archive, part)))
         elif kind == "drawing":
-            yield "\n".join(lines(_parsed(archive, part)))
+            yield "\n".join(lines(side_part(archive, part)))
 
 
 def _comments(root: Element) -> Iterator[str]:
@@ -45,18 +42,11 @@ def _comments(root: Element) -> Iterator[str]:
 def _relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
     """By their ids, the kind and the name of each part that this one refers to."""
     folder, name = posixpath.split(part)
-    path = f"{folder}/_rels/{name}.rels"
-    if path not in archive.NameToInfo:
-        return {}
     return {
         each.get("Id", ""): (
             each.get("Type", "").rpartition("/")[2],
             posixpath.normpath(posixpath.join(folder, each.get("Target", ""))).lstrip("/"),
         )
-        for each in _parsed(archive, path)
+        for each in side_part(archive, f"{folder}/_rels/{name}.rels").iterfind("{*}Relationship")
         if each.get("TargetMode") != "External"
     }
-
-
-def _parsed(archive: zipfile.ZipFile, part: str) -> Element:
-    return parse_xml(archive.read(part))

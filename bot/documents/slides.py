@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,24 +15,22 @@ from pptx.shapes.group import GroupShape
 
 from bot.documents.drawings import chart_text, diagram_text, lines
 from bot.documents.problems import DocumentError, DocumentProblem
-from bot.documents.safe_xml import parse_xml
+from bot.documents.safe_xml import Element, empty, parse_xml, side_part
 from bot.documents.tables import table
 
 MAX_SLIDES = 1000
 MAX_DEPTH = 20
 """Groups within groups."""
+_SLIDE = re.compile(r"ppt/slides/slide(\d{1,9})\.xml")
+_UNREADABLE = (PythonPptxError, KeyError, ValueError, AttributeError, SyntaxError)
+"""What python-pptx and lxml raise for broken documents."""
 _DIAGRAM = ".//*[local-name() = 'relIds']/@r:dm"
 
 
-def read_slides(data: bytes) -> Iterator[str]:
-    """Raises DocumentError; SCAN when no slide has text."""
-    try:
-        slides = Presentation(io.BytesIO(data)).slides
-    except (PythonPptxError, KeyError, ValueError, AttributeError) as error:
-        raise DocumentError(DocumentProblem.BROKEN) from error
+def read_slides(archive: zipfile.ZipFile, data: bytes) -> Iterator[str]:
+    """`data`: of the archive. Raises DocumentError; SCAN when no slide has text."""
     found = False
-    for number, slide in enumerate(slides, 1):
-        text = "\n\n".join(filter(None, _slide(slide)))
+    for number, text in enumerate(_slides(archive, data), 1):
         found = found or bool(text)
         if text:
             yield f"### Slide {number}\n\n{text}"
@@ -38,6 +38,27 @@ def read_slides(data: bytes) -> Iterator[str]:
             break
     if not found:
         raise DocumentError(DocumentProblem.SCAN)
+
+
+def _slides(archive: zipfile.ZipFile, data: bytes) -> Iterator[str]:
+    try:
+        slides = Presentation(io.BytesIO(data)).slides
+    except _UNREADABLE:
+        yield from _plain(archive)  # a part beside the slides is broken, or there are none
+        return
+    for slide in slides:
+        yield "\n\n".join(filter(None, _slide(slide)))
+
+
+def _plain(archive: zipfile.ZipFile) -> Iterator[str]:
+    """The texts of the slides alone, in the order of their numbers."""
+    names = {
+        int(found[1]): found[0] for found in map(_SLIDE.fullmatch, archive.namelist()) if found
+    }
+    texts = ["\n".join(lines(side_part(archive, name))) for _, name in sorted(names.items())]
+    if not any(texts):
+        raise DocumentError(DocumentProblem.BROKEN)
+    yield from texts
 
 
 def _slide(slide: Any) -> Iterator[str]:
@@ -64,9 +85,9 @@ def _shapes(shapes: Iterable[Any], depth: int) -> Iterator[str]:
         elif getattr(shape, "has_table", False):
             yield table([cell.text for cell in row.cells] for row in shape.table.rows)
         elif getattr(shape, "has_chart", False):
-            yield chart_text(parse_xml(shape.chart_part.blob))
+            yield chart_text(_related(shape.part, shape.element.chart_rId))
         elif isinstance(shape, GraphicFrame) and shape.element.xpath(_DIAGRAM):
-            yield _diagram(shape)
+            yield diagram_text(_related(shape.part, shape.element.xpath(_DIAGRAM)[0]))
         elif shape.has_text_frame:
             yield "\n".join(
                 filter(None, (_paragraph(each) for each in shape.text_frame.paragraphs))
@@ -78,16 +99,18 @@ def _paragraph(paragraph: Any) -> str:
     return f"{'  ' * paragraph.level}- {text}" if text and paragraph.level else text
 
 
-def _diagram(shape: Any) -> str:
-    """A SmartArt diagram's texts, which are in a part of their own."""
-    part = shape.part.rels[shape.element.xpath(_DIAGRAM)[0]].target_part
-    return diagram_text(parse_xml(part.blob))
+def _related(part: Any, relation: str | None) -> Element:
+    """The root of the part to which another one refers; an empty one where it is missing or broken."""
+    try:
+        return parse_xml(part.rels[relation].target_part.blob)
+    except (KeyError, ValueError, AttributeError, DocumentError):
+        return empty()
 
 
 def _comments(slide: Any) -> Iterator[str]:
-    for relation in slide.part.rels.values():
+    for name, relation in slide.part.rels.items():
         if relation.reltype.endswith("/comments") and not relation.is_external:
-            for comment in parse_xml(relation.target_part.blob).iter("{*}cm"):
+            for comment in _related(slide.part, name).iter("{*}cm"):
                 text = comment.findtext("{*}text") or "\n".join(lines(comment))
                 yield f"Comment: {text}" if text.strip() else ""
 

@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import mammoth
 
@@ -21,6 +22,8 @@ comment-reference => sup
 _REFERENCE = re.compile(r"\[\[([^\]\n]+)\]\]\(#(?:comment|footnote|endnote)-\d+\)")
 _TIP = re.compile(r"\" \\o \"[^)\n]*(?=\))")
 """What a link shows under the pointer, which mammoth takes for a part of its address."""
+_UNREADABLE = (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError, ExpatError)
+"""What mammoth raises for broken documents."""
 _BACK = re.compile(r" *\[↑\]\(#[\w-]+\)")
 
 
@@ -38,7 +41,7 @@ def _body(archive: zipfile.ZipFile) -> str:
         html = mammoth.convert_to_html(
             readable(archive), style_map=_STYLES, convert_image=images
         ).value
-    except (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError):
+    except _UNREADABLE:
         return plain_text(archive)  # programs write what the standard forbids
     text = _REFERENCE.sub(r"[\1]", html_to_markdown(html))
     return _TIP.sub("", _BACK.sub("", text))

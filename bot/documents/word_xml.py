@@ -6,11 +6,13 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 
 from lxml import etree
 
 from bot.documents.drawings import chart_text, diagram_text
-from bot.documents.safe_xml import Element, parse_xml
+from bot.documents.problems import DocumentError
+from bot.documents.safe_xml import Element, parse_xml, side_part
 
 _PARTS = re.compile(r"word/(?:document|footnotes|endnotes|comments)\d*\.xml")
 _STYLES = re.compile(r"word/styles\d*\.xml")
@@ -22,12 +24,13 @@ MAX_EDGES = 50
 
 
 def readable(archive: zipfile.ZipFile) -> io.BytesIO:
-    """The document with everything in elements that mammoth knows, and without pictures."""
+    """The document with everything in elements that mammoth knows, without pictures and parts that are broken."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as file:
         for name in archive.namelist():
-            if _KEPT.fullmatch(name):
-                file.writestr(name, _changed(name, archive.read(name)))
+            with suppress(DocumentError):
+                if _KEPT.fullmatch(name):
+                    file.writestr(name, _changed(name, archive.read(name)))
     written.seek(0)
     return written
 
@@ -43,9 +46,9 @@ def footers(archive: zipfile.ZipFile) -> list[str]:
 def drawings(archive: zipfile.ZipFile) -> Iterator[str]:
     """The texts of charts and diagrams, which stand somewhere within the text."""
     for name in _named(archive, r"word/charts/chart\d*\.xml"):
-        yield chart_text(parse_xml(archive.read(name)))
+        yield chart_text(side_part(archive, name))
     for name in _named(archive, r"word/diagrams/data\d*\.xml"):
-        yield diagram_text(parse_xml(archive.read(name)))
+        yield diagram_text(side_part(archive, name))
 
 
 def plain_text(archive: zipfile.ZipFile) -> str:
@@ -60,7 +63,7 @@ def _named(archive: zipfile.ZipFile, pattern: str) -> list[str]:
 def _edges(archive: zipfile.ZipFile, part: str, label: str) -> list[str]:
     """Each text that stands above or below pages, once."""
     found = (
-        " | ".join(_lines(parse_xml(archive.read(name))))
+        " | ".join(_lines(side_part(archive, name)))
         for name in _named(archive, rf"word/{part}\d*\.xml")
     )
     return [f"{label}: {text}" for text in dict.fromkeys(found) if text]

@@ -17,11 +17,15 @@ _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 def with_members(document: bytes, **changed: bytes) -> bytes:
     """The archive with members added or replaced; in their names, `__` stands for a slash and `_` for a dot."""
+    names = {name: name.replace("__", "/").replace("_", ".") for name in changed}
+    return with_parts(document, {names[name]: content for name, content in changed.items()})
+
+
+def with_parts(document: bytes, changed: dict[str, bytes]) -> bytes:
+    """The archive with members added or replaced."""
     with zipfile.ZipFile(io.BytesIO(document)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    for name, content in changed.items():
-        members[name.replace("__", "/").replace("_", ".")] = content
-    return samples.archive(members)
+    return samples.archive(members | changed)
 
 
 def nested_archives() -> bytes:

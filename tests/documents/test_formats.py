@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.documents.kinds import container_of, is_document
+from bot.documents.kinds import Container, container_of, is_document
 from bot.documents.reader import DocumentReader, DocumentText
 from bot.documents.worker import convert
 from bot.timing import Timing
@@ -74,6 +74,26 @@ UNUSUAL: dict[str, tuple[Callable[[], bytes], str, str]] = {
 """Documents as some programs and people leave them, with the whole of their text."""
 
 
+BESIDE: dict[str, tuple[Callable[[], bytes], list[str]]] = {
+    "docx": (
+        samples.docx,
+        [
+            "word/charts/chart1.xml",
+            "word/diagrams/data1.xml",
+            "word/header1.xml",
+            "word/styles.xml",
+            "word/comments.xml",
+            "word/numbering.xml",
+            "word/_rels/document.xml.rels",
+        ],
+    ),
+    "xlsx": (samples.xlsx, ["xl/worksheets/_rels/sheet1.xml.rels", "docProps/app.xml"]),
+    "pptx": (samples.pptx, ["ppt/notesSlides/notesSlide1.xml", "ppt/slides/_rels/slide1.xml.rels"]),
+    "odt": (samples.odt, ["styles.xml", "meta.xml"]),
+}
+"""Parts beside the text, without which a document can be read."""
+
+
 async def read(data: bytes, name: str, limit: int = 200_000) -> DocumentText:
     container = container_of(data, name)
     assert container is not None
@@ -97,6 +117,18 @@ def test_an_unusual_document_is_read_whole(name: str) -> None:
     container = container_of(data, file_name)
     assert container is not None
     assert convert(container, data, 200_000).get("text") == expected
+
+
+@pytest.mark.parametrize("suffix", BESIDE)
+@pytest.mark.parametrize("content", [b"", b"<half"])
+def test_a_broken_part_beside_the_text_costs_no_more_than_itself(
+    suffix: str, content: bytes
+) -> None:
+    make, parts = BESIDE[suffix]
+    whole = make()
+    for part in parts:
+        data = bombs.with_parts(whole, {part: content})
+        assert "Price" in str(convert(Container.ZIP, data, 200_000).get("text")), part
 
 
 async def test_a_page_may_lack_what_a_parser_adds() -> None:
