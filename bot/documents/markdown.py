@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from html import escape
 from html.parser import HTMLParser
 from typing import Any
@@ -29,6 +30,11 @@ _NOT_TEXT = (
 )
 MAX_DEPTH = 500
 """Of tags within tags: beyond, the parser takes a time that grows with the square."""
+MAX_TAGS = 150_000
+"""Beyond, a page takes longer than a document may."""
+_TAG = re.compile(r"<[a-zA-Z]")
+_BLOCKS = frozenset({"p", "div", "br", "li", "tr", "section", "h1", "h2", "h3", "h4", "h5", "h6"})
+_START = re.compile(r"[0-9]{1,9}")
 # Tags that begin or end something which is never left open by mistake.
 _NESTING = re.compile(
     r"<(/?)(?:div|span|table|section|article|ul|ol|blockquote|font|b|i|em|strong|a)\b",
@@ -47,6 +53,14 @@ class _Converter(MarkdownConverter):
     def convert_th(self, el: Any, text: str, parent_tags: Any) -> str:
         return str(super().convert_th(el, escaped(_one_line(text)), parent_tags))  # type: ignore[misc]
 
+    def convert_li(self, el: Any, text: str, parent_tags: Any) -> str:
+        """By the number that the item has been given: to count those before each takes the square of the time."""
+        number = el.attrs.get("value") if el.parent.name == "ol" else None
+        if not number or not text.strip():
+            return str(super().convert_li(el, text, parent_tags))  # type: ignore[misc]
+        bullet = f"{number}. "
+        return f"{bullet}{textwrap.indent(text.strip(), ' ' * len(bullet))[len(bullet) :]}\n"
+
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
@@ -59,7 +73,7 @@ def html_to_markdown(html: str | bytes, *, titled: bool = True) -> str:
     """
     html = html if isinstance(html, str) else decode_stated(html, _stated_encoding(html))
     html = _without_sections(_PROLOG.sub("", html))
-    if _depth(html) > MAX_DEPTH:
+    if _depth(html) > MAX_DEPTH or sum(1 for _ in _TAG.finditer(html)) > MAX_TAGS:
         return _tidy(_plain(html))
     try:
         soup = BeautifulSoup(html, "lxml")
@@ -67,6 +81,7 @@ def html_to_markdown(html: str | bytes, *, titled: bool = True) -> str:
         for tag in soup(_NOT_TEXT):
             tag.decompose()
         make_tables_plain(soup)
+        _number_items(soup)
         converter = _Converter(
             table_infer_header=True,
             heading_style=ATX,
@@ -79,6 +94,14 @@ def html_to_markdown(html: str | bytes, *, titled: bool = True) -> str:
     except RecursionError:
         return _tidy(_plain(html))
     return text if not title or text.startswith(f"# {title}") else f"# {title}\n\n{text}"
+
+
+def _number_items(soup: BeautifulSoup) -> None:
+    for each in soup("ol"):
+        start = str(each.get("start", "1"))
+        first = int(start) if _START.fullmatch(start) else 1
+        for number, item in enumerate(each.find_all("li", recursive=False), first):
+            item.attrs["value"] = str(number)
 
 
 def _without_sections(html: str) -> str:
@@ -117,6 +140,8 @@ class _Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         self._hidden += tag in ("script", "style")
+        if tag in _BLOCKS:
+            self.pieces.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden -= tag in ("script", "style")

@@ -67,6 +67,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str | set[DocumentProblem]]] = 
         "a.html",
         "before\n\nafter",
     ),
+    "a list of many items": (lambda: b"<ol>" + b"<li>x" * 20_000, "a.html", "\n20000. x"),
+    "more tags than a page may have": (lambda: b"<p>x</p>" * 200_000, "a.html", "x\nx"),
     "cells over everything": (bombs.cells_over_everything, "a.html", "| x |"),
     "a book outside its folder": (bombs.book_outside_its_folder, "a.epub", "## Second"),
     "a link to a file of the server": (bombs.link_to_a_file, "a.epub", {BROKEN}),

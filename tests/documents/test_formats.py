@@ -62,6 +62,11 @@ UNUSUAL: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "a.html",
         "Grüße",
     ),
+    "a list with a number to begin with": (
+        lambda: b"<ol start=9><li>a<li><p>b<p>c<ol><li>d</ol><li></ol>",
+        "a.html",
+        "9. a\n10. b\n\n    c\n\n    1. d",
+    ),
     "a book with entities and sections": (
         lambda: bombs.with_members(
             samples.epub(),
