@@ -45,6 +45,15 @@ def check_members(archive: zipfile.ZipFile) -> None:
         left = _check(archive, member, left)
 
 
+def with_slashes(archive: zipfile.ZipFile) -> bytes:
+    """The archive with slashes in the names of its members, where some programs for Windows write backslashes."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as file:
+        for member in archive.filelist:
+            file.writestr(member.filename.replace("\\", "/"), archive.read(member))
+    return written.getvalue()
+
+
 def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> int:
     """The bytes that the members after this one may unpack to."""
     if member.flag_bits & 0x1:

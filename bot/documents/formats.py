@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 
-from bot.documents.archive import check_members, open_archive
+from bot.documents.archive import check_members, open_archive, with_slashes
 from bot.documents.kinds import Container
 from bot.documents.problems import DocumentError, DocumentProblem
 
@@ -48,6 +48,9 @@ def read_document(container: Container, data: bytes) -> Iterator[str]:
 def _read_archive(data: bytes) -> Iterator[str]:
     archive = open_archive(data)
     check_members(archive)
+    if any("\\" in name for name in archive.namelist()):
+        data = with_slashes(archive)
+        archive = open_archive(data)
     stated = _stated_type(archive)
     if stated == "application/epub+zip":
         from bot.documents.epub import read_epub

@@ -28,6 +28,13 @@ def with_parts(document: bytes, changed: dict[str, bytes]) -> bytes:
     return samples.archive(members | changed)
 
 
+def with_backslashes(document: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(document)) as archive:
+        return samples.archive(
+            {name.replace("/", "\\"): archive.read(name) for name in archive.namelist()}
+        )
+
+
 def nested_archives() -> bytes:
     inner = samples.archive({"a.bin": bytes(50_000_000)})
     for _ in range(3):

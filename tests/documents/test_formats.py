@@ -67,6 +67,13 @@ UNUSUAL: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "a.html",
         "9. a\n10. b\n\n    c\n\n    1. d",
     ),
+    "a workbook with backslashes in its names": (
+        lambda: bombs.with_backslashes(
+            bombs.sheet(f"<sheetData><row>{bombs.cell('A1', 'x')}</row></sheetData>")
+        ),
+        "a.xlsx",
+        "### Sheet: Far\n\n| x |\n| --- |",
+    ),
     "a book with entities and sections": (
         lambda: bombs.with_members(
             samples.epub(),
