@@ -285,14 +285,10 @@ class AnswerGenerator:
         )
         asked = call_for_answer(new_id(), chat, run.answer, request.model)
         estimated = request.facts.estimated_tokens
-        await run.note_call(asked, estimated)
-        try:
+        async with run.noting(asked, estimated):
             with metered(asked, run.calls, estimated) as meter:
                 run.meter = meter
                 await self._read(run, chat, request, sink, started, meter)
-        except (StorageError, ProviderError):
-            await run.forget_free_call()
-            raise
 
     async def _read(
         self,

@@ -18,7 +18,8 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -27,7 +28,7 @@ from bot.answers.lease import Lease
 from bot.answers.retry import until_stored
 from bot.answers.step_log import StepLog
 from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
-from bot.errors import StorageError
+from bot.errors import ProviderError, StorageError
 from bot.memory import HeldBytes
 from bot.providers.base import ModelRequest
 from bot.stream_events import MadeImage, ToolsCalled
@@ -177,16 +178,24 @@ class RunningAnswer:
         self.recorded += self.calls
         self.calls.clear()
 
-    async def note_call(self, call: Call, tokens: int) -> None:
-        """A model is about to be called: whoever takes the answer over counts a call that a kill cuts off.
+    @asynccontextmanager
+    async def noting(self, call: Call, tokens: int) -> AsyncIterator[None]:
+        """A model is called inside the block: whoever takes the answer over counts a call that a kill cuts off.
 
-        `tokens`: of what is sent, by our own estimate. Raises CancelledError when this worker has lost the answer.
+        That is stored beside the call, which does not wait for it. `tokens`: of what is sent, by our own estimate.
         """
         begin = partial(self.answers.begin_call, self.answer.id, self.worker_id, call.id, tokens)
-        if not await until_stored(begin, self.answer.id):
-            raise asyncio.CancelledError
+        noting = asyncio.create_task(until_stored(begin, self.answer.id))
+        try:
+            yield
+        except (StorageError, ProviderError):
+            await _ended(noting)
+            await self._forget_free_call()
+            raise
+        finally:
+            await _ended(noting)
 
-    async def forget_free_call(self) -> None:
+    async def _forget_free_call(self) -> None:
         """The call noted last has failed: it is not to be counted if it was not made, or refused without a word.
 
         If the database is away, a kill before the next call is noted has it counted all the same.
@@ -254,3 +263,9 @@ class RunningAnswer:
 
     def invalidate(self) -> None:
         self.lease.invalidate()
+
+
+async def _ended(task: asyncio.Task[bool]) -> None:
+    """Cancels a task that is not done, and waits for its end."""
+    task.cancel()
+    await asyncio.wait([task])
