@@ -26,7 +26,7 @@ def budget_reached(reached: BudgetReached, reader: str | None = None) -> str:
     budget = _budget(f"{limit}")
     if reached.held:
         return strings.BUDGET_HELD.format(whose=whose, budget=budget)
-    costs = strings.COSTS_AS_TOLD if limit.unit is Unit.USD else ""
+    costs = strings.COSTS_AS_KNOWN if limit.unit is Unit.USD else ""
     begin = whose[0].upper() + whose[1:]
     return strings.BUDGET_REACHED.format(whose=begin, budget=budget, when=_when(reached)) + costs
 

@@ -16,7 +16,7 @@ BUDGET_OF = {
 BUDGET_OF_ASKER = "the budget of whoever asked"
 """In place of "your budget", for somebody else who presses Retry."""
 BUDGET_REACHED = "{whose} of {budget} is used up. It begins anew on {when}."
-COSTS_AS_TOLD = " (It counts what providers tell of their costs.)"
+COSTS_AS_KNOWN = " (It counts costs as far as they are known.)"
 BUDGET_HELD = (
     "What is left of {whose} of {budget} is held for answers that are still being written. "
     "Please try again when they have ended."
