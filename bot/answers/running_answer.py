@@ -22,7 +22,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
 
 from bot.answers.lease import Lease
 from bot.answers.retry import until_stored
@@ -184,16 +183,23 @@ class RunningAnswer:
 
         That is stored beside the call, which does not wait for it. `tokens`: of what is sent, by our own estimate.
         """
-        begin = partial(self.answers.begin_call, self.answer.id, self.worker_id, call.id, tokens)
-        noting = asyncio.create_task(until_stored(begin, self.answer.id))
+        noting = asyncio.create_task(self._note(call, tokens))
         try:
             yield
         except (StorageError, ProviderError):
-            await _ended(noting)
+            await asyncio.wait([noting])
             await self._forget_free_call()
             raise
         finally:
-            await _ended(noting)
+            await asyncio.wait(
+                [noting]
+            )  # not cancelled: the connection that renews the leases would be closed
+
+    async def _note(self, call: Call, tokens: int) -> None:
+        """While the database is away, a kill leaves the call uncounted."""
+        with contextlib.suppress(StorageError):
+            if not await self.answers.begin_call(self.answer.id, self.worker_id, call.id, tokens):
+                self.abort()
 
     async def _forget_free_call(self) -> None:
         """The call noted last has failed: it is not to be counted if it was not made, or refused without a word.
@@ -263,9 +269,3 @@ class RunningAnswer:
 
     def invalidate(self) -> None:
         self.lease.invalidate()
-
-
-async def _ended(task: asyncio.Task[bool]) -> None:
-    """Cancels a task that is not done, and waits for its end."""
-    task.cancel()
-    await asyncio.wait([task])

@@ -121,10 +121,12 @@ async def test_stop_is_no_question_while_slack_still_shows_what_the_model_wrote(
             lambda: world.rows("SELECT 1 FROM answers WHERE state = 'showing'"), "the model's end"
         )
         await world.slack.conversations.say("alice", "general", "stop", thread)
+        await world.slack.conversations.say("alice", "general", "And then?", thread)
+        await world.until(lambda: len(world.messages(thread)) == 4, "the question after it")
         world.slack.faults.clear()
-        await world.answered(thread)
+        await world.answered(thread, 2)
         await world.idle()
-        assert (len(world.messages(thread)), len(world.requests())) == (2, 1)
+        assert [row["text"] for row in world.messages(thread)][0::2] == ["A long one.", "And then?"]
 
 
 async def test_stopping_one_answer_lets_the_next_begin(world: World) -> None:

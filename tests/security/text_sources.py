@@ -73,7 +73,7 @@ async def write_from_every_source(world: World, api: Api, poison: str) -> str:
         "general",
         "Look at this.",
         thread,
-        [Upload(f"file {poison}.pdf", b"%PDF", "application/pdf")],
+        [Upload(f"file {poison}.pdf", b"%PDF-1.7", "application/pdf")],
     )
     await world.until(
         lambda: any("file" in text for text in world.whispers("alice")), "the word about the file"
