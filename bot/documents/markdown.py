@@ -40,6 +40,15 @@ _NESTING = re.compile(
     r"<(/?)(?:div|span|table|section|article|ul|ol|blockquote|font|b|i|em|strong|a)\b",
     re.IGNORECASE,
 )
+# Comments, scripts and styles, in which nothing is a section; sections; the mark of one without an end. No piece is
+# searched twice for the same: the time grows with the length alone.
+_SECTIONS = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(script|style)(?=[\s>])(?![^<>]*/>).*?(?:</\1|\Z)"
+    r"|<!\[CDATA\[((?:[^<\]]++|<(?!!\[CDATA\[)|\](?!\]>))*+)\]\]>"
+    r"|(<!\[CDATA\[)",
+    re.IGNORECASE | re.DOTALL,
+)
 # An XML declaration, and a document type with declarations of its own, which would end at the first of them.
 _PROLOG = re.compile(r"\A\s*(?:<\?xml[^>]*>)?(?:\s*<!DOCTYPE[^\[>]*\[[^\]]*\]\s*>)?", re.IGNORECASE)
 
@@ -105,10 +114,13 @@ def _number_items(soup: BeautifulSoup) -> None:
 
 
 def _without_sections(html: str) -> str:
-    """The text of CDATA sections as other text: parsers of HTML take them for comments."""
-    first, *sections = html.split("<![CDATA[")
-    ends = (section.partition("]]>") for section in sections)
-    return first + "".join(f"{escape(text)}{rest}" for text, _, rest in ends)
+    """The text of CDATA sections, and the mark of one without an end, as other text: parsers of HTML drop them."""
+    return _SECTIONS.sub(_as_text, html) if "<![CDATA[" in html else html
+
+
+def _as_text(found: re.Match[str]) -> str:
+    text = found[2] if found[2] is not None else found[3]
+    return found[0] if text is None else escape(text)
 
 
 def _depth(html: str) -> int:

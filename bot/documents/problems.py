@@ -24,8 +24,11 @@ class DocumentProblem(StrEnum):
 class DocumentError(Exception):
     """The document cannot be read."""
 
-    def __init__(self, problem: DocumentProblem, notes: str = "") -> None:
-        """`notes`: what was written upon scanned pages."""
+    def __init__(
+        self, problem: DocumentProblem, notes: str = "", *, truncated: bool = False
+    ) -> None:
+        """`notes`: what was written upon scanned pages; `truncated`: only the beginning of that."""
         super().__init__(problem.value)
         self.problem = problem
         self.notes = notes
+        self.truncated = truncated

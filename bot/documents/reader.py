@@ -78,5 +78,6 @@ def _result(output: bytes) -> DocumentText:
     except ValueError:
         raise DocumentError(DocumentProblem.TOO_COMPLEX) from None
     if "problem" in result:
-        raise DocumentError(DocumentProblem(result["problem"]), result.get("notes", ""))
+        problem, cut = DocumentProblem(result["problem"]), result.get("truncated", False)
+        raise DocumentError(problem, result.get("notes", ""), truncated=cut)
     return DocumentText(result["text"], result["truncated"])

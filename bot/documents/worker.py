@@ -30,13 +30,13 @@ def main() -> None:
 
 
 def convert(container: Container, data: bytes, limit: int) -> dict[str, object]:
-    """`text` (at most `limit` characters) and `truncated`, or the `problem`, and `notes` upon a scan."""
+    """`text` (at most `limit` characters) and `truncated`, or the `problem`; of a scan `notes`, cut as a text."""
     try:
         text, truncated = _joined(read_document(container, data), limit)
     except DocumentError as error:
-        notes, _ = _joined([error.notes], limit)
+        notes, truncated = _joined([error.notes], limit)
         found: dict[str, object] = {"problem": error.problem.value}
-        return found | {"notes": notes} if notes else found
+        return found | {"notes": notes, "truncated": truncated} if notes else found
     except (MemoryError, RecursionError):
         return {"problem": DocumentProblem.TOO_COMPLEX.value}
     except Exception:  # libraries raise anything for broken documents

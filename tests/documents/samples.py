@@ -56,9 +56,11 @@ def pdf(*pages: str, extra: str = "", trailer: str = "") -> bytes:
     return f"{body}{end}startxref\n{len(body)}\n%%EOF\n".encode("latin-1")
 
 
-def commented_scan() -> bytes:
-    note = b"<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (paid) >>"
-    return pdf("").replace(b"/Contents 5 0 R", b"/Contents 5 0 R /Annots [" + note + b"]")
+def commented_scan(*comments: str) -> bytes:
+    """A scanned page with comments, by default one."""
+    start = "<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents"
+    notes = " ".join(f"{start} ({comment}) >>" for comment in comments or ("paid",))
+    return pdf("").replace(b"/Contents 5 0 R", f"/Contents 5 0 R /Annots [{notes}]".encode())
 
 
 def locked_pdf() -> bytes:

@@ -82,6 +82,16 @@ UNUSUAL: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "a.epub",
         '# On Bobbins\n\n## First\n\nBobbins cost three euros.\n\none <!ENTITY x "y"> two',
     ),
+    "a page with sections in scripts and without an end": (
+        lambda: (
+            b"<script src='x'/></script><style>/*<![CDATA[*/ p {} /*]]>*/</style><p>a</p>"
+            b"<!-- <![CDATA[ --><script>//<![CDATA[\nx('<p>')\n//]]></script><p>b<![CDATA[ <c> ]]></p>"
+            b"<SCRIPT>//<![CDATA[\nx()</SCRIPT><p>d <![CDATA[e]] ]]></p>"
+            b"<pre>f <![CDATA[ g</pre><p>h<script>//<![CDATA[\n//]]></script></p><p>i <![CDATA[ j</p><p>k</p>"
+        ),
+        "a.html",
+        "a\n\nb <c>\n\nd e]]\n\n```\nf <![CDATA[ g\n```\n\nh\n\ni <![CDATA[ j\n\nk",
+    ),
 }
 """Documents as some programs and people leave them, with the whole of their text."""
 

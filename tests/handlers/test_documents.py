@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot import sentences
+from bot import sentences, strings
+from bot.chats.attachments.rules import ATTACHED_TEXT_CUT, MAX_TEXT_LENGTH
 from bot.sandbox.user_actions.conversations import Upload
 from tests.documents import samples
 from tests.documents.test_formats import CONTENT
@@ -43,8 +44,15 @@ async def test_what_is_written_upon_a_scan_is_read_where_the_scan_is_not(world: 
     scan = Upload("scan.pdf", samples.commented_scan(), "application/pdf")
     thread = await ask_with_files(world, "What is in it?", scan, model=TEXT_MODEL)
     await world.answered(thread)
-
     assert "### Page 1\n\nComment: paid" in sent_text(world)
+    assert world.whispers("alice") == []
+
+    long = Upload("long.pdf", samples.commented_scan(*["a" * 19_000] * 11), "application/pdf")
+    await say_with_files(world, "And in this?", long, thread=thread)
+    await world.answered(thread, 2)
+    assert ATTACHED_TEXT_CUT.partition("{")[0] in sent_text(world).rpartition("```")[2]
+    told = strings.FILES_CUT.format(names="long.pdf", count=MAX_TEXT_LENGTH)
+    assert world.whispers("alice") == [told]
 
 
 async def test_a_document_alone_that_has_no_text_fails_the_answer_and_stores_nothing_else(

@@ -41,4 +41,4 @@ def _noted(error: DocumentError, name: str) -> TextFile:
     """What is written upon scanned pages that nobody reads; without it, raises FileProblem."""
     if not error.notes:
         raise FileProblem(error.problem.value) from None
-    return TextFile(name, "markdown", error.notes)
+    return TextFile(name, "markdown", error.notes, truncated=error.truncated)
