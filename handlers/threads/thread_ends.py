@@ -1,7 +1,8 @@
 """Reads how a thread begins and how it ends; of a long one not everything in between.
 
 Slack returns a thread from its beginning. So of a thread that has more than one page, messages of the last minute
-are read, then of a longer time, until there are enough.
+are read, then of a longer time, until there are enough. A time in which more was said than is read tells nothing of its
+end: then it stays at what the shorter one held.
 """
 
 from __future__ import annotations
@@ -35,6 +36,13 @@ class _Ends:
         else:
             self.newest.append(message)
 
+    def fill_up(self, wider: _Ends) -> None:
+        """With what stands before, if `wider`, which was not read to its end, reaches as far as these messages."""
+        first = self.newest[0]["ts"] if self.newest else ""
+        if first and wider.newest and wider.newest[-1]["ts"] >= first:
+            older = [message for message in wider.newest if message["ts"] < first]
+            self.newest = deque([*older, *self.newest], maxlen=MAX_MESSAGES)
+
     @property
     def messages(self) -> list[dict[str, Any]]:
         return [*([] if self.root is None else [self.root]), *self.newest]
@@ -51,14 +59,22 @@ async def ends_of(slack: SlackClient, thread: Thread) -> list[dict[str, Any]]:
     beginning = await _read(slack, thread, pages=1)
     if beginning.whole:
         return beginning.messages
-    if beginning.latest is not None:
-        for window in WINDOWS:
-            since = {"oldest": f"{beginning.latest - window:.6f}"}
-            found = await _read(slack, thread, MAX_PAGES, since)
-            if len(found.newest) == MAX_MESSAGES:
-                found.root = beginning.root
-                return found.messages
-    return (await _read(slack, thread, MAX_PAGES)).messages
+    ends = _Ends(beginning.root)
+    for since in _windows(beginning.latest):
+        found = await _read(slack, thread, MAX_PAGES, since)
+        if not found.whole:
+            ends.fill_up(found)
+            break
+        ends.newest = found.newest
+        if len(ends.newest) == MAX_MESSAGES:
+            break
+    return ends.messages
+
+
+def _windows(latest: float | None) -> list[dict[str, str]]:
+    """From the shortest time before `latest` to the whole thread, as arguments of Slack's."""
+    times = [] if latest is None else [latest - window for window in WINDOWS]
+    return [*({"oldest": f"{time:.6f}"} for time in times), {}]
 
 
 async def _read(
