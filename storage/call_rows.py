@@ -56,11 +56,15 @@ async def record(
 
 
 async def payer_now(connection: AsyncConnection, call: Call) -> Payer:
-    """Whose usage a call is by now: nobody's in particular if whoever asked for its answer has been erased."""
+    """Whose usage a call is by now: nobody's in particular if whoever asked for its answer has been erased.
+
+    Nobody is removed from the answer before the transaction has ended.
+    """
     if call.answer_id is None:
         return call.payer
     asker = select(answers.c.asker).where(answers.c.message_id == call.answer_id)
-    row = (await connection.execute(asker)).one_or_none()
+    held = asker.with_for_update(key_share=True)
+    row = (await connection.execute(held)).one_or_none()
     if row is None:
         return replace(call.payer, user=None, chat_id="")
     return replace(call.payer, user=row.asker)
@@ -88,12 +92,11 @@ _IS_ASKED = and_(ledger.c.id == bindparam("call"), ledger.c.outcome == CallOutco
 
 async def complete(connection: AsyncConnection, limits: Limits, call: Call) -> None:
     """Writes how a call ended that was added as asked, in place of its estimate; once."""
-    row = (
-        await connection.execute(select(ledger).where(_IS_ASKED), {"call": call.id})
-    ).one_or_none()
+    held = select(ledger).where(_IS_ASKED).with_for_update()
+    row = (await connection.execute(held, {"call": call.id})).one_or_none()
     if row is None:
         return
-    # Whoever has been erased meanwhile is not written again.
+    # Whoever has been erased meanwhile is not written again; nobody is, before this row is written.
     call = replace(call, payer=Payer(row.team, row.user, row.channel, row.chat_id or ""))
     asked = Call(call.id, call.payer, call.kind, call.model)
     asked = replace(asked, estimated_tokens=row.estimated_tokens, estimated_cost=row.estimated_cost)

@@ -198,9 +198,8 @@ class Erasure:
             answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
             await _forget_calls(connection, answered)
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
+            await _empty(connection, ids)
             await _forget_summaries(connection, ids)
-            emptied = update(messages).where(messages.c.id.in_(ids))
-            await connection.execute(emptied.values(_EMPTY_MESSAGE))
             return len(ids)
 
     async def anonymise_calls(self, selection: Selection, limit: int) -> int:
@@ -292,8 +291,19 @@ async def _forget_calls(connection: AsyncConnection, answered: Select[Any]) -> N
     await connection.execute(delete(tool_calls).where(of_written))
 
 
+async def _empty(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
+    """Locks the messages in the order in which `storage.summaries` does, so that neither waits for the other."""
+    these = messages.c.id.in_(message_ids)
+    in_order = select(messages.c.id).where(these).order_by(messages.c.id)
+    await connection.execute(in_order.with_for_update(key_share=True))
+    await connection.execute(update(messages).where(these).values(_EMPTY_MESSAGE))
+
+
 async def _forget_summaries(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
-    """Removes what models wrote about these messages; they write it anew from what is left."""
+    """Removes what models wrote about these messages; they write it anew from what is left.
+
+    After the messages are emptied: then no other summary of what they said is stored.
+    """
     summarised = exists().where(
         messages.c.id.in_(message_ids),
         messages.c.chat_id == summaries.c.chat_id,

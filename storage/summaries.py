@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.queries import dialect_insert
-from storage.tables import summaries
+from storage.tables import messages, summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,17 @@ class Summaries:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Summary(row.since, row.through, row.text)
 
-    async def store(self, chat_id: str, summary: Summary) -> None:
-        """Stores it, unless there is one of the same messages."""
+    async def authored(self, chat_id: str, since: int, through: int) -> int:
+        """How many of these messages have an author: fewer once somebody has been erased."""
+        async with self._database.read() as connection:
+            ids = await connection.scalars(_authored(chat_id, since, through))
+            return len(ids.all())
+
+    async def store(self, chat_id: str, summary: Summary, authored: int) -> None:
+        """Stores it, unless there is one of the same messages, or what it says is erased by now.
+
+        `authored`: how many of the messages had an author before they were read for it.
+        """
         row = {
             "chat_id": chat_id,
             "since": summary.since,
@@ -57,6 +66,18 @@ class Summaries:
             "text": summary.text,
             "created_at": utc_now(),
         }
+        known = _authored(chat_id, summary.since, summary.through)
         async with self._database.begin() as connection:
+            # The lock: nobody is erased from these messages before the transaction has ended.
+            ids = await connection.scalars(known.with_for_update(read=True))
+            if len(ids.all()) != authored:
+                return
             insert = dialect_insert(connection, summaries)
             await connection.execute(insert.values(row).on_conflict_do_nothing())
+
+
+def _authored(chat_id: str, since: int, through: int) -> Select[tuple[str]]:
+    """The ids of the messages that have an author, in order."""
+    in_range = messages.c.number.between(since, through)
+    these = (messages.c.chat_id == chat_id, in_range, messages.c.author.is_not(None))
+    return select(messages.c.id).where(*these).order_by(messages.c.id)

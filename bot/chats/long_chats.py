@@ -76,6 +76,10 @@ class History:
         tokens = self.beside + tokens_of_text(self.system_prompt) + tokens_of_turns(turns)
         return Excerpt(turns, PromptFacts(tokens, summary.count if summary else 0, omitted))
 
+    def authored(self, since: int, through: int) -> int:
+        """How many of these messages have an author: not an answer, and nobody who has been erased."""
+        return sum(since <= m.number <= through and m.author is not None for m in self.messages)
+
     def starts(self) -> list[int]:
         """The numbers at which the newest messages may begin: each question after the beginning, the oldest first."""
         last = self.messages[-1].number
@@ -168,6 +172,7 @@ class LongChats:
             turns,
             since=since,
             through=through,
+            authored=history.authored(since, through),
             room=room * 0.9,
         )
         summary = written or known

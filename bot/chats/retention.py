@@ -50,14 +50,16 @@ class Eraser:
         while count := await self._erasure.remove_requests(selection, BATCH):
             gone["questions"] += count
             await asyncio.sleep(PAUSE)
-        for anonymise in (self._erasure.anonymise_calls, self._erasure.anonymise_days):
-            while count := await anonymise(selection, BATCH):
-                gone["calls made anonymous"] += count
-                await asyncio.sleep(PAUSE)
         if (user := selection.user) is not None:
             while count := await self._erasure.empty_messages(user, BATCH):
                 gone["messages of others' chats"] += count
                 await asyncio.sleep(PAUSE)
+        # From here on no answer's call is recorded as the person's: those that were are all found.
+        for anonymise in (self._erasure.anonymise_calls, self._erasure.anonymise_days):
+            while count := await anonymise(selection, BATCH):
+                gone["calls made anonymous"] += count
+                await asyncio.sleep(PAUSE)
+        if user is not None:
             await self._forget_stops(user)
             await self._erasure.forget_person(user)
         audit.record(

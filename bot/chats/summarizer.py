@@ -60,6 +60,10 @@ class Summarizer:
         """The stored summary from message `since` on that reaches furthest, but not to message `before`."""
         return await self._summaries.find(chat_id, since, before)
 
+    async def authored(self, chat_id: str, since: int, through: int) -> int:
+        """How many of these messages have an author, for `write`. Raises StorageError."""
+        return await self._summaries.authored(chat_id, since, through)
+
     async def write(
         self,
         payer: Payer,
@@ -68,14 +72,16 @@ class Summarizer:
         *,
         since: int,
         through: int,
+        authored: int,
         room: float | None,
         wait: float | None = None,
     ) -> Summary | None:
         """A new summary of the messages `since` to `through` of the payer's chat, once it is stored.
 
         `turns`: those messages, or an earlier summary and what followed it. `room`: estimated tokens that they may
-        have. None when it is not ready in time, or another process is writing one; what was begun is finished and
-        stored all the same. Raises StorageError.
+        have. `authored`: how many of the messages had an author before they were read. None when it is not ready in
+        time, another process is writing one, or somebody has been erased from the messages meanwhile; what was begun
+        is finished and stored all the same. Raises StorageError.
         """
         chat_id = payer.chat_id
         key = (chat_id, since)
@@ -84,7 +90,7 @@ class Summarizer:
             if not await self._claims.claim(CLAIM, chat_id, str(since), seconds=seconds):
                 return None
             length = MAX_TRANSCRIPT_LENGTH if room is None else int(room * BYTES_PER_TOKEN)
-            work = self._write(payer, model, turns, length, since, through)
+            work = self._write(payer, model, turns, length, since, through, authored)
             task = self._tasks.start(work, name="summary")
             self._writing[key] = task
             task.add_done_callback(lambda _: self._writing.pop(key, None))
@@ -99,6 +105,7 @@ class Summarizer:
         length: int,
         since: int,
         through: int,
+        authored: int,
     ) -> None:
         """Asks the model. After a failure the claim stays, so that the next answers need not wait for it again."""
         chat_id = payer.chat_id
@@ -107,7 +114,7 @@ class Summarizer:
             async with self._claims.renewing(*claim, seconds=self._timing.lease):
                 text = await self._ask(payer, model, turns, length)
             if text:
-                await self._summaries.store(chat_id, Summary(since, through, text))
+                await self._summaries.store(chat_id, Summary(since, through, text), authored)
                 await self._claims.release(*claim)
                 return
         except (ProviderError, StorageError) as error:

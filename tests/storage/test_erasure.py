@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, insert, select, text, update
 
 from bot.chats.export import Exporter, ExportFormat
@@ -34,6 +36,7 @@ from storage.tables import (
     feedback,
     installations,
     ledger,
+    messages,
     metadata,
     questions,
     summaries,
@@ -122,7 +125,7 @@ async def somebody_elses(database: Database, builder: ChatBuilder) -> None:
     async with database.begin() as connection:
         stopped = update(answers).where(answers.c.chat_id == chat.id)
         await connection.execute(stopped.values(stopped_by=GONE.id))
-    await Summaries(database).store(chat.id, summary)
+    await Summaries(database).store(chat.id, summary, 2)
     successors = Successors(database)
     branch = await successors.create_branch(chat, last, OTHER.id, MODEL, None)
     assert await successors.fill_branch(branch.chat.id) is not None
@@ -209,6 +212,72 @@ async def test_calls_that_end_after_their_user_was_erased_are_nobodys(
     async with database.read() as connection:
         used = (await connection.execute(select(ledger.c.kind, ledger.c.prompt_tokens))).all()
     assert {"title": 10, "answer": None}.items() <= dict(tuple(row) for row in used).items()
+
+
+async def test_a_call_that_is_recorded_while_its_user_is_erased_is_nobodys(
+    database: Database, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start("1.1", "not secret", OTHER.id)).chat
+    await builder.answer(chat)
+    said = await builder.say(chat, SECRET, GONE.id)
+    asked = Call("a" * 32, payer_of(chat, GONE.id), CallKind.ANSWER, MODEL)
+
+    class WithCall(Erasure):
+        """The answer's model is asked just before the answer is to end."""
+
+        async def empty_messages(self, user: User, limit: int) -> int:
+            await Ledger(database).add([replace(asked, answer_id=said.answer.id)])
+            return await super().empty_messages(user, limit)
+
+    await Eraser(WithCall(database)).erase(Selection(user=GONE))
+    assert (await rows(database))["ledger"] == 1
+    assert GONE.id not in await everything(database)
+
+
+async def waits_or_ended(database: Database, task: asyncio.Task[None]) -> None:
+    """Until the task waits for a lock of PostgreSQL, or is done. SQLite has one writer, who tells nobody."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while database.dialect == "postgresql" and not task.done():
+        async with database.read() as connection:
+            if await connection.scalar(text(query)):
+                return
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("what", ["a new call", "a call that ends", "a summary"])
+async def test_what_is_stored_at_the_moment_of_an_erasure_waits_for_it(
+    database: Database, rivals: list[Database], builder: ChatBuilder, what: str
+) -> None:
+    chat = (await builder.start("1.1", "not secret", OTHER.id)).chat
+    await builder.answer(chat)
+    said = await builder.say(chat, "a word", GONE.id)
+    call = Call("c" * 32, payer_of(chat, GONE.id), CallKind.ANSWER, MODEL)
+    call = replace(call, answer_id=said.answer.id)
+    ended = replace(call, outcome=CallOutcome.DONE, usage=Usage(10, 1, 0.5))
+    calls, summaries_of = Ledger(rivals[1]), Summaries(rivals[1])
+    if what == "a call that ends":
+        await calls.ask(call)
+    authored = await summaries_of.authored(chat.id, 1, 3)
+    asked = update(answers).where(answers.c.message_id == said.answer.id)
+    said_by = update(messages).where(messages.c.author == GONE.id)
+    async with database.begin() as connection:
+        await connection.execute(asked.values(asker=None))
+        await connection.execute(update(ledger).values(user=None))
+        await connection.execute(update(usage_days).values(user=""))
+        await connection.execute(said_by.values(author=None))
+        store = asyncio.create_task(
+            {
+                "a new call": lambda: calls.ask(call),
+                "a call that ends": lambda: calls.complete(ended),
+                "a summary": lambda: summaries_of.store(chat.id, Summary(1, 3, SECRET), authored),
+            }[what]()
+        )
+        await waits_or_ended(rivals[2], store)
+    await store
+    async with database.read() as connection:
+        users = await connection.scalars(select(ledger.c.user).union(select(usage_days.c.user)))
+        assert GONE.id not in users.all()
+        assert not (await connection.scalars(select(summaries.c.text))).all()
 
 
 async def test_only_chats_not_used_since_then_are_erased(

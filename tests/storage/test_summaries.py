@@ -27,7 +27,7 @@ async def chat(builder: ChatBuilder) -> Chat:
 async def test_the_first_of_many_summaries_stays(rivals: list[Database], chat: Chat) -> None:
     async def store(number: int) -> Summary | None:
         repository = Summaries(rivals[number % len(rivals)])
-        await repository.store(chat.id, Summary(1, 40, f"{number}"))
+        await repository.store(chat.id, Summary(1, 40, f"{number}"), 1)
         return await repository.find(chat.id, 1, 41)
 
     found = set(await asyncio.gather(*(store(number) for number in range(20))))
@@ -53,7 +53,7 @@ async def test_the_summary_that_reaches_furthest_is_found(
     summaries: Summaries, chat: Chat, since: int, before: int, found: int | None
 ) -> None:
     for first, last in ((1, 40), (1, 60), (1, 20), (41, 60)):
-        await summaries.store(chat.id, Summary(first, last, f"{first}-{last}"))
+        await summaries.store(chat.id, Summary(first, last, f"{first}-{last}"), first == 1)
     expected = None if found is None else Summary(since, found, f"{since}-{found}")
     assert await summaries.find(chat.id, since, before) == expected
 
@@ -62,7 +62,7 @@ async def test_a_summary_holds_any_text_and_belongs_to_its_chat(
     summaries: Summaries, chat: Chat, builder: ChatBuilder
 ) -> None:
     other = await builder.filled(2, "9.0")
-    await summaries.store(chat.id, Summary(1, 2, "a\x00b\ud800 'ü' %s :x"))
+    await summaries.store(chat.id, Summary(1, 2, "a\x00b\ud800 'ü' %s :x"), 1)
     found = await summaries.find(chat.id, 1, 3)
     assert found is not None
     assert found.text == "a\ufffdb? 'ü' %s :x"
