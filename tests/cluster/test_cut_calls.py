@@ -76,10 +76,9 @@ class SilentModel:
 
 
 async def until_noted(world: Cluster) -> None:
-    """The database knows of what the model has written so far."""
-    enough = len(WORDS) // 3
-    noted = "SELECT 1 FROM answers WHERE state = 'running' AND call_tokens > ?"
-    await world.until(lambda: world.rows(noted, enough), "the words are counted")
+    """The database knows of the call that is being made; of a turn before it the ledger does."""
+    noted = "SELECT 1 FROM answers WHERE state = 'running' AND call NOT IN (SELECT id FROM ledger)"
+    await world.until(lambda: world.rows(noted), "the call is noted")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=ON_POSTGRESQL)])
