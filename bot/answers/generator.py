@@ -136,6 +136,7 @@ class AnswerGenerator:
         if error is not None or run.state is RunState.STOPPING:
             await self._tools.end(run, chat)
             await self._take_pictures(run, arrived=True)
+        run.fit_prompt = None  # what it holds of the chat may be large, and Slack may take minutes
         run.steps.end(failed=error is not None)
         return result_of(run, error, time.monotonic() - started)
 

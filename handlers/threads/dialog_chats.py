@@ -41,6 +41,7 @@ from handlers.views import modals
 from handlers.views.blocks import Block
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import Reader
+from storage.action_claims import CLAIM_TIMEOUT
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats
 
@@ -323,5 +324,6 @@ async def _notify(
     content: list[Block] | None = None,
 ) -> None:
     """Tells who submitted the dialog what came of it, once, in whichever replica."""
-    if await slack.is_first("dialog", request.id, within=NOTICE_TTL):
+    if await slack.is_first("dialog", request.id, within=CLAIM_TIMEOUT):
         await tell(slack, Reader(request.user, response_url=response_url), text, content)
+        await slack.keep_first("dialog", request.id, within=NOTICE_TTL)

@@ -164,10 +164,10 @@ class ModelMenus:
         if (slack := await self._messages.client_for(request)) is None:
             return
         if chosen.stored is not None:
-            for stored in (chosen.stored, *chosen.more_stored):
-                await self._show_stored(slack, request, stored)
             for refused in chosen.more_refused:
                 await self._tell_refused(refused.request, refused.reason)
+            for stored in (chosen.stored, *chosen.more_stored):
+                await self._show_stored(slack, request, stored)
             await self._headers.show_started(slack, request, chosen.stored.chat, response_url)
         elif request.menu_ts is not None:
             await self._messages.replace(

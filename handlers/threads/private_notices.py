@@ -60,8 +60,9 @@ async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> 
 
     `about`: names it within the workspace, for instance by a message's ts.
     """
-    if await slack.is_first("notice", notice["channel"], about, within=NOTICE_TTL):
-        await post_ephemeral(slack, **notice)
+    what = ("notice", notice["channel"], about)
+    if await slack.is_first(*what, within=CLAIM_TIMEOUT) and await post_ephemeral(slack, **notice):
+        await slack.keep_first(*what, within=NOTICE_TTL)
 
 
 async def post_ephemeral(
@@ -72,14 +73,17 @@ async def post_ephemeral(
     text: str,
     thread: str | None = None,
     content: list[Block] | None = None,
-) -> None:
-    """Posts a message that only this user sees, if Slack accepts it. `content`: blocks, shown instead of the text."""
+) -> bool:
+    """Posts a message that only this user sees, if Slack accepts it; tells whether it did.
+
+    `content`: blocks, shown instead of the text.
+    """
     more: dict[str, Any] = {}
     if content:
         more["blocks"] = content
     if thread:
         more["thread_ts"] = thread
-    await slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **more)
+    return await slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **more)
 
 
 def why_elsewhere(channel: str, code: str) -> str:
