@@ -181,25 +181,18 @@ class RunningAnswer:
     async def noting(self, call: Call, tokens: int) -> AsyncIterator[None]:
         """A model is called inside the block: whoever takes the answer over counts a call that a kill cuts off.
 
-        That is stored beside the call, which does not wait for it. `tokens`: of what is sent, by our own estimate.
+        `tokens`: of what is sent, by our own estimate. Raises CancelledError when this worker has lost the answer.
         """
-        noting = asyncio.create_task(self._note(call, tokens))
+        with contextlib.suppress(
+            StorageError
+        ):  # while the database is away, a kill leaves the call uncounted
+            if not await self.answers.begin_call(self.answer.id, self.worker_id, call.id, tokens):
+                raise asyncio.CancelledError
         try:
             yield
         except (StorageError, ProviderError):
-            await asyncio.wait([noting])
             await self._forget_free_call()
             raise
-        finally:
-            await asyncio.wait(
-                [noting]
-            )  # not cancelled: the connection that renews the leases would be closed
-
-    async def _note(self, call: Call, tokens: int) -> None:
-        """While the database is away, a kill leaves the call uncounted."""
-        with contextlib.suppress(StorageError):
-            if not await self.answers.begin_call(self.answer.id, self.worker_id, call.id, tokens):
-                self.abort()
 
     async def _forget_free_call(self) -> None:
         """The call noted last has failed: it is not to be counted if it was not made, or refused without a word.
