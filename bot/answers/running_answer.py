@@ -183,9 +183,8 @@ class RunningAnswer:
 
         `tokens`: of what is sent, by our own estimate. Raises CancelledError when this worker has lost the answer.
         """
-        with contextlib.suppress(
-            StorageError
-        ):  # while the database is away, a kill leaves the call uncounted
+        # While the database is away, the model is asked all the same, and a kill leaves the call uncounted.
+        with contextlib.suppress(StorageError):
             if not await self.answers.begin_call(self.answer.id, self.worker_id, call.id, tokens):
                 raise asyncio.CancelledError
         try:

@@ -218,7 +218,7 @@ class ModelMenus:
                 text = budget_reached(reason)
         await post_ephemeral_once(
             slack,
-            request.source or request.ts,
+            f"refused {request.id}",  # there may have been a notice about the message's files
             channel=request.thread.channel,
             user=request.user,
             text=text,
