@@ -19,6 +19,7 @@ from bot.manifest import bot_scopes, optional_scopes
 from bot.network import Network
 from bot.providers.catalogue import matches
 from bot.providers.registry import ProviderHealth, Providers
+from bot.timing import Timing
 from bot.usage.limits import Unit
 from handlers.client.diagnostics import Finding, slack_checks
 from storage.coordination import open_coordination
@@ -33,6 +34,9 @@ __all__ = ["Finding", "examine"]
 
 LIST_TIMEOUT = 10.0
 """Seconds that the providers' lists of models get, after each provider has been checked."""
+
+REDIS_TIMEOUT = 10.0
+"""Seconds for each of Redis's commands: unlike a running bot, somebody who asks whether it answers can wait."""
 
 TOOLS_TIMEOUT = 35.0
 """Seconds that the tool servers get to start and to list them: `npx` fetches some first."""
@@ -168,7 +172,7 @@ def _missing_scopes(statuses: list[InstallationStatus]) -> Iterator[Finding]:
 async def _redis(settings: Settings) -> list[Finding]:
     if not (url := _reveal(settings.redis_url)):
         return []
-    coordination = await open_coordination(url)
+    coordination = await open_coordination(url, Timing(redis_timeout=REDIS_TIMEOUT))
     try:
         await coordination.ping()
     except BobbinError as error:
