@@ -11,10 +11,10 @@ _LARGE = 1_000_000
 
 
 def return_large_memory() -> None:
-    """What takes a megabyte or more is mapped by itself, and unmapped when it is freed. Does nothing but with glibc.
+    """Makes malloc map every block of a megabyte or more separately, so that it is unmapped when it is freed.
 
-    By itself glibc raises this threshold to 32 MB as large things are freed, and then keeps what they leave behind for
-    each thread. Call it when a process begins to serve.
+    Does nothing without glibc. By default glibc raises this threshold to 32 MB as large blocks are freed, and then
+    keeps freed memory for each thread. Call this when a process begins to serve.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(_MMAP_THRESHOLD, _LARGE)

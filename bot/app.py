@@ -78,7 +78,7 @@ class Bot:
 
 @dataclass(frozen=True)
 class AnswerWriting:
-    """What writes answers, what is done for them afterwards, and what models are sent."""
+    """The engine, the after-work, and the builder of prompts."""
 
     engine: Engine
     after_work: AfterWork
@@ -94,7 +94,7 @@ async def build(
 ) -> AsyncIterator[Bot]:
     """Opens everything, and closes it in reverse order. Raises SettingsError when a setting turns out to be wrong.
 
-    `demo`: the provider to use when no provider is set. `rates`: the calls that Slack allows of each method.
+    `demo`: the provider to use when no provider is set. `rates`: how many calls Slack allows of each method.
     """
     async with AsyncExitStack() as stack:
         resources = await open_resources(
@@ -157,7 +157,7 @@ def _register_chores(
     parts: AnswerParts,
     threads: ThreadParts,
 ) -> None:
-    """What each kind of chore does, and which chores must not be dropped."""
+    """Registers what each kind of chore does, and which chores must not be dropped."""
     writing.after_work.register(
         {
             Chore.WRITE_AGAIN: writing.after_work.write_again(writing.engine.wake),
@@ -176,9 +176,9 @@ async def _start_work(
     writing: AnswerWriting,
     threads: ThreadParts,
 ) -> Check:
-    """Takes up what a process before this one left, and what is to be done from time to time.
+    """Takes up what earlier processes left unfinished, and starts the periodic work.
 
-    Returns what tells whether answers are being written.
+    Returns a function that reports whether answers are being written.
     """
     stack.callback(resources.http_app.close)
     recovery = _recovery(resources, repositories, writing.engine, writing.after_work)
@@ -319,7 +319,7 @@ def _thoughts(mode: ReasoningMode) -> Thoughts:
 def _start_housekeeping(
     settings: Settings, resources: Resources, repositories: Repositories
 ) -> None:
-    """What is done in the background for the database, by one replica at a time."""
+    """Starts the background maintenance of the database, which one replica does at a time."""
     tasks, timing, claims = resources.tasks, resources.timing, repositories.claims
     tasks.repeat(
         claims.forget_old, timing.forget_interval, jitter=0.5, name="forgetting what is done"
@@ -386,5 +386,6 @@ def _http_app(
         timing=resources.timing,
         slack=paths,
     )
-    # Slack's first event must not wait for the application to be made; without Slack, perhaps no request ever comes.
+    # The application is created now, so that Slack's first event does not wait for it; without Slack, there may never
+    # be a request.
     return create_app(parts) if paths else LazyApp(partial(create_app, parts))

@@ -1,4 +1,4 @@
-"""The work of `bobbin sandbox --without-bot`: a local Slack for the developer of any app, until SIGTERM or Ctrl-C."""
+"""The work of `bobbin sandbox --without-bot`: a local Slack for app developers, until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.shutdown import shutdown_on_signal
 
 @dataclass(frozen=True)
 class WorkspaceOptions:
-    """Where a local Slack is served, and where it is kept."""
+    """Where a local Slack is served, and where its data is kept."""
 
     host: str
     port: int
@@ -37,7 +37,7 @@ class WorkspaceOptions:
 def load_app(
     manifest: Path | None, request_url: str | None
 ) -> tuple[AppManifest, RequestUrls | None]:
-    """The app that the workspace is for, and where it takes requests (None: over Socket Mode).
+    """The app that the workspace is for, and where it receives requests (None: over Socket Mode).
 
     Raises SettingsError for a manifest or an address that can't be used.
     """
@@ -61,7 +61,7 @@ async def app_workspace(
 ) -> None:
     """Runs the workspace.
 
-    `show` is given lines for a shell: assignments to paste, and comments. `on_ready` is given the page's address.
+    `show` receives lines for a shell: assignments to paste, and comments. `on_ready` receives the page's address.
     """
     file = options.open_file()
     async with (

@@ -23,27 +23,30 @@ KEEP_ALIVE_TIMEOUT = 75
 """Seconds that an idle HTTP connection stays open."""
 WEBSOCKET_PING_INTERVAL = 20.0
 WEBSOCKET_CLOSE_TIMEOUT = 5.0
-"""Seconds that a WebSocket's peer gets to read what was sent before the end."""
+"""Seconds that a WebSocket client gets to read what was sent before the connection is closed."""
 WRITE_TIMEOUT = 30.0
-"""Seconds without room for more of a response, after which a connection whose client does not read is cut."""
+"""Seconds without progress in sending a response, after which the connection is cut because its client does not read.
+"""
 MAX_CONNECTIONS = 800
-"""Within the thousand open files that many systems allow a process. At this number an idle one is closed for a new."""
+"""Stays within the limit of a thousand open files that is common for a process. At this number an idle connection is
+closed to make room.
+"""
 MAX_UNREAD_MESSAGES = 1_000
-"""Messages of one WebSocket client that wait to be handled; more are no use, and would fill the memory."""
+"""Messages of one WebSocket client that wait to be handled; more than this would only fill the memory."""
 MAX_UNSENT_BYTES = 1_000_000
-"""For a WebSocket client that has its pings answered and reads nothing."""
+"""Unsent bytes for a WebSocket client that answers pings but reads nothing."""
 _SLICE_BYTES = 4_096
 _DRAIN_POLL_INTERVAL = 0.01
 
 
 class _Config(uvicorn.Config):
-    """uvicorn's configuration with the one timeout it lacks."""
+    """uvicorn's configuration with the one timeout that it lacks."""
 
     header_timeout: float
 
 
 class _CutsStalledWrites:
-    """Cuts a connection whose client has read nothing for `WRITE_TIMEOUT`: what waits for it takes memory."""
+    """Cuts a connection whose client has read nothing for `WRITE_TIMEOUT`, because unsent data takes memory."""
 
     _write_timer: asyncio.TimerHandle | None = None
 
@@ -109,7 +112,7 @@ class _HttpProtocol(_CutsStalledWrites, H11Protocol):
 
 
 def _is_idle(connection: object) -> bool:
-    """Whether nobody waits for anything on this connection: no request is under way."""
+    """Whether no request is in progress on this connection."""
     return isinstance(connection, _HttpProtocol) and connection.conn.their_state is h11.IDLE
 
 
@@ -131,7 +134,7 @@ class _WebSocketProtocol(_CutsStalledWrites, WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def shutdown(self) -> None:
-        # A closing transport means that the close frame is sent; sending it again would be an error.
+        # A closing transport has sent its close frame; sending it again would be an error.
         if not self.transport.is_closing():
             super().shutdown()
 
@@ -144,8 +147,8 @@ class _WebSocketProtocol(_CutsStalledWrites, WebSocketsSansIOProtocol):
 class AsgiServer:
     """Listens on one address. All timeouts are seconds.
 
-    `header_timeout` is how long a client may take to send a request's headers, `shutdown_timeout` how long requests
-    that are under way get at the end, and `max_message_bytes` limits one WebSocket message from a client.
+    `header_timeout` is how long a client may take to send a request's headers, `shutdown_timeout` how long requests in
+    progress get at shutdown, and `max_message_bytes` limits one WebSocket message from a client.
     """
 
     def __init__(
@@ -170,7 +173,7 @@ class AsgiServer:
             ws_max_size=self._max_message_bytes,
             ws_ping_interval=WEBSOCKET_PING_INTERVAL,
             ws_ping_timeout=WEBSOCKET_PING_INTERVAL,
-            ws_per_message_deflate=False,  # its buffers take more memory than everything else of a connection
+            ws_per_message_deflate=False,  # its buffers are most of a connection's memory
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -201,7 +204,7 @@ class AsgiServer:
             await self._abort()
 
     async def abort_connection(self, scope: Scope, receive: Receive) -> None:
-        """Cut the connection of a request without an answer; returns when that request has ended."""
+        """Cuts the connection of a request without a response; returns when that request has ended."""
         for connection in list(self._state.connections):
             if isinstance(connection, _HttpProtocol) and connection.client == scope.get("client"):
                 connection.transport.abort()
@@ -209,7 +212,7 @@ class AsgiServer:
             pass
 
     async def _drain(self) -> None:
-        """Waits for requests to end and for what they sent to leave."""
+        """Waits until requests have ended and their responses are sent."""
         while tasks := list(self._state.tasks):
             await asyncio.wait(tasks)
             await asyncio.sleep(0)

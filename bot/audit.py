@@ -1,7 +1,7 @@
-"""The audit log: who did something that an operator may have to answer for.
+"""The audit log: security-relevant actions, and who performed them.
 
-All entries are one kind of log event, `audit` of the logger `bot.audit`, with the fields `action`, `actor`, `team` and
-`target`, and never with text or a secret. They are logged at every `LOG_LEVEL`.
+All entries are the same log event, `audit` of the logger `bot.audit`, with the fields `action`, `actor`, `team` and
+`target`, and never contain text or a secret. They are logged at every `LOG_LEVEL`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bot.observability import get_logger
 log = get_logger(__name__)
 
 OPERATOR = "operator"
-"""The actor of what the command line or Bobbin itself does."""
+"""The actor of actions by the command line or by Bobbin itself."""
 
 
 class Action(StrEnum):
@@ -38,12 +38,12 @@ def record(
 ) -> None:
     """Logs one entry.
 
-    `actor`: Slack id of the user who did it. `team`: id of the workspace; None: in all. `target`: id of the user,
-    channel or chat to which it was done. `facts`: numbers and names of what exactly, never texts.
+    `actor`: Slack id of the user who performed the action. `team`: id of the workspace; None: all. `target`: id of the
+    user, channel or chat that it affected. `facts`: numbers and names with details, never texts.
     """
     log.info("audit", action=str(action), actor=actor, team=team, target=target, **facts)
 
 
 def record_by(user: User, action: Action, *, target: str = "", **facts: str | int) -> None:
-    """Logs what a user did in their workspace; without a `target` to what is theirs."""
+    """Logs a user's action in their workspace; without a `target` it affects the user themselves."""
     record(action, team=user.team, actor=user.id, target=target or user.id, **facts)

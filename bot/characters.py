@@ -1,7 +1,6 @@
-"""Joins characters that a server has cut in two between chunks: halves of a surrogate pair, or bytes of UTF-8.
+"""Joins characters that a server has split across chunks: halves of a surrogate pair, or bytes of UTF-8.
 
-A half that stays alone becomes U+FFFD, and so does NUL: no road of the text (database, Slack, API) meets what it
-cannot hold.
+An unmatched half becomes U+FFFD, and so does NUL, so the text can be stored and sent anywhere (database, Slack, API).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]+")
-"""What `surrogateescape` makes of bytes that are no UTF-8."""
+"""What `surrogateescape` makes of bytes that are not UTF-8."""
 _HIGH_AT_END = re.compile("[\ud800-\udbff]$")
 _BYTES_AT_END = re.compile("[\udc80-\udcff]{1,3}$")
 
@@ -23,7 +22,7 @@ class CharacterJoiner:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """The text with whole characters only. The beginning of one at the end is held back until the next call."""
+        """The text with whole characters only. An incomplete character at the end is held back until the next call."""
         text = text.replace("\x00", "\ufffd")
         if not self._held and (text.isascii() or not _SURROGATE.search(text)):
             return text
@@ -33,19 +32,19 @@ class CharacterJoiner:
         return _joined(text[:end])
 
     def flush(self) -> str:
-        """What was held back, at the end of the text."""
+        """The rest that was held back, at the end of the text."""
         rest, self._held = _joined(self._held), ""
         return rest
 
 
 def whole_characters(text: str) -> str:
-    """A whole text with whole characters only."""
+    """Repairs a complete text so that it contains whole characters only."""
     joiner = CharacterJoiner()
     return joiner.feed(text) + joiner.flush()
 
 
 def _begun(text: str) -> int:
-    """How many units at the end are the beginning of a character that is not complete."""
+    """How many units at the end belong to an incomplete character."""
     if _HIGH_AT_END.search(text):
         return 1
     escaped = _BYTES_AT_END.search(text)

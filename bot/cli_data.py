@@ -1,4 +1,4 @@
-"""The commands about what is stored: usage, export, erase."""
+"""The commands about stored data: usage, export, erase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs what a command calls: reads the settings, and turns problems into one line and an exit code."""
+"""Runs the work of a command: reads the settings, and turns problems into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ADDRESS_ERRNOS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
 def read_settings(log_level: str | None = None) -> Settings:
-    """The settings of the bot. `log_level`: instead of the one that is set."""
+    """The settings of the bot. `log_level` overrides the configured one."""
     from bot.config.settings import Settings
 
     return load_settings(Settings, log_level)
 
 
 def load_settings(kind: type[Settings], log_level: str | None = None) -> Settings:
-    """The settings of this kind, with logging set up accordingly."""
+    """The settings of this class, with logging configured accordingly."""
     from bot.observability import configure_logging
 
     settings = exit_on_error(kind.load)
@@ -49,7 +49,7 @@ def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
 
     try:
         return exit_on_error(run_all)
-    except KeyboardInterrupt:  # before the bot handles signals
+    except KeyboardInterrupt:  # before the bot installs its signal handlers
         raise typer.Exit(130) from None
 
 
@@ -63,7 +63,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def exit_on_error(call: Callable[[], T]) -> T:
-    """What the call returns; its errors that people can mend end the program with one line."""
+    """Returns the call's result; errors that people can fix end the program with one line."""
     try:
         return call()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The command `sandbox`: a Slack-like workspace on this machine, with the bot in it or for any other app."""
+"""The command `sandbox`: a Slack-like workspace on this machine, with the bot or for any other app."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _print_line(line: str) -> None:
 
 
 def _announcer(providers: Sequence[str], open_page: bool) -> Callable[[str, str], None]:
-    """`providers`: the names of those that are set."""
+    """`providers`: the names of the configured providers."""
     models = english_strings.SANDBOX_MODELS.format(providers=", ".join(providers))
 
     def announce(address: str, api: str) -> None:

@@ -54,7 +54,7 @@ async def migrate(settings: Settings) -> None:
 
 
 async def usage(settings: Settings, since: date, by: GroupBy) -> list[Figures]:
-    """`bobbin usage`: what was used from that day (UTC) on, in all workspaces."""
+    """`bobbin usage`: what was used since that day (UTC), in all workspaces."""
     database = Database.open(settings.database())
     try:
         return await Ledger(database).figures(since, by)

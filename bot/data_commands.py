@@ -1,4 +1,4 @@
-"""The work of the commands `export` and `erase`: what is stored about people and chats."""
+"""The work of the commands `export` and `erase`, which read or remove data about people and chats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Removed:
 
 
 def person(text: str) -> User:
-    """`T0123/U0123`. Raises SettingsError."""
+    """Parses `T0123/U0123`. Raises SettingsError."""
     team, slash, user = text.partition("/")
     if not (team and slash and user) or "/" in user:
         raise SettingsError(
@@ -41,7 +41,7 @@ def person(text: str) -> User:
 
 
 def moment(text: str) -> datetime:
-    """A day in UTC, `2026-01-31`, as its beginning. Raises SettingsError."""
+    """Parses a day in UTC, `2026-01-31`, as its beginning. Raises SettingsError."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
@@ -51,7 +51,7 @@ def moment(text: str) -> datetime:
 async def export(
     settings: Settings, *, user: User | None, chat: str | None, form: ExportFormat, file: IO[str]
 ) -> None:
-    """Writes one chat, or all of a person's, to the file. Raises SettingsError for a chat that is not there."""
+    """Writes one chat, or all chats of a person, to the file. Raises SettingsError for a chat that does not exist."""
     async with _open(settings) as database:
         exporter = Exporter(Transcripts(database), People(database), PersonalData(database), _label)
         if user is not None:
@@ -69,7 +69,7 @@ async def export(
 
 
 async def erase(settings: Settings, selection: Selection, *, really: bool) -> Removed:
-    """Removes what the selection names; unless `really`, only counts it."""
+    """Removes what the selection covers; unless `really`, only counts it."""
     async with _open(settings) as database:
         eraser = Eraser(Erasure(database))
         rows = await eraser.preview(selection)

@@ -39,11 +39,13 @@ REDIS_TIMEOUT = 10.0
 """Seconds for each of Redis's commands: unlike a running bot, somebody who asks whether it answers can wait."""
 
 TOOLS_TIMEOUT = 35.0
-"""Seconds that the tool servers get to start and to list them: `npx` fetches some first."""
+"""Seconds that the tool servers get to start and list their tools: `npx` downloads some of them first."""
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """One finding for each thing that the bot needs or that is set. A failed check is a finding, not an exception."""
+    """One finding for each thing that the bot needs or that is configured. A failed check is a finding, not an
+    exception.
+    """
     network = settings.network()
     checks = {
         "Slack": _slack(settings, network),
@@ -64,7 +66,7 @@ async def examine(settings: Settings) -> list[Finding]:
 async def _outcome(
     name: str, check: Coroutine[Any, Any, list[Finding]], settings: Settings
 ) -> list[Finding]:
-    """What a check found; a finding too when it failed in a way that nobody foresaw."""
+    """What a check found; an unexpected failure of the check is a finding too."""
     try:
         return await check
     except Exception as error:
@@ -91,7 +93,7 @@ async def _slack(settings: Settings, network: Network) -> list[Finding]:
 
 
 async def _access(settings: Settings) -> list[Finding]:
-    """The rule that results from the settings, so that operators see what they have set."""
+    """The rule that results from the settings, for operators to verify."""
     return [Finding("access", True, settings.access_rules().describe())]
 
 
@@ -156,7 +158,7 @@ async def _installations(settings: Settings, database: Database) -> list[Finding
 
 
 def _missing_scopes(statuses: list[InstallationStatus]) -> Iterator[Finding]:
-    """Scopes that this version needs and that have not been granted everywhere yet."""
+    """Scopes that this version needs and that have not been granted in every workspace yet."""
     wanted = bot_scopes()
     old = [each for each in statuses if not wanted <= each.scopes]
     if not old:
@@ -196,7 +198,7 @@ async def _providers(settings: Settings, network: Network) -> list[Finding]:
     ) as providers:
         health = await providers.ping()
         await providers.catalogue.ready(LIST_TIMEOUT)
-        # A list that could not be loaded may well have the model that a setting names.
+        # If a provider's list could not be loaded, it may well contain the model that a setting names.
         complete = all(one.ok or one.optional for one in health)
         models = providers.catalogue.models() if complete else ()
         transcriber = await _transcriber(settings, providers)
@@ -215,7 +217,7 @@ async def _budgets(settings: Settings, network: Network) -> list[Finding]:
     database = Database.open(settings.database())
     try:
         if await schema_of(database) is not Schema.CURRENT:
-            return []  # what models cost is not known before the start
+            return []  # model costs are not known before the start
         async with await Providers.open(
             settings.providers(), allowed=settings.bobbin_allowed_models, network=network
         ) as providers:
@@ -228,7 +230,7 @@ async def _budgets(settings: Settings, network: Network) -> list[Finding]:
 
 
 async def _transcriber(settings: Settings, providers: Providers) -> list[Finding]:
-    """Whether the model that turns voice clips into text is there. Some servers leave such models out of their list."""
+    """Whether the model that transcribes voice clips exists. Some servers leave such models out of their list."""
     variable, name = "BOBBIN_TRANSCRIBE_MODEL", settings.bobbin_transcribe_model
     if name is None:
         return []
@@ -244,7 +246,7 @@ async def _transcriber(settings: Settings, providers: Providers) -> list[Finding
 
 
 def _model_settings(settings: Settings, models: Sequence[ModelInfo]) -> Iterator[Finding]:
-    """The settings that name a model, or match models, that no provider has."""
+    """Settings that name a model, or a pattern of models, that no provider has."""
     names = {
         "BOBBIN_DEFAULT_MODEL": settings.bobbin_default_model,
         "BOBBIN_TITLE_MODEL": settings.bobbin_title_model,

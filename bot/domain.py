@@ -1,4 +1,4 @@
-"""The nouns that all layers share, as frozen values that need little but the standard library.
+"""The nouns that all layers share, as frozen values that need hardly more than the standard library.
 
 A *chat* belongs to a Slack thread or, when it was started through the API, to no thread yet. It holds numbered
 *messages*. An assistant message that is still to be written is an *answer*; its row in the database is the job.
@@ -31,7 +31,7 @@ class Status(StrEnum):
     WAITING = "waiting"
     """An answer that no worker has claimed."""
     RUNNING = "running"
-    """An answer that a worker writes under a lease."""
+    """An answer that a worker is writing under a lease."""
     DONE = "done"
     STOPPED = "stopped"
     """Ended by a user. The text written so far stays and is part of the history."""
@@ -109,11 +109,11 @@ class ModelInfo:
     writes: bool = True
     """Whether it writes text; a model that does not only makes pictures."""
     takes_pdfs: bool = False
-    """Its provider reads PDFs itself, scanned ones too."""
+    """Whether its provider reads PDFs itself, including scanned ones."""
     searches: bool = False
-    """Its provider searches the web itself, if it is asked to."""
+    """Whether its provider can search the web."""
     takes_effort: bool = False
-    """How much it reasons can be chosen."""
+    """Whether its reasoning effort can be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Image:
 
 
 class AttachmentKind(StrEnum):
-    """What people call an attachment."""
+    """How people refer to an attachment."""
 
     IMAGE = "image"
     DOCUMENT = "document"
@@ -134,9 +134,9 @@ class AttachmentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An image of a stored message, or a PDF of scanned pages: without its bytes, which are read when they are sent.
+    """A stored image, or a stored scanned PDF, without its bytes, which are read when they are sent.
 
-    Tools return images, too.
+    It belongs to a message, or to the tool call that returned it.
     """
 
     holder_id: str
@@ -181,7 +181,7 @@ class SharedFile:
     problem: str | None = None
     """Why it cannot be read: a key of `bot.strings.FILE_PROBLEMS`. None while unknown, or when it was read."""
     before: bool = False
-    """Shared in the thread before the chat started, by anyone. No notice is sent when it cannot be used."""
+    """Shared by anyone in the thread before the chat started. No notice is sent if it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,35 +203,38 @@ class Chat:
     header_ts: str | None = None
     """Timestamp of the Slack message that shows title, model and Stop button."""
     thread_context: str | None = field(default=None, repr=False)
-    """What was said before the chat started, for the model: the messages that the thread held, or, where the chat
-    continues another one, a summary of that."""
+    """What the model is told about the time before the chat: the thread's earlier messages or, if the chat continues
+    another one, a summary of that chat.
+    """
     continues: str | None = None
     """Id of the chat that this one continues."""
     branch_of: str | None = None
-    """Id of the question in another chat that this one asks another model."""
+    """Id of the question in another chat that this chat asks another model."""
     instructions: str = field(default="", repr=False)
-    """Those of its channel when it started; sent after the fixed system prompt."""
+    """The channel's instructions when the chat started; sent after the fixed system prompt."""
     options: ModelOptions = NO_OPTIONS
     """What was chosen with the model."""
     origin_channel: str | None = None
-    """The channel of the chat that it continues or branches from, however often: that one's rules hold for it."""
+    """The channel of the chat that it continues or branches from, through any number of steps: that channel's rules
+    apply.
+    """
     stop_shown: bool = True
-    """The header may have a Stop button. A new one has, since the first answer begins with it."""
+    """The header may have a Stop button. A new header has one, because the first answer starts with it."""
 
     @property
     def joined_a_thread(self) -> bool:
-        """It began in a thread where people had written before."""
+        """Whether it began in a thread where people had written before."""
         return bool(self.thread_context) and self.continues is None and self.branch_of is None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A page that an answer rests on, as the model's provider names it. Stored as JSON: see `SharedFile`."""
+    """A page that an answer draws on, as the model's provider names it. Stored as JSON: see `SharedFile`."""
 
     url: str
     """An https address."""
     title: str
-    """One line; the host's name where the provider gives none."""
+    """One line; the host's name if the provider gives no title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,24 +249,24 @@ class Message:
     status: Status = Status.DONE
     created_at: datetime | None = None
     marked_text: str | None = field(default=None, repr=False)
-    """The same with the MENTION_MARK in mentions whose names are not known yet; None if there are none."""
+    """The text with the MENTION_MARK in mentions whose names are not known yet; None if there are none."""
     author: str | None = None
     """Slack id of the user who wrote it; None for answers."""
     author_name: str | None = None
-    """The name by which the model knows the author, once it was told one."""
+    """The name by which the model knows the author, once it has been sent."""
     source: str | None = None
-    """Where it came from, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
+    """Its origin, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
     images: tuple[Attachment, ...] = ()
     omitted_images: tuple[Attachment, ...] = ()
-    """Further ones, which a model is not to be sent, or which this query did not look for."""
+    """Attachments that are not sent to a model, or that this query did not load."""
     files: tuple[SharedFile, ...] = ()
     """Shared files whose content is in neither `text` nor `images`: not downloaded yet, or not readable."""
     error: str | None = None
     """For a failed answer: the `code` of the `ProviderError`."""
     sources: tuple[Source, ...] = ()
-    """For an answer: the pages that it rests on."""
+    """For an answer: the pages that it draws on."""
     steps: tuple[Step, ...] = ()
-    """For an answer, where an export reads it: what its model did besides writing."""
+    """For an answer, only when an export reads it: what its model did besides writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +277,7 @@ class MessageRef:
     streaming: bool
     """Whether it was last stored as an open native stream, which must be stopped before the message can be edited."""
     leftover: bool = False
-    """It is not needed any more: an earlier attempt posted it, and the complete answer does without it."""
+    """Whether it is no longer needed: an earlier attempt posted it, and the complete answer does not use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +291,7 @@ class Answer:
     """Id of the user message that it answers."""
     status: Status
     attempt: int
-    """1 for the first claim; each take-over and each retry adds one."""
+    """1 for the first claim; each takeover and each retry adds one."""
     taken_over: bool = False
     """Claimed from a worker that did not release it, whose last Slack calls may still take effect."""
     worker_id: str | None = None
@@ -296,7 +299,7 @@ class Answer:
     text: str = field(default="", repr=False)
     """The whole text once `text_complete` is true, else what a failed attempt had written."""
     text_complete: bool = False
-    """The model has finished and `text` is stored. What remains is to show it in Slack."""
+    """The model has finished and `text` is stored. The only thing left is to show it in Slack."""
     error: str | None = None
     """For a failed answer: the `code` of the `ProviderError`."""
     slack_messages: tuple[MessageRef, ...] = ()
@@ -310,19 +313,20 @@ class Answer:
     was_queued: bool = False
     """It had to wait for another answer, so its question carries a reaction until a worker claims it."""
     resumed: bool = False
-    """Claimed in the middle of the work: an earlier worker has left it unfinished."""
+    """Claimed with the work partly done: an earlier worker left it unfinished."""
     follows_unshown: bool = False
     """When it was claimed, the text of an earlier answer of its chat was stored but not yet completely visible."""
     among_several: bool = False
-    """Other questions of the chat were waiting at the same time, so the answer says which one it answers."""
+    """Whether other questions of the chat were waiting at the same time, so that the answer says which one it answers.
+    """
     stop_hidden: bool = False
     """The chat's header has no Stop button when the answer begins."""
     stop_requested: bool = False
     """A user has asked to stop it."""
     trace: str | None = None
-    """The trace that its question began (W3C's `traceparent`), where traces are collected."""
+    """The trace that its question began (W3C's `traceparent`), if traces are collected."""
     refusal: str | None = None
-    """The surface's code for why it does not let the answer be written."""
+    """The surface's error code if it does not let the answer be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,17 +338,17 @@ class Usage:
     cost: float | None = None
     """US dollars, if the provider states it."""
     cached_tokens: int = 0
-    """Those of the prompt that the provider had kept from an earlier call, which cost less."""
+    """Tokens of the prompt that the provider had cached from an earlier call, which cost less."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFacts:
-    """How much of a chat one prompt holds."""
+    """How much of a chat one prompt contains."""
 
     estimated_tokens: int = 0
-    """Its size before the model has counted it."""
+    """Its estimated size, before the model has counted it."""
     summarised: int = 0
-    """Messages that a summary replaces."""
+    """Messages that are replaced by a summary."""
     omitted: int = 0
     """Messages that were left out without a summary, because it was not ready in time."""
 
@@ -355,7 +359,7 @@ WHOLE_CHAT = PromptFacts()
 
 @dataclass(frozen=True, slots=True)
 class NearBudget:
-    """A budget of which most is used. Stored as JSON: see `SharedFile`."""
+    """A budget that is nearly used up. Stored as JSON: see `SharedFile`."""
 
     scope: str
     """`user`, `channel` or `workspace`."""
@@ -377,12 +381,12 @@ class AnswerResult:
     seconds: float | None = None
     """From the claim to the end of the model's stream."""
     truncated: bool = False
-    """The answer was cut: at the model's token limit, or at its longest text or time."""
+    """Whether the answer was cut: at the model's token limit, or at the maximum length or time."""
     sources: tuple[Source, ...] = ()
     steps: tuple[Step, ...] = ()
-    """What the model did besides writing, in order; all of them have ended."""
+    """What the model did besides writing, in order; all of the steps have ended."""
     pictures: int = 0
-    """How many the model has made."""
+    """How many pictures the model has made."""
     prompt: PromptFacts = WHOLE_CHAT
     """What of the chat the model was sent."""
     stopped_by: str | None = None

@@ -1,10 +1,10 @@
-"""Texts that are English for everybody: those for programs, for models, and for whoever installs the bot."""
+"""Texts that are always English: for API clients, for models, and for the people who install the bot."""
 
 from __future__ import annotations
 
 SCAN_NOT_SENT = "[Attached: {name}, scanned pages that you could not be given]"
 
-# -- for programs, from the api ----------------------------------------------------------------------------------
+# -- for API clients ---------------------------------------------------------------------------------------------
 
 LIMIT_REACHED = "Rate limit reached. This conversation has reached the maximum number of messages."
 NO_MODELS = "No models can be reached at the moment. Please try again in a minute."
@@ -26,13 +26,13 @@ MODEL_CANNOT_SEE = (
 TEXTS_TOO_MANY = "A message may carry at most {count} texts."
 TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
 
-# -- in what models are sent, and in what is kept of it ----------------------------------------------------------
+# -- in prompts, and in what is stored of them -------------------------------------------------------------------
 
 FORWARDED = "Forwarded message:"
 FORWARDED_FROM = "Forwarded message from {name}:"
 UNKNOWN_PERSON = "Somebody"
 GROUP = "group"
-"""In place of the name of a group of people, which Slack has not told."""
+"""Stands for the name of a user group that Slack has not provided."""
 PRIVATE_CHANNEL = "private channel"
 """Stands for the name of a channel that is not public: `#private channel`."""
 CALL_LOST = "It is not known whether this call took effect: the process that made it ended."
@@ -44,7 +44,7 @@ CALL_UNKNOWN = (
     "[{cause} The call may have taken effect. Do not call it again before the user has confirmed that. "
     "Tell the user.]"
 )
-"""`cause`: one of the five before."""
+"""`cause`: one of the five texts above."""
 CALL_REPEATABLE = (
     "[{cause} The tool's server says that calling it again does no harm: you may. If that fails too, "
     "tell the user.]"
@@ -68,7 +68,7 @@ TOOL_AWAY = "[The tool is not available now]"
 SERVER_AWAY = "[The tool's server is not available now]"
 NOTHING_RETURNED = "[The tool returned nothing]"
 
-# -- for whoever installs or tries the bot, of whom no language is known -----------------------------------------
+# -- for the people who install or try the bot, whose language is unknown ----------------------------------------
 
 INSTALL = "Chat with language models in your Slack."
 INSTALL_LINK = "Add to Slack"
@@ -105,7 +105,7 @@ SANDBOX_TIPS = (
     "Open the ⋮ menu of any message and choose *Ask Bobbin about this*.",
     "End the process in the middle of an answer and start it again: the answer is finished in the same message.",
 )
-"""What to try, as mrkdwn, on the first page of the sandbox."""
+"""Suggestions of what to try, as mrkdwn, on the first page of the sandbox."""
 SANDBOX_TIP_DEMO = "Pick *Demo: Fails* to see a failure: `Retry` answers the same message again, in the same place."
 SANDBOX_TIP_TOOLS = (
     "Pick *Demo: Toolsmith* and write *add a note: tea at four*: before it changes anything it waits for your "

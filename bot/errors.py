@@ -84,11 +84,11 @@ class SettingsError(BobbinError):
 
 
 class StorageError(BobbinError):
-    """The database or Redis refused or cannot be reached."""
+    """The database or Redis refused an operation or cannot be reached."""
 
 
 class SearchTooLong(StorageError):
-    """A search by words took longer than it may: the same one would again, until less is searched at a time."""
+    """A search by words took too long. Repeating it would fail again unless the search is narrower."""
 
 
 class ChatError(BobbinError):
@@ -116,15 +116,15 @@ class NothingToRetry(ChatBusy):
 
 
 class AlreadyDecided(ChatBusy):
-    """Somebody has decided about the tool call, or it is not made any more."""
+    """Somebody has already decided about the tool call, or it will not be made any more."""
 
 
 class NotTheAsker(ChatError):
-    """Only whoever asked the question decides about the tool calls that it leads to."""
+    """Only the person who asked the question may decide about the resulting tool calls."""
 
 
 class ModelNotAllowed(ChatError):
-    """The model is not offered here, or no longer in the provider's list."""
+    """The model is not offered here, or is no longer in the provider's list."""
 
 
 class NoModelOffered(ModelNotAllowed):
@@ -148,18 +148,18 @@ class ProviderError(BobbinError):
     """A model did not answer."""
 
     code = "provider_error"
-    """Identifies the class in the database, in logs and metrics, and in `bot.strings.FAILURES`."""
+    """Identifies the class in the database, logs and metrics, and in `bot.strings.FAILURES`."""
     retried_automatically = False
-    """Whether the engine repeats the request by itself, as long as no text has been shown.
+    """Whether the engine repeats the request automatically, as long as no text has been shown.
 
-    False where the same request would fail again, and where the user has already waited long enough.
+    False if the same request would fail again, or if the user has already waited long enough.
     """
     needs_other_model = False
-    """Whether another model would cure it: the user is offered a menu beside Retry."""
+    """Whether another model would help: the user is offered a menu beside Retry."""
     hides_model = False
     """Whether the model no longer exists: it is not offered until a fresh list names it."""
     refuses_message = False
-    """Whether the provider refused what was asked: it would refuse it again as part of a later question."""
+    """Whether the provider refused the content: it would refuse it again as part of a later question."""
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
         """`detail`: the provider's message, cleaned, without keys, at most 300 characters. `retry_after`: seconds."""
@@ -207,7 +207,7 @@ class ModelBusy(ProviderError):
 
 
 class StreamInterrupted(ProviderError):
-    """The stream ended in mid-answer."""
+    """The stream ended in the middle of the answer."""
 
     code = "broken_off"
     retried_automatically = True
@@ -234,14 +234,14 @@ class KeyRejected(ProviderError):
 
 
 class NoAccess(ProviderError):
-    """HTTP 403, or an error that says that the key is right but may not use this model."""
+    """HTTP 403, or an error that says that the key is valid but may not use this model."""
 
     code = "no_access"
     needs_other_model = True
 
 
 class RegionRefused(ProviderError):
-    """The provider does not serve the place that the bot runs in."""
+    """The provider does not serve the bot's location."""
 
     code = "region"
     needs_other_model = True
@@ -255,7 +255,9 @@ class DataPolicy(ProviderError):
 
 
 class Blocked(ProviderError):
-    """HTTP 401, 403, 407 or 451 with a web page: a proxy or firewall between the bot and the provider said no."""
+    """HTTP 401, 403, 407 or 451 with a web page: a proxy or firewall between the bot and the provider refused the
+    request.
+    """
 
     code = "blocked"
     needs_other_model = True
@@ -269,7 +271,7 @@ class NoCredit(ProviderError):
 
 
 class DailyLimit(ProviderError):
-    """A limit per day, or longer, is reached: trying again in a moment does not help."""
+    """A daily (or longer) limit is reached: trying again in a moment does not help."""
 
     code = "daily_limit"
     needs_other_model = True
@@ -283,14 +285,14 @@ class OutOfMemory(ProviderError):
 
 
 class PicturesOnly(ProviderError):
-    """The answer consists of pictures that cannot be had or read."""
+    """The answer consists only of pictures that cannot be fetched or read."""
 
     code = "pictures_only"
     needs_other_model = True
 
 
 class WrongAddress(ProviderError):
-    """HTTP 404, 405 or 501 that says nothing of a model: nothing that speaks the format is at this address."""
+    """HTTP 404, 405 or 501 that does not mention a model: nothing at this address speaks the format."""
 
     code = "wrong_address"
     needs_other_model = True
@@ -321,21 +323,21 @@ class ContentFiltered(ProviderError):
 
 
 class BudgetUsedUp(ProviderError):
-    """What the model was asked so far for the answer has used up a budget: it isn't asked again."""
+    """The requests made so far for the answer have used up a budget, so the model isn't asked again."""
 
     code = "budget"
 
 
 class AttachmentsUnreadable(ProviderError):
-    """The message to answer is only files, and none of them could be read. No model was asked."""
+    """The message to answer consists only of files, and none of them could be read. No model was asked."""
 
     code = "unreadable"
 
 
 class OwnFault(ProviderError):
-    """The bot or the machine it runs on failed while the model was to answer: an error of ours, too many open files.
+    """The bot or its machine failed while the model was to answer: a bug, or too many open files.
 
-    `detail` is for the log alone: no provider has said it.
+    `detail` is for the log only, because it does not come from a provider.
     """
 
     code = "own_fault"
@@ -355,7 +357,7 @@ class SystemRoleRefused(RequestRefused):
 
 
 class ToolsRefused(RequestRefused):
-    """The model has no tools. The provider asks again without them (`bot.providers.without_tools`)."""
+    """The model supports no tools. The provider asks again without them (`bot.providers.without_tools`)."""
 
 
 _CLASSES = {error.code: error for error in ProviderError.__subclasses__()}

@@ -50,7 +50,7 @@ def bot_scopes() -> frozenset[str]:
 
 
 def optional_scopes() -> frozenset[str]:
-    """The scopes without which something is done in another way."""
+    """The optional scopes: without them the bot uses another way."""
     return frozenset(manifest()["oauth_config"]["scopes"]["bot_optional"])
 
 

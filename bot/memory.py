@@ -1,7 +1,7 @@
-"""A bound on the large things that are in a process's memory at the same time: bodies, downloads, pictures, pages.
+"""Limits the memory that large objects take in a process: request bodies, downloads, pictures, pages.
 
-What is counted are bytes that have arrived: a download that waits for its turn, for a pause to end or for a slow server
-holds none, or few, and delays nobody. All large things take from one budget, because the sum is what ends a process.
+Only bytes that have arrived count: a download that waits for its turn, for a pause to end or for a slow server holds
+few bytes or none, and delays nobody. All large objects share one budget, because their sum is what exhausts the memory.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MAX_BYTES = 100_000_000
-"""What large things of one process may take at the same time; one more of them may exceed it."""
+"""What the large objects of one process may take at the same time; only one of them may exceed it."""
 MAX_OWN_BYTES = 60_000_000
-"""The same for one workspace's files or one person's requests, so that others find room."""
+"""The limit for one workspace's files or one person's requests, so that there is room for others."""
 
 
 class MemoryBudget:
-    """The bytes that large things take up. Use it only in the event loop's thread."""
+    """The memory that large objects take. Use it only in the event loop's thread."""
 
     def __init__(self, limit: int = MAX_BYTES, own_limit: int | None = None) -> None:
-        """`own_limit`: for everything that is held in one name; as much as `limit` by default."""
+        """`own_limit`: for everything that one owner holds; equal to `limit` by default."""
         self._limit = limit
         self._own_limit = limit if own_limit is None else own_limit
         self._used: Counter[str] = Counter()
@@ -35,7 +35,7 @@ class MemoryBudget:
 
     @contextmanager
     def hold(self, name: str = "") -> Iterator[HeldBytes]:
-        """The bytes of one piece of work, in the name of a workspace or person; given back at the end of the block."""
+        """The bytes of one piece of work, counted for a workspace or person; released at the end of the block."""
         held = HeldBytes(self, name)
         try:
             yield held
@@ -56,7 +56,7 @@ class MemoryBudget:
         self.look_again()
 
     def look_again(self) -> None:
-        """Those who wait look again whether they may have their bytes, in order of arrival."""
+        """Lets waiting holders check, in order of arrival, whether they may have their bytes now."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             if not each.done():
@@ -66,7 +66,7 @@ class MemoryBudget:
         return self.used + count <= self._limit and self._used[name] + count <= self._own_limit
 
     def _may_exceed(self, held: HeldBytes) -> bool:
-        """Whether this one has the right to exceed the limits, which it keeps; its work's next part inherits it."""
+        """Whether this holder may exceed the limits. It keeps that right, and the next part of its work inherits it."""
         before = self._beyond
         alone = before is not None and (before.settled or before is held.whole)
         if before is None or (before.whole is held.whole and alone):
@@ -82,7 +82,8 @@ class MemoryBudget:
 class HeldBytes:
     """The bytes of one piece of work, or of a part of it.
 
-    Work takes everything it needs with one holder and its parts: two holders of one work could wait for each other.
+    Each piece of work takes everything through one holder and its parts, because two holders of the same work could
+    deadlock.
     """
 
     def __init__(
@@ -98,26 +99,26 @@ class HeldBytes:
         """This part will take no more bytes."""
 
     def part(self) -> HeldBytes:
-        """A part that is loaded beside others. Its bytes are held until it or the whole is released."""
+        """A part that is loaded concurrently with others. Its bytes are held until it or the whole is released."""
         return HeldBytes(self._memory, self.name, self.whole)
 
     async def add(self, count: int) -> None:
-        """Waits until so many more bytes may be held."""
+        """Waits until this many more bytes may be held."""
         await self._memory.take(count, self)
         self._count += count
         self.whole.total += count
 
     def give_back(self, count: int) -> None:
-        """So many of the bytes are not held any more."""
+        """Releases this many bytes."""
         self._count -= count
         self.whole.total -= count
         self._memory.give_back(count, self)
 
     def release(self) -> None:
-        """None of the bytes are held any more, for the whole none of its parts' either; a next attempt may begin."""
+        """Releases all bytes, including those of all parts; a new attempt may begin."""
         self.give_back(self.total if self.whole is self else self._count)
 
     def settle(self, count: int) -> None:
-        """This part is done, and keeps so many bytes until the whole is released."""
+        """Ends this part, which keeps this many bytes until the whole is released."""
         self.settled = True
         self.give_back(self._count - count)

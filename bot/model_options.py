@@ -1,4 +1,4 @@
-"""What is chosen beside a model, where it is offered: kept with the chat. Pure."""
+"""The options chosen along with a model; stored with the chat. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Effort(StrEnum):
-    """How much a model is to reason before it answers. The names are stored, sent to providers, and part of the API."""
+    """How much a model reasons before it answers. The names are stored, sent to providers, and part of the API."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -19,9 +19,9 @@ class ModelOptions:
     """How a model is asked."""
 
     web_search: bool = False
-    """The provider is to search the web, if it can."""
+    """The provider searches the web, if it can."""
     effort: Effort | None = None
-    """None: as the provider does by itself."""
+    """None: the provider's default."""
 
 
 NO_OPTIONS = ModelOptions()

@@ -1,7 +1,8 @@
 """Logs, log context and metrics. The lowest layer: everything may import it.
 
-Logs never hold the text of a message or a secret. Log events with fields (`log.info("answer_ended", outcome="done")`),
-not sentences. Fields whose names are those of texts are masked, and so is everything that looks like a secret.
+Logs never hold the text of a message or a secret. Code logs events with fields (`log.info("answer_ended",
+outcome="done")`), not sentences. Fields whose names indicate text are masked, and so is everything that looks like a
+secret.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from structlog.types import EventDict, Processor
 
 LOGGER_NAMES = ("bot", "handlers", "storage")
 SILENT_LOGGERS = ("mcp",)
-"""Libraries that log what goes through them, even as errors: results of tools. What matters, Bobbin logs itself."""
+"""Libraries that log the content they transport, even as errors, such as tool results. Bobbin logs what matters itself.
+"""
 AUDIT_LOGGER = "bot.audit"
-"""Logs at every level that an operator sets."""
+"""This logger is not affected by the operator's `LOG_LEVEL`."""
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _TEXT_FIELDS = frozenset(
@@ -76,7 +78,7 @@ def configure_logging(
 ) -> None:
     """Sends all logs, Bobbin's own and those of libraries, to stderr in one format.
 
-    `level` applies to Bobbin's own events. Libraries log from WARNING up, because below that they log message text.
+    `level` applies to Bobbin's own events. Libraries log from WARNING up, because they log message text below that.
     `style`: None means text on a terminal, else JSON. `secrets` are masked wherever they occur.
     """
     style = style or ("text" if sys.stderr.isatty() else "json")
@@ -233,7 +235,7 @@ class Metrics:
         self._first_word.observe(seconds)
 
     def observe_lag(self, seconds: float) -> None:
-        """`seconds`: from the model's sending a word to its being visible in Slack."""
+        """`seconds`: from the moment the model sends a word until it is visible in Slack."""
         self._lag.observe(seconds)
 
     def set_waiting(self, answers: int) -> None:
@@ -259,7 +261,7 @@ class Metrics:
         self._model_errors.labels(provider, code).inc()
 
     def count_usage(self, provider: str, usage: CallUsage | None) -> None:
-        """What one call of a model used, if its provider told."""
+        """Counts what one model call used, if its provider reported it."""
         if usage is None:
             return
         cached = min(usage.cached_tokens, usage.prompt_tokens)

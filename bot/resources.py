@@ -44,17 +44,17 @@ from storage.tokens import Tokens
 log = get_logger(__name__)
 
 DATABASE_START_TIMEOUT = 60.0
-"""Seconds that a start waits for a database that is restarting."""
+"""Seconds that startup waits for a database that is restarting."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Open for as long as the `AsyncExitStack` that `open_resources` was given."""
+    """The open resources; they are closed by the `AsyncExitStack` that was passed to `open_resources`."""
 
     timing: Timing
     metrics: Metrics
     http_app: StartupApp
-    """What the HTTP server serves; the application is put into it once everything is open."""
+    """What the HTTP server serves; the application is put into it once everything else is open."""
     url: str
     """Base address of the HTTP server."""
     database: Database
@@ -66,19 +66,19 @@ class Resources:
     slack_clients: SlackClients
     workspaces: SingleWorkspace | InstalledWorkspaces
     install_pages: InstallPages | None
-    """The pages on which workspaces install the app; None if the settings name the only one."""
+    """The pages on which workspaces install the app; None if the settings name a single workspace."""
     documents: DocumentReader
     publisher: EventPublisher
     api_tokens: ApiTokens
     people: SlackPeople
     gate: Gate
-    """The operator's rules about who may what."""
+    """The operator's rules about who may do what."""
     tasks: Tasks
     memory: MemoryBudget
-    """What large things may take of the process's memory."""
+    """What large objects may take of the process's memory."""
     image_fitter: ImageFitter
     tools: LazyToolServers | NoTools
-    """The tool servers that the operator has named; begun when everything else is."""
+    """The tool servers configured by the operator; they start after everything else."""
 
 
 async def open_resources(
@@ -89,9 +89,9 @@ async def open_resources(
     timing: Timing,
     rates: Mapping[str, Rate],
 ) -> Resources:
-    """Opens them in order on `stack`. Raises SettingsError when a setting turns out to be wrong.
+    """Opens the resources in order on `stack`. Raises SettingsError when a setting turns out to be wrong.
 
-    `demo`: the provider to use when no provider is set. `rates`: the calls that Slack allows of each method.
+    `demo`: the provider to use when no provider is set. `rates`: how many calls Slack allows of each method.
     """
     metrics = Metrics()
     http_app = StartupApp()
@@ -157,7 +157,7 @@ async def _tools(
 async def _coordination(
     stack: AsyncExitStack, settings: Settings, timing: Timing
 ) -> tuple[Coordination, SharedRateLimiter | None]:
-    """Within this process; with REDIS_URL between replicas, which then share Slack's rate limits too."""
+    """Within this process or, with REDIS_URL, between replicas, which then share Slack's rate limits too."""
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
     coordination = await open_coordination(redis or "memory://", timing)
     stack.push_async_callback(coordination.close)
@@ -180,9 +180,9 @@ async def _serve(
 async def _listen(
     stack: AsyncExitStack, http_app: StartupApp, settings: Settings, timing: Timing
 ) -> str:
-    """The address that is listened on.
+    """The address to listen on.
 
-    When the default port is taken, any free one is used; but a port that was set or that Slack calls must be free.
+    If the default port is taken, any free one is used; a port that was set or that Slack calls must be free.
     """
     try:
         return await stack.enter_async_context(
@@ -199,7 +199,7 @@ async def _listen(
 
 
 async def _database(stack: AsyncExitStack, settings: Settings, timing: Timing) -> Database:
-    """With the newest schema."""
+    """The database, migrated to the newest schema."""
     database = Database.open(settings.database(), timing=timing)
     stack.push_async_callback(database.close)
     await database.migrate(DATABASE_START_TIMEOUT)
@@ -213,7 +213,9 @@ async def _workspaces(
     publisher: EventPublisher,
     api_tokens: ApiTokens,
 ) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
-    """The workspace of the token in the settings; or all that have installed the app, and the pages for that."""
+    """The workspace of the token in the settings; or all workspaces that have installed the app, and the installation
+    pages.
+    """
     if settings.many_workspaces:
         return await _installed_workspaces(settings, slack_clients, database, publisher)
     assert settings.slack_bot_token is not None
@@ -277,7 +279,7 @@ async def _providers(
 async def _configured_providers(
     settings: Settings, demo: ProviderSettings | None, network: Network
 ) -> list[ProviderSettings]:
-    """Those that are set, a local Ollama, else `demo`. Raises SettingsError if there is none."""
+    """The configured providers and a local Ollama, else `demo`. Raises SettingsError if there is none."""
     configured = list(settings.providers() or ([demo] if demo else ()))
     local = settings.local_ollama()
     if local is not None and await is_available(local, network):

@@ -34,7 +34,7 @@ async def sandbox(
 ) -> None:
     """Runs both. `on_ready` is called with the addresses of the page and of the bot's HTTP side.
 
-    `limits`: what this Slack allows; by default what Slack does.
+    `limits`: what this Slack allows; by default the real Slack's limits.
     """
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
     file = options.open_file()
@@ -44,7 +44,7 @@ async def sandbox(
         shutdown_on_signal() as shutdown,
         _local_slack(settings, options, file, limits) as slack,
     ):
-        slack.workspace.user("alice").is_admin = True  # so that somebody can try what admins may
+        slack.workspace.user("alice").is_admin = True  # so that people can try what admins may do
         async with build(_settings_in(slack, settings, options.data), _demo_models(slack)) as bot:
             if not await bot.transport.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
@@ -87,7 +87,7 @@ def _settings_in(slack: Sandbox, settings: Settings, data: Path) -> Settings:
 
 
 def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
-    """With demo models, which cost nothing: also what an operator would have to set."""
+    """With demo models, which cost nothing, this also enables what an operator would have to configure."""
     changes: dict[str, object] = {}
     if "bobbin_web_search" not in settings.model_fields_set:
         changes["bobbin_web_search"] = SearchMode.ASK
@@ -98,7 +98,7 @@ def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
 
 
 def _demo_models(slack: Sandbox) -> ProviderSettings:
-    """They speak OpenRouter's dialect, in which a model can search the web."""
+    """Demo models in OpenRouter's dialect, in which a model can search the web."""
     return ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1", kind="openrouter")
 
 
@@ -113,7 +113,7 @@ def _notes_file(data: Path) -> Path:
 
 
 def _tips(settings: Settings) -> Sequence[str]:
-    """What the first page suggests to try."""
+    """What the first page suggests trying."""
     first, *rest = english_strings.SANDBOX_TIPS
     if settings.providers():
         return [first, *rest]
@@ -122,6 +122,6 @@ def _tips(settings: Settings) -> Sequence[str]:
 
 
 def _delete_chats(data: Path) -> None:
-    """The database, and what is kept beside it."""
+    """Deletes the database and the files kept beside it."""
     for file in (data, Path(f"{data}-wal"), Path(f"{data}-shm"), _notes_file(data)):
         file.unlink(missing_ok=True)

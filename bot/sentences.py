@@ -1,4 +1,4 @@
-"""Sentences that are chosen or made from the texts of `bot.strings`."""
+"""Sentences chosen or built from the texts of `bot.strings`."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ FAILURES_WITH_REASON = frozenset(
         "wrong_address",
     }
 )
-"""Those whose detail is what the provider said."""
+"""Failures whose detail is the provider's own message."""
 
 
 def title(chat: Chat) -> str:
-    """The chat's title, or what stands for one until somebody has written it."""
+    """The chat's title, or a placeholder until it has one."""
     return strings.NEW_CONVERSATION if chat.title_by is TitleBy.DEFAULT else chat.title
 
 
 def chosen(options: ModelOptions) -> list[str]:
-    """What was chosen with a chat's model, in a few words each."""
+    """The options chosen with a chat's model, a few words for each."""
     searches = [strings.HEADER_SEARCHES] if options.web_search else []
     return searches + ([strings.HEADER_EFFORT[options.effort]] if options.effort else [])
 
@@ -60,7 +60,7 @@ def sent_with(attachments: Sequence[Attachment]) -> str:
 
 
 def file_problem(code: str, names: str) -> str:
-    """Why a shared file couldn't be read. `names`: of the files."""
+    """Why shared files couldn't be read. `names`: their names."""
     problems = strings.FILE_PROBLEMS
     return problems.get(code, problems["unreachable"]).format(names=names)
 

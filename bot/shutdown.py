@@ -1,4 +1,4 @@
-"""The end of a command that runs until SIGTERM or Ctrl-C."""
+"""Ends a command that runs until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Shutdown:
-    """Is requested by SIGTERM or Ctrl-C: cancels a start that is under way, or lets what runs close gracefully."""
+    """A shutdown requested by SIGTERM or Ctrl-C: cancels a startup in progress, or lets the running command close
+    gracefully.
+    """
 
     def __init__(self) -> None:
         self._requested = asyncio.Event()
@@ -22,11 +24,11 @@ class Shutdown:
             self._starting.cancel()
 
     async def wait(self) -> None:
-        """The start is complete: waits until the end is requested."""
+        """Startup is complete: waits until a shutdown is requested."""
         self._starting = None
-        # What is loaded by now is never freed. A garbage collection of all of it stops every answer for 0.1 to 0.3 s,
-        # and many answers at once cause several: a third of their processor time. So it is excluded from collections,
-        # and collections of what comes later are rarer.
+        # Objects loaded by now are never freed. A garbage collection of all of them stops every answer for 0.1 to 0.3
+        # s, and many simultaneous answers cause several collections: a third of their processor time. So these objects
+        # are excluded from collections, and collections of newer objects are made less frequent.
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 20)
@@ -39,7 +41,7 @@ class Shutdown:
 
 @asynccontextmanager
 async def shutdown_on_signal() -> AsyncIterator[Shutdown]:
-    """What SIGTERM and Ctrl-C request while this is open."""
+    """While this is open, SIGTERM and Ctrl-C request a shutdown."""
     shutdown = Shutdown()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""The parts of the bot that write in Slack, made from the resources, the repositories and the use cases."""
+"""The parts of the bot that write in Slack, built from the resources, the repositories and the use cases."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from handlers.threads.thread_messages import ThreadMessages
 
 @dataclass(frozen=True)
 class AnswerParts:
-    """What the engine needs to write answers in Slack, and the listeners share with it."""
+    """What the engine needs to write answers in Slack; listeners use some of it too."""
 
     models: ModelChoice
     titles: Titles

@@ -1,6 +1,6 @@
 """The steps of an answer: what its model did besides writing text. Pure.
 
-A step is seen while it goes on (in the status line), and stands in the answer's message once it has ended.
+The status line shows a step while it is running; the answer's message shows it after it has ended.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 MAX_STEPS = 40
-"""Of one answer: what begins after that is not shown or stored."""
+"""Of one answer: later steps are neither shown nor stored."""
 MAX_NAME_LENGTH = 150
 MAX_DETAIL_LENGTH = 2_000
-"""Characters of what a step lets see; the rest is cut off."""
+"""Characters of a step's visible detail; the rest is cut off."""
 
 
 class StepKind(StrEnum):
@@ -20,27 +20,27 @@ class StepKind(StrEnum):
 
     THINKING = "thinking"
     SEARCH = "search"
-    """Searching the web, which the provider does itself."""
+    """The provider searches the web."""
     DOCUMENT = "document"
-    """Reading a scanned document, which the provider does itself; known only where it refuses."""
+    """The provider reads a scanned document; recorded only if it refuses to."""
     TOOLS = "tools"
-    """Being offered tools; known only where their definitions are too long for the model."""
+    """The model is offered tools; recorded only if their definitions are too long for the model."""
     TOOL = "tool"
-    """Calling a tool."""
+    """The model calls a tool."""
 
 
 class StepStatus(StrEnum):
-    """How far a step is. The names are stored, and part of the API."""
+    """How far a step has come. The names are stored, and part of the API."""
 
     RUNNING = "running"
     WAITING = "waiting"
-    """For a person's permission."""
+    """Waiting for a person's permission."""
     DONE = "done"
     FAILED = "failed"
     DENIED = "denied"
-    """A person did not permit it."""
+    """A person denied it."""
     UNKNOWN = "unknown"
-    """Nobody knows whether it took effect: the process that did it died."""
+    """It is unknown whether it took effect, because the process that did it died."""
 
     @property
     def ended(self) -> bool:
@@ -52,12 +52,12 @@ class Step:
     """One step of an answer, as it is now."""
 
     number: int
-    """1, 2, 3 … within the answer, in the order in which they began. They may end in any order."""
+    """1, 2, 3 … within the answer, in the order in which the steps began. They may end in any order."""
     kind: StepKind
     name: str
-    """Of a tool; empty for steps that their kind names."""
+    """The tool's name; empty for steps that their kind describes."""
     status: StepStatus
     seconds: float | None = None
-    """From its beginning to its end; None before that, and where the beginning is unknown."""
+    """From its beginning to its end; None while it is running, or if the beginning is unknown."""
     detail: str = field(default="", repr=False)
-    """What people may see of it when they open it; never part of the answer's text."""
+    """What people see when they expand it; never part of the answer's text."""

@@ -1,7 +1,7 @@
-"""What a model's stream says, one event at a time, whatever its provider calls it.
+"""The events of a model's stream, independent of the provider.
 
-A provider turns its server's chunks into these events, the generator turns them into the answer. A new kind of thing
-that a stream tells (a picture, a tool call) is a new event here.
+A provider turns its server's chunks into these events, and the generator turns them into the answer. Anything new that
+a stream can contain (a picture, a tool call) is a new event here.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """The model is reasoning: its thinking step begins, or goes on."""
+    """The model is reasoning: its thinking step begins or continues."""
 
     text: str = field(default="", repr=False)
-    """What the model let see of it; no part of the answer's text."""
+    """The reasoning text that the model revealed; not part of the answer's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepChanged:
-    """A step of the answer begins, or has changed. Several may go on at once, and end in any order."""
+    """A step of the answer begins, or has changed. Several may run at once, and end in any order."""
 
     key: str
-    """What tells the steps of one answer apart: an id of the server's, or of a tool call."""
+    """Identifies the step within the answer: an id from the server, or of a tool call."""
     kind: StepKind
     status: StepStatus
     name: str = ""
-    """Of a tool."""
+    """The tool's name."""
     detail: str = field(default="", repr=False)
-    """What people may see of it; replaces what was there before, unless empty."""
+    """What people may see of it; replaces the previous detail unless empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class TextRetracted:
 
 @dataclass(frozen=True, slots=True)
 class CallDelta:
-    """The model is writing a tool call. Shows that it is alive."""
+    """The model is writing a tool call, which shows that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolsCalled:
-    """The model has ended its turn with tool calls, and goes on once it knows what they return."""
+    """The model has ended its turn with tool calls, and will continue once it has their results."""
 
     calls: tuple[ToolCall, ...]
     extra: str = field(default="", repr=False)
@@ -82,14 +82,14 @@ class MadeImage:
     """A picture that the model has made."""
 
     load: Callable[[], Awaitable[bytes | None]] = field(repr=False)
-    """Its bytes as the server sent them, untrusted and of any size up to a bound; None if they cannot be had."""
+    """Its bytes as the server sent them, untrusted and of any size up to a limit; None if they cannot be fetched."""
     arrived: bool = True
-    """They are here; else `load` fetches them."""
+    """Whether the bytes have arrived; else `load` fetches them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImagesMade:
-    """All pictures of the call so far, in order. Replaces the one before: a picture may still grow."""
+    """All pictures of the call so far, in order. Replaces the previous event, because a picture may still grow."""
 
     images: tuple[MadeImage, ...]
 

@@ -20,7 +20,7 @@ Key = TypeVar("Key", bound=Hashable)
 class Tasks:
     """Owns background tasks: keeps references to them, logs their failures and ends them.
 
-    An async context manager. Leaving it cancels the loops, gives all other tasks `exit_timeout` seconds to end by
+    An async context manager: leaving it cancels the loops, gives all other tasks `exit_timeout` seconds to end by
     themselves, and cancels those that remain.
     """
 
@@ -48,9 +48,10 @@ class Tasks:
     ) -> asyncio.Task[None]:
         """Runs `work` for ever, with a pause of `interval` seconds after each run. A failed run is logged with `name`.
 
-        `interval`: seconds, or a function that is called for them after each run. `initial_delay`: seconds before the
-        first run. `jitter`: by which share each pause is made longer or shorter at random, so that replicas do
-        not run at the same time. `wake`: setting this event ends the pause at once; it is cleared before each run.
+        `interval`: seconds, or a function that returns them and is called after each run. `initial_delay`: seconds
+        before the first run. `jitter`: the fraction by which each pause is lengthened or shortened at random, so that
+        replicas do not run at the same time. `wake`: setting this event ends the pause at once; it is cleared before
+        each run.
         """
 
         async def loop() -> None:

@@ -15,18 +15,18 @@ from bot.domain import Attachment
 from bot.untrusted_json import parsed
 
 PIN_SHOWN = 12
-"""Characters of a tool's pin that stand in the name of an approval."""
+"""Characters of a tool's pin that are part of an approval's id."""
 
 
 class Permission(StrEnum):
     """Whether a tool call may be made."""
 
     RUNS = "runs"
-    """At once: it only reads, or the operator allows it."""
+    """Immediately: it only reads, or the operator allows it."""
     ASKS = "asks"
     """After the asker's approval."""
     DENIED = "denied"
-    """Never: models don't learn of it."""
+    """Never: models don't see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +34,30 @@ class Tool:
     """One tool of one server, as models know it."""
 
     name: str
-    """Unique among all servers, and legal for every provider: `[a-zA-Z0-9_-]{1,64}`."""
+    """Unique across all servers, and valid for every provider: `[a-zA-Z0-9_-]{1,64}`."""
     server: str
     """The server's name in the operator's file."""
     tool: str
-    """The name by which the server knows it."""
+    """The tool's name on its server."""
     description: str = field(repr=False)
     schema: Mapping[str, Any] = field(repr=False)
     """JSON Schema of its arguments."""
     reads: bool = False
-    """The server says that it only reads."""
+    """The server declares that the tool only reads."""
     repeatable: bool = False
-    """A call may be made again after one of unknown outcome: it only reads, or has the same effect only once."""
+    """A call may be repeated after an unknown outcome: the tool only reads, or repeating it has no further effect."""
     permission: Permission = Permission.ASKS
     size: int = 0
-    """Bytes of its definition, as models are sent it."""
+    """Bytes of its definition as sent to models."""
 
     @property
     def path(self) -> str:
-        """`server/tool`: what people, globs and logs call it."""
+        """`server/tool`: its name for people, globs and logs."""
         return f"{self.server}/{self.tool}"
 
     @property
     def pin(self) -> str:
-        """A hash of its definition: an approval counts for this definition only."""
+        """A hash of its definition: an approval is valid for this definition only."""
         said = [self.path, self.description, self.schema, self.reads, self.repeatable]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -67,28 +67,28 @@ MAX_OFFERED = 128
 
 
 def first_tools(tools: Iterable[Tool]) -> list[Tool]:
-    """Those that a model is sent, of all that it may be: the first ones."""
+    """The tools that a model is sent: the first ones of those that it may use."""
     return list(islice(tools, MAX_OFFERED))
 
 
 PICTURES_LEFT_OUT = "[The pictures that this call returned are left out here]"
 MAX_PATTERN = 75
-"""Characters of a pattern: what Slack allows in the value of a menu's option."""
+"""Characters of a pattern: what Slack allows in the value of a menu option."""
 NO_TOOLS = "-"
-"""The pattern that no tool matches."""
+"""The pattern that matches no tool."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelTools:
-    """What a channel's admins say of tools, as patterns: `server/tool`, or its beginning and `*`."""
+    """The channel's rules about tools, as patterns: `server/tool`, or its beginning followed by `*`."""
 
     use: tuple[str, ...] = ()
     """Only these may be used; empty: all that the operator allows."""
     ask: tuple[str, ...] = ()
-    """These are asked about, even where the operator lets them run."""
+    """These need approval, even if the operator lets them run."""
 
     def permission(self, tool: Tool) -> Permission:
-        """The stricter of what the operator and the channel say."""
+        """The stricter of the operator's and the channel's permission."""
         if self.use and not _matches(tool.path, self.use):
             return Permission.DENIED
         if tool.permission is Permission.RUNS and _matches(tool.path, self.ask):
@@ -97,11 +97,11 @@ class ChannelTools:
 
 
 ALL_TOOLS = ChannelTools()
-"""Where no admin has said anything."""
+"""The rules of a channel without settings."""
 
 
 def pattern_of(path: str) -> str:
-    """The pattern of one tool. That of a very long path matches others that begin in the same way, too."""
+    """The pattern of one tool. The pattern of a very long path also matches others that begin the same way."""
     return path if len(path) <= MAX_PATTERN else f"{path[: MAX_PATTERN - 1]}*"
 
 
@@ -117,28 +117,28 @@ class ToolCall:
     """A call that a model wants made."""
 
     id: str
-    """The model's own, or one that was made up where it gave none; unique within the answer."""
+    """The model's own id, or a generated one if it gave none; unique within the answer."""
     name: str
-    """A `Tool.name`, or what the model made of it."""
+    """A `Tool.name`, or whatever name the model invented."""
     arguments: str = field(repr=False)
     """JSON, as the model wrote it."""
     extra: str = field(default="", repr=False)
-    """JSON: what the provider wants back with the call, unchanged, such as Gemini's signature of its thoughts."""
+    """JSON that the provider wants back unchanged with the call, such as Gemini's thought signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRound:
-    """One turn in which a model called tools, with what they returned."""
+    """One turn in which a model called tools, with the results."""
 
     text: str = field(repr=False)
-    """What it wrote before the calls."""
+    """What the model wrote before the calls."""
     calls: tuple[ToolCall, ...]
     results: tuple[str, ...] = field(repr=False)
     """One for each call, in the same order."""
     extra: str = field(default="", repr=False)
-    """JSON: what the provider wants back with the turn, unchanged, such as DeepSeek's reasoning."""
+    """JSON that the provider wants back unchanged with the turn, such as DeepSeek's reasoning."""
     pictures: tuple[tuple[Attachment, ...], ...] = ()
-    """Those that each call returned, in the same order; empty: no call did."""
+    """The pictures that each call returned, in the same order; empty if no call returned any."""
 
     @property
     def all_pictures(self) -> tuple[Attachment, ...]:
@@ -154,7 +154,7 @@ class ToolRound:
 
 
 def pictures_left_out(result: str) -> str:
-    """What a call returned, with the note that its pictures are not sent."""
+    """A call's result, with a note that its pictures are not sent."""
     return f"{result}\n\n{PICTURES_LEFT_OUT}"
 
 
@@ -170,41 +170,41 @@ class CallState(StrEnum):
     READY = "ready"
     """It may be made."""
     CALLING = "calling"
-    """It is about to be made, or under way, or its process has ended."""
+    """It is about to be made, or in progress, or its process has ended."""
     DONE = "done"
     FAILED = "failed"
     DENIED = "denied"
     UNKNOWN = "unknown"
-    """It may have taken effect. It is never made again by itself."""
+    """It may have taken effect. It is never repeated automatically."""
 
     @property
     def ended(self) -> bool:
-        """Whether its result stands."""
+        """Whether its result is final."""
         return self in (CallState.DONE, CallState.FAILED, CallState.DENIED, CallState.UNKNOWN)
 
 
 class Decision(StrEnum):
-    """What the asker says about a call."""
+    """The asker's decision about a call."""
 
     ONCE = "once"
     ALWAYS = "always"
-    """And about all calls of the same tool for their questions in this chat."""
+    """Allows this call and all later calls of the same tool for the asker's questions in this chat."""
     DENY = "deny"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCall:
-    """One call as its row has it."""
+    """One call, as stored in its row."""
 
     id: str
-    """Names the approval, too."""
+    """Also identifies its approval."""
     answer_id: str
     round: int
     number: int
-    """Its place in the round."""
+    """Its position in the round."""
     call: ToolCall
     path: str
-    """`Tool.path`; the model's own name where there is no such tool."""
+    """`Tool.path`; the model's own name if there is no such tool."""
     state: CallState
     pin: str = ""
     """`Tool.pin` when it was asked for."""
@@ -213,41 +213,43 @@ class StoredCall:
     round_extra: str = field(default="", repr=False)
     result: str = field(default="", repr=False)
     pictures: tuple[Attachment, ...] = ()
-    """Those that it returned and that a model can be sent."""
+    """The returned pictures that can be sent to a model."""
     seconds: float | None = None
     asker: str | None = None
-    """Slack id of whose question led to it: the only person who may decide."""
+    """Slack id of the user whose question led to it: the only person who may decide."""
     asked: bool = False
-    """It needed a decision."""
+    """Whether it needed a decision."""
     overdue: bool = False
-    """Nobody has decided for so long that it counts as denied."""
+    """Whether it counts as denied because nobody decided in time."""
     decided_by: str | None = None
-    """Who has said that it may be made, or may not; for a tool call that was allowed for the chat: its asker."""
+    """Who decided about it; for a tool that was allowed for the whole chat, the asker."""
     stopped: bool = False
-    """Its answer ended before the call was made, or while it was."""
+    """Whether its answer ended before or during the call."""
     message_ts: str | None = None
     """The Slack message that asks for the decision."""
     shown_state: CallState | None = None
-    """What that message shows, or was to show when it was about to be posted; DENIED before it is: see `unaskable`."""
+    """What that message shows, or is about to show. DENIED before the call itself is denied: see `unaskable`."""
 
     def shows(self, state: CallState) -> bool:
-        """Whether the message is there and shows this."""
+        """Whether the message exists and shows this state."""
         return self.message_ts is not None and self.shown_state is state
 
     @property
     def unaskable(self) -> bool:
-        """Nobody can decide about it: Slack refuses for good the message that would ask."""
+        """Whether nobody can decide about it, because Slack permanently refuses the message that would ask."""
         refused = self.message_ts is None and self.shown_state is CallState.DENIED
         return self.state is CallState.ASKED and refused
 
     @property
     def approval(self) -> str:
-        """Names the decision: about this tool call of this definition."""
+        """The approval's id: for this call and this definition of the tool."""
         return f"{self.id}-{self.pin[:PIN_SHOWN]}"
 
 
 def next_call(turn: Sequence[StoredCall], reads: Callable[[StoredCall], bool]) -> StoredCall | None:
-    """The first that may be made now: no effect comes before that of an earlier call that waits. Calls in order."""
+    """The first call that may be made now: no call with effects precedes an earlier one that waits. `calls` are in
+    order.
+    """
     waits = False
     for call in turn:
         if call.state is CallState.READY and (not waits or reads(call)):
@@ -257,7 +259,7 @@ def next_call(turn: Sequence[StoredCall], reads: Callable[[StoredCall], bool]) -
 
 
 def arguments_hash(arguments: str) -> str:
-    """What the audit log has of arguments."""
+    """The hash of the arguments for the audit log."""
     return hashlib.sha256(arguments.encode("utf-8", "replace")).hexdigest()
 
 
@@ -277,7 +279,7 @@ class CallResult:
 
     outcome: CallOutcome
     text: str = field(repr=False)
-    """For the model; data from a stranger. With UNKNOWN: one sentence that says why."""
+    """For the model; untrusted data. With UNKNOWN: one sentence with the reason."""
     pictures: tuple[str, ...] = field(default=(), repr=False)
     """In base64, unchecked: those that `text` calls "Picture 1" and so on."""
 

@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry: from Slack's event over the stored message to the model's and Slack's calls.
+"""OpenTelemetry traces: from Slack's event through the stored message to the calls to the model and to Slack.
 
-Off unless `tracing` is entered, as `bobbin run` does when the standard variables name an endpoint; then a span costs a
-comparison. Spans hold ids, names and numbers, and never a text: so only Bobbin's own are exported, not those of
-libraries, which quote addresses with what was searched for. Like logging, one process has one of it.
+Off unless `tracing` is entered, as `bobbin run` does when the standard variables name an endpoint; otherwise a span
+costs one comparison. Spans contain ids, names and numbers, and never texts. So only Bobbin's own spans are exported:
+those of libraries quote URLs, which contain search terms. Like logging, tracing is global to the process.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class _Tracing:
 
 @contextmanager
 def tracing(wanted: bool) -> Iterator[None]:
-    """While this is open, spans are sent where the standard variables say, if that is wanted.
+    """While this is open, spans are sent to the endpoint that the standard variables name.
 
-    Raises SettingsError when the SDK is not installed. The last spans are sent at the end.
+    Raises SettingsError when the SDK is not installed. The last spans are sent when it closes.
     """
     if not wanted:
         yield
@@ -57,9 +57,9 @@ def span(
     parent: str | None = None,
     attributes: dict[str, Attribute] | None = None,
 ) -> AbstractContextManager[Span]:
-    """A span around the block; spans inside it are its children. An exception marks it as failed, by its class alone.
+    """A span around the block; spans inside it are its children. An exception marks it as failed, by its class only.
 
-    `parent`: a trace that `current_trace` gave, perhaps in another process; otherwise the span around this one.
+    `parent`: a trace from `current_trace`, perhaps of another process; otherwise the enclosing span.
     """
     if not _Tracing.enabled:
         return nullcontext(INVALID_SPAN)
@@ -79,13 +79,13 @@ def start_span(
 
 
 def fail(failed: Span, error: BaseException) -> None:
-    """Marks a span as failed, by the class of the error: its text might quote a message."""
+    """Marks a span as failed, by the class of the error, because the error's text might quote a message."""
     failed.set_status(trace.StatusCode.ERROR)
     failed.set_attribute("error.type", getattr(error, "code", None) or type(error).__name__)
 
 
 def current_trace() -> str | None:
-    """The present span in the form of W3C's `traceparent`, to be stored; None without one."""
+    """The current span in the form of W3C's `traceparent`, to be stored; None without one."""
     if not _Tracing.enabled:
         return None
     carrier: dict[str, str] = {}
@@ -110,7 +110,7 @@ def _current(started: Span) -> Iterator[Span]:
 
 
 def _provider() -> TracerProvider:
-    # Imported here, because the SDK takes memory and time that nobody needs without it.
+    # Imported here, because the SDK takes memory and time that are wasted without tracing.
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
@@ -121,7 +121,7 @@ def _provider() -> TracerProvider:
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the tracing packages are not installed: "
             "pip install 'bobbin[tracing]', or remove the variable"
         ) from None
-    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come before this default.
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override this default.
     resource = Resource({"service.name": SERVICE}).merge(Resource.create())
     if resource.attributes.get("service.name") == "unknown_service":
         resource = resource.merge(Resource({"service.name": SERVICE}))

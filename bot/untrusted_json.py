@@ -1,4 +1,4 @@
-"""Reads JSON that strangers wrote: servers and models. Pure."""
+"""Parses untrusted JSON from servers and models. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 _MOST_DEPTH = 100
-"""Levels of arrays and objects: what is deeper would exhaust the stack of whoever walks through it."""
+"""Levels of arrays and objects: deeper values would exhaust the stack of any code that walks them."""
 
 
 def parsed(text: str | bytes | bytearray, *, strict: bool = True) -> Any:
-    """The value of a JSON text. Raises ValueError if it is none, or nested too deeply.
+    """The value of a JSON text. Raises ValueError if it is invalid or nested too deeply.
 
-    `strict`: strings must not hold control characters.
+    `strict`: strings must not contain control characters.
     """
     try:
         value = json.loads(text, strict=strict)
@@ -24,7 +24,7 @@ def parsed(text: str | bytes | bytearray, *, strict: bool = True) -> Any:
 
 
 def _may_be_deep(text: str | bytes | bytearray) -> bool:
-    """A quick look, for pieces of streams: so many levels need as many brackets."""
+    """A quick check, for pieces of streams: so many levels need as many brackets."""
     if isinstance(text, str):
         return text.count("{") + text.count("[") >= _MOST_DEPTH
     return text.count(b"{") + text.count(b"[") >= _MOST_DEPTH
@@ -40,7 +40,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def _inner(value: Any) -> list[Any]:
-    """The arrays and objects right inside."""
+    """The arrays and objects directly inside."""
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What is stored, and what people and API clients may do with it: the repositories and the use cases over them."""
+"""The repositories, and the use cases that people and API clients have on top of them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from storage.transcripts import Transcripts
 
 @dataclass(frozen=True)
 class Repositories:
-    """Access to what is stored in the database."""
+    """Access to the data stored in the database."""
 
     chats: Chats
     answers: Answers
@@ -94,12 +94,12 @@ class UseCases:
 
 @dataclass(frozen=True)
 class AnswerStarters:
-    """How the use cases reach the job of writing answers."""
+    """How the use cases start the writing of answers."""
 
     wake: Callable[[str], None]
-    """Is told the id of a chat in which an answer waits."""
+    """Called with the id of a chat in which an answer waits."""
     start_chores: Callable[[str], object]
-    """Is told the id of an answer whose chores are due."""
+    """Called with the id of an answer whose chores are due."""
 
 
 def open_repositories(
@@ -109,7 +109,7 @@ def open_repositories(
     channels: Sequence[str] = (),
     timing: Timing = Timing(),
 ) -> Repositories:
-    """`limits`: what people may use. `serves`: the workspaces whose work this process takes up.
+    """`limits`: what people may use. `serves`: the workspaces that this process works for.
 
     `channels`: patterns of the channels whose chats are listed; empty: all.
     """
