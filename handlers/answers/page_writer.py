@@ -6,9 +6,7 @@ What a call or its failure means for the page is a `PageEvent`; the states are d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from bot.answers.sink import AnswerControl
 from bot.chores import Chore
@@ -18,6 +16,7 @@ from handlers.answers.draft import Draft
 from handlers.answers.message_recovery import MessageRecovery
 from handlers.answers.options import AnswerOptions
 from handlers.answers.page import VISIBILITY, PageEvent, PageState
+from handlers.answers.page_calls import PageCalls
 from handlers.answers.rendering import AnswerRenderer, stream_chunks
 from handlers.answers.step_cards import Chunk, StepCards
 from handlers.answers.thinking_status import ThinkingStatus
@@ -33,7 +32,7 @@ from handlers.client.errors import (
 from handlers.client.post_once import post_once
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.pending_write import PendingWrite, Visibility
-from handlers.rate_limits.slack_rates import APPEND, POST, START, STOP, UPDATE
+from handlers.rate_limits.slack_rates import APPEND, START, STOP
 
 log = get_logger(__name__)
 
@@ -55,7 +54,7 @@ class PageWriter:
         status: ThinkingStatus,
     ) -> None:
         self._slack = slack
-        self._chat = chat
+        self._calls = PageCalls(slack, chat, thread, answer)
         self._thread = thread
         self._answer = answer
         self._control = control
@@ -160,11 +159,11 @@ class PageWriter:
     async def _start_stream(self) -> bool:
         chunk = self.draft.next_chunk(self.result is not None)
         if not chunk.strip():
-            self._slack.dispatcher.give_back(START, self._thread.channel)
+            self._calls.give_back(START)
             return True
         cards = self._next_cards()
         posted = await post_once(
-            partial(self._call_start_stream, chunk, cards),
+            partial(self._calls.start_stream, stream_chunks(chunk, cards)),
             self._recovery.find_lost_message,
             retry_limit=0.0,
         )
@@ -181,24 +180,12 @@ class PageWriter:
         await self._on_posted()
         return True
 
-    async def _call_start_stream(self, chunk: str, cards: Sequence[Chunk]) -> str:
-        response = await self._slack.call(
-            START,
-            channel=self._thread.channel,
-            thread_ts=self._thread.ts,
-            recipient_user_id=self._answer.asker,
-            recipient_team_id=self._answer.asker_team or self._chat.team,
-            chunks=stream_chunks(chunk, cards),
-        )
-        return str(response["ts"])
-
     async def _append_to_stream(self) -> None:
         page, chunk = self.draft.page, self.draft.next_chunk(self.result is not None)
         if not chunk:
-            self._slack.dispatcher.give_back(APPEND, self._thread.channel)
+            self._calls.give_back(APPEND)
             return
-        chunks = stream_chunks(chunk, self._next_cards())
-        await self._slack.call(APPEND, channel=self._thread.channel, ts=page.ts, chunks=chunks)
+        await self._calls.append(page.ts, stream_chunks(chunk, self._next_cards()))
         self.cards.sent()
         page.streamed += len(chunk)
 
@@ -213,13 +200,7 @@ class PageWriter:
         footer = (
             self._renderer.footer(final, self.cards.without_card()) if final is not None else []
         )
-        await self._slack.call(
-            STOP,
-            channel=self._thread.channel,
-            ts=page.ts,
-            **({"chunks": chunks} if chunks else {}),
-            **({"blocks": footer} if footer else {}),
-        )
+        await self._calls.stop_stream(page.ts, chunks, footer)
         self._status.stream_stopped()
         self.cards.sent()
         self.cards.stream_ended()
@@ -238,7 +219,7 @@ class PageWriter:
     async def _end_failed_stream(self) -> None:
         """Ends a stream that took no more text, or is to wait; edits of its message complete it."""
         page = self.draft.page
-        await self._slack.call(STOP, channel=self._thread.channel, ts=page.ts)
+        await self._calls.stop_stream(page.ts)
         self._status.stream_stopped()
         self._apply(PageEvent.STREAM_ENDED)
         if self._pausing:
@@ -255,7 +236,7 @@ class PageWriter:
         text, tail = self.draft.split_edit(self.result is not None)
         final = self.result if tail is None else None
         if final is None and (not text.strip() or text == page.edited_text):
-            self._slack.dispatcher.give_back(method, self._thread.channel)
+            self._calls.give_back(method)
             return True
         if page.state is PageState.NOT_POSTED and self._recovery.has_leftovers:
             self._take_leftover()
@@ -286,7 +267,7 @@ class PageWriter:
             text, final, has_blocks=False, steps=self.cards.without_card()
         )
         posted = await post_once(
-            partial(self._call_post, content), self._recovery.find_lost_message, retry_limit=0.0
+            partial(self._calls.post, content), self._recovery.find_lost_message, retry_limit=0.0
         )
         self._apply(PageEvent.POSTED, posted.ts)
         if posted.found:
@@ -295,23 +276,12 @@ class PageWriter:
             await self._on_posted()
         return posted.found
 
-    async def _call_post(self, content: dict[str, Any]) -> str:
-        response = await self._slack.call(
-            POST,
-            channel=self._thread.channel,
-            thread_ts=self._thread.ts,
-            unfurl_links=False,
-            unfurl_media=False,
-            **content,
-        )
-        return str(response["ts"])
-
     async def _edit(self, text: str, final: AnswerResult | None) -> None:
         page = self.draft.page
         content = self._renderer.content(
             text, final, has_blocks=page.has_blocks, steps=self.cards.without_card()
         )
-        await self._slack.call(UPDATE, channel=self._thread.channel, ts=page.ts, **content)
+        await self._calls.edit(page.ts, content)
         self._status.message_edited()
 
     # -- failures ----------------------------------------------------------------------------------------------

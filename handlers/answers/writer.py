@@ -1,6 +1,6 @@
 """Shows one answer in Slack while it is written: asks the scheduler when to write, writes, and survives failures.
 
-The parts: `draft` holds the text, `page` the state of each Slack message, `page_writer` makes the calls,
+The parts: `draft` holds the text, `page` the state of each Slack message, `page_writer` moves it on by `page_calls`,
 `message_recovery` deals with messages of earlier attempts, `rendering` builds the arguments.
 """
 
