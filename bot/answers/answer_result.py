@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.domain import AnswerResult, Status
 from bot.errors import OwnFault, ProviderError
@@ -9,37 +11,18 @@ from bot.errors import OwnFault, ProviderError
 
 def result_of(run: RunningAnswer, error: ProviderError | None, seconds: float) -> AnswerResult:
     """`error`: why the model failed; None if it did not. `seconds`: that the answer has taken."""
-    text = "".join(run.text)
-    if run.state is RunState.STOPPING:
-        return AnswerResult(
-            Status.STOPPED,
-            text,
-            usage=run.usage,
-            seconds=seconds,
-            prompt=run.prompt,
-            sources=run.sources,
-            steps=run.steps.steps,
-            pictures=len(run.pictures),
-        )
-    if error is not None:
-        return AnswerResult(
-            Status.FAILED,
-            text,
-            error=error.code,
-            detail=None if isinstance(error, OwnFault) else error.detail or None,
-            usage=run.usage,
-            seconds=seconds,
-            steps=run.steps.steps,
-            pictures=len(run.pictures),
-        )
-    return AnswerResult(
+    result = AnswerResult(
         Status.DONE,
-        text,
+        "".join(run.text),
         usage=run.usage,
         seconds=seconds,
-        truncated=run.finish_reason == "length",
-        sources=run.sources,
         steps=run.steps.steps,
         pictures=len(run.pictures),
-        prompt=run.prompt,
     )
+    if error is not None and run.state is not RunState.STOPPING:
+        detail = None if isinstance(error, OwnFault) else error.detail or None
+        return replace(result, status=Status.FAILED, error=error.code, detail=detail)
+    result = replace(result, sources=run.sources, prompt=run.prompt)
+    if run.state is RunState.STOPPING:
+        return replace(result, status=Status.STOPPED)
+    return replace(result, truncated=run.finish_reason == "length")

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import chain, repeat
 from typing import TypeVar
 
 from bot.answers.after_work import AfterWork
 from bot.answers.events import EventPublisher
-from bot.answers.generator import AnswerGenerator, Models, ReadPrompt
+from bot.answers.generator import AnswerGenerator
 from bot.answers.lease import ClockReading, Lease
 from bot.answers.pictures import PictureIntake
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
-from bot.answers.step_log import THOUGHTS_TIMED, Thoughts
 from bot.answers.tool_loop import Parked, ToolLoop
 from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, Status, TitleBy
@@ -32,10 +30,8 @@ from bot.errors import ChatNotFound, StorageError
 from bot.observability import Metrics, get_logger, log_context
 from bot.timing import Timing
 from bot.tracing import Attribute, Span, SpanKind, span
-from bot.usage.calls import Call
 from storage.answers import Answers, Finished
 from storage.chats import Chats
-from storage.ledger import Ledger
 
 Stored = TypeVar("Stored")
 log = get_logger(__name__)
@@ -52,30 +48,24 @@ class Engine:
         *,
         chats: Chats,
         answers: Answers,
-        models: Models,
+        generator: AnswerGenerator,
         sinks: SinkFactory,
         publisher: EventPublisher,
-        read_prompt: ReadPrompt,
         after_work: AfterWork,
         on_end: OnEnd,
         metrics: Metrics,
         worker_id: str,
-        ledger: Ledger,
         pictures: PictureIntake,
         tools: ToolLoop,
         timing: Timing = Timing(),
-        thoughts: Thoughts = THOUGHTS_TIMED,
     ) -> None:
         self._chats = chats
         self._answers = answers
+        self._generator = generator
         self._sinks = sinks
         self._publisher = publisher
         self._pictures = pictures
-        self._generator = AnswerGenerator(
-            models, read_prompt, publisher, metrics, self._record, pictures, tools, thoughts
-        )
         self._tools = tools
-        self._ledger = ledger
         self._after_work = after_work
         self._on_end = on_end
         self._metrics = metrics
@@ -169,8 +159,8 @@ class Engine:
     async def _claim(self, chat_id: str) -> RunningAnswer | None:
         before = ClockReading()
         claim = partial(self._answers.claim, chat_id, self.worker_id, self._timing.lease)
-        ways = chain((claim,), repeat(partial(self._claim_again, chat_id, claim)))
-        answer = await until_stored(lambda: next(ways)(), chat_id)
+        again = partial(self._claim_again, chat_id, claim)
+        answer = await until_stored(claim, chat_id, again=again)
         if answer is None:
             return None
         lease = Lease(before, self.renewal_wanted.set, self._timing.lease_safe)
@@ -262,7 +252,7 @@ class Engine:
         answer = run.answer
         run.enter(RunState.RELEASED)
         if await self._stored(run, lambda: self._tools.park(run, left)):
-            self._count(run.recorded)
+            self._generator.count_usage(run.recorded)
             log.info("answer_parked", answer=answer.id)
             self._after_work.start(answer.id)
             self.wake(answer.chat_id)
@@ -280,7 +270,7 @@ class Engine:
             ),
         )
         run.forget_pictures()
-        self._count([*run.recorded, *run.calls])
+        self._generator.count_usage([*run.recorded, *run.calls])
         self._metrics.count_answer(result.status)
         log.info("answer_ended", answer=answer.id, outcome=result.status, error=result.error)
         self._publisher.answer_ended(chat, answer, result)
@@ -290,15 +280,6 @@ class Engine:
         if stored is None:  # by an earlier try, whose success the database could not tell
             stored = await self._stored(run, lambda: self._answers.result(answer.id))
         return stored or result
-
-    async def _record(self, calls: Sequence[Call]) -> None:
-        """Stores calls that failed and are made again."""
-        await self._ledger.add(calls)
-        self._count(calls)
-
-    def _count(self, calls: Iterable[Call]) -> None:
-        for call in calls:
-            self._metrics.count_usage(call.model.provider, call.usage)
 
     async def _finish(
         self, run: RunningAnswer, chat: Chat, result: AnswerResult, left: Mapping[Chore, float]

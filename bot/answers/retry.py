@@ -19,15 +19,21 @@ MAX_DELAY = 5.0
 """Seconds between two attempts, at most."""
 
 
-async def until_stored(work: Callable[[], Awaitable[T]], answer_id: str) -> T:
+async def until_stored(
+    work: Callable[[], Awaitable[T]],
+    answer_id: str,
+    *,
+    again: Callable[[], Awaitable[T]] | None = None,
+) -> T:
     """The result of `work`, repeated while the database is away. Only StorageError is waited out.
 
-    The log gets the first cause and, if there was one, the success.
+    `again`: what is done after a failure in place of `work`. The log gets the first cause and, if there was one, the
+    success.
     """
     delay, failures = FIRST_DELAY, 0
     while True:
         try:
-            result = await work()
+            result = await (work if again is None or not failures else again)()
         except StorageError as error:
             if not failures:
                 log.warning("storage_unreachable", answer=answer_id, reason=str(error))

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult
 from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
-from bot.answers.generator import Models
+from bot.answers.generator import AnswerGenerator, Models
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.returned_pictures import ReturnedPictures
@@ -117,30 +117,39 @@ class Replica:
         self.tasks = Tasks()
         after_work = AfterWork(Chores(database), self.chats, self.answers, self.tasks, timing, name)
         after_work.register({Chore.TITLE: no_title})
+        pictures = PictureIntake(MemoryBudget(), ImageFitter().fit)
+        tools = ToolLoop(
+            NoTools(),
+            ToolCalls(database),
+            self.publisher,
+            name,
+            steps=10,
+            seconds=60.0,
+            rules=all_tools,
+            pictures=ReturnedPictures(ImageFitter().fit, sees=lambda chat: False),
+            room=lambda chat: math.inf,
+        )
+        generator = AnswerGenerator(
+            models=models or OneWordModel(pause),
+            read_prompt=read_prompt,
+            publisher=self.publisher,
+            metrics=self.metrics,
+            ledger=Ledger(database),
+            pictures=pictures,
+            tools=tools,
+        )
         self.engine = Engine(
             chats=self.chats,
             answers=self.answers,
-            models=models or OneWordModel(pause),
+            generator=generator,
             sinks=sinks,
             publisher=self.publisher,
-            read_prompt=read_prompt,
             after_work=after_work,
             on_end=do_nothing,
             metrics=self.metrics,
             worker_id=name,
-            ledger=Ledger(database),
-            tools=ToolLoop(
-                NoTools(),
-                ToolCalls(database),
-                self.publisher,
-                name,
-                steps=10,
-                seconds=60.0,
-                rules=all_tools,
-                pictures=ReturnedPictures(ImageFitter().fit, sees=lambda chat: False),
-                room=lambda chat: math.inf,
-            ),
-            pictures=PictureIntake(MemoryBudget(), ImageFitter().fit),
+            pictures=pictures,
+            tools=tools,
             timing=timing,
         )
         self.recovery = Recovery(
