@@ -1,1 +1,1 @@
-"""Who may use Bobbin, where, and for how long: the operator's rules, and what Slack tells of people and channels."""
+"""Who may use Bobbin, where, and for how long: the operator's rules, and what Slack says about people and channels."""

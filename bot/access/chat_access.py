@@ -1,4 +1,4 @@
-"""Whether somebody may see and use a chat: one answer for every door that leads to existing chats."""
+"""Whether somebody may see and use a chat: one answer for every entry point to existing chats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.chats import Chats
 
 
 class ChatAccess:
-    """Participation, presence in a private channel, and the operator's rules about channels, together."""
+    """Combines participation, membership in private channels, and the operator's rules about channels."""
 
     def __init__(self, chats: Chats, rules: AccessRules, membership: Membership) -> None:
         self._chats = chats
@@ -21,7 +21,7 @@ class ChatAccess:
         self._membership = membership
 
     async def find(self, user: User, chat_id: str) -> Chat:
-        """The chat, if the user may see it. Raises ChatNotFound, PlaceNotAllowed, StorageError."""
+        """Returns the chat if the user may see it. Raises ChatNotFound, PlaceNotAllowed, StorageError."""
         chat = await self._chats.get_visible_to(user, chat_id)
         if not self._rules.allows_channel(user.team, chat.thread.channel if chat.thread else ""):
             raise PlaceNotAllowed(chat_id)
@@ -30,6 +30,6 @@ class ChatAccess:
         return chat
 
     async def listed(self, user: User, load: Callable[[], Awaitable[ChatPage]]) -> ChatPage:
-        """The page that `load` reads, without chats of channels that the user turns out to have left."""
+        """The page that `load` reads, without chats in channels that the user turns out to have left."""
         page = await load()
         return await load() if await self._membership.confirm(user, page.chats) else page

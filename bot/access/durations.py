@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: `30d`, `12 h`."""
+"""Parses durations as people write them: `30d`, `12 h`."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def parse_duration(text: str) -> timedelta:
 
 
 def is_duration(text: str) -> bool:
-    """Whether it looks like a length of time, valid or not: `30d`, `0d`, `99999999h`."""
+    """Whether the text looks like a duration, valid or not: `30d`, `0d`, `99999999h`."""
     return re.fullmatch(r"\d+\s*[hdw]", text.strip().lower()) is not None

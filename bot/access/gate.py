@@ -1,4 +1,4 @@
-"""The one check that every door passes before anything is stored: events, presses, commands, the API."""
+"""The single check that runs before anything is stored, at every door: events, button presses, commands, the API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.domain import User
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What Slack tells about an account."""
+    """What Slack says about an account."""
 
     standing: Standing = Standing.UNKNOWN
     is_admin: bool = False
@@ -32,11 +32,11 @@ class Visitor:
 
     user: User
     channel: str = ""
-    """Where; empty for what happens in no channel."""
+    """The channel's id; empty if it happens in no channel."""
     standing: Standing | None = None
-    """What came with the request tells it. None: Slack must be asked."""
+    """Known from the request itself. None: Slack must be asked."""
     in_slack: bool = True
-    """They act in Slack itself, so their account is active."""
+    """Whether they act in Slack itself, which shows that their account is active."""
 
 
 class Gate:
@@ -47,7 +47,7 @@ class Gate:
         self._people = people
 
     async def verdict(self, visitor: Visitor) -> Verdict:
-        """Whether the visitor may. Asks Slack only where the answer depends on it."""
+        """Whether the visitor is allowed. Asks Slack only if the answer depends on it."""
         by_name = self.rules.by_name(visitor.user, visitor.channel)
         if by_name is not Verdict.ALLOWED:
             return by_name
@@ -56,7 +56,7 @@ class Gate:
         return self.rules.by_standing(await self._standing(visitor))
 
     async def is_admin(self, user: User) -> bool:
-        """Whether the user may change what concerns others. Waits for Slack for a bounded time."""
+        """Whether the user may change what affects other people. Waits for Slack for a bounded time."""
         return self.rules.names_admin(user) or (await self._people.find(user)).is_admin
 
     async def _standing(self, visitor: Visitor) -> Standing:

@@ -1,9 +1,9 @@
-"""Who is still in the private channels where their chats are: whoever has left one does not see its chats any more.
+"""Tracks who is still in the private channels of their chats: people who have left don't see those chats any more.
 
-Slack sends an event when somebody leaves or joins, which takes effect at once and costs no calls. For events that were
-never delivered (Slack gives up after some minutes), whoever reads chats of a private channel is looked for there again,
-at most every ten minutes: in the background where a list is shown in Slack or a change is delivered, and before the
-answer where the API is asked.
+Slack sends an event when somebody leaves or joins; it takes effect immediately and costs no calls. Slack gives up on
+undelivered events after some minutes, so membership is also looked up when somebody reads chats of a private channel,
+at most every ten minutes: in the background when a list is shown in Slack or a change is delivered, and before the
+response in the API.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from storage.chats import Chats
 log = get_logger(__name__)
 
 PUBLIC_TTL = 3600.0
-"""Seconds for which a channel that was public is taken to be public."""
+"""Seconds for which a channel that was public is assumed to be public."""
 RETRY_DELAY = 30.0
-"""Seconds until Slack is asked again after it did not tell."""
+"""Seconds until Slack is asked again after it did not respond."""
 MAX_REMEMBERED = 20_000
 
 
 class Channels(Protocol):
-    """What Slack tells about channels (`handlers.client.channels`). Each raises a BobbinError if it does not."""
+    """What Slack says about channels (`handlers.client.channels`). Each method raises a BobbinError if it fails."""
 
     async def is_public(self, team: str, channel: str) -> bool: ...
     async def has_member(self, user: User, channel: str) -> bool: ...
 
 
 class Membership:
-    """Keeps the stored memberships in private channels true, and tells everybody of each change."""
+    """Keeps the stored memberships in private channels up to date, and announces each change."""
 
     def __init__(
         self,
@@ -61,20 +61,20 @@ class Membership:
         self._checks: dict[tuple[User, str], asyncio.Task[bool]] = {}
 
     def on_change(self, observer: Callable[[User], None]) -> None:
-        """`observer` is called with each user whose list of chats became shorter or longer."""
+        """Calls `observer` with each user whose list of chats became shorter or longer."""
         self._observers.append(observer)
 
     def check(self, user: User, chats: Iterable[Chat]) -> list[asyncio.Task[bool]]:
-        """Looks in the background whether the user is still in the channels of these chats. Returns at once.
+        """Checks in the background whether the user is still in the channels of these chats. Returns immediately.
 
-        The tasks tell whether the user turned out to be away.
+        The tasks return whether the user turned out to be away.
         """
         threads = [chat.thread for chat in chats if chat.thread is not None]
         channels = {thread.channel for thread in threads if not thread.channel.startswith(DIRECT)}
         return [task for channel in sorted(channels) if (task := self._start(user, channel))]
 
     async def confirm(self, user: User, chats: Iterable[Chat]) -> bool:
-        """`check`, waited for as long as `Timing.membership_timeout`; whether the user turned out to be away."""
+        """Like `check`, but waits up to `Timing.membership_timeout`; returns whether the user turned out to be away."""
         tasks = self.check(user, chats)
         if not tasks:
             return False
@@ -82,9 +82,10 @@ class Membership:
         return any(task.result() for task in done)
 
     async def is_away(self, user: User, channel: str) -> bool:
-        """Whether Slack says now that the user is not in this private channel. Waits as long as for a person.
+        """Whether Slack says that the user is no longer in this private channel. Waits as long as for a person.
 
-        For what they began when they were in it: Slack says so of everything else by letting them do it.
+        For actions that began while the user was a member, such as a dialog; for everything else Slack enforces
+        membership.
         """
         is_known = (
             not channel or channel.startswith(DIRECT) or not self._is_due((user.team, channel))
@@ -96,13 +97,13 @@ class Membership:
         return bool(done) and task.result()
 
     def heard(self, user: User, chat_id: str) -> None:
-        """A change in this chat is delivered to the user. Returns at once."""
+        """Called when a change in this chat is delivered to the user. Returns immediately."""
         if self._is_due((user, chat_id)):
             self._remember((user, chat_id), self._timing.membership_max_age)
             self._tasks.start(self._check_chat(user, chat_id), name="channel membership")
 
     async def moved(self, user: User, channel: str, away: bool) -> None:
-        """The user has left a private channel, or has joined one. Raises StorageError."""
+        """Called when the user has left or joined a private channel. Raises StorageError."""
         await self._chats.set_away(user, channel, away)
         self._known_until.pop((user, channel), None)
         self._publisher.access_changed(user.team, user.id)

@@ -10,46 +10,46 @@ from fnmatch import fnmatchcase
 from bot.domain import User
 
 DIRECT = "D"
-"""Begins the ids of direct messages; by itself, a direct message whose id is not known yet."""
+"""The first letter of ids of direct messages; by itself, a direct message whose id is not known yet."""
 
 
 class Treatment(StrEnum):
-    """What a kind of people gets."""
+    """How a kind of people is treated."""
 
     ANSWER = "answer"
     IGNORE = "ignore"
 
 
 class Standing(StrEnum):
-    """How somebody belongs to the workspace that they act in."""
+    """How an account belongs to the workspace that it acts in."""
 
     MEMBER = "member"
     GUEST = "guest"
     OUTSIDER = "outsider"
-    """Of another organisation, in a channel that both share."""
+    """Belongs to another organisation, and acts in a channel that both share."""
     DEACTIVATED = "deactivated"
     UNKNOWN = "unknown"
-    """Slack does not tell."""
+    """Slack does not say."""
 
 
 class Verdict(StrEnum):
-    """Whether somebody may do something, and if not, why not."""
+    """Whether somebody may do something, and if not, the reason."""
 
     ALLOWED = "allowed"
     USER_NOT_ALLOWED = "user_not_allowed"
     CHANNEL_NOT_ALLOWED = "channel_not_allowed"
     CHANNEL_LEFT = "channel_left"
-    """They are not in the private channel any more that it is about."""
+    """The action is about a private channel that they have left."""
     OUTSIDER = "outsider"
     GUEST = "guest"
     DEACTIVATED = "deactivated"
     UNKNOWN = "unknown"
-    """Refused, because Slack does not tell how they belong to the workspace."""
+    """Refused, because Slack does not say how they belong to the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """All of them apply: somebody must be allowed by each.
+    """The rules, all of which must allow a person.
 
     `users`, `channels` and `admins` are glob patterns of ids, or of ids with their workspace (`T…/U…`).
     """
@@ -61,25 +61,25 @@ class AccessRules:
     outsiders: Treatment = Treatment.IGNORE
     guests: Treatment = Treatment.ANSWER
     admins: tuple[str, ...] = ()
-    """Who may do what admins of the workspace may."""
+    """People who may do what admins of the workspace may."""
 
     @property
     def ask_for_standing(self) -> bool:
-        """Whether it matters how somebody belongs to the workspace."""
+        """Whether the rules depend on how somebody belongs to the workspace."""
         return Treatment.IGNORE in (self.outsiders, self.guests)
 
     def allows_user(self, user: User) -> bool:
         return not self.users or _matches(user.team, user.id, self.users)
 
     def allows_channel(self, team: str, channel: str) -> bool:
-        """`channel`: its id; empty for what happens in none, such as a Home tab."""
+        """`channel`: its id; empty for actions in no channel, such as in a Home tab."""
         return not (self.channels and channel) or _matches(team, channel, self.channels)
 
     def names_admin(self, user: User) -> bool:
         return _matches(user.team, user.id, self.admins)
 
     def by_name(self, user: User, channel: str) -> Verdict:
-        """What can be said without knowing how the user belongs to the workspace."""
+        """The verdict as far as it does not depend on how the user belongs to the workspace."""
         if not self.allows_user(user):
             return Verdict.USER_NOT_ALLOWED
         if not self.allows_channel(user.team, channel):
@@ -110,10 +110,11 @@ class AccessRules:
 
 
 def standing_of(own_team: str | None, home_team: str, organisation: str) -> Standing | None:
-    """What an account's workspace tells about it in the workspace `home_team`; None if that decides nothing.
+    """What an account's home workspace says about its standing in the workspace `home_team`; None if that is
+    inconclusive.
 
-    `own_team`: id of its workspace, or of its organisation (`E…`). `organisation`: that of `home_team`; empty for none.
-    A member may turn out to be a guest.
+    `own_team`: id of its workspace, or of its organisation (`E…`). `organisation`: that of `home_team`; empty if it has
+    none. A member may turn out to be a guest.
     """
     if own_team in (home_team, organisation or home_team):
         return Standing.MEMBER

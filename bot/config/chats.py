@@ -50,7 +50,7 @@ class SearchMode(StrEnum):
 
 
 class ChatSettings(SettingsGroup):
-    """What a chat holds and sends, and how its answers are shown."""
+    """What a chat contains and sends, and how its answers are shown."""
 
     bobbin_system_prompt: str = Field(
         DEFAULT_SYSTEM_PROMPT,

@@ -1,4 +1,4 @@
-"""Model servers that BOBBIN_PROVIDERS names: each has variables that begin with its own name."""
+"""Model servers named in BOBBIN_PROVIDERS: each has variables that begin with its own name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.providers.dialects import kind_of
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 _BUILT_IN = frozenset({*get_args(ProviderKind), "demo"})
 SUFFIXES = ("BASE_URL", "API_KEY", "LABEL", "MODELS")
-"""The ends of the variables' names; the beginning is the provider's name in capitals."""
+"""The suffixes of the variables' names; they follow the provider's name in capitals."""
 
 
 class _Variables(BaseModel):
@@ -36,7 +36,7 @@ def variables_of(name: str) -> tuple[str, ...]:
 def read_further_providers(
     names: Sequence[str], values: Mapping[str, str]
 ) -> tuple[ProviderSettings, ...]:
-    """The providers of these names. `values`: by variable, in capitals.
+    """The providers with these names. `values`: by variable, in capitals.
 
     Raises SettingsError with a line for each problem, which shows no value.
     """
@@ -64,7 +64,7 @@ def _name_problems(names: Sequence[str]) -> Iterator[str]:
 
 
 def _read(name: str, values: Mapping[str, str]) -> ProviderSettings | str:
-    """The provider, or what is wrong with its variables."""
+    """The provider, or the problems of its variables."""
     given = {
         suffix.lower(): value
         for suffix, variable in zip(SUFFIXES, variables_of(name), strict=True)

@@ -1,4 +1,4 @@
-"""The providers that a key alone adds, by their endpoints that are compatible with OpenAI's."""
+"""The providers that need only a key, through their OpenAI-compatible endpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ELSEWHERE = "another address for it, such as a gateway's"
 
 
 class HostedSettings(SettingsGroup):
-    """A key for each, and where it is if not at its usual address."""
+    """A key for each provider, and its address if it is not the usual one."""
 
     anthropic_api_key: Credential | None = Field(None, description="Anthropic (Claude)")
     anthropic_base_url: Address = Field(None, description=_ELSEWHERE)
@@ -42,7 +42,7 @@ class HostedSettings(SettingsGroup):
     together_models: Names = Field((), description=NAMED_MODELS)
 
     def hosted_providers(self) -> Iterator[ProviderSettings]:
-        """Those whose key is set, in the order of the model menu."""
+        """The providers whose keys are set, in the order of the model menu."""
         for hosted in HOSTED:
             if key := reveal(getattr(self, f"{hosted.kind}_api_key")):
                 yield self._hosted_provider(hosted, key)

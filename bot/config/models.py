@@ -26,7 +26,7 @@ from bot.providers.dialects import HOSTED
 
 
 class ModelSettings(HostedSettings):
-    """Any number of providers, and the choice among their models."""
+    """Any number of providers, and which of their models to offer."""
 
     openrouter_api_key: Credential | None = Field(
         None, description="OpenRouter: every model in its list"
@@ -86,7 +86,7 @@ class ModelSettings(HostedSettings):
     )
 
     _further_providers: tuple[ProviderSettings, ...] = PrivateAttr(())
-    """Those of `bobbin_providers`, whose variables are no fields."""
+    """The providers in `bobbin_providers`, whose variables are not fields."""
 
     def providers(self) -> tuple[ProviderSettings, ...]:
         """The providers that are configured, in the order of the model menu."""
@@ -101,7 +101,7 @@ class ModelSettings(HostedSettings):
         return tuple(replace(each, models=each.models or default(each.name)) for each in configured)
 
     def local_ollama(self) -> ProviderSettings | None:
-        """The Ollama that may run at its usual address; None when OLLAMA_BASE_URL is set."""
+        """The Ollama that may be running at its usual address; None when OLLAMA_BASE_URL is set."""
         if self.ollama_base_url:
             return None
         return ProviderSettings(
@@ -109,7 +109,7 @@ class ModelSettings(HostedSettings):
         )
 
     def _routers(self) -> Iterator[ProviderSettings]:
-        """Those that offer other companies' models."""
+        """The providers that offer other companies' models."""
         if key := reveal(self.openrouter_api_key):
             yield ProviderSettings(
                 "openrouter",
@@ -151,7 +151,7 @@ NO_TRANSCRIBER = (
 
 
 def no_models() -> SettingsError:
-    """The error for when no provider is set and no Ollama is running."""
+    """The error for a setup without any provider or running Ollama."""
     keys = ", ".join(f"{each.kind.upper()}_API_KEY" for each in HOSTED)
     return SettingsError(
         f"No model provider: set OPENROUTER_API_KEY, VENICE_API_KEY, OPENAI_API_KEY, {keys}, "

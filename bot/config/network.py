@@ -1,4 +1,4 @@
-"""How other servers are reached: proxies and certificates, by the names that other programs use too."""
+"""How other servers are reached: proxies and certificates, by the variables that other programs use too."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ CertificatePaths = Annotated[
 
 
 class NetworkSettings(SettingsGroup):
-    """Which proxies lead out, and whose certificates are trusted."""
+    """Which proxies to use, and which certificates to trust."""
 
     http_proxy: ProxyAddress = Field(
         None,
@@ -88,7 +88,7 @@ class NetworkSettings(SettingsGroup):
     curl_ca_bundle: CertificatePaths = Field(None, description="as `SSL_CERT_FILE`; trusted too")
 
     def network(self) -> Network:
-        """How other servers are reached. To be made once: it keeps the certificates that it loads."""
+        """How other servers are reached. Create it once: it keeps the certificates that it loads."""
         rules = ProxyRules(
             http=self._proxy(self.http_proxy),
             https=self._proxy(self.https_proxy),
@@ -97,7 +97,7 @@ class NetworkSettings(SettingsGroup):
         return Network(rules, tuple(self._certificates()))
 
     def proxy_passwords(self) -> tuple[str, ...]:
-        """Those in the proxies' addresses, so that logs can mask them on their own too."""
+        """The passwords in the proxies' addresses, so that logs can mask them separately."""
         proxies = (self._proxy(self.http_proxy), self._proxy(self.https_proxy))
         return tuple(proxy.password for proxy in proxies if proxy and proxy.password)
 
@@ -126,7 +126,7 @@ class NetworkSettings(SettingsGroup):
 
 
 class _LowerCase(PydanticBaseSettingsSource):
-    """`https_proxy` counts more than `HTTPS_PROXY`, as for most programs; an empty one unsets it."""
+    """Reads `https_proxy` before `HTTPS_PROXY`, as most programs do; an empty one unsets it."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return os.environ.get(field_name), field_name, False

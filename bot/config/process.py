@@ -21,7 +21,7 @@ class LogLevel(StrEnum):
 
 
 class ProcessSettings(SettingsGroup):
-    """Database, Redis, HTTP server, end and logs."""
+    """Database, Redis, HTTP server, shutdown and logs."""
 
     database_url: Annotated[
         DatabaseAddress | None,
@@ -56,7 +56,7 @@ class ProcessSettings(SettingsGroup):
     )
 
     def database(self) -> str:
-        """The URL of the database: DATABASE_URL, else that of an SQLite file in the user's data folder."""
+        """The URL of the database: DATABASE_URL, or by default that of an SQLite file in the user's data folder."""
         return reveal(self.database_url) or f"sqlite:///{self.data_file('bobbin.sqlite3')}"
 
     @staticmethod

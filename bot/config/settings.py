@@ -72,7 +72,7 @@ class Settings(
             raise SettingsError(f"The settings cannot be read: {error}") from None
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with these values, which are not validated."""
+        """A copy with these values, without validating them."""
         return self.model_copy(update=changes)
 
     def for_run(self) -> Self:
@@ -90,7 +90,7 @@ class Settings(
 
 
 class SandboxSettings(Settings):
-    """What `bobbin sandbox` reads: nothing that leads to a real Slack, its database or its Redis."""
+    """The settings of `bobbin sandbox`: without those that lead to a real Slack, its database or its Redis."""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +98,7 @@ class SandboxSettings(Settings):
         if not isinstance(values, dict):
             return values
         local = {name: value for name, value in values.items() if name not in _PRODUCTION}
-        # On a terminal where somebody tries it, a line for each answer would bury those that say what to do.
+        # On a terminal, a log line for each answer would bury the lines that say what to do.
         return {"log_level": "WARNING", **local}
 
 

@@ -1,4 +1,4 @@
-"""How the bot reaches Slack, and Slack the bot."""
+"""How the bot and Slack reach each other."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SlackSettings(SettingsGroup):
 
     @property
     def many_workspaces(self) -> bool:
-        """Whether workspaces install the app by themselves. Otherwise `SLACK_BOT_TOKEN` determines the only one."""
+        """Whether workspaces install the app themselves. Otherwise `SLACK_BOT_TOKEN` determines the only one."""
         return bool(self.slack_client_id and self.slack_client_secret)
 
     def slack_problems(self) -> Iterator[str]:

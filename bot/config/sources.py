@@ -1,4 +1,4 @@
-"""The variables that are set, whether or not a setting has their name."""
+"""The variables that are set, whether or not they are settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 
 
 def set_variables(env_file: str | Path | None) -> dict[str, str]:
-    """Those of `env_file` and of the environment, which counts more; by name in capitals."""
+    """The variables of `env_file` and of the environment, which takes precedence; by name in capitals."""
     return _of_file(env_file) | {name.upper(): value for name, value in os.environ.items()}
 
 

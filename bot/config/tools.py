@@ -1,4 +1,4 @@
-"""Tools that models may call."""
+"""Settings about tools that models may call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.tools.config import ToolConfig, parse_tool_config
 
 
 class ToolSettings(SettingsGroup):
-    """The tool servers, and how much models may call."""
+    """The tool servers, and the limits on calls."""
 
     bobbin_mcp_config: str | None = Field(
         None,
@@ -45,7 +45,7 @@ class ToolSettings(SettingsGroup):
 
 
 def read_tool_config(path: str | None, variables: Mapping[str, str]) -> ToolConfig:
-    """The servers of a file; none without one. Raises SettingsError with one line."""
+    """The servers in a file; none without a file. Raises SettingsError with one line."""
     if path is None:
         return ToolConfig()
     try:

@@ -1,4 +1,4 @@
-"""Variables that look like settings and are none."""
+"""Finds variables that look like settings but are not."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from bot.config.settings import Settings
 from bot.config.sources import set_variables
 
 _SIMILAR = 0.8
-"""From here on a name is taken for a misspelt one of a provider's variables, which other programs may share."""
+"""From this similarity on, a name is taken for a misspelt variable of a provider; other programs may use similar names.
+"""
 
 
 def unknown_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
-    """One line for each variable that no setting has, with the nearest one that exists.
+    """One line for each variable that is not a setting, with the nearest one that is.
 
-    Those are all that begin with `BOBBIN_`, and misspelt ones of the providers that BOBBIN_PROVIDERS names.
+    These are all that begin with `BOBBIN_`, and misspelt variables of the providers in BOBBIN_PROVIDERS.
     """
     variables = set_variables(env_file)
     known = [name.upper() for name in Settings.model_fields]

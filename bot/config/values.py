@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: addresses, credentials, lists. Each refuses what can't be right."""
+"""The types of settings: addresses, credentials, lists. Each rejects values that can't be right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VALID_CREDENTIAL = (
 
 
 def describe_problem(variable: str, field: FieldInfo) -> str:
-    """What the variable must be, and what else cures it. One without `Valid` is a credential."""
+    """What the variable must be, and how to fix it. A type without `Valid` is a credential."""
     for each in field.metadata:
         if isinstance(each, Valid):
             return f"{variable} must be {each.text}; change it, or remove it for the default"
@@ -49,7 +49,7 @@ def _slack_address(text: str) -> str:
 def _credential(value: SecretStr) -> SecretStr:
     """Keys and tokens are sent in HTTP headers and consist of visible ASCII characters.
 
-    Anything else comes from copying: blanks, quotation marks, an ellipsis where a page shortened the key, invisible
+    Anything else is a copying mistake: blanks, quotation marks, an ellipsis where a page shortened the key, invisible
     characters.
     """
     text = value.get_secret_value()
@@ -89,7 +89,7 @@ NAMED_MODELS = (
     "what is offered if the provider's server has no list of models (`/models`): names, separated by commas or spaces; "
     "unset: `BOBBIN_DEFAULT_MODEL`"
 )
-"""What each `…_MODELS` means."""
+"""The meaning of each `…_MODELS`."""
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
 Globs = Names
 
@@ -97,7 +97,7 @@ Globs = Names
 def own_default_model(
     model: str | None, providers: Sequence[str]
 ) -> Callable[[str], tuple[str, ...]]:
-    """The part of BOBBIN_DEFAULT_MODEL that concerns each of these providers: `provider:name`, or a name of any."""
+    """The part of BOBBIN_DEFAULT_MODEL that applies to each of these providers: `provider:name`, or just a name."""
     owner, colon, name = (model or "").partition(":")
 
     def of(provider: str) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def reveal(secret: SecretStr | None) -> str:
 
 
 def _days(value: object) -> object:
-    """`365d` as a timedelta."""
+    """Parses `365d` as a timedelta."""
     if not isinstance(value, str):
         return value
     found = re.fullmatch(r"([1-9]\d{0,4})\s*d(?:ays?)?", value.strip().lower())

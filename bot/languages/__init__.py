@@ -1,1 +1,1 @@
-"""The languages in which people read the bot's texts: which one is spoken, the catalogues, numbers and dates."""
+"""The languages of the bot's texts: the current language, the catalogues, and number and date formats."""

@@ -1,6 +1,6 @@
-"""The translations, from gettext catalogues (`de.po` and so on), and numbers and dates as a language writes them.
+"""The translations, from gettext catalogues (`de.po` and so on), and number and date formats.
 
-Babel is loaded with the first language that is not English: a workspace of English speakers never pays for it.
+Babel is loaded with the first language that is not English, so a workspace of English speakers never pays for it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _ready = {Language.ENGLISH}
 
 
 async def make_ready(language: Language) -> Language:
-    """Loads a catalogue beside the event loop, which reading it would stop for a tenth of a second.
+    """Loads a catalogue in a thread, because reading it would block the event loop for a tenth of a second.
 
-    One that is loaded is ready at once: whoever speaks it waits for no thread.
+    Returns immediately if it is already loaded.
     """
     if language not in _ready:
         await asyncio.to_thread(_load, language)
@@ -50,14 +50,14 @@ def _load(language: Language) -> None:
 
 
 def number(value: float, pattern: str, language: Language) -> str:
-    """A number in a pattern of Unicode's, such as `#,##0.0`."""
+    """Formats a number with a Unicode number pattern, such as `#,##0.0`."""
     from babel.numbers import format_decimal
 
     return format_decimal(value, format=pattern, locale=str(language))
 
 
 def long_date(day: date, language: Language) -> str:
-    """A day with its month in words."""
+    """A date with the month in words."""
     if language is Language.ENGLISH:
         return f"{day.day} {day:%B %Y}"
     from babel.dates import format_date

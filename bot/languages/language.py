@@ -1,8 +1,8 @@
-"""Which language is spoken: English, or that of the person whom a text is for.
+"""The current language: English, or the language of the person who reads a text.
 
-The one who makes a text for a person says so with `speaking`: the door of Slack for everything private (the person
-who acts), and whatever draws a message that all of a thread read (the person who started its chat). What nobody has
-said a language for is English: the API, the command line, and what models are sent.
+Code that makes a text sets the reader's language with `speaking`: Slack's entry points for private messages (the acting
+person), and code that renders a message for a whole thread (the owner of its chat). Without `speaking` the language is
+English: in the API, on the command line, and in prompts.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _spoken: ContextVar[Language] = ContextVar("language", default=Language.ENGLISH)
 
 
 def spoken() -> Language:
-    """The language in which texts are read here."""
+    """The current language, in which texts are read."""
     return _spoken.get()
 
 
 @contextmanager
 def speaking(language: Language) -> Iterator[None]:
-    """Inside, and in tasks that are started inside, texts are read in this language."""
+    """Sets the language inside the block, and in tasks started inside it."""
     token = _spoken.set(language)
     try:
         yield

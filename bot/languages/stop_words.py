@@ -1,6 +1,6 @@
-"""The words that stop an answer, when a reply consists of nothing else.
+"""The words that stop an answer when a reply consists of nothing else.
 
-Each works for everybody: many people write in another language than the one that they have chosen in Slack.
+Each word works for everybody, since many people write in another language than the one chosen in Slack.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Modules of texts that are read in the language that is spoken.
+"""Modules of texts that are read in the current language.
 
-Such a module (`bot.strings`) holds English constants with names in capitals. Whoever reads one as an attribute of the
-module gets its translation. A text read at the import of a module, or in a parameter's default, stays English: a test
-forbids both.
+Such a module (`bot.strings`) contains English constants with names in capitals. Reading one as an attribute of the
+module returns its translation. A text that is read while a module is imported, or in a parameter's default, would stay
+English: a test forbids both.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from bot.languages.language import Language, spoken
 
 @dataclass(frozen=True, slots=True)
 class Plural:
-    """A text that depends on a number: English has a form for one and a form for many, other languages what they need.
+    """A text that depends on a number: English has a form for one and a form for many, other languages may have more.
 
-    Either form may name `{count}`.
+    Either form may contain `{count}`.
     """
 
     one: str
@@ -36,12 +36,12 @@ class Plural:
 
 
 def translatable(module: str) -> None:
-    """Makes the module of this name one of texts."""
+    """Turns the module of this name into a module of texts."""
     sys.modules[module].__class__ = _TextModule
 
 
 def translated(value: Any) -> Any:
-    """A text, or a collection of texts, in the language that is spoken. Keys of a dict are no texts."""
+    """A text, or a collection of texts, in the current language. Keys of a dict are not texts."""
     language = spoken()
     if language is Language.ENGLISH:
         return value
@@ -56,7 +56,7 @@ def translated(value: Any) -> Any:
 
 
 def number(value: int) -> str:
-    """A whole number with its thousands marked."""
+    """A whole number with thousands separators."""
     return _LocalFormatter().format("{0:,}", value)
 
 
@@ -67,7 +67,7 @@ class _TextModule(ModuleType):
 
 
 class _Translated(str):
-    """A text whose numbers are written as its language does."""
+    """A text whose numbers are formatted in its language."""
 
     __slots__ = ()
 
@@ -76,7 +76,7 @@ class _Translated(str):
 
 
 class _LocalFormatter(string.Formatter):
-    """`str.format` with numbers in the language that is spoken, for the forms `,` and `.2f`."""
+    """`str.format` with numbers in the current language, for the formats `,` and `.2f`."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
         language = spoken()

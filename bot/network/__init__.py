@@ -1,4 +1,4 @@
-"""How this process reaches other servers: through which proxies, and by which certificates it trusts them.
+"""How this process reaches other servers: which proxies it uses, and which certificates it trusts.
 
 Every HTTP client gets its connections from one `Network`, so that all treat the environment alike.
 """

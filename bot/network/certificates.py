@@ -1,7 +1,7 @@
-"""The certificates by which servers are trusted.
+"""The certificates of trusted authorities.
 
-Without a setting these are the system's and certifi's: some systems have none, and others none of a company's own. What
-the settings name takes their place; only the system's folder, which OpenSSL searches when it needs to, stays.
+By default these are the system's and certifi's, since some systems have none, and certifi lacks a company's own.
+Certificates named in the settings replace them; only the system's folder stays, which OpenSSL searches when needed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from pathlib import Path
 import certifi
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
-"""A file that OpenSSL finds in a folder by itself, when it needs it."""
+"""A file that OpenSSL finds in a folder by itself, when needed."""
 _SUFFIXES = frozenset({".pem", ".crt", ".cer"})
 
 
 def tls_context(named: Iterable[Path] = ()) -> ssl.SSLContext:
-    """For all connections by TLS. `named`: files and folders of certificates. Raises OSError if one has none."""
+    """The context for all TLS connections. `named`: files and folders of certificates. Raises OSError if one contains
+    none.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # A company's own certificates often lack what the strictest rules of X.509 ask for, and no browser insists on.
+    # Companies' certificates often violate the strictest rules of X.509, which browsers do not enforce.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     paths = tuple(dict.fromkeys(named))
@@ -36,7 +38,7 @@ def tls_context(named: Iterable[Path] = ()) -> ssl.SSLContext:
     return context
 
 
-@lru_cache(maxsize=16)  # several variables usually name the same file, which takes a moment to read
+@lru_cache(maxsize=16)  # several variables often name the same file, which takes a moment to read
 def check_certificates(path: Path) -> None:
     """Raises OSError (as ssl.SSLError is) when there is no certificate."""
     _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)

@@ -1,8 +1,8 @@
-"""Connections for aiohttp, directly or through the proxy that the rules name for the address.
+"""Connections for aiohttp, direct or through the proxy for the address.
 
-aiohttp itself speaks to HTTP proxies and knows nothing of SOCKS (`bot.network.tunnels`). The hooks
-`TCPConnector._create_connection` and `ClientRequest.update_proxy` are not documented: `tests/network/` fails when a
-newer version of aiohttp no longer has them.
+aiohttp itself supports HTTP proxies but not SOCKS (`bot.network.tunnels`). The hooks `TCPConnector._create_connection`
+and `ClientRequest.update_proxy` are not documented: `tests/network/` fails when a newer version of aiohttp no longer
+has them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Network:
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """For all connections by TLS. Loading the certificates takes a moment, so it is made once."""
+        """The context for all TLS connections. Loading the certificates takes a moment, so it is created once."""
         return tls_context(self.certificates)
 
     def connector(self, **options: Any) -> aiohttp.TCPConnector:
@@ -43,7 +43,7 @@ class Network:
         return _Connector(self, **options)
 
     def proxy_for(self, url: URL) -> Proxy | None:
-        """The proxy through which this address is reached; None: directly."""
+        """The proxy for this address; None: a direct connection."""
         return self.rules.proxy_for(url.scheme, url.raw_host or "", url.port or 0)
 
 
@@ -94,15 +94,17 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def _needs_tunnel(req: aiohttp.ClientRequest, proxy: Proxy) -> bool:
-    """Whether aiohttp cannot use the proxy. It would send the opening of a plain socket as if it were a page's."""
+    """Whether aiohttp cannot use the proxy. For a plain socket it would send an ordinary request instead of opening a
+    tunnel.
+    """
     return proxy.is_socks or (req.url.scheme == "ws" and proxy.scheme == "http")
 
 
 def _lead_through(req: aiohttp.ClientRequest, proxy: Proxy) -> None:
-    """The URL that aiohttp gets has no credentials: it may stand in errors, and so in logs."""
+    """Selects the proxy. The URL that aiohttp gets has no credentials, because it may appear in errors, and so in logs."""
     headers: CIMultiDict[str] = CIMultiDict()
     if proxy.username or proxy.password:
-        # A plain request goes to the proxy itself; one by TLS goes through a tunnel that is asked for first.
+        # A plain request goes to the proxy itself; a TLS request goes through a tunnel that is opened first.
         (headers if req.is_ssl() else req.headers)["Proxy-Authorization"] = _basic(proxy)
     req.update_proxy(URL(str(proxy)), None, headers)
 

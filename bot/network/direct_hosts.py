@@ -13,7 +13,7 @@ _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 _LOCAL_NAMES = ("localhost", "localhost.localdomain")
 _WITHOUT_DOT = "<local>"
-"""How Windows names all hosts without a dot."""
+"""How Windows writes "all hosts without a dot"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _plain(host: str) -> str:
-    """A host's name in lower case, without its last dot; international names as in the DNS."""
+    """A host name in lower case, without a trailing dot; international names in their DNS form."""
     name = host.strip("[]").lower().rstrip(".")
     try:
         return name if name.isascii() else name.encode("idna").decode("ascii")
@@ -107,7 +107,7 @@ def _plain(host: str) -> str:
 
 
 def address_of(host: str) -> _Address | None:
-    """The address that a host is, in whatever form; None for a name."""
+    """The IP address that the host is, in any notation; None for a name."""
     text = host.strip("[]").partition("%")[0]
     try:
         address = ip_address(text)
@@ -118,7 +118,7 @@ def address_of(host: str) -> _Address | None:
 
 
 def _unusual_address(text: str) -> IPv4Address | None:
-    """An IPv4 address in the forms that connecting accepts too, such as `127.1`."""
+    """An IPv4 address in the unusual notations that connecting accepts too, such as `127.1`."""
     if not re.fullmatch(r"[0-9a-fx.]+", text.lower()) or not text[0].isdigit():
         return None
     try:

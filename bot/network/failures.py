@@ -1,4 +1,4 @@
-"""What the failures of a connection mean, where a proxy or a certificate is the cause."""
+"""Explains connection failures that are caused by a proxy or a certificate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EXHAUSTED = frozenset(
 
 
 def explain(error: BaseException | None) -> str | None:
-    """Cause and cure in one line, without credentials; None for failures of another kind."""
+    """Cause and remedy in one line, without credentials; None for failures of another kind."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _refusal(error)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
@@ -31,7 +31,7 @@ def explain(error: BaseException | None) -> str | None:
 
 
 def is_exhausted(error: BaseException | None) -> bool:
-    """Whether a connection failed because this machine had nothing left for it: files, memory or ports."""
+    """Whether a connection failed because this machine ran out of files, memory or ports."""
     cause = getattr(error, "os_error", error)
     return isinstance(cause, OSError) and cause.errno in _EXHAUSTED
 

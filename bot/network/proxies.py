@@ -1,4 +1,4 @@
-"""Proxies as the environment names them, and which address is reached through which. Pure."""
+"""Proxies as the environment specifies them, and which address is reached through which. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PORTS = {
     "socks5": 1080,
     "socks5h": 1080,
 }
-"""The schemes of proxies, with the port of an address that names none."""
+"""The schemes of proxies, with the default port of each."""
 _ALIASES = {"socks": "socks5h"}
 """GNOME writes `socks://`."""
 _MAX_SOCKS_CREDENTIAL = 255
@@ -24,7 +24,7 @@ _MAX_SOCKS_CREDENTIAL = 255
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One proxy. As text it has no credentials, so that it may be logged and shown."""
+    """One proxy. Its text form has no credentials, so that it can be logged and shown."""
 
     scheme: str
     host: str
@@ -42,7 +42,7 @@ class Proxy:
 
 
 def parse_proxy(text: str) -> Proxy:
-    """A proxy's address as people write it: the scheme may be missing, the password need not be escaped.
+    """Parses a proxy's address as people write it: the scheme may be missing, the password need not be escaped.
 
     Raises ValueError.
     """
@@ -64,7 +64,7 @@ def parse_proxy(text: str) -> Proxy:
 
 
 def _can_send(proxy: Proxy) -> bool:
-    """Whether the protocol, and the library that speaks it, can carry the credentials."""
+    """Whether the protocol, and the library that implements it, can carry the credentials."""
     if not proxy.is_socks:
         return ":" not in proxy.username
     both = (proxy.username, proxy.password)
@@ -73,14 +73,14 @@ def _can_send(proxy: Proxy) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ProxyRules:
-    """Which proxy leads to which address."""
+    """Which proxy is used for which address."""
 
     http: Proxy | None = None
     https: Proxy | None = None
     direct: DirectHosts = NO_EXCEPTIONS
 
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """The proxy for an address (`ws` counts as `http`, `wss` as `https`); None: it is reached directly."""
+        """The proxy for an address (`ws` counts as `http`, `wss` as `https`); None: a direct connection."""
         proxy = self.https if scheme in ("https", "wss") else self.http
         if proxy is None or is_loopback(host) or self.direct.cover(host, port):
             return None

@@ -1,7 +1,7 @@
-"""Hosts of the Internet, told from those of our own networks: for addresses that somebody else has chosen.
+"""Distinguishes public Internet hosts from internal ones, for requests to untrusted URLs.
 
-A name may lead to a public address when it is looked at and to one of our own when it is connected to. So the check is
-where connections resolve names: what it lets through is what is connected to.
+A name may resolve to a public address when it is checked and to an internal one when it is connected to. So the check
+is part of name resolution for the connection: only addresses that pass it are connected to.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from aiohttp.resolver import ThreadedResolver
 from bot.network.direct_hosts import address_of, is_loopback
 
 NOT_PUBLIC = "not a public host"
-"""What an error says of a host that is not."""
+"""What an error says about a host that is not public."""
 _PRIVATE_SUFFIXES = (".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".home.arpa")
 _TRANSLATED = ip_network("64:ff9b::/96")
-"""IPv4 addresses as a network without IPv4 writes them."""
+"""The prefix under which a network without IPv4 represents IPv4 addresses."""
 
 
 class PublicResolver(AbstractResolver):
-    """Gives public addresses alone: a name that has any other one too is refused."""
+    """Resolves names to public addresses only: a name that also has any other address is refused."""
 
     def __init__(self, resolver: AbstractResolver | None = None) -> None:
-        """`resolver`: whom to ask; the system."""
+        """`resolver`: the resolver to use; by default the system's."""
         self._resolver = resolver or ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises OSError for hosts that are not public too."""
+        """Also raises OSError for hosts that are not public."""
         found = await self._resolver.resolve(host, port, family)
         if not all(is_public(each["host"]) for each in found):
             raise OSError(NOT_PUBLIC)
@@ -43,14 +43,14 @@ class PublicResolver(AbstractResolver):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to a host of the Internet. Raises ValueError for anything else."""
+    """Whether an IP address is a public Internet address. Raises ValueError for anything else."""
     found = ip_address(address.partition("%")[0])
     inner = _inner(found) if isinstance(found, IPv6Address) else None
     return all(_is_global(each) for each in (found, inner) if each is not None)
 
 
 def seems_public(host: str) -> bool:
-    """What a host in a URL shows by itself: an address of its own, or the form of its name."""
+    """Whether a host in a URL looks public, judged by its literal address or the form of its name."""
     if is_loopback(host):
         return False
     address = address_of(host)
@@ -61,7 +61,7 @@ def seems_public(host: str) -> bool:
 
 
 async def resolves_to_ours(host: str, port: int) -> bool:
-    """Whether the name has an address that is not public. False where names of the Internet are not resolved."""
+    """Whether the name has an address that is not public. False if Internet names cannot be resolved here."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -75,7 +75,7 @@ def _is_global(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _inner(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address to which packets for this one may lead."""
+    """The IPv4 address embedded in this one, to which its packets may go."""
     if address in _TRANSLATED:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]

@@ -1,4 +1,4 @@
-"""Tunnels through proxies where aiohttp makes none: through SOCKS, and for plain sockets. Made by python-socks."""
+"""Tunnels through proxies that aiohttp cannot open itself: through SOCKS, and for plain sockets. Uses python-socks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEFAULT_TIMEOUT = 30.0
 
 
 async def connect(proxy: Proxy, host: str, port: int, seconds: float | None) -> socket.socket:
-    """A socket that leads to the host. Raises OSError.
+    """Opens a socket to the host through the proxy. Raises OSError.
 
     The proxy resolves the name, since often only it can; with SOCKS 4 (not 4a) it cannot.
     """

@@ -1,7 +1,7 @@
 """Every text that a person reads, in one place: one voice, short, kind, without jargon.
 
 Written in English, one module per subject, translated in the catalogues of `bot.languages`, and read as `strings.NAME`
-in the language that is spoken: see `bot.languages.texts`. A sentence made of several texts is in `bot.sentences`.
+in the current language: see `bot.languages.texts`. A sentence made of several texts is in `bot.sentences`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What somebody who may not do a thing reads."""
+"""What people read when they are not allowed to do something."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ NOT_ALLOWED: dict[Verdict, str] = {
     Verdict.UNKNOWN: "Slack couldn't tell me whether you are a member of this workspace, so I can't answer "
     "you yet. Please try again in a moment.",
 }
-"""What somebody who may not reads, in Slack and from the API."""
+"""What a person who is refused reads, in Slack and from the API."""

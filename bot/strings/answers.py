@@ -1,4 +1,4 @@
-"""What stands in and below an answer, and beside it while it is written."""
+"""Texts in and below an answer, and beside it while it is being written."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SENT_WITH_IMAGES = Plural("with an image", "with {count} images")
 SENT_WITH_DOCUMENTS = Plural("with a document", "with {count} documents")
 PICTURE_ALT = "A picture that {model} made"
 PICTURES_MADE = Plural("_I made a picture._", "_I made {count} pictures._")
-"""In place of the text of an answer that has none."""
+"""Replaces the text of an answer that has none."""
 PICTURES_WITHOUT_SCOPE = (
     ":warning: I may not show here what I drew: I need the scope `{scope}`, which an admin can add to the app. "
     "It is kept in the chat, and the API has it: `GET /chat/conversations/{id}`."

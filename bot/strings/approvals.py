@@ -1,4 +1,4 @@
-"""The message in which a call of a tool is allowed or denied."""
+"""The message in which a tool call is allowed or denied."""
 
 from __future__ import annotations
 

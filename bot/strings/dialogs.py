@@ -1,4 +1,4 @@
-"""The dialogs that start a chat, and where that chat then stands."""
+"""The dialogs that start a chat, and where the chat then appears."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ OTHER_PLACE_REASONS: dict[str, str] = {
     "direct": "I'm not in that conversation",
     "": "I couldn't write in <#{channel}>",
 }
-"""Why a chat was started elsewhere than where it was asked for."""
+"""Why a chat was started somewhere else than requested."""
 CHAT_NOT_STARTED = "I couldn't start your chat here. Please try again in another place."

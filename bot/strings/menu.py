@@ -1,4 +1,4 @@
-"""The menu in which a model is chosen, and what is chosen beside it."""
+"""The menu in which a model is chosen, and the options beside it."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ SUGGESTED_PROMPTS = (
         "Help me decide: ask me five questions, one at a time, then give me your advice.",
     ),
 )
-"""Title and message of what is suggested in an empty pane."""
+"""Title and message of the suggestions in an empty pane."""

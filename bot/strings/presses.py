@@ -1,4 +1,4 @@
-"""What somebody reads in private after a press or a click that did not do what they meant."""
+"""Private notices after a button press or click that did not have the expected effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full chat, and the chats that continue or branch off another one."""
+"""Texts about full chats, and about chats that continue or branch off another one."""
 
 from __future__ import annotations
 

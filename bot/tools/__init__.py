@@ -1,1 +1,1 @@
-"""The servers that offer tools to models, by the Model Context Protocol: the only home of `mcp` and `httpx2`."""
+"""The servers that offer tools to models over the Model Context Protocol: the only home of `mcp` and `httpx2`."""

@@ -1,6 +1,6 @@
 """Parses the operator's file of tool servers. Pure: text and variables in, servers out.
 
-The form is the usual one, `{"mcpServers": {"name": {…}}}`, with globs that say what may be called.
+It has the usual form, `{"mcpServers": {"name": {…}}}`, plus globs that say what may be called.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SETTING = "BOBBIN_MCP_CONFIG"
 
 @dataclass(frozen=True, slots=True)
 class ToolRules:
-    """What may be called, as globs of `server/tool`. What none matches is as its server says."""
+    """What may be called, as globs of `server/tool`. If none matches, the server's declaration decides."""
 
     deny: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
 
     def permission(self, path: str, *, reads: bool) -> Permission:
-        """The strictest rule that matches counts."""
+        """The strictest rule that matches a tool."""
         for globs, permission in (
             (self.deny, Permission.DENIED),
             (self.ask, Permission.ASKS),
@@ -69,12 +69,12 @@ class ToolServer:
 
 @dataclass(frozen=True, slots=True)
 class ToolConfig:
-    """All servers, and what may be called."""
+    """All servers, and the rules about their tools."""
 
     servers: tuple[ToolServer, ...] = ()
     rules: ToolRules = ToolRules()
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Values that came from variables, and headers: what logs must not show."""
+    """Values that came from variables, and headers, which logs must not show."""
 
 
 class _OAuth(BaseModel):
@@ -112,7 +112,7 @@ class _File(_Globs):
 
 
 def parse_tool_config(text: str, variables: Mapping[str, str]) -> ToolConfig:
-    """The servers of a file. `variables`: what `${VAR}` stands for, by name in capitals.
+    """The servers in a file. `variables`: the values for `${VAR}`, by name in capitals.
 
     Raises SettingsError with one line that shows no value.
     """
@@ -134,7 +134,7 @@ def parse_tool_config(text: str, variables: Mapping[str, str]) -> ToolConfig:
 
 
 def _filled(value: Any, variables: Mapping[str, str], used: list[str], where: str) -> Any:
-    """The value with variables filled in. `used`: gets what they stood for."""
+    """The value with variables filled in. Adds their values to `used`."""
     if isinstance(value, str):
         return _VARIABLE.sub(lambda found: _value(found, variables, used, where), value)
     if isinstance(value, list):

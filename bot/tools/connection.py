@@ -1,9 +1,9 @@
-"""One tool server: a task of its own connects, lists its tools, and connects again when the connection has ended.
+"""Keeps one tool server connected: a task connects, lists its tools, and reconnects when the connection has ended.
 
     away ──connected, listed──▶ open ──the connection ends──▶ away (after a pause that grows)
 
-The task of one connection is its owner: `mcp` must be left in the task that entered it, and an ended connection may
-cancel that task. Calls are made by other tasks.
+One task owns a connection: `mcp` must be left in the task that entered it, and an ended connection may cancel that
+task. Other tasks make the calls.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from bot.tools.transport import connect
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT = 30.0
-"""Seconds for connecting and for the first list: `npx` and `uvx` fetch a server before they start it."""
+"""Seconds for connecting and for the first list: `npx` and `uvx` download a server before they start it."""
 LIST_TIMEOUT = 20.0
 FIRST_PAUSE = 1.0
 MAX_PAUSE = 60.0
 """Seconds between two attempts to connect."""
 REFRESH_INTERVAL = 60.0
-"""Seconds between two lists: it also shows whether the server is still there."""
+"""Seconds between two requests for the list, which also show whether the server is still there."""
 MIN_LIST_INTERVAL = 1.0
-"""Seconds between two lists, however often the server says that they have changed."""
+"""Seconds between two requests for the list, however often the server announces changes."""
 MAX_TOOLS = 500
-"""Tools of one server that are looked at."""
+"""Tools of one server that are considered."""
 _MAX_PAGES = 50
 MAX_LEFT_OUT = 20
-"""Tools that can't be used, of one server, that logs and operators are told of."""
+"""Unusable tools of one server that are reported in logs and to operators."""
 MAX_REFUSAL = 2_000
-"""Characters of a server's words about a call that it refuses."""
+"""Characters of a server's message about a call that it refuses."""
 
 AWAY = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
 UNKNOWN = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_BROKEN)
@@ -58,7 +58,7 @@ WANTS_INPUT = CallResult(CallOutcome.FAILED, english_strings.CALL_WANTS_INPUT)
 
 
 class Connection:
-    """Keeps one server connected for as long as `run` runs."""
+    """Keeps one server connected while `run` is running."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Connection:
         on_change: Callable[[], None],
         first_pause: float = FIRST_PAUSE,
     ) -> None:
-        """`on_change`: is called whenever its list of tools may have changed. `first_pause`: before the second try."""
+        """`on_change`: called whenever its list of tools may have changed. `first_pause`: before the second attempt."""
         self.server = server
         self.tools: Sequence[mcp_types.Tool] = ()
         """Those listed last; empty while it is away."""
@@ -89,7 +89,7 @@ class Connection:
         self._login: str | None = None
 
     async def run(self) -> None:
-        """Connects, and again whenever the connection ends. Never returns, never raises."""
+        """Connects, and reconnects whenever the connection ends. Never returns, never raises."""
         pause = self._first_pause
         while True:
             owner = asyncio.create_task(self._own(), name=f"tool server {self.server.name}")
@@ -102,7 +102,7 @@ class Connection:
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     def _note_end(self, owner: asyncio.Task[None]) -> bool:
-        """What is known once a connection has ended; whether it had been open."""
+        """Records the end of a connection; returns whether it had been open."""
         was_open = self.problem is None
         error = None if owner.cancelled() else owner.exception()
         self.problem = (
@@ -116,7 +116,7 @@ class Connection:
         return was_open
 
     async def _own(self) -> None:
-        """One connection, from its beginning to its end."""
+        """Owns one connection, from its beginning to its end."""
         self._status, self._login, self._broken = None, None, False
         self._wanted.clear()
         streams = connect(
@@ -145,12 +145,12 @@ class Connection:
 
     @contextlib.asynccontextmanager
     async def _sieved(self, streams: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
-        """The same streams, without tools that can't be used."""
+        """The same streams, without unusable tools."""
         async with streams as (read, write):
             yield SievedStream(read, self._leaving_out.__setitem__), write
 
     async def _keep_listed(self, client: Client) -> None:
-        """Reads the list when it changes, and now and then. Returns when a call has found the connection ended."""
+        """Reads the list when it changes, and periodically. Returns when a call has found the connection ended."""
         while not self._broken:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH_INTERVAL):
@@ -186,7 +186,7 @@ class Connection:
                 log.warning("tool_left_out", server=self.server.name, tool=tool, reason=reason)
 
     async def _listen(self, client: Client) -> None:
-        """Hears of changes of the list from servers of the newer protocol; others send messages."""
+        """Receives announcements of changes from servers of the newer protocol; others send messages."""
         with contextlib.suppress(ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError):
             async with client.listen(tools_list_changed=True) as changes:
                 async for _ in changes:
@@ -205,7 +205,7 @@ class Connection:
     async def call(
         self, tool: str, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
     ) -> CallResult:
-        """What a tool returns, within `seconds`. Never raises, but when its task is cancelled, which ends the call.
+        """Returns a tool's result, within `seconds`. Raises only if its task is cancelled, which ends the call.
 
         `pictures`: whether the model can see any.
         """
@@ -221,7 +221,7 @@ class Connection:
             return self._refused(error)
         except ValidationError:
             return UNREADABLE
-        except Exception as error:  # whatever the connection's end looks like from here
+        except Exception as error:  # whatever form the end of the connection takes here
             log.info("tool_call_broke", server=self.server.name, reason=type(error).__name__)
             self._end()
             return UNKNOWN
@@ -242,18 +242,18 @@ class Connection:
         if code == mcp_types.CONNECTION_CLOSED and error.error.message == _CLOSED:
             self._end()
             return UNKNOWN
-        self._wanted.set()  # the list shows whether the server is still there
+        self._wanted.set()  # requesting the list shows whether the server is still there
         reason = first_line([error.error.message])
         return CallResult(CallOutcome.UNKNOWN, english_strings.CALL_ERROR.format(reason=reason))
 
     def _end(self) -> None:
-        """The connection has ended: its owner leaves it, and connects again."""
+        """Ends the connection: its owner leaves it, and reconnects."""
         self._broken = True
         self._wanted.set()
 
 
 _CLOSED = "Connection closed"
-"""What `mcp` says with an error code that servers use for anything, too."""
+"""`mcp`'s message for a closed connection; servers use its error code for other errors too."""
 _ANSWER = TypeAdapter[mcp_types.CallToolResult | mcp_types.InputRequiredResult](
     mcp_types.CallToolResult | mcp_types.InputRequiredResult
 )
@@ -262,10 +262,10 @@ _ANSWER = TypeAdapter[mcp_types.CallToolResult | mcp_types.InputRequiredResult](
 async def _unchecked(
     client: Client, tool: str, arguments: Mapping[str, Any], seconds: float
 ) -> mcp_types.CallToolResult | mcp_types.InputRequiredResult:
-    """What a tool returns, whatever its output schema says.
+    """Returns a tool's result without checking the output schema.
 
-    `Client.call_tool` would throw away a result that breaks the schema, though the call took effect, and would run the
-    schema's regular expressions, which are a stranger's, on the event loop.
+    `Client.call_tool` would discard a result that violates the schema although the call took effect, and would run the
+    untrusted regular expressions of the schema on the event loop.
     """
     parameters = mcp_types.CallToolRequestParams(name=tool, arguments=dict(arguments))
     return await client.session.send_request(

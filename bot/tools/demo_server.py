@@ -1,8 +1,8 @@
-"""A tool server to try things with: notes on a board, kept in a file. The sandbox starts it.
+"""A demo tool server: notes on a board, kept in a file. The sandbox starts it.
 
     python -I demo_server.py FILE
 
-It speaks over its pipes, as local servers do. A script of its own that imports nothing of the bot.
+It communicates over its pipes, as local servers do. It is a standalone script that imports nothing from the bot.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 MAX_NOTE = 500
 """Characters of a note."""
 MAX_SECONDS = 50.0
-"""How long adding a note may be made to take."""
+"""The longest delay that adding a note may have."""
 
 
 class DemoBoard:
-    """Notes, one a line of a file."""
+    """Notes, one per line of a file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -42,7 +42,7 @@ class DemoBoard:
 
 
 def main() -> None:
-    from mcp.server import MCPServer  # so that the file can be named without loading that
+    from mcp.server import MCPServer  # so that getting the file's path does not load that
     from mcp.types import ToolAnnotations
 
     board = DemoBoard(Path(sys.argv[1]))

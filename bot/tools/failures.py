@@ -1,4 +1,4 @@
-"""Why a tool server cannot be used, in a few words without secrets. Pure."""
+"""Explains in a few words, without secrets, why a tool server cannot be used. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUEST_TIMEOUT = -32001
 CERTAINLY_REFUSED = frozenset(
     {-32700, -32600, -32601, -32602, HEADER_MISMATCH, -32021, -32022, URL_ELICITATION_REQUIRED}
 )
-"""Errors of JSON-RPC that say that the request was not carried out. After any other it may have taken effect."""
+"""JSON-RPC errors which mean that the request was not carried out. After any other, it may have taken effect."""
 
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 _HERE: tuple[tuple[_Kinds, str], ...] = (
@@ -23,7 +23,7 @@ _HERE: tuple[tuple[_Kinds, str], ...] = (
     (PermissionError, "the command may not be run: make it executable"),
 )
 _UNKNOWN_VERSION = "Unsupported protocol version"
-"""How `mcp` begins the error about a server that wants another one than any that it knows."""
+"""How `mcp`'s error begins for a server that requires a protocol version it doesn't support."""
 _THERE: tuple[tuple[_Kinds, str], ...] = (
     (
         (TimeoutError, httpx2.TimeoutException),
@@ -39,13 +39,13 @@ _THERE: tuple[tuple[_Kinds, str], ...] = (
         "ended the connection: check that it is a server of the Model Context Protocol",
     ),
 )
-"""What errors mean, the first that is among them."""
+"""The meaning of errors; the first match counts."""
 
 
 def explain(error: BaseException, status: int | None, login: str | None = None) -> str:
     """What to tell an operator.
 
-    `status`: of the last HTTP response, if it was no success. `login`: what is wrong with signing in.
+    `status`: of the last HTTP response, if it was not a success. `login`: the problem with signing in.
     """
     leaves = list(_leaves(error))
     on_the_way = (explain_connection(leaf.__cause__) for leaf in leaves)

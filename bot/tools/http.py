@@ -1,6 +1,7 @@
-"""The HTTP client for tool servers: httpx2, as `mcp` wants it, over the connections that all of the bot have.
+"""The HTTP client for tool servers: httpx2, which `mcp` requires, over the bot's shared connections.
 
-So proxies (of each address, an authorization server's too) and certificates are those of `bot.network`.
+So proxies (for each address separately, including an authorization server's) and certificates are those of
+`bot.network`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from bot.network import Network
 
 
 class NetworkTransport(httpx2.AsyncBaseTransport):
-    """Sends requests through a `Network`. What fails has the error of aiohttp as its cause."""
+    """Sends requests through a `Network`. A failure has the error of aiohttp as its cause."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -25,7 +26,7 @@ class NetworkTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         session = self._opened()
         body = await request.aread()
-        url = request.url.copy_with(userinfo=b"")  # httpx2 has made a header of it
+        url = request.url.copy_with(userinfo=b"")  # httpx2 has put it into a header
         with _translated():
             response = await session.request(
                 request.method,
@@ -79,7 +80,7 @@ def _timeout(request: httpx2.Request) -> aiohttp.ClientTimeout:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turns the errors of aiohttp into those of httpx2."""
+    """Translates the errors of aiohttp into those of httpx2."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError as error:

@@ -1,4 +1,4 @@
-"""Tool servers whose code is loaded beside the start: `mcp` is large, and nobody waits for a tool yet."""
+"""Tool servers whose code is loaded in the background after startup: `mcp` is large, and nobody needs a tool yet."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LazyToolServers:
         self._loaded = asyncio.Event()
 
     def begin(self) -> None:
-        """Everything else has started: now load them."""
+        """Loads the servers' code; called when everything else has started."""
         self._wanted.set()
 
     @asynccontextmanager
@@ -52,7 +52,7 @@ class LazyToolServers:
         await self._wanted.wait()
         try:
             await self._keep_connected()
-        except Exception as error:  # answers go on without tools
+        except Exception as error:  # answers work without tools
             log.error("tool_servers_failed", reason=type(error).__name__)
         finally:
             self._servers = None
@@ -68,7 +68,7 @@ class LazyToolServers:
             await asyncio.Event().wait()
 
     async def ready(self, seconds: float) -> None:
-        """Returns when every server is connected or could not be, `seconds` after the first such wait at most."""
+        """Returns when every server is connected or has failed, or `seconds` after the first such wait."""
         now = asyncio.get_running_loop().time()
         self._ready_until = self._ready_until or now + seconds
         with suppress(TimeoutError):
@@ -85,7 +85,7 @@ class LazyToolServers:
     async def call(
         self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
     ) -> CallResult:
-        """What the tool returns. Never raises but when cancelled; see `Connection.call`."""
+        """Returns the tool's result. Raises only if cancelled; see `Connection.call`."""
         if self._servers is None:
             return _NOT_YET
         return await self._servers.call(tool, arguments, seconds, pictures=pictures)

@@ -1,7 +1,7 @@
-"""Reads lists of tools as their servers send them: one tool that breaks the protocol costs no other.
+"""Reads lists of tools as their servers send them: one invalid tool does not cost the others.
 
-The `mcp` package refuses a whole list for one tool in it. So each list is sieved before: of a tool stays what is used
-of it, and one that can't be used is left out, with the reason. It refuses a whole result in the same way.
+The `mcp` package rejects a whole list because of one invalid tool. So each list is filtered first: only the fields in
+use are kept, and an unusable tool is left out, with the reason. The package rejects whole results in the same way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 from bot.tools.results import readable
 
 MAX_SCHEMA = 50_000
-"""Characters of the JSON of a tool's arguments' schema: models are sent it in every request."""
+"""Characters of the JSON schema of a tool's arguments, which is part of every request to a model."""
 MAX_NAME = 1_000
 """Characters of a name."""
 _SHOWN = 60
@@ -22,11 +22,11 @@ _UNSHOWABLE = re.compile(r"[^A-Za-z0-9_.:/-]+")
 _HINTS = ("readOnlyHint", "idempotentHint")
 
 NoteLeftOut = Callable[[str, str], None]
-"""Gets what to call a tool that is left out, and why."""
+"""Called with the name of a tool that is left out, and the reason."""
 
 
 def sieved(tools: Sequence[Any], note: NoteLeftOut) -> list[dict[str, Any]]:
-    """The tools that can be used, as the protocol has them. `tools`: as a server sent them."""
+    """The usable tools, in the protocol's form. `tools`: as a server sent them."""
     kept = []
     for number, tool in enumerate(tools, 1):
         if reason := _problem(tool):
@@ -61,7 +61,7 @@ def _schema_problem(schema: Any) -> str | None:
 
 
 def _used_of(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """What is used of a tool. Hints that are none are as good as missing: then it asks."""
+    """The fields of a tool that are used. Invalid hints count as missing, so the tool needs approval."""
     given = tool.get("annotations")
     hints = given if isinstance(given, dict) else {}
     texts = {key: tool[key] for key in ("description", "title") if tool.get(key)}
@@ -74,7 +74,7 @@ def _used_of(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(tool: Any, number: int) -> str:
-    """What logs and operators read: a name without anything that could be more than one."""
+    """A name for logs and operators, safe to show on one line."""
     name = tool.get("name") if isinstance(tool, dict) else None
     told = _UNSHOWABLE.sub("_", name)[:_SHOWN] if isinstance(name, str) else ""
     return told or f"number {number}"
@@ -89,7 +89,7 @@ class _Stream(Protocol):
 
 
 class SievedStream:
-    """The messages of a server: lists of tools sieved, results of calls such that `mcp` can read them."""
+    """A server's messages with lists of tools filtered, and results of calls repaired so that `mcp` can read them."""
 
     def __init__(self, stream: _Stream, note: NoteLeftOut) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Names for tools that are unique among all servers and legal for every provider. Pure."""
+"""Makes tool names that are unique across all servers and valid for every provider. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _HASH_LENGTH = 6
 
 
 def legal_names(paths: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """A name for each (server, tool): the tool's own after its server's, `server__tool`.
+    """A name for each (server, tool): the server's name and the tool's own, `server__tool`.
 
-    The same tools have the same names in whatever order they come: one that had to be changed ends with a hash of what
-    it was.
+    The same tools get the same names in whatever order they come; a name that had to be changed ends with a hash of the
+    original.
     """
     return {(server, tool): _legal(server, tool) for server, tool in paths}
 
@@ -30,5 +30,5 @@ def _legal(server: str, tool: str) -> str:
 
 
 def _is_clear(server: str, tool: str) -> bool:
-    """Whether no other server and tool can lead to the same name."""
+    """Whether no other server and tool can produce the same name."""
     return not ("__" in server or "__" in tool or server.endswith("_") or tool.startswith("_"))

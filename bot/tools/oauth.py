@@ -1,6 +1,6 @@
 """Signs in to a tool server as a client of its authorization server (OAuth client credentials, RFC 6749 4.4).
 
-Discovery, scopes and the binding to an issuer are those of `mcp`.
+Discovery, scopes and the binding to an issuer come from `mcp`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ REFUSED = (
 UNUSABLE = "its authorization server cannot be used: check that oauth.issuer is the one that the server names"
 _NO_ENTRY = (401, 403)
 _SILENCE = 10.0
-"""Seconds without a byte that an authorization server gets."""
+"""Seconds without a byte after which an authorization server is given up."""
 
 
 class ClientLogin(ClientCredentialsOAuthProvider):
-    """Adds a token to each request, and gets a new one when there is none, or the server does not take it any more."""
+    """Adds a token to each request, and gets a new one when there is none, or when the server no longer accepts it."""
 
     def __init__(
         self, url: str, credentials: ClientCredentials, note: Callable[[str | None], None]
     ) -> None:
-        """`note`: gets what is wrong with signing in; None when nothing is."""
+        """`note`: called with the problem of signing in; None if there is none."""
         super().__init__(
             url,
             _TokenMemory(),
@@ -45,7 +45,7 @@ class ClientLogin(ClientCredentialsOAuthProvider):
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Without the package's lock where a token is at hand: it would make calls wait for one another."""
+        """Skips the package's lock while a token is available: it would make calls wait for one another."""
         token = self.context.current_tokens
         if token is not None and self.context.is_token_valid():
             request.headers["Authorization"] = f"Bearer {token.access_token}"
@@ -75,7 +75,7 @@ class ClientLogin(ClientCredentialsOAuthProvider):
             await flow.aclose()
 
     async def _perform_authorization(self) -> httpx2.Request:
-        """The operator's scope counts more than what the server names, and the secret goes where it is expected."""
+        """Uses the operator's scope instead of the server's, and sends the secret only to the expected issuer."""
         self.context.client_metadata.scope = self._scope or self.context.client_metadata.scope
         metadata, client = self.context.oauth_metadata, self.context.client_info
         methods = metadata and metadata.token_endpoint_auth_methods_supported
@@ -85,7 +85,7 @@ class ClientLogin(ClientCredentialsOAuthProvider):
 
 
 class _TokenMemory:
-    """Keeps a server's token for as long as the connection: a new one is a request away."""
+    """Keeps a server's token as long as the connection: getting a new one costs one request."""
 
     def __init__(self) -> None:
         self._tokens: OAuthToken | None = None

@@ -1,4 +1,4 @@
-"""Makes what a tool returned into text and pictures for a model, of a bounded size. Pure."""
+"""Turns a tool's result into text and pictures for a model, of limited size. Pure."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _BLOCK = TypeAdapter[ContentBlock](ContentBlock)
 
 
 def readable(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result as the protocol has it: a note stands for each content that breaks the protocol or is newer than it.
+    """A result in the protocol's form: content that violates the protocol or is newer than it is replaced by a note.
 
-    `result`: as a server sent it. For a part of it a call that took effect must not count as one of unknown outcome.
+    `result`: as a server sent it. One bad part must not turn a call that took effect into one of unknown outcome.
     """
     made = dict(result)
     structured, content = made.get("structuredContent"), made.get("content")
@@ -66,7 +66,7 @@ def _readable(content: Any) -> Any:
 
 
 def returned(result: CallToolResult, *, pictures: bool) -> tuple[str, tuple[str, ...]]:
-    """All that a model is to read of a result, and its pictures in base64. `pictures`: whether it can see them."""
+    """The text of a result for the model, and its pictures in base64. `pictures`: whether the model can see them."""
     taken: list[str] = []
     parts: list[str] = []
     for content in result.content:
@@ -80,7 +80,7 @@ def returned(result: CallToolResult, *, pictures: bool) -> tuple[str, tuple[str,
 
 
 def _picture(content: Any) -> str | None:
-    """The base64 of what says that it is a picture, unless it is too long."""
+    """The base64 of content that claims to be a picture, unless it is too long."""
     data = None
     if isinstance(content, ImageContent):
         data = content.data
@@ -99,7 +99,7 @@ def _text(result: CallToolResult, parts: list[str]) -> str:
 
 
 def cut(text: str, limit: int = MAX_RESULT) -> str:
-    """The text, or its beginning with a note of how much is missing. Its characters are such as can be stored."""
+    """The text, or its beginning with a note of how much is missing. It contains only characters that can be stored."""
     text = whole_characters(text)
     if len(text) <= limit:
         return text
@@ -122,7 +122,7 @@ def _part(content: Any) -> str:
 
 
 def first_line(texts: Iterable[str]) -> str:
-    """The first text that says something, as one short line."""
+    """The first non-empty text, as one short line."""
     for text in texts:
         line = " ".join(text.split())
         if line:

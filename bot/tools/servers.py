@@ -1,4 +1,4 @@
-"""All tool servers of the operator's file: their tools under legal names, and calls of them."""
+"""All tool servers in the operator's file: their tools under valid names, and calls to them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from bot.tools.connection import AWAY, FIRST_PAUSE, Connection
 from bot.tools.names import legal_names
 
 MAX_DESCRIPTION = 1_024
-"""Characters of a tool's description that models are sent: some providers refuse more."""
+"""Characters of a tool's description that models are sent: some providers reject more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerHealth:
-    """How one server is."""
+    """The state of one server."""
 
     name: str
     problem: str | None
     """None: it is connected."""
     tools: tuple[Tool, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Tools that can't be used, each with the reason."""
+    """The tools that can't be used, each with the reason."""
     unoffered: int = 0
-    """How many of the tools models are not sent, because others stand before them."""
+    """How many of its tools models are not sent, because other tools come first."""
 
 
 class ToolServers:
-    """Every server has a task of its own: one that is away takes nothing else down."""
+    """Each server has its own task, so one that is down does not affect the others."""
 
     def __init__(
         self, config: ToolConfig, network: Network = DIRECT, first_pause: float = FIRST_PAUSE
@@ -50,7 +50,7 @@ class ToolServers:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ToolServers]:
-        """Keeps all servers connected; local ones are children that end here."""
+        """Keeps all servers connected; local ones are child processes that end here."""
         tasks = [asyncio.create_task(each.run()) for each in self._connections.values()]
         try:
             yield self
@@ -60,7 +60,7 @@ class ToolServers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def ready(self, seconds: float) -> None:
-        """Returns when every server is connected or could not be, after `seconds` at most."""
+        """Returns when every server is connected or has failed, after `seconds` at most."""
         waits = [asyncio.create_task(each.tried.wait()) for each in self._connections.values()]
         if waits:
             _, late = await asyncio.wait(waits, timeout=seconds)
@@ -69,20 +69,22 @@ class ToolServers:
 
     @property
     def tools(self) -> Mapping[str, Tool]:
-        """All tools of connected servers that are not denied, by name: servers as in the file, each one's by path."""
+        """All tools of connected servers that are not denied, by name: servers in the order of the file, each server's
+        tools by path.
+        """
         return self._tools
 
     async def call(
         self, tool: Tool, arguments: Mapping[str, Any], seconds: float, *, pictures: bool = False
     ) -> CallResult:
-        """What the tool returns. Never raises but when cancelled; see `Connection.call`."""
+        """Returns the tool's result. Raises only if cancelled; see `Connection.call`."""
         connection = self._connections.get(tool.server)
         if connection is None:
             return AWAY
         return await connection.call(tool.tool, arguments, seconds, pictures=pictures)
 
     def health(self) -> list[ServerHealth]:
-        """All servers, with all their tools, denied ones too."""
+        """All servers with all their tools, including denied ones."""
         offered = {tool.name for tool in first_tools(self._tools.values())}
         return [self._health(each, offered) for each in self._connections.values()]
 

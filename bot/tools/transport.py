@@ -33,10 +33,10 @@ async def connect(
     note_status: Callable[[int | None], None],
     note_login: Callable[[str | None], None],
 ) -> AsyncIterator[Any]:
-    """The streams to a server.
+    """Opens the streams to a server.
 
-    `silence`: seconds without a byte. `note_status`: gets that of HTTP, None for success. `note_login`: gets what is
-    wrong with signing in; None when nothing is.
+    `silence`: seconds without a byte. `note_status`: called with the HTTP status, None for success. `note_login`:
+    called with the problem of signing in; None if there is none.
     """
     if server.command is not None:
         with open(os.devnull, "w") as nowhere:  # noqa: ASYNC230 - what a server says there may hold arguments
@@ -52,7 +52,9 @@ async def connect(
 
 
 def _child(server: ToolServer) -> StdioServerParameters:
-    """It gets none of the bot's environment but what the SDK passes on (PATH, HOME, …) and the file names."""
+    """Starts the child. It gets nothing from the bot's environment except what the SDK passes on (PATH, HOME, …) and
+    what the file names.
+    """
     assert server.command is not None
     path = server.env.get("PATH") or os.environ.get("PATH")
     if shutil.which(server.command, path=path) is None:
@@ -95,7 +97,7 @@ def _http_client(
 
 
 def _leads_elsewhere(response: httpx2.Response) -> bool:
-    """Whether it is a redirect to another origin: `mcp` follows none of those."""
+    """Whether it is a redirect to another origin, which `mcp` does not follow."""
     if not response.has_redirect_location:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Model calls, as the ledger keeps them."""
+"""Model calls, as recorded in the ledger."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from bot.stream_events import (
 )
 
 BYTES_PER_TOKEN = 3
-"""For estimates. Careful: in most languages a token has more bytes."""
+"""For estimates. This is cautious: in most languages a token has more bytes."""
 
 
 class CallKind(StrEnum):
-    """What a model was called for. The names are stored."""
+    """The purpose of a model call. The names are stored."""
 
     ANSWER = "answer"
     TITLE = "title"
@@ -36,12 +36,13 @@ class CallOutcome(StrEnum):
     """How a call ended. The names are stored."""
 
     ASKED = "asked"
-    """Not known: it is being made, or its process died. Then it counts by an estimate of what it had used so far."""
+    """Unknown: the call is in progress, or its process died. Then it counts by an estimate of what it had used so far.
+    """
     DONE = "done"
     CUT = "cut"
-    """A limit was reached; what came before it counts."""
+    """A limit was reached; the text before it counts."""
     TOOLS = "tools"
-    """Ended with tool calls: the answer goes on with another model call."""
+    """Ended with tool calls: the answer continues with another model call."""
     STOPPED = "stopped"
     """Ended by a user, or because it took too long."""
     FAILED = "failed"
@@ -51,19 +52,19 @@ class CallOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Whose usage a call is."""
+    """The user, channel and chat that a call is charged to."""
 
     team: str
     user: str | None
     """Slack id of the user whose message led to it."""
     channel: str | None
-    """Slack id of the channel in which its chat is; None for a chat of the API alone."""
+    """Slack id of the chat's channel; None for a chat that belongs to the API alone."""
     chat_id: str
     """Empty for a message whose chat is not stored yet."""
 
 
 def payer_of(chat: Chat, user: str | None) -> Payer:
-    """`user`: Slack id of who wrote or pressed what the model is called for."""
+    """`user`: Slack id of the user whose message or button press needs the model."""
     return Payer(chat.team, user, chat.thread.channel if chat.thread else None, chat.id)
 
 
@@ -77,28 +78,28 @@ class Call:
     model: ModelRef
     outcome: CallOutcome = CallOutcome.ASKED
     usage: Usage | None = None
-    """What its provider reported, in mid-answer too; None: unknown, which is not zero."""
+    """What its provider reported, possibly before the end; None: unknown, which is not zero."""
     seconds: float | None = None
     error: str | None = None
     """With FAILED and REPEATED: the `code` of the `ProviderError`."""
     answer_id: str | None = None
     estimated_tokens: int | None = None
-    """What it probably used where its provider told nothing: prompt and text together, by our own estimate."""
+    """What it probably used if its provider reported nothing: prompt and text together, by our own estimate."""
     estimated_cost: float | None = None
-    """US dollars of those tokens, at what the model has cost the same user lately; None: that is unknown."""
+    """US dollars for those tokens, at what the model has recently cost the same user; None: unknown."""
 
     def repeated(self) -> Call:
-        """The same, now that the model is asked again."""
+        """The same call, marked as repeated because the model is asked again."""
         return replace(self, outcome=CallOutcome.REPEATED)
 
 
 @dataclass(eq=False)
 class Meter:
-    """Reads along while a call is made."""
+    """Measures a call while it is being made."""
 
     asked: Call
     prompt_tokens: int = 0
-    """Of what is sent, by our own estimate."""
+    """Tokens of what is sent, by our own estimate."""
     usage: Usage | None = None
     received: int = 0
     """Bytes of text, reasoning and tool calls."""
@@ -107,7 +108,7 @@ class Meter:
     started: float = field(default_factory=time.monotonic)
 
     def note(self, event: StreamEvent) -> None:
-        """Takes notice of what a model's stream yields."""
+        """Takes an event of a model's stream into account."""
         if isinstance(event, Usage):
             self.usage = event
         elif isinstance(event, Done):
@@ -120,20 +121,20 @@ class Meter:
 
     @property
     def outcome(self) -> CallOutcome:
-        """How a call ends that ends well."""
+        """The outcome of a call that ends without an error."""
         if self.called_tools:
             return CallOutcome.TOOLS
         return CallOutcome.CUT if self.cut else CallOutcome.DONE
 
     @property
     def tokens(self) -> int:
-        """What the call has used so far: as its provider told, else by our own estimate."""
+        """What the call has used so far: as its provider reported, else by our own estimate."""
         if self.usage is not None:
             return self.usage.prompt_tokens + self.usage.completion_tokens
         return self.prompt_tokens + self.received // BYTES_PER_TOKEN
 
     def call(self, outcome: CallOutcome, error: str | None = None) -> Call:
-        """The call as it has ended now."""
+        """The call, ending now."""
         return replace(
             self.asked,
             outcome=outcome,
@@ -145,17 +146,17 @@ class Meter:
 
     @property
     def is_free(self) -> bool:
-        """Nothing has come yet that anybody would charge for, should the call fail."""
+        """Whether nothing billable has arrived yet, in case the call fails."""
         return self.usage is None and not self.received
 
     def _estimate(self, outcome: CallOutcome) -> int | None:
-        """None for a call that was refused: nobody charges for it."""
+        """None for a call that was refused, because nobody charges for it."""
         refused = outcome is CallOutcome.FAILED and self.is_free
         return None if refused else self.tokens
 
 
 def _size(text: str) -> int:
-    """Bytes of a text, which may have half a character."""
+    """The number of bytes of a text, which may contain half a character."""
     return len(text.encode("utf-8", "replace"))
 
 
@@ -163,8 +164,8 @@ def _size(text: str) -> int:
 def metered(asked: Call, ended: list[Call], prompt_tokens: int = 0) -> Iterator[Meter]:
     """Meters the call that is made inside the block, and adds it to `ended`, however it ends.
 
-    A StorageError says that it was not made: what was to be sent could not be read.
-    `prompt_tokens`: of what is sent, by our own estimate.
+    A StorageError means that the call was not made, because its input could not be read. `prompt_tokens`: tokens of
+    what is sent, by our own estimate.
     """
     meter = Meter(asked, prompt_tokens)
     outcome: CallOutcome | None = CallOutcome.FAILED

@@ -1,4 +1,4 @@
-"""What was used, added up. Pure."""
+"""Sums of usage. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DAYS = {"d": 1, "w": 7}
 
 
 class GroupBy(StrEnum):
-    """By what usage is added up."""
+    """The attribute by which usage is grouped."""
 
     USER = "user"
     CHANNEL = "channel"
@@ -24,37 +24,37 @@ class Figures:
     """What the calls of one group used."""
 
     group: str
-    """A Slack id, a model as `provider:name`, a day as `2026-11-30`; empty where the ledger knows none."""
+    """A Slack id, a model as `provider:name`, or a day as `2026-11-30`; empty if the ledger knows none."""
     team: str
-    """Slack id of the workspace; empty where several are added up."""
+    """Slack id of the workspace; empty if several are summed."""
     answers: int
-    """That ended with what the model wrote, those that were stopped or cut included."""
+    """Answers with text from the model, including those that were stopped or cut."""
     failures: int
     """Answers that failed."""
     calls: int
-    """Of models, for titles, summaries and repeated attempts too."""
+    """Model calls, including those for titles, summaries and repeated attempts."""
     untold: int
-    """Calls whose tokens no provider told."""
+    """Calls whose provider reported no tokens."""
     unpriced: int
-    """Calls whose cost no provider told."""
+    """Calls whose provider reported no cost."""
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     cost: float
-    """US dollars, as far as providers told them."""
+    """US dollars, as far as providers reported them."""
     estimated_tokens: int = 0
-    """What calls whose provider told nothing will have used, by our own estimate; beside the rest."""
+    """What calls without reported figures probably used, by our own estimate; not part of the other figures."""
     estimated_cost: float = 0.0
     """US dollars of those tokens, as far as their price is known."""
 
     @property
     def known_cost(self) -> float | None:
-        """The cost; None when no call's is known."""
+        """The cost; None if no call's cost is known."""
         return self.cost if self.unpriced < self.calls else None
 
 
 def parse_since(text: str, today: date | None = None) -> date:
-    """The first day that counts: `30d` and `4w` are so many days up to today, a date or a time (UTC) is its day.
+    """The first day that counts: `30d` and `4w` mean that many days up to today, a date or a time (UTC) its day.
 
     Raises ValueError.
     """

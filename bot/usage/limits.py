@@ -13,12 +13,12 @@ from bot.errors import ChatError
 
 
 class Period(StrEnum):
-    """Spans of time in UTC, one after the other. The names are stored."""
+    """Consecutive periods of time in UTC. The names are stored."""
 
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
-    """From Monday on."""
+    """Starts on Monday."""
     MONTH = "month"
 
     def begin(self, now: datetime) -> datetime:
@@ -35,7 +35,7 @@ class Period(StrEnum):
         """When the next one begins."""
         longest = {Period.HOUR: 1, Period.DAY: 24, Period.WEEK: 24 * 7, Period.MONTH: 24 * 31}
         begin = self.begin(now)
-        # A month is at most 31 days long, so that many days after its first is in the next one.
+        # A month is at most 31 days long, so the day 31 days after its first is in the next month.
         return self.begin(begin + timedelta(hours=longest[self]))
 
 
@@ -83,13 +83,13 @@ Limit = Budget | MessageRate
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All that the operator has set."""
+    """All limits set by the operator."""
 
     budgets: tuple[Budget, ...] = ()
     rate: MessageRate | None = None
 
     def __iter__(self) -> Iterator[Limit]:
-        """Always in the same order, in which the database locks what it has counted."""
+        """Always in the same order, which is also the order in which the database locks the counters."""
         yield from self.budgets
         if self.rate is not None:
             yield self.rate
@@ -99,7 +99,7 @@ NO_LIMITS = Limits()
 
 
 _WAIT_FOR_ANSWERS = 10
-"""Seconds in which answers usually end."""
+"""Seconds in which most answers end."""
 
 
 class BudgetReached(ChatError):
@@ -108,9 +108,9 @@ class BudgetReached(ChatError):
     def __init__(
         self, limit: Limit, again_at: datetime, *, held: bool, user: str | None = None
     ) -> None:
-        """`again_at`: when its next period begins. `held`: what is left of it is held for answers being written.
+        """`again_at`: when the next period begins. `held`: the rest of the budget is held for answers in progress.
 
-        `user`: Slack id of the one whose message it was.
+        `user`: Slack id of the message's author.
         """
         super().__init__(str(limit))
         self.limit = limit
@@ -119,7 +119,7 @@ class BudgetReached(ChatError):
         self.user = user
 
     def seconds_to_wait(self) -> int:
-        """After which a message may be admitted: soon, if it is only held."""
+        """Seconds after which a message may be admitted: soon, if the budget is only held."""
         if self.held:
             return _WAIT_FOR_ANSWERS
         left = self.again_at - datetime.now(UTC)
@@ -127,12 +127,12 @@ class BudgetReached(ChatError):
 
 
 def to_detail(reached: BudgetReached) -> str:
-    """What is stored of a budget that has ended an answer; `from_detail` reads it."""
+    """The stored form of a budget that has ended an answer; `from_detail` reads it."""
     return f"{reached.limit.scope} {reached.limit} {reached.again_at.isoformat()}"
 
 
 def from_detail(detail: str) -> BudgetReached | None:
-    """The budget that has ended an answer; None if the text is of something else."""
+    """The budget that has ended an answer; None if the text is something else."""
     scope, _, rest = detail.partition(" ")
     budget, _, again_at = rest.rpartition(" ")
     try:
@@ -176,7 +176,7 @@ def parse_rate(text: str) -> MessageRate:
 
 
 def _short(amount: float) -> str:
-    """Exactly so much, as people write it: 0.5, 1.5k, 2M, 1234567."""
+    """The exact amount as people write it: 0.5, 1.5k, 2M, 1234567."""
     for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if amount >= factor and amount % (factor / 100) == 0:
             return f"{amount / factor:.15g}{suffix}"

@@ -23,7 +23,7 @@ class ReportFormat(StrEnum):
 
 
 def report(figures: Sequence[Figures], by: GroupBy, form: ReportFormat) -> str:
-    """One line or object for each group. A cost that no provider told is `unknown`, empty or null."""
+    """One line or object for each group. A cost that no provider reported is `unknown`, empty or null."""
     rows = [_row(each, by) for each in figures]
     return _FORMATS[form](rows, by)
 
@@ -56,7 +56,7 @@ def _csv(rows: Sequence[dict[str, Any]], by: GroupBy) -> str:
 
 
 def _table(rows: Sequence[dict[str, Any]], by: GroupBy) -> str:
-    """With the columns of estimates only where something is estimated."""
+    """With the columns of estimates only if something is estimated."""
     is_estimated = any(row["estimated_tokens"] for row in rows)
     names = [str(by), *(_COLUMNS if is_estimated else _TOLD)]
     head = [name.replace("_", " ") for name in names]

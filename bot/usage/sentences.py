@@ -10,9 +10,9 @@ from bot.usage.limits import Budget, BudgetReached, Scope, Unit
 
 
 def budget_reached(reached: BudgetReached, reader: str | None = None) -> str:
-    """Why a message was refused, and when the next is not.
+    """Why a message was refused, and when the next one will be accepted.
 
-    `reader`: Slack id of who reads it, if it may be somebody else than who wrote the message.
+    `reader`: Slack id of the reader, if it may be somebody else than the message's author.
     """
     limit = reached.limit
     is_others = reader is not None and reader != reached.user
@@ -32,13 +32,13 @@ def budget_reached(reached: BudgetReached, reader: str | None = None) -> str:
 
 
 def budget_near(near: NearBudget) -> str:
-    """What a footer says of a budget that is nearly used up."""
+    """What a footer says about a budget that is nearly used up."""
     whose = strings.BUDGET_OF[near.scope]
     return strings.BUDGET_NEAR.format(whose=whose, budget=_budget(near.budget))
 
 
 def _budget(budget: str) -> str:
-    """A budget such as `5 USD/month`, with its period in the reader's words."""
+    """A budget such as `5 USD/month`, with its period in the reader's language."""
     amount, _, period = budget.partition("/")
     return f"{amount}/{strings.PERIODS.get(period, period)}"
 

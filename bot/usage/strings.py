@@ -14,7 +14,7 @@ BUDGET_OF = {
     "workspace": "this workspace's budget",
 }
 BUDGET_OF_ASKER = "the budget of whoever asked"
-"""In place of "your budget", for somebody else who presses Retry."""
+"""Replaces "your budget" when somebody else presses Retry."""
 BUDGET_REACHED = "{whose} of {budget} is used up. It begins anew on {when}."
 COSTS_AS_KNOWN = " (It counts costs as far as they are known.)"
 BUDGET_HELD = (
@@ -46,6 +46,6 @@ USAGE_FAILURES = "{count:,} failed"
 USAGE_COST_UNKNOWN = "cost unknown"
 USAGE_COST_PARTLY = "{cost} as far as known"
 USAGE_COST_ESTIMATED = "{cost}, and about {estimated} by estimate"
-"""After one of the above: the cost of tokens that the provider did not tell."""
+"""Follows one of the above: the cost of tokens that the provider did not report."""
 USAGE_ESTIMATED = "about {count:,} more tokens, not told by the provider"
 USAGE_NOT_SHOWN = "I could not read your usage just now. Please try again in a moment."

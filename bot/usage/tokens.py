@@ -14,11 +14,11 @@ def tokens_of_text(text: str) -> int:
 
 
 def tokens_of_tool(tool: Tool) -> int:
-    """Of its definition."""
+    """Tokens of the tool's definition."""
     return tool.size // BYTES_PER_TOKEN + TOKENS_PER_TURN
 
 
 def tokens_of_round(turn: ToolRound) -> int:
-    """Of its text, its calls and their results."""
+    """Tokens of the turn's text, its calls and their results."""
     written = (turn.text, turn.extra, *(call.arguments for call in turn.calls), *turn.results)
     return sum(map(tokens_of_text, written))
