@@ -101,7 +101,7 @@ def _needs_tunnel(req: aiohttp.ClientRequest, proxy: Proxy) -> bool:
 
 
 def _lead_through(req: aiohttp.ClientRequest, proxy: Proxy) -> None:
-    """Selects the proxy. The URL that aiohttp gets has no credentials, because it may appear in errors, and so in logs."""
+    """Selects the proxy. aiohttp gets its URL without credentials, because the URL may appear in errors and logs."""
     headers: CIMultiDict[str] = CIMultiDict()
     if proxy.username or proxy.password:
         # A plain request goes to the proxy itself; a TLS request goes through a tunnel that is opened first.
