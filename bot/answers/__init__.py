@@ -1,1 +1,1 @@
-"""Writes answers: from one that waits in the database to its stored end, safely across many processes."""
+"""Writes answers: from a waiting row in the database to the stored end, safely across many processes."""

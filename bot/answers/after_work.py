@@ -1,8 +1,8 @@
-"""After-work: what is done for an answer besides its text, by whoever has time, while the chat goes on.
+"""After-work: what is done for an answer besides its text, done by any process while the chat continues.
 
-Each piece is a `Chore`, a row that belongs to the answer until it is done (`storage.chores`). Nothing waits for it: the
-process that adds a chore does it at once, and the sweep finds what a process has left behind. The claim on a chore
-makes sure that one process does it at a time.
+Each piece is a `Chore`, a row that exists until it is done (`storage.chores`). The process that adds a chore does it
+immediately, and the sweep finds chores that a process left behind. A claim ensures that only one process at a time does
+a chore.
 
     added ──claim──▶ being done ──DONE──▶ (no row)
       ▲                  │
@@ -35,28 +35,34 @@ from storage.chores import Chores, ClaimedChore, Share
 log = get_logger(__name__)
 
 _LOOK_LATER = frozenset({Chore.FIND_STRAYS, Chore.WRITE_AGAIN})
-"""Due only once no call of a dead worker can take effect any more, also when they are added again."""
+"""Due only once no call of a dead worker can still take effect, also when they are added again."""
 MAX_TRIES = 8
-"""After so many failures a chore is dropped: with the pauses between them that is a quarter of an hour."""
+"""A chore is dropped after this many failures; with the pauses in between that takes a quarter of an hour."""
 MAX_PAUSE = 300.0
-"""Seconds between two tries, at most."""
+"""The longest pause between two attempts, in seconds."""
 CLAIM_MARGIN = 10.0
-"""Seconds by which a claim outlasts the work: nobody else begins while a call may still be under way."""
+"""Seconds by which a claim outlasts the work: no other process begins while a call may still be in progress."""
 MAX_PLACES = 400
-"""Answers whose chores the sweep of one process has under way; further ones are left to others, or for later."""
+"""The most answers whose chores the sweep of one process may have in progress; other processes or later sweeps do the
+rest.
+"""
 MAX_PLACES_OF_TEAM = 40
-"""Of these, the answers of one workspace: while its Slack hangs, the chores of all others are still done at once."""
+"""The most of these that may belong to one workspace: while its Slack hangs, the chores of all others are still done
+promptly.
+"""
 MAX_BEGUN = 60
-"""Answers whose chores one sweep begins: after an outage thousands may be due, and nobody's answer waits for them."""
+"""The most answers whose chores one sweep starts: after an outage thousands may be due, and they must not delay
+answers.
+"""
 MAX_BEGUN_OF_TEAM = 10
-"""Of these, the answers of one workspace."""
+"""The most of these that may belong to one workspace."""
 
 
 class Outcome(Enum):
-    """The outcome of a chore."""
+    """How a chore ended."""
 
     DONE = auto()
-    """It is done, or nobody needs it any more."""
+    """It is done, or no longer needed."""
     FAILED = auto()
     """It may succeed after a pause."""
     LATER = auto()
@@ -67,7 +73,7 @@ class Outcome(Enum):
 class ChoreResult:
     outcome: Outcome
     then: tuple[Chore, ...] = ()
-    """The chores that it leads to, when it is done."""
+    """The chores that become due when it is done."""
 
 
 DONE = ChoreResult(Outcome.DONE)
@@ -82,11 +88,11 @@ class ChoreJob:
     chat: Chat
     answer: Answer
     again: bool
-    """An earlier try may have taken effect."""
+    """Whether an earlier attempt may have taken effect."""
     tries: int
-    """How often it has been tried, this time included."""
+    """How often it has been attempted, including this time."""
     confirm: Callable[[], Awaitable[None]]
-    """Returns while this process may work on the chore; to be awaited before each visible change."""
+    """Returns while this process may work on the chore; awaited before each visible change."""
 
 
 DoChore = Callable[[ChoreJob], Awaitable[ChoreResult]]
@@ -95,7 +101,7 @@ IsNeeded = Callable[[str], Awaitable[bool]]
 
 
 class AfterWork:
-    """Does chores, each once at a time and each within `Timing.chore_timeout`."""
+    """Does chores, each by one process at a time and within `Timing.chore_timeout`."""
 
     def __init__(
         self,
@@ -106,7 +112,7 @@ class AfterWork:
         timing: Timing,
         worker_id: str,
     ) -> None:
-        """`worker_id`: who does chores here."""
+        """`worker_id`: the worker that does chores here."""
         self._worker_id = worker_id
         self._chores = chores
         self._chats = chats
@@ -136,9 +142,9 @@ class AfterWork:
         self._closing = False
 
     def write_again(self, wake: Callable[[str], None]) -> DoChore:
-        """Does `Chore.WRITE_AGAIN`: whoever claims the answer writes its stored text into its messages.
+        """Does `Chore.WRITE_AGAIN`: the worker that claims the answer writes its stored text into its messages.
 
-        `wake`: is called with the id of a chat that has an answer to be claimed.
+        `wake`: called with the id of a chat that has an answer to be claimed.
         """
 
         async def do(job: ChoreJob) -> ChoreResult:
@@ -152,19 +158,21 @@ class AfterWork:
     def register(
         self, functions: Mapping[Chore, DoChore], needed: Mapping[Chore, IsNeeded] | None = None
     ) -> None:
-        """Sets the functions that do these chores. `needed`: functions that tell which must not be dropped."""
+        """Sets the functions that do these chores. `needed`: functions that say whether a chore must not be dropped."""
         self._functions |= functions
         self._needed |= needed or {}
 
     def start(self, answer_id: str) -> asyncio.Task[None]:
-        """Begins the chores of an answer that are due. Returns at once; the task ends with them."""
+        """Starts the due chores of an answer. Returns immediately; the task ends when they are done."""
         task = self._tasks.start(self._do_due(answer_id), name="after-work")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
     def start_until_shown(self, answer_id: str) -> asyncio.Task[None]:
-        """The same, again and again until the answer's question is shown, which an earlier process may have begun."""
+        """Starts the due chores again and again until the answer's question is shown, which an earlier process may have
+        begun.
+        """
         return self._tasks.start(self._until_shown(answer_id), name="question")
 
     async def _until_shown(self, answer_id: str) -> None:
@@ -177,13 +185,13 @@ class AfterWork:
                     await asyncio.sleep(self._timing.turn_poll_interval)
 
     async def take_from_dead(self, is_dead: Callable[[str], bool]) -> None:
-        """Releases at once the chores that dead processes had claimed."""
+        """Immediately releases the chores that dead processes had claimed."""
         for worker_id in await self._chores.worker_ids():
             if is_dead(worker_id):
                 await self._chores.release(worker_id, self._effects_of_ended)
 
     async def sweep(self) -> None:
-        """Begins due chores that no process is doing: their process has ended, or their pause is over."""
+        """Starts due chores that no process is doing: their process has ended, or their pause is over."""
         room = max(0, min(MAX_BEGUN, MAX_PLACES - self._places.total()))
         unheard = [id for id in self._unheard if not self._claiming[id].locked()][:room]
         for answer_id in unheard:
@@ -194,7 +202,7 @@ class AfterWork:
                 self._begin(due.id, due.team)
 
     def _begin(self, answer_id: str, team: str) -> None:
-        """Takes a place of the workspace; empty: which it is is not known."""
+        """Takes a slot of the workspace; an empty `team` means that the workspace is unknown."""
         self._places[team] += 1
         self.start(answer_id).add_done_callback(partial(self._leave_place, team))
 
@@ -202,9 +210,9 @@ class AfterWork:
         self._places -= Counter([team])  # forgets workspaces without any
 
     async def close(self) -> None:
-        """Stops, and leaves the chores that are not done to other processes and the next start.
+        """Stops, and leaves unfinished chores to other processes and the next start.
 
-        If the database is away, the claims on them lapse by themselves.
+        If the database is down, the claims on them lapse.
         """
         self._closing = True
         for task in self._running:
@@ -217,7 +225,9 @@ class AfterWork:
                     await self._chores.give_back(self._claimed, self._effects_of_ended)
 
     async def _claim(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
-        """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""
+        """Claims the answer's due chores. If the caller is cancelled, it still waits for the outcome, so that `close`
+        can release them.
+        """
         claim = asyncio.ensure_future(self._claim_noted(answer_id, seconds))
         try:
             return await asyncio.shield(claim)
@@ -239,7 +249,7 @@ class AfterWork:
         return claimed
 
     async def _give_back_unheard(self, answer_id: str) -> None:
-        """Lets anybody claim what this process has claimed of the answer and does not know of. It has not begun it."""
+        """Releases chores of the answer that this process claimed without learning of it. It has not started them."""
         known = [each.chore for each in self._claimed if each.answer_id == answer_id]
         await self._chores.release(self._worker_id, {}, answer_id=answer_id, known=known)
         self._unheard.discard(answer_id)
@@ -282,7 +292,7 @@ class AfterWork:
                 return await self._functions[chore](job)
         except TimeoutError:
             log.info("chore_timed_out", chore=chore)
-        except Exception as error:  # whatever it is, the other chores must not suffer
+        except Exception as error:  # whatever happened, the other chores must not suffer
             log.warning("chore_failed", chore=chore, reason=type(error).__name__)
         return FAILED
 

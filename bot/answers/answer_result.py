@@ -1,4 +1,4 @@
-"""What an answer has come to when the model has ended: stopped, failed or done."""
+"""The result of an answer once the model has ended: stopped, failed or done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.errors import OwnFault, ProviderError
 
 
 def result_of(run: RunningAnswer, error: ProviderError | None, seconds: float) -> AnswerResult:
-    """`error`: why the model failed; None if it did not. `seconds`: that the answer has taken."""
+    """`error`: why the model failed; None if it did not. `seconds`: how long the answer took."""
     result = AnswerResult(
         Status.DONE,
         "".join(run.text),

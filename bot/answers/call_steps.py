@@ -1,4 +1,4 @@
-"""Calls of tools as people and operators see them: as steps of an answer, and in the audit log."""
+"""Tool calls as people and operators see them: as steps of an answer, and in the audit log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.stream_events import StepChanged
 from bot.tool_calls import CallOutcome, CallResult, CallState, StoredCall, arguments_hash
 
 MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
-"""Characters of each that a step shows when it is opened."""
+"""Characters of each that an expanded step shows."""
 
 _STATUSES = {
     CallState.ASKED: StepStatus.WAITING,
@@ -24,7 +24,7 @@ _STATUSES = {
 
 
 def tell(run: RunningAnswer, call: StoredCall) -> None:
-    """Shows the state of a call."""
+    """Reports the state of a call as a step."""
     detail = _detail(call) if call.state.ended else ""
     run.steps.change(
         StepChanged(call.id, StepKind.TOOL, _STATUSES[call.state], name=call.path, detail=detail)
@@ -32,7 +32,9 @@ def tell(run: RunningAnswer, call: StoredCall) -> None:
 
 
 def record_call(team: str, chat_id: str, call: StoredCall) -> None:
-    """Notes in the audit log how a call has ended, without its arguments and result, or a name that a model made up."""
+    """Records the end of a call in the audit log, without its arguments, its result, or a name that the model made
+    up.
+    """
     record(
         Action.TOOL_CALLED,
         team=team,
@@ -46,7 +48,7 @@ def record_call(team: str, chat_id: str, call: StoredCall) -> None:
 
 
 def _detail(call: StoredCall) -> str:
-    """What a step shows when it is opened: the beginnings of the arguments and of the result."""
+    """What an expanded step shows: the beginnings of the arguments and of the result."""
     texts = (
         (call.call.arguments, MAX_SHOWN_ARGUMENTS),
         (call.result, MAX_SHOWN_RESULT),

@@ -1,9 +1,9 @@
-"""Takes each answer from the queue to its stored end: claim it, ask the model, store the text, show all of it.
+"""Takes each answer from the queue to its stored end: claims it, asks the model, stores the text, shows all of it.
 
-One task serves one chat, so its answers are written one at a time and in order; the claim in the database ensures this
-across workers. As soon as an answer's text is stored the next one is claimed, and its model asked, while the rest of
-the text becomes visible. Everything else that an answer needs is after-work (`bot.answers.after_work`). An answer
-belongs to its worker as long as the lease is renewed, which `bot.answers.recovery` does.
+One task serves one chat, so its answers are written one at a time and in order; the claim in the database ensures the
+same across workers. As soon as an answer's text is stored, the next one is claimed and its model asked, while the rest
+of the text becomes visible. Everything else that an answer needs is after-work (`bot.answers.after_work`). A worker
+holds an answer as long as it renews the lease, which `bot.answers.recovery` does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Stored = TypeVar("Stored")
 log = get_logger(__name__)
 
 OnEnd = Callable[[Chat, AnswerResult], None]
-"""Called for every answer whose text is stored. Returns at once."""
+"""Called for every answer whose text is stored. Returns immediately."""
 
 
 class Engine:
@@ -85,14 +85,16 @@ class Engine:
         return self._running
 
     def wake(self, chat_id: str) -> None:
-        """This process has stored work in this chat. Returns at once; a closing engine leaves it to other workers."""
+        """Called when this process has stored work in this chat. Returns immediately; a closing engine leaves the work
+        to other workers.
+        """
         if self._closing:
             self._publisher.request_wake(chat_id)
         else:
             self.look_for_work(chat_id)
 
     def look_for_work(self, chat_id: str) -> None:
-        """There may be work in this chat. Returns at once; a closing engine does nothing."""
+        """Called when there may be work in this chat. Returns immediately; a closing engine does nothing."""
         if self._closing:
             return
         if chat_id in self._chat_tasks:
@@ -103,7 +105,7 @@ class Engine:
         task.add_done_callback(lambda _: self._on_chat_done(chat_id))
 
     def stop(self, answer_id: str) -> None:
-        """Ends this answer if this worker is writing it; the text so far is kept."""
+        """Stops this answer if this worker is writing it; the text so far is kept."""
         if run := self._running.get(answer_id):
             run.stop()
 
@@ -142,14 +144,16 @@ class Engine:
                     if await self._nothing_waits_after(run):
                         break
                 if self._closing:
-                    self._publisher.request_wake(chat_id)  # answers may wait behind the last one
+                    self._publisher.request_wake(
+                        chat_id
+                    )  # answers may be waiting behind the last one
             except StorageError as error:
                 log.warning("storage_unreachable", reason=str(error))
             except Exception:
                 log.exception("chat_crashed")
 
     async def _nothing_waits_after(self, run: RunningAnswer) -> bool:
-        """A read that is cheaper than a claim that finds nothing; but it finds no answers to take over."""
+        """A read that is cheaper than a claim that finds nothing; it does not find answers to take over."""
         if run.answer.resumed:
             return False
         return (
@@ -169,7 +173,9 @@ class Engine:
     async def _claim_again(
         self, chat_id: str, claim: Callable[[], Awaitable[Answer | None]]
     ) -> Answer | None:
-        """Claims after a failure that may have come after the claim: an answer claimed unknowingly is given back."""
+        """Repeats a claim that failed, possibly after it took effect: an answer that was claimed unknowingly is
+        released.
+        """
         await self._answers.release(self.worker_id, chat_id=chat_id, keep=list(self._running))
         return await claim()
 
@@ -237,7 +243,7 @@ class Engine:
     async def _obtain_result(
         self, run: RunningAnswer, chat: Chat, sink: AnswerSink
     ) -> AnswerResult:
-        """The stored result when an earlier worker had only to show it, else the model's, which is stored."""
+        """The stored result if an earlier worker had only to show it, else the model's, which is stored."""
         result: AnswerResult | None = None
         if run.answer.text_complete:
             result = await self._stored(run, lambda: self._answers.result(run.answer.id))
@@ -248,7 +254,7 @@ class Engine:
             return await self._store_result(run, chat, result)
 
     async def _park(self, run: RunningAnswer, left: Mapping[Chore, float]) -> None:
-        """Lets go of an answer that waits for a decision."""
+        """Releases an answer that waits for a decision."""
         answer = run.answer
         run.enter(RunState.RELEASED)
         if await self._stored(run, lambda: self._tools.park(run, left)):
@@ -260,7 +266,7 @@ class Engine:
     async def _store_result(
         self, run: RunningAnswer, chat: Chat, result: AnswerResult
     ) -> AnswerResult:
-        """Stores the whole text and how the answer ended, and publishes it; the result as it is stored."""
+        """Stores the whole text and how the answer ended, and publishes it; returns the result as stored."""
         answer, then = run.answer, _chores_of_end(chat, result)
         pictures = run.pictures if result.pictures else ()
         stored = await self._held(
@@ -277,14 +283,14 @@ class Engine:
         self._on_end(chat, result)
         if then:
             self._after_work.start(answer.id)
-        if stored is None:  # by an earlier try, whose success the database could not tell
+        if stored is None:  # an earlier attempt stored it, but the database did not confirm it
             stored = await self._stored(run, lambda: self._answers.result(answer.id))
         return stored or result
 
     async def _finish(
         self, run: RunningAnswer, chat: Chat, result: AnswerResult, left: Mapping[Chore, float]
     ) -> None:
-        """Stores that all is shown, and what is left to do."""
+        """Stores that everything is shown, and the remaining chores."""
         answer = run.answer
         if chat.thread is not None and result.pictures:
             left = {**left, Chore.SHOW_PICTURES: 0.0}
@@ -301,15 +307,15 @@ class Engine:
             self.wake(answer.chat_id)
 
     async def _stored(self, run: RunningAnswer, work: Callable[[], Awaitable[Stored]]) -> Stored:
-        """What the database has, however long it is away."""
+        """Returns what the work reads from the database, however long the database is down."""
         return await until_stored(work, run.answer.id)
 
     async def _held(
         self, run: RunningAnswer, store: Callable[[], Awaitable[Stored | None]]
     ) -> Stored | None:
-        """Stores what must not be lost, however long the database is away. A lost lease ends the run.
+        """Stores what must not be lost, however long the database is down. A lost lease ends the run.
 
-        None: it was stored by an earlier try whose success the database could not tell.
+        None: an earlier attempt stored it, but the database did not confirm it.
         """
         stored = await until_stored(store, run.answer.id)
         if not stored and not await until_stored(lambda: self._is_stored(run), run.answer.id):
@@ -318,7 +324,7 @@ class Engine:
         return stored or None
 
     async def _is_stored(self, run: RunningAnswer) -> bool:
-        """Whether this worker's result is stored: every claim counts up the attempts, so nobody else had this one.
+        """Whether this worker's result is stored: every claim increments the attempts, so no other worker had this one.
 
         Raises ChatNotFound when the chat was erased.
         """
@@ -327,7 +333,7 @@ class Engine:
 
 
 def _span_of(answer: Answer, chat: Chat) -> AbstractContextManager[Span]:
-    """From the claim of an answer to its end, in the trace that its question began."""
+    """A span from the claim of an answer to its end, in the trace that its question began."""
     attributes: dict[str, Attribute] = {
         "bobbin.answer.id": answer.id,
         "bobbin.answer.attempt": answer.attempt,
@@ -338,7 +344,9 @@ def _span_of(answer: Answer, chat: Chat) -> AbstractContextManager[Span]:
 
 
 def _chores_of_end(chat: Chat, result: AnswerResult) -> dict[Chore, float]:
-    """What is due once the text is stored: a title, if the chat has none and there is a text to name it after."""
+    """The chores that are due once the text is stored: a title, if the chat has none and there is text to base one
+    on.
+    """
     due = {Chore.HIDE_STOP: 0.0} if chat.thread is not None else {}
     titled = chat.title_by is not TitleBy.DEFAULT
     said = result.text or result.pictures

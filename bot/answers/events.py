@@ -1,6 +1,6 @@
 """Publishes what happens in chats to all processes: messages, text, ends, titles, requests to stop or to look again.
 
-Events may be lost, so each piece of text says where it belongs: its attempt, and how many characters come before it.
+Events may be lost, so each piece of text carries its position: its attempt, and how many characters come before it.
 Topics and fields keep their names, because replicas of different versions run side by side during an upgrade.
 """
 
@@ -24,12 +24,12 @@ TEXT_REQUEST_TOPIC = "texts"
 WAKE_TOPIC = "wakes"
 """Chats in which a closing process leaves work."""
 ACCESS_TOPIC = "tokens"
-"""Who may see or use something has changed."""
+"""Changes in who may see or use something."""
 INSTALLATION_TOPIC = "installations"
-"""The app was installed or removed somewhere."""
+"""Installations and removals of the app."""
 MAX_QUEUED_EVENTS = 50_000
 MAX_MERGED_LENGTH = 4_000
-"""Characters of queued text that become one event: subscribers bound what lies unread."""
+"""The longest text into which queued events are merged, since subscribers limit unread characters."""
 
 Queued = tuple[str, dict[str, Any]]
 """A topic and an event."""
@@ -49,7 +49,7 @@ class EventPublisher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Queued events are published while this is open; leaving it publishes the rest."""
+        """Publishes queued events while this is open; leaving it publishes the rest."""
         task = asyncio.create_task(self._publish_queued(), name="live events")
         try:
             yield
@@ -60,7 +60,7 @@ class EventPublisher:
                 await self._coordination.publish(*self._queue.get_nowait())
 
     def message_added(self, said: StoredMessage) -> None:
-        """A user sent a message, and an answer waits to be written."""
+        """A user sent a message, and an answer is waiting to be written."""
         event = {
             "chat": said.chat.id,
             "said": said.message.id,
@@ -81,7 +81,7 @@ class EventPublisher:
         self._queue_event(team_topic(chat.team), event)
 
     def step_changed(self, chat: Chat, answer: Answer, step: Step) -> None:
-        """A step of an answer has begun or changed. What it lets see is not told."""
+        """A step of an answer has begun or changed. Its detail is not published."""
         event = {
             "chat": chat.id,
             "message": answer.id,
@@ -97,7 +97,7 @@ class EventPublisher:
         self._queue_event(team_topic(chat.team), event)
 
     def approval_changed(self, team: str, chat_id: str, call: StoredCall) -> None:
-        """A tool call needs the asker's decision, or has got one. Its arguments are in the database."""
+        """A tool call needs the asker's decision, or has been decided. Its arguments are in the database."""
         event = {"chat": chat_id, "message": call.answer_id, "approval": call.id}
         self._queue_event(team_topic(team), event)
 
@@ -114,7 +114,7 @@ class EventPublisher:
         self._queue_event(team_topic(chat.team), {"chat": chat.id, "title": title})
 
     def title_failed(self, chat: Chat) -> None:
-        """No title will come, so waiting for one is pointless."""
+        """There will be no title, so nobody should wait for one."""
         self._queue_event(team_topic(chat.team), {"chat": chat.id, "title": None})
 
     def request_stop(self, answer_id: str) -> None:
@@ -126,15 +126,17 @@ class EventPublisher:
         self._queue_event(WAKE_TOPIC, {"chat": chat_id})
 
     def access_changed(self, team: str | None, user: str | None = None) -> None:
-        """Asks all processes to look again what this user, or everybody in this workspace, or in all, may see."""
+        """Asks all processes to check again what this user, or everybody in this workspace or in all of them, may
+        see.
+        """
         self._queue_event(ACCESS_TOPIC, {"team": team, "user": user})
 
     def recheck_installations(self) -> None:
-        """Asks all processes to read again where the app is installed."""
+        """Asks all processes to re-read where the app is installed."""
         self._queue_event(INSTALLATION_TOPIC, {})
 
     def _queue_event(self, topic: str, event: dict[str, Any]) -> None:
-        # Events beyond the queue's size are dropped: the database has the whole text, and memory is bounded.
+        # Events beyond the size of the queue are dropped: the database has the whole text, and memory is limited.
         if self._coordination.may_have_subscribers(topic) and not self._queue.full():
             self._queue.put_nowait((topic, event))
 

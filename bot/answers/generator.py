@@ -1,4 +1,4 @@
-"""Asks the model for one answer, and passes its text on as it comes."""
+"""Asks the model for one answer, and passes its text on as it arrives."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from storage.ledger import Ledger
 log = get_logger(__name__)
 
 MAX_RETRY_AFTER = 10.0
-"""Seconds: a model that wants a longer pause than this is reported as busy."""
+"""Seconds: if a model asks for a longer pause than this, it is reported as busy."""
 
 
 class Models(Protocol):
@@ -63,7 +63,7 @@ class Models(Protocol):
 
 
 ReadPrompt = Callable[[Chat, Answer], Awaitable[FitPrompt]]
-"""Reads what an answer needs of its chat, files included; gives what makes the requests for it.
+"""Reads what an answer needs from its chat, including files; returns the function that makes its requests.
 
 Raises ProviderError when there is nothing to ask, StorageError.
 """
@@ -71,7 +71,7 @@ Raises ProviderError when there is nothing to ask, StorageError.
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AnswerGenerator:
-    """Turns a waiting answer into its result. One for all answers of the process."""
+    """Turns a waiting answer into its result. One instance serves all answers of the process."""
 
     models: Models
     read_prompt: ReadPrompt
@@ -148,7 +148,7 @@ class _Generation:
         return None
 
     def _count_error(self, error: ProviderError) -> None:
-        """Counts what the model or its provider did wrong."""
+        """Counts errors of the model or its provider."""
         if isinstance(error, OwnFault):
             log.error("answer_failed_here", reason=error.detail)
         else:
@@ -157,7 +157,7 @@ class _Generation:
     # -- asking ------------------------------------------------------------------------------------------------
 
     async def _ask(self, turns: Sequence[Sequence[StoredCall]]) -> None:
-        """Asks the model until it has answered, and makes the tool calls that it wants before.
+        """Asks the model until it has answered, making the tool calls that it requests along the way.
 
         `turns`: calls of earlier attempts. Raises Parked, ProviderError.
         """
@@ -180,7 +180,7 @@ class _Generation:
             request = await self._request()
 
     async def _request(self, limit: int | None = None) -> ModelRequest:
-        """The request for the answer. `limit`: estimated tokens of one that was too long."""
+        """The request for the answer. `limit`: estimated tokens of a prompt that was too long."""
         run = self.run
         tools = await self.by.tools.offered(run, self.chat)
         beside = sum(map(tokens_of_tool, tools)) + sum(map(tokens_of_round, run.rounds))
@@ -190,7 +190,7 @@ class _Generation:
         return replace(request, tools=tools)
 
     async def _ask_once(self, request: ModelRequest) -> None:
-        """One turn of the model, asked for again after some failures as long as none of it has been shown."""
+        """One turn of the model, requested again after some failures as long as none of it has been shown."""
         run = self.run
         for delay in (*run.timing.model_retry_delays, None):
             try:
@@ -204,7 +204,7 @@ class _Generation:
                 await asyncio.gather(asyncio.sleep(pause), self._record_repeated())
 
     async def _record_repeated(self) -> None:
-        """Stores what failed calls used while there is time; what can't be stored now is, with the answer's end."""
+        """Stores what failed calls used if the database is available; otherwise it is stored with the answer's end."""
         calls = self.run.calls
         calls[:] = [call.repeated() for call in calls]
         with contextlib.suppress(StorageError):
@@ -214,9 +214,9 @@ class _Generation:
             calls.clear()
 
     async def _stream_when_readable(self, request: ModelRequest) -> None:
-        """Streams the answer; asks again while the database is away with pictures that the model is to be sent.
+        """Streams the answer; retries while the database, which holds the pictures to be sent, is down.
 
-        That takes nothing of the model's time.
+        That does not count as the model's time.
         """
 
         async def ask_again() -> None:
@@ -247,7 +247,7 @@ class _Generation:
         """Reads one stream to its end. Raises ProviderError."""
         run = self.run
         run.usage, run.finish_reason, run.called = None, "", None
-        run.sources = run.sources_before  # none of a call that is repeated
+        run.sources = run.sources_before  # nothing of a call that is repeated counts
         run.steps.call_begun()
         request = replace(
             request,
@@ -263,7 +263,7 @@ class _Generation:
                 await self._read(request, meter)
 
     async def _read(self, request: ModelRequest, meter: Meter) -> None:
-        """Makes the call, and takes what its stream yields."""
+        """Makes the call, and applies the events of its stream."""
         run = self.run
         async with aclosing(_closable(self.by.models.stream(request))) as events:
             async for event in events:
@@ -281,14 +281,14 @@ class _Generation:
             raise PicturesOnly if run.received_pictures else EmptyAnswer
 
     async def _take_pictures(self, *, arrived: bool = False) -> None:
-        """Makes of the received pictures those that are kept. `arrived`: without fetching any."""
+        """Chooses the pictures to keep from those received. `arrived`: without fetching any."""
         run = self.run
         received = [each for each in run.received_pictures if each.arrived or not arrived]
         if received and run.held is not None:
             run.pictures = await self.by.pictures.fitted(received, run.held)
 
     def _retract(self) -> None:
-        """Takes back what the present turn has shown."""
+        """Retracts what the current turn has shown."""
         run = self.run
         run.steps.reasoning(run.turn_text)
         run.retract()
@@ -313,7 +313,7 @@ class _Generation:
 
 
 def _note(run: RunningAnswer, event: StreamEvent) -> None:
-    """What a model's stream says besides text."""
+    """Applies an event of a model's stream that is not text."""
     if isinstance(event, Usage):
         run.usage = event
     elif isinstance(event, Done):
@@ -331,7 +331,7 @@ def _note(run: RunningAnswer, event: StreamEvent) -> None:
 
 
 def _pause_before_next(error: ProviderError, delay: float | None) -> float | None:
-    """Seconds before the next request, `delay` unless the provider says how long; None: there is no next one."""
+    """Seconds before the next request: the provider's, else `delay`; None if there is no next one."""
     if delay is None or not error.retried_automatically:
         return None
     pause = delay if error.retry_after is None else error.retry_after

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """A point in time on two clocks: one may stop while the machine sleeps, the other may be changed."""
+    """A moment on two clocks: the monotonic clock may stop while the machine sleeps, the wall clock may be changed."""
 
     monotonic: float = field(default_factory=time.monotonic)
     wall: float = field(default_factory=time.time)
 
     def age(self) -> float:
-        """Seconds since then, by whichever clock counts more."""
+        """Seconds since that moment, by whichever clock shows more."""
         return max(time.monotonic() - self.monotonic, time.time() - self.wall)
 
 
@@ -35,7 +35,7 @@ class Lease:
     ) -> None:
         """`since`: read before the database granted the lease. `request_renewal`: asks for a renewal soon.
 
-        `safe_for`: seconds after a renewal during which the lease holds for certain (see `Timing.lease_safe`).
+        `safe_for`: seconds after a renewal during which the lease certainly holds (see `Timing.lease_safe`).
         """
         self._since = since
         self._request_renewal = request_renewal
@@ -45,7 +45,9 @@ class Lease:
         self.lost = False
 
     async def confirm(self) -> None:
-        """Returns when the lease certainly holds: at once, or after the next renewal. Cancels a caller who lost it."""
+        """Returns when the lease certainly holds: immediately, or after the next renewal. Cancels a caller who has lost
+        it.
+        """
         while not (self.lost or self._holds()):
             self._changed.clear()
             self._request_renewal()
@@ -62,7 +64,7 @@ class Lease:
         self._changed.set()
 
     def invalidate(self) -> None:
-        """Another worker may have the answer: only a renewal that is requested from now on counts."""
+        """Another worker may have the answer: only a renewal requested from now on counts."""
         self._valid_from = time.monotonic()
 
     def lose(self) -> None:

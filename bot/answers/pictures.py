@@ -1,4 +1,4 @@
-"""Takes in the pictures that models make: counted in memory as they come, and fitted to what is kept."""
+"""Receives the pictures that models make: they count against the memory budget and are fitted for storage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FitPicture = Callable[[bytes, str, HeldBytes], Awaitable[Image]]
 
 @dataclass(frozen=True, slots=True)
 class PictureIntake:
-    """What the pictures of this process's answers pass through."""
+    """Processes the pictures of this process's answers."""
 
     memory: MemoryBudget
     fit: FitPicture
@@ -30,7 +30,7 @@ class PictureIntake:
         return self.memory.hold(team)
 
     async def fitted(self, pictures: Sequence[MadeImage], held: HeldBytes) -> tuple[Image, ...]:
-        """Those that can be read, as they are kept and shown, with names of their own."""
+        """The readable pictures, fitted for storage and display, each with its own name."""
         images: list[Image] = []
         for picture in pictures:
             data = await picture.load()

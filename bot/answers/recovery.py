@@ -1,4 +1,4 @@
-"""Renews this worker's leases, takes up what no worker holds, and acts on requests of other processes."""
+"""Renews this worker's leases, picks up answers that no worker holds, and acts on requests of other processes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MAX_CHATS_PER_SWEEP = 200
 RESUBSCRIBE_DELAY = 0.5
 """Seconds before a subscription that ended is opened again."""
 JITTER = 0.1
-"""By which share renewals and sweeps come earlier or later, so that replicas do not all act at the same time."""
+"""The fraction by which renewals and sweeps come earlier or later, so that replicas do not all act at the same time."""
 
 
 class Recovery:
-    """The only place that polls the database for work: a healthy answer never waits for a sweep."""
+    """The only component that polls the database for work: a healthy answer never waits for a sweep."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Recovery:
         """When all leases were last renewed, or there was none; and when each sweep last succeeded."""
 
     async def fault(self) -> str | None:
-        """Names the periodic work that has not succeeded for too long; None if all has."""
+        """The name of the periodic work that has not succeeded for too long; None if all has."""
         achieved = {
             "renewing leases": self._renewed,
             "the sweep": self._swept,
@@ -103,7 +103,7 @@ class Recovery:
                 run.abort()
 
     async def _sweep(self) -> None:
-        """Takes up answers that nobody has begun, and those whose lease lapsed: `Timing.lease`, `LEASE_LAPSED`."""
+        """Picks up answers that nobody has begun, and those whose lease has lapsed: `Timing.lease`, `LEASE_LAPSED`."""
         before = ClockReading()
         await self._release_dead_on_this_machine()
         self._metrics.set_waiting(await self._answers.waiting_count())
@@ -118,7 +118,7 @@ class Recovery:
         self._swept_chores = before
 
     async def _release_dead_on_this_machine(self) -> None:
-        """Releases the leases of dead workers on this machine, instead of waiting until they lapse."""
+        """Immediately releases the leases of dead workers on this machine, without waiting until they lapse."""
         for worker_id in await self._answers.worker_ids():
             if self._is_dead(worker_id):
                 log.info("dead_worker_found", worker=worker_id)
@@ -139,7 +139,7 @@ class Recovery:
                 self._engine.look_for_work(str(signal.event.get("chat")))
 
     async def _receive_text_requests(self) -> None:
-        """Sends the text so far of an answer that this worker writes to a process that starts to follow it."""
+        """Sends the text so far of an answer that this worker writes to processes that start following it."""
         async with self._coordination.subscribe(TEXT_REQUEST_TOPIC) as signals:
             async for signal in signals:
                 run = self._engine.running.get(str(signal.event.get("answer")))

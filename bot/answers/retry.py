@@ -1,4 +1,4 @@
-"""Repeats database work for as long as the database is away."""
+"""Repeats database work while the database is down."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 FIRST_DELAY = 0.2
 """Seconds before the second attempt; doubles with each further one."""
 MAX_DELAY = 5.0
-"""Seconds between two attempts, at most."""
+"""The longest pause between two attempts, in seconds."""
 
 
 async def until_stored(

@@ -1,4 +1,4 @@
-"""The pictures that tools return, on their way to a model that can see them."""
+"""The pictures that tools return, prepared for a model that can see them."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ from storage.images import ImageBudget, first_kept
 log = get_logger(__name__)
 
 BUDGET = ImageBudget(count=8, size=8_000_000)
-"""The newest pictures of an answer's calls that go with each question; of older ones the model gets a note."""
+"""The newest pictures of an answer's calls, which are sent with each request; older ones are replaced by a note."""
 BUDGET_OF_CALL = ImageBudget(count=4, size=4_000_000)
-"""The pictures of one call, which go with the next question however many pictures the chat has."""
+"""The pictures of one call, which are sent with the next request however many pictures the chat has."""
 TOO_LARGE = "left out: the pictures of this call are too large together"
 UNREADABLE = "cannot be shown: it is no PNG, JPEG, GIF or WebP that can be read"
 
 Taken = tuple[str, Sequence[Image]]
-"""The text of a result for the model, and the pictures that it is sent."""
+"""A result's text for the model, and its pictures."""
 
 
 class ReturnedPictures:
-    """Checks pictures of results, makes them small enough, and chooses which of them go with a question."""
+    """Checks pictures in results, reduces them, and chooses which of them go with a request."""
 
     def __init__(
         self, fit: FitPicture, sees: Callable[[Chat], bool], whole: ImageBudget = BUDGET
     ) -> None:
-        """`sees`: whether a chat's model accepts images. `whole`: the images of a request, those of the chat too."""
+        """`sees`: whether a chat's model accepts images. `whole`: the budget for all images of a request, including the
+        chat's.
+        """
         self._whole = whole
         self._fit = fit
         self._sees = sees
 
     def are_wanted(self, chat: Chat, run: RunningAnswer) -> bool:
-        """Whether the answer's model is to be shown any."""
+        """Whether the answer's model is to be shown pictures."""
         return run.held is not None and self._sees(chat)
 
     def sent(
@@ -61,7 +63,7 @@ class ReturnedPictures:
         return tuple(made)
 
     def _room_beside(self, messages: Sequence[ChatMessage]) -> ImageBudget:
-        """The room for pictures of calls: what the chat's own pictures leave, and at least that of one call."""
+        """The room for pictures from calls: what the chat's own pictures leave, but at least enough for one call."""
         shown = [image.size for message in messages for image in message.images]
         return ImageBudget(
             max(BUDGET_OF_CALL.count, min(BUDGET.count, self._whole.count - len(shown))),
@@ -70,7 +72,7 @@ class ReturnedPictures:
 
     @asynccontextmanager
     async def taken(self, result: CallResult, run: RunningAnswer) -> AsyncIterator[Taken]:
-        """A result's text, and its pictures, which are counted as held until the end of the block."""
+        """A result's text, and its pictures, whose memory is held until the end of the block."""
         if not result.pictures or run.held is None:
             yield result.text, ()
             return
@@ -95,7 +97,7 @@ class ReturnedPictures:
 
 
 def _chosen(text: str, images: Sequence[Image | None]) -> Taken:
-    """A result's text with a note for each picture that is not kept, and the others."""
+    """A result's text with a note for each picture that is not kept, and the pictures that are."""
     left, notes, kept = BUDGET_OF_CALL, [text], list[Image]()
     for number, image in enumerate(images, 1):
         if image is None:

@@ -37,25 +37,25 @@ from bot.usage.calls import Call, Meter
 from storage.answers import Answers
 
 FitPrompt = Callable[[int, int | None], Awaitable[ModelRequest]]
-"""Makes a request of what fits of the chat. Raises StorageError.
+"""Makes a request from the part of the chat that fits. Raises StorageError.
 
 The numbers: estimated tokens of what is sent beside the chat, and of a request that was too long.
 """
 
 
 class RunState(Enum):
-    """How far the work on an answer is."""
+    """How far the work on an answer has come."""
 
     WRITING = auto()
     """The model is being asked."""
     STOPPING = auto()
     """A user ended the answer: the model call is cancelled, and the text so far is kept."""
     SHOWING = auto()
-    """The text is stored, and what is not visible yet is being shown."""
+    """The text is stored, and the parts that are not visible yet are being shown."""
     FINISHING = auto()
     """The end is being stored, after which there is no lease left to renew."""
     RELEASED = auto()
-    """This worker no longer holds the answer: it is finished, handed over, or taken over by another worker."""
+    """This worker no longer holds the answer: it is finished, was handed over, or was taken over by another worker."""
 
 
 _NEXT_STATES = {
@@ -82,58 +82,58 @@ class RunningAnswer:
     length: int = 0
     """Characters in `text`."""
     usage: Usage | None = None
-    """What the last call of the model used."""
+    """What the last model call used."""
     calls: list[Call] = field(default_factory=list)
-    """Ended calls of the model that the ledger does not hold yet."""
+    """Ended model calls that are not in the ledger yet."""
     meter: Meter | None = None
-    """Of the model call that is being made, or was made last."""
+    """Measures the current or last model call."""
     recorded: list[Call] = field(default_factory=list)
-    """Those of turns with tool calls, which the ledger holds."""
+    """Calls of turns with tool calls, which are already in the ledger."""
     sources: tuple[Source, ...] = ()
     sources_before: tuple[Source, ...] = ()
-    """Those of the turns before the present one."""
+    """The sources of the turns before the current one."""
     steps: StepLog = field(default_factory=StepLog)
     received_pictures: tuple[MadeImage, ...] = ()
-    """As the model's server sent them, those of all turns so far."""
+    """As the model's server sent them, from all turns so far."""
     pictures_before: int = 0
-    """How many of them are of earlier turns."""
+    """How many of them are from earlier turns."""
     pictures: tuple[Image, ...] = ()
-    """As they are kept, once the model has ended."""
+    """The pictures as they are stored, once the model has ended."""
     held: HeldBytes | None = None
     """The memory that they take."""
     fit_prompt: FitPrompt | None = None
     """Makes the requests for this answer, once its chat has been read."""
     rounds: list[ToolRound] = field(default_factory=list)
-    """The model's turns so far in which it called tools."""
+    """The model's turns so far that called tools."""
     called: ToolsCalled | None = None
-    """What it has called in its present turn."""
+    """The tool calls of the current turn."""
     turn_start: int = 0
-    """Where in `text` its present turn begins."""
+    """Where the current turn begins in `text`."""
     retracted: bool = False
-    """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""
+    """Whether shown text turned out not to belong to the answer: subscribers get the rest at its end."""
     prompt: PromptFacts = WHOLE_CHAT
-    """What of the chat the model was sent."""
+    """What the model was sent of the chat."""
     ask_until: float = math.inf
-    """When the model, however often it is asked, must have ended; by the monotonic clock."""
+    """When the model must have ended, including all attempts; by the monotonic clock."""
     finish_reason: str = "stop"
     state: RunState = RunState.WRITING
     unrecorded_messages: tuple[MessageRef, ...] | None = None
     """The Slack messages that show the answer, if the database does not know them yet; stored with the end."""
     refusal: str | None = None
-    """The surface's code for why it does not let the answer be written."""
+    """The surface's error code if it does not let the answer be written."""
     model_task: asyncio.Task[None] | None = None
     """Asks the model and reads its stream."""
     write_task: asyncio.Task[None] | None = None
-    """Does all the work on the answer, from the prompt to the stored end."""
+    """All work on the answer, from the prompt to the stored end."""
     question_task: asyncio.Task[None] | None = None
     """Shows the question, if it came through the API."""
     predecessor: asyncio.Task[None] | None = None
-    """The `write_task` of the answer before, if this process is still showing that."""
+    """The `write_task` of the previous answer, if this process is still showing that."""
     text_stored: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the next answer of the chat may begin: the text is stored, or this worker writes no more."""
+    """Set when the next answer of the chat may begin: the text is stored, or this worker has stopped writing."""
 
     def enter(self, state: RunState) -> bool:
-        """Moves to another state; False, and no change, where the drawing has no arrow."""
+        """Moves to another state; returns False, without a change, if the diagram has no such arrow."""
         if state not in _NEXT_STATES[self.state]:
             return False
         self.state = state
@@ -145,45 +145,46 @@ class RunningAnswer:
 
     @property
     def seconds_to_ask(self) -> float:
-        """How much longer the model may take, with everything that is left to try."""
+        """How much longer the model may take, including all remaining attempts."""
         return max(0.0, self.ask_until - time.monotonic())
 
     @property
     def has_content(self) -> bool:
-        """The model has sent some of its turn, so that asking again would pay for it twice."""
+        """Whether the model has sent part of its turn, so that asking again would pay for it twice."""
         return bool(self.turn_text or self.received_pictures[self.pictures_before :])
 
     def forget_pictures(self) -> None:
-        """They are stored."""
+        """The pictures are stored."""
         self.received_pictures, self.pictures = (), ()
 
     def note_pictures(self, pictures: tuple[MadeImage, ...]) -> None:
-        """The model has made these in its present turn."""
+        """Records the pictures that the model has made in its current turn."""
         self.received_pictures = self.received_pictures[: self.pictures_before] + pictures
 
     @property
     def turn_text(self) -> str:
-        """What the model has written in its present turn."""
+        """The text of the model's current turn."""
         return "".join(self.text[self.turn_start :])
 
     def begin_turn(self) -> None:
-        """The model is about to be asked for what follows the text so far."""
+        """The model is about to be asked to continue the text so far."""
         self.turn_start, self.called = len(self.text), None
         self.pictures_before = len(self.received_pictures)
         self.sources_before = self.sources
 
     def note_recorded(self) -> None:
-        """The ledger holds the ended calls of the model."""
+        """The ended model calls are now in the ledger."""
         self.recorded += self.calls
         self.calls.clear()
 
     @asynccontextmanager
     async def noting(self, call: Call, tokens: int) -> AsyncIterator[None]:
-        """A model is called inside the block: whoever takes the answer over counts a call that a kill cuts off.
+        """Notes that a model is called inside the block, so that a worker that takes over counts a call cut off by a
+        kill.
 
         `tokens`: of what is sent, by our own estimate. Raises CancelledError when this worker has lost the answer.
         """
-        # While the database is away, the model is asked all the same, and a kill leaves the call uncounted.
+        # If the database is down the model is asked anyway, and a kill leaves the call uncounted.
         with contextlib.suppress(StorageError):
             if not await self.answers.begin_call(self.answer.id, self.worker_id, call.id, tokens):
                 raise asyncio.CancelledError
@@ -194,38 +195,38 @@ class RunningAnswer:
             raise
 
     async def _forget_free_call(self) -> None:
-        """The call noted last has failed: it is not to be counted if it was not made, or refused without a word.
+        """Removes the note of a call that failed for free: it was not made, or was refused without a response.
 
-        If the database is away, a kill before the next call is noted has it counted all the same.
+        If the database is down, a kill before the next note counts it anyway.
         """
         if self.meter is not None and self.meter.is_free:
             with contextlib.suppress(StorageError):
                 await self.answers.forget_call(self.answer.id, self.worker_id)
 
     def retract(self) -> None:
-        """All text of the present turn does not belong to the answer."""
+        """None of the current turn's text belongs to the answer."""
         del self.text[self.turn_start :]
         self.retracted = True
 
     def stop(self) -> None:
-        """A user ended the answer: cancels the model call."""
+        """A user stopped the answer: cancels the model call."""
         if self.enter(RunState.STOPPING) and self.model_task is not None:
             self.model_task.cancel()
 
     def release(self) -> None:
-        """This worker no longer holds the answer: whatever waits for the lease is cancelled."""
+        """This worker no longer holds the answer: cancels everything that waits for the lease."""
         self.enter(RunState.RELEASED)
         self.lease.lose()
 
     def abort(self) -> None:
-        """Another worker has taken over: all work on the answer here is cancelled."""
+        """Another worker has taken over: cancels all work on the answer here."""
         self.release()
         if self.write_task is not None:
             self.write_task.cancel()
 
     async def record_messages(self, parts: tuple[MessageRef, ...]) -> None:
         self.unrecorded_messages = parts
-        # If the database is away, a later record repeats this, and a worker that takes over finds the messages itself.
+        # If the database is down, a later record repeats this, and a worker that takes over finds the messages itself.
         with contextlib.suppress(StorageError):
             if not await self.answers.save_slack_messages(self.answer.id, self.worker_id, parts):
                 self.abort()

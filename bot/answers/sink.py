@@ -18,24 +18,24 @@ class AnswerControl(Protocol):
         ...
 
     def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
-        """These messages show the whole answer, or are leftovers. Stored together with its end."""
+        """Records the messages that show the whole answer, or are leftovers. Stored together with its end."""
         ...
 
     def note_refusal(self, code: str) -> None:
-        """The surface does not let the answer be written, and says why. Stored together with its end."""
+        """Records why the surface does not let the answer be written. Stored together with its end."""
         ...
 
     async def wait_for_turn(self) -> None:
-        """Returns when what comes before the answer is visible: its question, and the answer before.
+        """Returns when everything before the answer is visible: its question, and the previous answer.
 
-        To be awaited before the first message is written.
+        Awaited before the first message is written.
         """
         ...
 
     async def confirm(self) -> None:
-        """Returns when this worker holds the answer for certain, which is nearly always at once.
+        """Returns when this worker certainly holds the answer, which is nearly always immediately.
 
-        To be awaited before anything visible is done. Cancels a caller whose worker has lost the answer.
+        Awaited before any visible change. Cancels a caller whose worker has lost the answer.
         """
         ...
 
@@ -44,7 +44,7 @@ class AnswerControl(Protocol):
         ...
 
     def stop(self) -> None:
-        """A user ended the answer by the surface's own means: cancels the model call."""
+        """A user stopped the answer by the surface's own means: cancels the model call."""
         ...
 
 
@@ -52,39 +52,39 @@ class AnswerSink(Protocol):
     """Where one answer becomes visible. Used once: open, write any number of times, then close or abandon."""
 
     async def open(self) -> None:
-        """Shows that work has begun ("is thinking…") and takes up what an earlier worker left. Never raises."""
+        """Shows that work has begun ("is thinking…") and takes over the messages of an earlier worker. Never raises."""
         ...
 
     def write(self, text: str) -> None:
-        """Adds text to the answer. Returns at once; the sink shows it when its rate limit allows."""
+        """Adds text to the answer. Returns immediately; the sink shows it when its rate limit allows."""
         ...
 
     def step(self, step: Step) -> None:
-        """A step has begun or changed; another with the same number is an earlier state of it. Returns at once."""
+        """A step has begun or changed; it replaces an earlier state with the same number. Returns immediately."""
         ...
 
     def restart(self) -> None:
-        """Takes back all text so far, which does not belong to the answer; steps stay. Returns at once."""
+        """Retracts all text so far, which does not belong to the answer; steps stay. Returns immediately."""
         ...
 
     async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
-        """Shows the result. Returns when all of it is shown, or certainly never can be; never raises.
+        """Shows the result. Returns when all of it is shown, or can certainly never be shown; never raises.
 
-        What else is left to do is returned: chores, with the seconds until each is due.
+        Returns the remaining chores, with the seconds until each is due.
         """
         ...
 
     async def settle(self) -> None:
-        """Returns when all text so far is visible as what it is, no stream, or after a moment. Never raises.
+        """Returns when all text so far is visible in its final form, not as a stream, or after a moment. Never raises.
 
-        Nothing more comes for now.
+        Called when nothing more comes for now.
         """
         ...
 
     async def abandon(self) -> Mapping[Chore, float]:
-        """Stops writing and leaves what is shown as it is: another worker goes on. Never raises.
+        """Stops writing and leaves what is shown as it is, because another worker continues. Never raises.
 
-        If none goes on at once, these chores remove what says that the answer is being written.
+        If none continues immediately, the returned chores remove the signs that the answer is being written.
         """
         ...
 
@@ -96,7 +96,7 @@ class SinkFactory(Protocol):
 
 
 class NullSink:
-    """Shows nothing: for chats without a Slack thread, whose answers programs read from the feed or the database."""
+    """Shows nothing: for chats without a Slack thread, whose answers API clients read from the feed or the database."""
 
     async def open(self) -> None:
         pass

@@ -1,7 +1,7 @@
-"""Keeps the steps of one answer: numbers them, measures them, bounds them. Pure, apart from the clock.
+"""Keeps the steps of one answer: numbers, times and limits them. Pure, apart from the clock.
 
-A provider, or whoever calls tools, tells what happens by `StepChanged` with a key of its own; the log makes `Step`
-values of it. Thinking has no key: it begins with the first reasoning, and ends when anything else begins.
+A provider, or the code that calls tools, reports changes by `StepChanged` with its own key; the log turns them into
+`Step` values. Thinking has no key: it begins with the first reasoning, and ends when anything else begins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bot.steps import (
 from bot.stream_events import StepChanged
 
 OnChange = Callable[[Step], None]
-"""Is called with the new state of a step. Returns at once."""
+"""Called with the new state of a step. Returns immediately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Thoughts:
     are_steps: bool = True
     """How long it takes."""
     are_kept: bool = False
-    """What the model lets see of it."""
+    """The reasoning text that the model reveals."""
 
 
 THOUGHTS_TIMED = Thoughts()
@@ -39,7 +39,7 @@ THOUGHTS_TIMED = Thoughts()
 
 @dataclass(slots=True)
 class _Thought:
-    """What goes on while the model thinks."""
+    """The step in progress while the model thinks."""
 
     step: Step
     parts: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class _Thought:
 
 
 class StepLog:
-    """The steps of one answer, over all its model calls."""
+    """The steps of one answer, across all its model calls."""
 
     def __init__(
         self,
@@ -67,13 +67,13 @@ class StepLog:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All of them, in the order of their numbers."""
+        """All steps, in the order of their numbers."""
         return tuple(self._steps.values())
 
     def call_begun(self) -> None:
-        """A model is asked, perhaps again: its silence belongs to whatever step it tells of first.
+        """A model is asked, perhaps again: the silence that follows belongs to the first step it reports.
 
-        A search of the call before has failed if that call did not tell of its end.
+        A search of the previous call has failed if that call did not report its end.
         """
         self._silent_since = self._clock()
         for key, number in list(self._keys.items()):
@@ -83,7 +83,7 @@ class StepLog:
                 self._end(step, StepStatus.FAILED)
 
     def reasoning(self, text: str) -> None:
-        """The model reasons."""
+        """The model is reasoning."""
         if not self._thoughts.are_steps:
             return
         if self._thought is None:
@@ -98,13 +98,13 @@ class StepLog:
             thought.length += len(text)
 
     def text(self) -> None:
-        """The model writes."""
+        """The model is writing."""
         self._silent_since = None
         if self._thought is not None:
             self._end_thought(StepStatus.DONE)
 
     def change(self, event: StepChanged) -> None:
-        """What somebody tells of a step."""
+        """A reported change of a step."""
         if self._thought is not None:
             self._end_thought(StepStatus.DONE)
         step = None if self._is_known_denial(event) else self._of(event)
@@ -120,21 +120,23 @@ class StepLog:
         self._put(self._timed(changed))
 
     def _is_known_denial(self, event: StepChanged) -> bool:
-        """What a provider denies, it denies in each call of the answer: it is told once."""
+        """Whether this denial was reported before: a provider that denies something does so in every call of the
+        answer.
+        """
         if event.kind is StepKind.TOOL or event.status is not StepStatus.DENIED:
             return False
         denial = (event.kind, event.status)
         return any((step.kind, step.status) == denial for step in self.steps)
 
     def _of(self, event: StepChanged) -> Step | None:
-        """The step that this is about, new or not; None beyond the bound."""
+        """The step with this key, new or existing; None beyond the limit."""
         number = self._keys.get(event.key)
         if number is None:
             return self._new(event.kind, event.name, event.status)
         return self._steps[number]
 
     def end(self, *, failed: bool) -> None:
-        """The answer ends. What still goes on fails with it, or was stopped; of a tool nobody knows what it did."""
+        """The answer ends. Steps in progress fail with it, or are stopped; the outcome of a tool is unknown."""
         ending = StepStatus.FAILED if failed else StepStatus.DONE
         if self._thought is not None:
             self._end_thought(ending)
@@ -150,9 +152,9 @@ class StepLog:
             self._put(self._timed(replace(step, status=status)))
 
     def _new(self, kind: StepKind, name: str, status: StepStatus) -> Step | None:
-        """A step that begins now, or with the call if the model has said nothing since; None beyond the bound.
+        """A step that begins now, or with the call if the model has been silent since; None beyond the limit.
 
-        When one began that is told of at its end, amid the text, is unknown.
+        If a step is reported only at its end, in the middle of the text, its beginning is unknown.
         """
         if len(self._began) >= MAX_STEPS:
             return None

@@ -1,9 +1,9 @@
 """What happens between two turns of a model that calls tools: each call is stored, made once, and its result stored.
 
-A turn's calls are stored as rows before any is made. Calls that only read are made together at once, the others one
-after another in the model's order. A call that the asker has to allow parks the answer, and so do the effects that come
-after it: no worker holds the answer until somebody has decided. The worker that claims it next, in any process, goes on
-from the rows.
+A turn's calls are stored as rows before any is made. Calls that only read are made concurrently, the others one after
+another in the model's order. A call that needs the asker's approval parks the answer, and so do later calls with
+effects: no worker holds the answer until somebody has decided. The worker that claims it next, in any process,
+continues from the rows.
 
     rows ──all results stand──▶ the model is asked again
       └──some wait for a decision──▶ Parked
@@ -55,9 +55,9 @@ from storage.tool_call_rows import over_budget
 from storage.tool_calls import ToolCalls
 
 READY_TIMEOUT = 10.0
-"""Seconds after a process's start in which answers wait for tool servers that are just being connected."""
+"""Seconds after a process's start in which answers wait for tool servers that are still connecting."""
 MAX_EXTRA_ROUNDS = 2
-"""Turns with calls beyond the limit, which are not made, before the answer has failed."""
+"""Turns with calls beyond the limit, which are not made, before the answer fails."""
 
 
 class Parked(Exception):
@@ -80,9 +80,9 @@ class ToolLoop:
         pictures: ReturnedPictures,
         room: RoomForTools,
     ) -> None:
-        """`steps`: calls of one answer at most. `seconds`: for one call. `rules`: what a chat's channel allows.
+        """`steps`: the most calls of one answer. `seconds`: for one call. `rules`: what a chat's channel allows.
 
-        `room`: the estimated tokens that definitions of tools may take of a prompt.
+        `room`: the estimated tokens that tool definitions may take in a prompt.
         """
         self._room = room
         self._pictures = pictures
@@ -95,11 +95,11 @@ class ToolLoop:
         self._seconds = seconds
 
     async def ready(self) -> None:
-        """Waits for servers that are just being connected, in the first seconds of the process."""
+        """Waits for servers that are still connecting, in the first seconds of the process."""
         await self._tools.ready(READY_TIMEOUT)
 
     async def offered(self, run: RunningAnswer, chat: Chat) -> list[Tool]:
-        """The tools that the model is sent: of those that it may use the first ones that its window has room for."""
+        """The tools that the model is sent: the first ones, of those that it may use, that fit its window."""
         rules = await self._rules_of(run, chat)
         usable = first_tools(
             tool
@@ -119,19 +119,19 @@ class ToolLoop:
         return {"rounds": rounds, "may_call": self._left(run) > 0}
 
     async def _rules_of(self, run: RunningAnswer, chat: Chat) -> ChannelTools:
-        """What the channel says now: admins may change it at any time."""
+        """The channel's current rules, which admins may change at any time."""
         if not self._tools.tools:
             return ALL_TOOLS
         return await until_stored(lambda: self._rules(chat), run.answer.id)
 
     def exhausted(self, run: RunningAnswer) -> bool:
-        """Whether the model goes on calling tools although it was told to stop."""
+        """Whether the model keeps calling tools although it was told to stop."""
         return len(run.rounds) >= self._steps + MAX_EXTRA_ROUNDS
 
     def _left(self, run: RunningAnswer) -> int:
         return self._steps - sum(len(turn.calls) for turn in run.rounds)
 
-    # -- going on from what is stored ------------------------------------------------------------------------------
+    # -- resuming from stored rows ---------------------------------------------------------------------------------
 
     async def stored(self, run: RunningAnswer) -> list[list[StoredCall]]:
         """The turns of earlier attempts at this answer."""
@@ -143,7 +143,9 @@ class ToolLoop:
         return [list(turn) for _, turn in groupby(rows, key=lambda call: call.round)]
 
     async def go_on(self, run: RunningAnswer, chat: Chat, turn: Sequence[StoredCall]) -> None:
-        """Ends a stored turn: makes what may be made (again), and adds its results to the answer. Raises Parked."""
+        """Finishes a stored turn: makes the calls that may be made (again), and adds the results to the answer. Raises
+        Parked.
+        """
         for call in turn:
             if call.state is CallState.CALLING:
                 await self._take_up(run, chat, call)
@@ -155,7 +157,7 @@ class ToolLoop:
         await self._work_off(run, chat, turn[0].round)
 
     async def _take_up(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
-        """A call that another process was making when it ended."""
+        """Decides about a call that another process was making when it ended."""
         if call.repeatable and await self._may_be_made_again(run, chat, call):
             await self._store(run, call, CallState.READY)
             return
@@ -163,7 +165,7 @@ class ToolLoop:
         await self._settle(run, chat, call, *ended(lost, repeatable=call.repeatable))
 
     async def _may_be_made_again(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> bool:
-        """Whether nothing would be told or asked about it that hides that it may have taken effect."""
+        """Whether nobody has been told or asked anything that would hide that the call may have taken effect."""
         tool = self._tools.tools.get(call.call.name)
         if tool is None or tool.pin != call.pin:
             return False
@@ -200,7 +202,7 @@ class ToolLoop:
         await self._work_off(run, chat, number)
 
     async def _add(self, run: RunningAnswer, chat: Chat, rows: Sequence[StoredCall]) -> None:
-        """Stores a turn's calls, and what the model has used for it. Raises BudgetUsedUp: none of them is made."""
+        """Stores a turn's calls, and what the model has used for it. Raises BudgetUsedUp: then none of them is made."""
         add = partial(self._calls.add, self._worker_id, chat.id, rows, tuple(run.calls))
         try:
             hold = await until_stored(add, run.answer.id)
@@ -226,7 +228,7 @@ class ToolLoop:
         *,
         allowed: bool,
     ) -> StoredCall:
-        """The call in the state that follows: to be made, to be asked about, or refused."""
+        """The call in its next state: to be made, to be asked about, or refused."""
         tool = self._tools.tools.get(row.call.name)
         if tool is not None:
             row = replace(row, path=tool.path, pin=tool.pin, repeatable=tool.repeatable)
@@ -250,14 +252,14 @@ class ToolLoop:
     # -- making calls ----------------------------------------------------------------------------------------------
 
     async def _work_off(self, run: RunningAnswer, chat: Chat, number: int) -> None:
-        """Makes what may be made of a stored turn. Raises Parked."""
+        """Makes the calls of a stored turn that may be made. Raises Parked."""
         turn = await self._turn(run, number)
         reading = [call for call in turn if call.state is CallState.READY and self._reads(call)]
         await _all_of(self._make(run, chat, call) for call in reading)
         while call := next_call(turn := await self._turn(run, number), self._reads):
             await self._make(run, chat, call)
         if not turn or any(call.state is CallState.CALLING for call in turn):
-            # Whoever asked has been erased, and what they wanted with them; or another worker goes on.
+            # The asker has been erased together with these calls, or another worker continues the answer.
             hold = partial(self._calls.hold, self._worker_id, run.answer.id)
             _go_on_if_held(run, await until_stored(hold, run.answer.id))
             raise asyncio.CancelledError
@@ -284,7 +286,9 @@ class ToolLoop:
         return [call for call in rows if call.round == number]
 
     async def _make(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
-        """One call: noted before, made, and its result stored. None that is not certain to be this worker's."""
+        """Makes one call: recorded before, made, and its result stored. Not made unless this worker certainly holds the
+        answer.
+        """
         tool = self._tools.tools.get(call.call.name)
         if tool is None:
             await self._settle(run, chat, call, CallState.FAILED, english_strings.TOOL_AWAY)
@@ -323,9 +327,9 @@ class ToolLoop:
         seconds: float | None = None,
         pictures: Sequence[Image] = (),
     ) -> None:
-        """Stores how a call has ended, tells it, and notes it in the audit log, without arguments or result.
+        """Stores how a call has ended, reports it, and records it in the audit log, without arguments or result.
 
-        Unless somebody else has moved it meanwhile, or it is gone.
+        Does nothing if the call has changed meanwhile, or is gone.
         """
         if await self._store(run, call, state, result, seconds, pictures):
             self._tell_end(run, chat, replace(call, state=state, result=result, seconds=seconds))
@@ -350,7 +354,7 @@ class ToolLoop:
         )
 
     async def park(self, run: RunningAnswer, then: Mapping[Chore, float]) -> bool:
-        """Stores that the answer waits for a decision, and what is left to do.
+        """Stores that the answer waits for a decision, and the remaining chores.
 
         False when the worker no longer holds it.
         """
@@ -362,7 +366,7 @@ class ToolLoop:
         return await self._calls.park(self._worker_id, run.answer.id, then, goes_on)
 
     async def end(self, run: RunningAnswer, chat: Chat) -> None:
-        """The answer was stopped or has failed: its open calls will be neither made nor decided about."""
+        """The answer was stopped or has failed: its open calls will be neither made nor decided."""
         if run.answer.attempt == 1 and run.called is None and not run.rounds:
             return
         end = partial(self._calls.end_open, self._worker_id, run.answer.id, utc_now())
@@ -374,7 +378,7 @@ class ToolLoop:
 
 
 def _go_on_if_held(run: RunningAnswer, hold: Hold) -> None:
-    """Raises CancelledError where nothing more may be called."""
+    """Raises CancelledError if no more calls may be made."""
     if hold is Hold.STOPPED:
         run.stop()
     if hold is not Hold.HELD:
@@ -382,7 +386,7 @@ def _go_on_if_held(run: RunningAnswer, hold: Hold) -> None:
 
 
 async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Returns when all are done. One that fails, or the caller's end, ends the others."""
+    """Returns when all are done. If one fails, or the caller is cancelled, the others are cancelled."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.gather(*tasks)

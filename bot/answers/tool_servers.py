@@ -9,7 +9,7 @@ from bot.domain import Chat
 from bot.tool_calls import CallResult, ChannelTools, Tool
 
 RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
-"""What a chat's channel allows of tools. Raises StorageError."""
+"""What a chat's channel allows regarding tools. Raises StorageError."""
 
 RoomForTools = Callable[[Chat], float]
 """The estimated tokens that definitions of tools may take of what a chat's model is sent."""
