@@ -353,11 +353,11 @@ class RequestRefused(ProviderError):
 
 
 class SystemRoleRefused(RequestRefused):
-    """The model has no system role. The provider asks again without one (`bot.providers.system_role`)."""
+    """The model has no system role. The provider asks again without one (`bot.providers.refusals.system_role`)."""
 
 
 class ToolsRefused(RequestRefused):
-    """The model supports no tools. The provider asks again without them (`bot.providers.without_tools`)."""
+    """The model supports no tools. The provider asks again without them (`bot.providers.refusals.without_tools`)."""
 
 
 _CLASSES = {error.code: error for error in ProviderError.__subclasses__()}

@@ -10,9 +10,9 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from bot.characters import whole_characters
 from bot.domain import Attachment
-from bot.untrusted_json import parsed
+from bot.text.characters import whole_characters
+from bot.text.untrusted_json import parsed
 
 PIN_SHOWN = 12
 """Characters of a tool's pin that are part of an approval's id."""

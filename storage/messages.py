@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.chores import Chore
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
-from bot.mention_marks import marked_text, unmarked
+from bot.text.mention_marks import marked_text, unmarked
 from bot.tracing import current_trace
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits

@@ -19,7 +19,7 @@ from bot.answers.events import EventPublisher
 from bot.domain import Chat, User
 from bot.errors import BobbinError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from storage.chats import Chats
 

@@ -26,7 +26,7 @@ from bot.chores import Chore
 from bot.domain import Answer, Chat
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import get_logger, log_context
-from bot.tasks import KeyedLocks, Tasks
+from bot.runtime.tasks import KeyedLocks, Tasks
 from bot.timing import Timing
 from storage.answers import Answers
 from storage.chats import Chats

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bot.domain import Image
 from bot.errors import FileProblem
-from bot.memory import HeldBytes, MemoryBudget
 from bot.observability import get_logger
+from bot.runtime.memory import HeldBytes, MemoryBudget
 from bot.stream_events import MadeImage
 
 log = get_logger(__name__)

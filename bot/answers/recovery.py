@@ -12,7 +12,7 @@ from bot.answers.lease import ClockReading
 from bot.answers.running_answer import HOLDING, RunningAnswer
 from bot.answers.workers import is_dead
 from bot.observability import Metrics, get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from storage.answers import Answers
 from storage.coordination import Coordination

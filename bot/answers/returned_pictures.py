@@ -12,9 +12,9 @@ from bot.answers.pictures import FitPicture
 from bot.answers.running_answer import RunningAnswer
 from bot.domain import Chat, Image
 from bot.errors import FileProblem
-from bot.memory import HeldBytes
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage
+from bot.runtime.memory import HeldBytes
 from bot.tool_calls import CallResult, ToolRound
 from storage.images import ImageBudget, first_kept
 

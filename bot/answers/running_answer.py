@@ -28,8 +28,8 @@ from bot.answers.retry import until_stored
 from bot.answers.step_log import StepLog
 from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
 from bot.errors import ProviderError, StorageError
-from bot.memory import HeldBytes
 from bot.providers.base import ModelRequest
+from bot.runtime.memory import HeldBytes
 from bot.stream_events import MadeImage, ToolsCalled
 from bot.timing import Timing
 from bot.tool_calls import ToolRound

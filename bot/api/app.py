@@ -22,8 +22,8 @@ from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.feed import Feed
 from bot.chats.usage import UsageService
-from bot.memory import MemoryBudget
 from bot.observability import Metrics
+from bot.runtime.memory import MemoryBudget
 from bot.timing import Timing
 from storage.coordination import Coordination
 

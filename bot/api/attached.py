@@ -12,7 +12,7 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.base64_text import Base64Text
 from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import file_from_base64, image_from_base64
-from bot.memory import HeldBytes
+from bot.runtime.memory import HeldBytes
 
 Text = Annotated[str, BeforeValidator(to_text), AfterValidator(to_storable)]
 Base64 = Annotated[Base64Text, PlainValidator(to_base64, json_schema_input_type=str)]

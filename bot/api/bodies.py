@@ -18,7 +18,7 @@ from bot.api.context import context_of
 from bot.api.errors import ApiError, invalid
 from bot.api.intake import Intake, Pace
 from bot.api.json_bodies import JsonBody, TooDeep, TooManyParts
-from bot.memory import HeldBytes
+from bot.runtime.memory import HeldBytes
 
 MAX_BODY_BYTES = 40_000_000
 """Five images of five megabytes each in base64, and the texts beside them: for routes that take such things."""

@@ -14,7 +14,7 @@ from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
 from bot.chats.usage import UsageService
 from bot.domain import User
-from bot.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import HeldBytes, MemoryBudget
 
 
 @dataclass(frozen=True)

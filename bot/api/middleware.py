@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.api.bodies import BodyReader, WholeBody, replay
 from bot.api.errors import ApiError, error_body, to_response
 from bot.api.intake import Intake
-from bot.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import HeldBytes, MemoryBudget
 
 MAX_SLACK_BODY_BYTES = 1_000_000
 """Of the body of a request from Slack."""

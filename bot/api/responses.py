@@ -15,7 +15,7 @@ from bot.api.schemas import ConversationMessage, FailedMessage, LimitProblem, Pr
 from bot.api.waiting import AnswerWaiter
 from bot.chats.api_service import ApiService, Exchange
 from bot.domain import Status, User
-from bot.memory import MemoryBudget
+from bot.runtime.memory import MemoryBudget
 
 _LARGE = 100_000
 """Characters from which a response is counted."""

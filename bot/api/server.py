@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
-from bot.asgi_server import AsgiServer
 from bot.errors import SettingsError
+from bot.runtime.asgi_server import AsgiServer
 from bot.timing import Timing
 
 MAX_MESSAGE_BYTES = 65_536

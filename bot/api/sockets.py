@@ -34,8 +34,8 @@ from bot.chats.feed_events import (
 )
 from bot.domain import Status, User
 from bot.errors import StorageError
-from bot.memory import MemoryBudget
 from bot.observability import get_logger
+from bot.runtime.memory import MemoryBudget
 from storage.coordination import SlowSubscriber
 
 log = get_logger(__name__)

@@ -40,8 +40,8 @@ from bot.errors import (
     InvalidInput,
     NothingToRetry,
 )
-from bot.memory import HeldBytes, MemoryBudget
 from bot.model_options import NO_OPTIONS, ModelOptions
+from bot.runtime.memory import HeldBytes, MemoryBudget
 from bot.usage.calls import Payer, payer_of
 from storage.action_claims import ActionClaims
 from storage.answers import Answers

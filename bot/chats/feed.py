@@ -29,7 +29,7 @@ from bot.chats.feed_events import (
     TitleChanged,
 )
 from bot.domain import Answer, Chat, Status, User
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.coordination import Coordination

@@ -13,7 +13,7 @@ from bot.observability import get_logger
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.model_search import fair_shares
 from bot.providers.tool_messages import without_rounds
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from bot.usage.calls import BYTES_PER_TOKEN, CallKind, Payer
 from storage.action_claims import ActionClaims

@@ -6,7 +6,7 @@ import html
 import re
 from typing import Any
 
-from bot.untrusted_json import parsed
+from bot.text.untrusted_json import parsed
 
 MIN_WORDS = 2
 MAX_WORDS = 8

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from email.header import decode_header, make_header
 from email.message import Message
 
-from bot.charsets import decode_stated
 from bot.documents.markdown import html_to_markdown
 from bot.documents.problems import DocumentError, DocumentProblem
+from bot.text.charsets import decode_stated
 
 Part = Message
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")

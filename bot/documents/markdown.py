@@ -12,9 +12,9 @@ from bs4 import BeautifulSoup
 from bs4.dammit import EncodingDetector
 from markdownify import ATX, MarkdownConverter
 
-from bot.charsets import decode_stated
 from bot.documents.html_tables import make_tables_plain
 from bot.documents.tables import escaped
+from bot.text.charsets import decode_stated
 
 _NOT_TEXT = (
     "script",

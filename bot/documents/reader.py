@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from bot.documents.kinds import Container
 from bot.documents.problems import DocumentError, DocumentProblem
-from bot.tasks import KeyedLocks
+from bot.runtime.tasks import KeyedLocks
+from bot.text.untrusted_json import parsed
 from bot.timing import Timing
-from bot.untrusted_json import parsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bot.domain import WHOLE_CHAT, Attachment, ModelInfo, ModelRef, PromptFacts, Role
-from bot.memory import HeldBytes
 from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.request_body import ReadAttachment, nothing_to_read
+from bot.runtime.memory import HeldBytes
 from bot.stream_events import (
     StreamEvent,
     TextDelta,

@@ -14,7 +14,7 @@ from bot.errors import ModelTimeout, ProviderError
 from bot.observability import get_logger
 from bot.providers.base import Provider
 from bot.providers.model_search import best_matches, fair_shares
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 
 log = get_logger(__name__)

@@ -27,7 +27,7 @@ from bot.errors import (
     WrongAddress,
 )
 from bot.providers.error_words import BY_WORDS, NO_STATUS
-from bot.untrusted_json import parsed
+from bot.text.untrusted_json import parsed
 
 _MAX_DETAIL_LENGTH = 300
 _MAX_DETAILS_LENGTH = 4_000

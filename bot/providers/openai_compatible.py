@@ -19,7 +19,6 @@ from bot.errors import (
     RequestRefused,
     WrongAddress,
 )
-from bot.memory import HeldBytes
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind, ProviderSettings
 from bot.providers.bounds import Bounds, Silence, bounded
 from bot.providers.dialects import first_page, next_page, option_fields, pdf_part, request_headers
@@ -38,9 +37,10 @@ from bot.providers.tool_messages import (
     with_signatures,
     with_unique_ids,
 )
+from bot.runtime.memory import HeldBytes
 from bot.stream_events import ImagesMade, MadeImage, StreamEvent
+from bot.text.untrusted_json import parsed
 from bot.timing import Timing
-from bot.untrusted_json import parsed
 
 CONNECT_TIMEOUT = 10.0
 _PROBE_TIMEOUT = 1.0

@@ -18,18 +18,18 @@ from bot.network import DIRECT, Network
 from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
 from bot.providers.dialects import can_search
-from bot.providers.effort import Efforts
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
-from bot.providers.pdf_files import pdf_files
-from bot.providers.refusals import ModelMemory, Part, ProcessMemory, stream_without_refused
-from bot.providers.system_role import system_role
+from bot.providers.refusals.effort import Efforts
+from bot.providers.refusals.parts import ModelMemory, Part, ProcessMemory, stream_without_refused
+from bot.providers.refusals.pdf_files import pdf_files
+from bot.providers.refusals.system_role import system_role
+from bot.providers.refusals.without_tools import single_tools, tools, unsigned_calls
 from bot.providers.tool_messages import as_text
 from bot.providers.traced import traced
 from bot.providers.transcription import Transcriber
 from bot.providers.transport import create_client
 from bot.providers.web_search import stream_searching, web_search
-from bot.providers.without_tools import single_tools, tools, unsigned_calls
 from bot.stream_events import (
     StreamEvent,
 )

@@ -18,7 +18,7 @@ import httpx
 
 from bot.domain import Attachment
 from bot.errors import ChatNotFound, StorageError
-from bot.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import HeldBytes, MemoryBudget
 
 ReadAttachment = Callable[[Attachment, int, int], Awaitable[bytes]]
 """So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone, StorageError."""

@@ -11,7 +11,7 @@ import re
 from enum import Enum, auto
 from typing import Any
 
-from bot.untrusted_json import parsed
+from bot.text.untrusted_json import parsed
 
 _MAX_EVENT_BYTES = 256_000
 """Bytes of one event that is spread over several lines."""

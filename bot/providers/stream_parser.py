@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bot.characters import CharacterJoiner
 from bot.domain import Usage
 from bot.errors import (
     ContentFiltered,
@@ -38,7 +37,8 @@ from bot.stream_events import (
     TextRetracted,
     ToolsCalled,
 )
-from bot.untrusted_json import parsed
+from bot.text.characters import CharacterJoiner
+from bot.text.untrusted_json import parsed
 
 _JSON = (b"{", b"[")
 _MAX_BUFFERED_BYTES = 30_000_000

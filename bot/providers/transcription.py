@@ -20,7 +20,7 @@ from bot.providers.chunks import usage_of
 from bot.providers.dialects import request_headers
 from bot.providers.errors import error_from_response, redact
 from bot.providers.response_body import read_error
-from bot.untrusted_json import parsed
+from bot.text.untrusted_json import parsed
 
 _PATH = "/audio/transcriptions"
 _COMPLETIONS = "/chat/completions"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from bot.errors import ProviderError, ToolsRefused
 from bot.providers.base import ModelRequest, ProviderKind
 from bot.providers.dialects import can_search
-from bot.providers.refusals import Ask, ModelMemory, Part, closing, names
+from bot.providers.refusals.parts import Ask, ModelMemory, Part, closing, names
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import (
     ReasoningDelta,

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from bot.asgi_server import AsgiServer
+from bot.runtime.asgi_server import AsgiServer
 from bot.sandbox.control_api import ControlApi
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.events.delivery import EnvelopeDispatcher

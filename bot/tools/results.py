@@ -19,8 +19,8 @@ from mcp.types import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from bot.characters import whole_characters
 from bot.english_strings import NOTHING_RETURNED
+from bot.text.characters import whole_characters
 
 MAX_RESULT = 20_000
 """Characters of one result that a model is sent."""

@@ -19,12 +19,12 @@ from bot.config.slack import Delivery
 from bot.documents.reader import DocumentReader
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes
-from bot.memory import MAX_BYTES, MAX_OWN_BYTES, MemoryBudget
 from bot.network import Network
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, is_available
-from bot.tasks import Tasks
+from bot.runtime.memory import MAX_BYTES, MAX_OWN_BYTES, MemoryBudget
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from bot.tools.lazy_servers import LazyToolServers
 from handlers.client.http_session import new_session, new_web_client

@@ -16,8 +16,8 @@ from bot.chats.attachments.loader import FetchedFile
 from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
-from bot.memory import HeldBytes
 from bot.observability import get_logger
+from bot.runtime.memory import HeldBytes
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient

@@ -20,7 +20,7 @@ from bot.answers.events import ACCESS_TOPIC
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError
 from handlers.client.workspaces import WorkspaceResolver

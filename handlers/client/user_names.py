@@ -19,9 +19,9 @@ from bot.domain import User
 from bot.errors import StorageError
 from bot.languages.catalogues import make_ready
 from bot.languages.language import Language, language_of, speaking
-from bot.mention_marks import MENTION_MARK
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
+from bot.text.mention_marks import MENTION_MARK
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.slack_names import ask_account, is_channel

@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import StorageError
 from bot.network.failures import explain
 from bot.observability import Metrics, get_logger
-from bot.tasks import KeyedLocks
+from bot.runtime.tasks import KeyedLocks
 from bot.timing import Timing
 from bot.tracing import SpanKind, span
 from handlers.client.call_targets import channel_of, target_of

@@ -19,7 +19,7 @@ from bot.answers.events import INSTALLATION_TOPIC, EventPublisher
 from bot.errors import SettingsError, StorageError
 from bot.network.failures import explain
 from bot.observability import Metrics, get_logger
-from bot.tasks import KeyedLocks
+from bot.runtime.tasks import KeyedLocks
 from bot.timing import Timing
 from handlers.client.errors import INVALID_TOKEN_CODES, NotInstalled, error_code
 from handlers.client.web_api import SlackClient

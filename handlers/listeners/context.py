@@ -21,7 +21,7 @@ from bot.chats.service import ChatService
 from bot.chats.usage import UsageService
 from bot.domain import Thread
 from bot.errors import StorageError
-from bot.tasks import KeyedLocks, Tasks
+from bot.runtime.tasks import KeyedLocks, Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.people import SlackPeople

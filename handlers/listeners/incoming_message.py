@@ -15,7 +15,7 @@ from bot.chats.messages import (
     Outcome,
 )
 from bot.domain import User
-from bot.mention_marks import unmarked
+from bot.text.mention_marks import unmarked
 from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient

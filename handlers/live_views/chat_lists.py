@@ -20,7 +20,7 @@ from bot.chats.models import ModelChoice
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.response_urls import RESPONSE_URL_LIFETIME

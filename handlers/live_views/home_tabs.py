@@ -15,7 +15,7 @@ from bot.chats.usage import UsageService
 from bot.domain import User
 from bot.errors import SearchTooLong, StorageError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from bot.chats.feed import Feed
 from bot.domain import User
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from handlers.client.user_names import UserNames
 from handlers.live_views.subscription import follow
 from handlers.views.chat_list import ListQuery

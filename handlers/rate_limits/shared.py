@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from handlers.rate_limits.token_bucket import bucket_key
 from storage.coordination import BucketResult, Coordination
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from bot import strings
 from bot.answers.after_work import DONE, FAILED, MAX_TRIES, ChoreJob, ChoreResult
 from bot.domain import Chat, ModelRef, Thread, User
-from bot.memory import MemoryBudget
 from bot.observability import get_logger
+from bot.runtime.memory import MemoryBudget
 from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.granted_scopes import UPLOAD_SCOPE
 from handlers.client.post_once import post_message_once

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot import sentences, strings
 from bot.chats.export import Exporter, ExportFormat, file_name
 from bot.domain import Chat
-from bot.memory import MemoryBudget
 from bot.observability import get_logger
+from bot.runtime.memory import MemoryBudget
 from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.markdown.mention_guard import guarded

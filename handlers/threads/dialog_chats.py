@@ -21,7 +21,7 @@ from bot.chats.models import NOTHING_PRESELECTED, ModelChoice, Preselection
 from bot.domain import ModelInfo, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached, PlaceNotAllowed, StorageError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached

@@ -9,7 +9,7 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.rules import AttachmentReport
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, Message, ModelRef, SharedFile, User
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from handlers.client.errors import NotInstalled
 from handlers.client.user_names import UserNames
 from handlers.client.workspaces import WorkspaceResolver

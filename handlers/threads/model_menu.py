@@ -16,8 +16,8 @@ from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.domain import User
 from bot.errors import ChatError, LimitReached
-from bot.mention_marks import unmarked
 from bot.observability import get_logger
+from bot.text.mention_marks import unmarked
 from bot.timing import Timing
 from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bot.errors import StorageError
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from handlers.client.web_api import SlackClient
 from storage.answers import Answers
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from bot.errors import BobbinError, StorageError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats

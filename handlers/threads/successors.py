@@ -9,7 +9,7 @@ from bot.chats.successors import SuccessorService
 from bot.domain import Chat, User
 from bot.errors import ChatError, StorageError
 from bot.observability import get_logger
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.post_once import post_message_once

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from bot import english_strings
 from bot.domain import SharedFile
-from bot.mention_marks import MENTION_MARK
+from bot.text.mention_marks import MENTION_MARK
 from handlers.markdown.mrkdwn import readable
 from handlers.markdown.plain_text import mrkdwn_escape
 from handlers.views.block_text import blocks_text, dicts, text_object

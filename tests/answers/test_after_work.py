@@ -12,7 +12,7 @@ from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult, DoCho
 from bot.chores import Chore
 from bot.domain import ModelRef
 from bot.errors import StorageError
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.chores import Chores, ClaimedChore, add_chores

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from bot.api.bodies import SMALL_BODY_BYTES
 from bot.api.json_bodies import MAX_PARTS
 from bot.api.sockets import MAX_SOCKETS_OF_ONE
-from bot.asgi_server import MAX_UNREAD_MESSAGES
+from bot.runtime.asgi_server import MAX_UNREAD_MESSAGES
 from tests.api.conftest import Api, address
 from tests.api.test_compat import EYE
 from tests.api.test_sockets import socket_of

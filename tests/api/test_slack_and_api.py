@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bot.mention_marks import MENTION_MARK
 from bot.sandbox.state.records import Message
+from bot.text.mention_marks import MENTION_MARK
 from tests.api.conftest import Api, WorldFactory, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.world import World, shown

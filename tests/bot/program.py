@@ -109,8 +109,8 @@ def _wait_for(pid: int) -> int | None:
 
 
 def _serve() -> None:
-    import bot.commands
-    import bot.doctor
+    import bot.commands.doctor
+    import bot.commands.run
     import bot.sandbox
     import bot.sandbox.models.server  # noqa: F401
 

@@ -11,7 +11,7 @@ import pytest
 _WORK = """
 import sys, threading
 from pathlib import Path
-from bot.allocator import return_large_memory
+from bot.runtime.allocator import return_large_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

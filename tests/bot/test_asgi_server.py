@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from bot.asgi_server import AsgiServer
+from bot.runtime.asgi_server import AsgiServer
 from tests.deadlines import WAIT_TIMEOUT
 
 HANDSHAKE = (
@@ -198,7 +198,7 @@ async def test_a_refused_websocket_is_not_logged_as_an_error(
 
 
 def test_uvicorn_has_what_the_server_relies_on() -> None:
-    """None of it is documented by uvicorn: a newer version that fails here needs a look at bot/asgi_server.py."""
+    """None of it is documented by uvicorn: if a newer version fails here, look at bot/runtime/asgi_server.py."""
     for protocol in (H11Protocol, WebSocketsSansIOProtocol):
         parameters = list(inspect.signature(protocol).parameters)
         assert parameters == ["config", "server_state", "app_state", "_loop"]

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import yaml
 
-import bot.cli_sandbox
+import bot.cli.sandbox
 from bot.config.settings import SandboxSettings
 from bot.manifest import bot_scopes, manifest
 from tests.bot.program import Bobbin, Program
@@ -148,14 +148,14 @@ def test_the_sandbox_reads_nothing_that_leads_to_production(
 
 def test_the_sandbox_skips_a_taken_port() -> None:
     """A second sandbox gets the next one."""
-    first = bot.cli_sandbox._free_port("127.0.0.1")
+    first = bot.cli.sandbox._free_port("127.0.0.1")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first))
         taken.listen()
 
-        second = bot.cli_sandbox._free_port("127.0.0.1")
+        second = bot.cli.sandbox._free_port("127.0.0.1")
 
-    assert first >= bot.cli_sandbox.SANDBOX_PORT
+    assert first >= bot.cli.sandbox.SANDBOX_PORT
     assert second > first
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.memory import MemoryBudget
+from bot.runtime.memory import MemoryBudget
 from tests.deadlines import WAIT_TIMEOUT
 
 LIMIT = 1_000

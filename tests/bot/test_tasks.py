@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from bot.errors import StorageError
-from bot.tasks import KeyedLocks, Tasks
+from bot.runtime.tasks import KeyedLocks, Tasks
 
 SOON = 0.001
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bot.app_workspace import WorkspaceOptions
-from bot.cli_run import run_to_completion
+from bot.cli.running import run_to_completion
+from bot.commands.app_workspace import WorkspaceOptions
+from bot.commands.sandbox import sandbox
 from bot.config.settings import SandboxSettings
 from bot.sandbox.limits import Limits
-from bot.sandbox_command import sandbox
 from tests.deadlines import DEADLINE_SCALE
 
 

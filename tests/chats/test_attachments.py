@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bot import sentences, strings
-from bot.charsets import decode_text
 from bot.chats.attachments import rules
 from bot.chats.attachments.images import MAX_EDGE, MAX_SENT_BYTES, fit_image, image_type
 from bot.chats.attachments.rules import MAX_TEXT_LENGTH, AttachmentReport, FileKind, TextFile
 from bot.domain import SharedFile
 from bot.errors import FileProblem
+from bot.text.charsets import decode_text
 from handlers.views.message_content import own_files, shared_file
 
 URL = "https://files.slack.com/files-pri/T1-F1/a"

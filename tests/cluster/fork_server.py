@@ -15,8 +15,8 @@ import signal
 import sys
 from typing import NoReturn
 
-from bot.cli_run import run_to_completion
-from bot.commands import run
+from bot.cli.running import run_to_completion
+from bot.commands.run import run
 from bot.config.settings import Settings
 from bot.timing import Timing
 from handlers.rate_limits.slack_rates import RATES, Rate

@@ -29,15 +29,15 @@ from bot.chats.attachments.fitting import ImageFitter
 from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, MessageRef, ModelRef, Status
 from bot.errors import OwnFault, StorageError
-from bot.memory import MemoryBudget
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
+from bot.runtime.memory import MemoryBudget
+from bot.runtime.tasks import Tasks
 from bot.stream_events import (
     Done,
     StreamEvent,
     TextDelta,
 )
-from bot.tasks import Tasks
 from bot.timing import Timing
 from bot.tool_calls import ALL_TOOLS, ChannelTools
 from storage.answers import Answers

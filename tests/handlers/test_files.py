@@ -17,8 +17,8 @@ from yarl import URL
 
 from bot.domain import SharedFile
 from bot.errors import FileProblem
-from bot.memory import HeldBytes, MemoryBudget
 from bot.observability import Metrics
+from bot.runtime.memory import HeldBytes, MemoryBudget
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.files import SlackFiles, TrustedHosts

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from bot.doctor import examine
+from bot.commands.doctor import examine
 from bot.errors import SettingsError
 from tests.handlers.two_workspaces import (
     CHATS_OF,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 from bot.domain import Image, ModelRef, Role
-from bot.memory import MemoryBudget
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
 from bot.providers.request_body import PIECE
+from bot.runtime.memory import MemoryBudget
 from bot.stream_events import (
     Done,
     TextDelta,

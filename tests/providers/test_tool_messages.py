@@ -10,8 +10,8 @@ from typing import Any
 from bot.domain import ModelRef, Role
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
-from bot.providers.refusals import ProcessMemory, stream_without_refused
-from bot.providers.without_tools import single_tools, tools, unsigned_calls
+from bot.providers.refusals.parts import ProcessMemory, stream_without_refused
+from bot.providers.refusals.without_tools import single_tools, tools, unsigned_calls
 from bot.stream_events import TextDelta
 from bot.tool_calls import Tool, ToolCall, ToolRound
 from tests.providers.harness import ProviderHarness, read, text_of

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bot.chats.attachments.images import decoding_bytes, fit_image
 from bot.domain import Image
-from bot.memory import HeldBytes
+from bot.runtime.memory import HeldBytes
 
 
 class ImageFitter:

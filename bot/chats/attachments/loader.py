@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bot.charsets import decode_text
 from bot.chats.attachments import rules
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.fitting import ImageFitter
@@ -32,8 +31,9 @@ from bot.documents.kinds import Container, container_of
 from bot.documents.reader import DocumentReader
 from bot.domain import PDF, Answer, Chat, Image, Message, SharedFile
 from bot.errors import AttachmentsUnreadable, FileProblem
-from bot.memory import HeldBytes, MemoryBudget
 from bot.providers.transcription import VoiceClip
+from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.text.charsets import decode_text
 from bot.timing import Timing
 from bot.usage.calls import Payer, payer_of
 from storage.chats import Chats

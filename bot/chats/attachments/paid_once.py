@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from bot.tasks import Tasks
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from storage.action_claims import ActionClaims
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bot import english_strings, sentences
-from bot.charsets import decode_text
 from bot.chats.attachments import rules
 from bot.chats.attachments.base64_text import Base64Text, NotBase64, NotFetched, TooLarge
 from bot.chats.attachments.documents import TeamDocuments
@@ -21,6 +20,7 @@ from bot.documents.reader import DocumentReader
 from bot.domain import Image
 from bot.errors import FileProblem, InvalidInput
 from bot.providers.transcription import VoiceClip
+from bot.text.charsets import decode_text
 from bot.usage.calls import Payer
 
 

@@ -11,17 +11,17 @@ from starlette.routing import Mount
 
 from bot import english_strings
 from bot.app import build
-from bot.app_workspace import WorkspaceOptions
+from bot.commands.app_workspace import WorkspaceOptions
 from bot.config.chats import SearchMode
 from bot.config.settings import Settings
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest, optional_scopes
 from bot.observability import configure_logging
 from bot.providers.base import ProviderSettings
+from bot.runtime.shutdown import shutdown_on_signal
 from bot.sandbox import Sandbox, WorkspaceFile
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
-from bot.shutdown import shutdown_on_signal
 from bot.tools import demo_server
 from bot.tools.config import ToolConfig, ToolServer
 

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from bot import cli_data, cli_sandbox
-from bot.cli_run import exit_on_error, read_settings, run_to_completion
+from bot.cli import data as cli_data
+from bot.cli import sandbox as cli_sandbox
+from bot.cli.running import exit_on_error, read_settings, run_to_completion
 
 app = typer.Typer(
     name="bobbin",
@@ -55,7 +56,7 @@ def run() -> None:
     """
     settings = read_settings()
     exit_on_error(settings.for_run)
-    from bot.commands import run as run_bot
+    from bot.commands.run import run as run_bot
 
     raise typer.Exit(run_to_completion(run_bot(settings)))
 
@@ -71,7 +72,7 @@ def doctor() -> None:
     Exit code 1 when something is wrong, 2 when a setting cannot even be read.
     """
     settings = read_settings(log_level="ERROR")  # the findings replace the logs
-    from bot.doctor import examine
+    from bot.commands.doctor import examine
 
     findings = run_to_completion(examine(settings))
     for finding in findings:
@@ -113,7 +114,7 @@ def migrate() -> None:
     The commands run and sandbox do it by themselves.
     """
     settings = read_settings()
-    from bot.commands import migrate as migrate_database
+    from bot.commands.run import migrate as migrate_database
 
     run_to_completion(migrate_database(settings))
     typer.echo("The database is up to date.")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bot.errors import ProviderError
 from bot.model_options import Effort
 from bot.providers.base import ModelRequest
-from bot.providers.refusals import ModelMemory, Part, ProcessMemory, names
+from bot.providers.refusals.parts import ModelMemory, Part, ProcessMemory, names
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import StepChanged
 

@@ -11,7 +11,7 @@ from bot.config.settings import Settings
 from bot.config.tracing import traces_wanted
 from bot.config.unknown import unknown_settings
 from bot.observability import configure_logging, get_logger
-from bot.shutdown import shutdown_on_signal
+from bot.runtime.shutdown import shutdown_on_signal
 from bot.timing import Timing
 from bot.tracing import tracing
 from bot.usage.figures import Figures, GroupBy

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from bot.allocator import return_large_memory
 from bot.errors import BobbinError, SettingsError
+from bot.runtime.allocator import return_large_memory
 
 if TYPE_CHECKING:
     from bot.config.settings import Settings

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bot import english_strings
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest
-from bot.providers.refusals import ModelMemory, Part, names
+from bot.providers.refusals.parts import ModelMemory, Part, names
 from bot.steps import StepKind, StepStatus
 from bot.stream_events import StepChanged
 

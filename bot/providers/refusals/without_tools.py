@@ -9,7 +9,7 @@ from functools import partial
 
 from bot.errors import ProviderError, RequestRefused, SystemRoleRefused, ToolsRefused
 from bot.providers.base import ModelRequest
-from bot.providers.refusals import ModelMemory, NoMemory, Part, names
+from bot.providers.refusals.parts import ModelMemory, NoMemory, Part, names
 from bot.providers.tool_messages import as_text, with_calls_as_text
 from bot.tool_calls import Tool
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.errors import SystemRoleRefused
 from bot.providers.base import ModelRequest
-from bot.providers.refusals import ModelMemory, Part
+from bot.providers.refusals.parts import ModelMemory, Part
 
 
 def system_role(refusing: ModelMemory) -> Part:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot import english_strings
-from bot.cli_run import exit_on_error, exit_with, load_settings, run_to_completion
+from bot.cli.running import exit_on_error, exit_with, load_settings, run_to_completion
 
 if TYPE_CHECKING:
-    from bot.app_workspace import WorkspaceOptions
+    from bot.commands.app_workspace import WorkspaceOptions
 
 SANDBOX_PORT = 8765
 """The first port that the sandbox tries."""
@@ -111,7 +111,7 @@ def _options(
     host: str, port: int, data: Path | None, fresh: bool, default: str
 ) -> WorkspaceOptions:
     """`default`: the name of the file of chats if none is given."""
-    from bot.app_workspace import WorkspaceOptions
+    from bot.commands.app_workspace import WorkspaceOptions
     from bot.config.settings import Settings
 
     file = data.expanduser().resolve() if data else Settings.data_file(f"{default}.sqlite3")
@@ -122,7 +122,7 @@ def _with_bot(options: WorkspaceOptions, opens: bool) -> None:
     from bot.config.settings import SandboxSettings
 
     settings = load_settings(SandboxSettings)
-    from bot.sandbox_command import sandbox as run_sandbox
+    from bot.commands.sandbox import sandbox as run_sandbox
 
     on_ready = _announcer([each.label for each in settings.providers()], opens)
     run_to_completion(run_sandbox(settings, options, on_ready))
@@ -131,7 +131,7 @@ def _with_bot(options: WorkspaceOptions, opens: bool) -> None:
 def _without_bot(
     manifest: Path | None, request_url: str | None, options: WorkspaceOptions, opens: bool
 ) -> None:
-    from bot.app_workspace import app_workspace, load_app
+    from bot.commands.app_workspace import app_workspace, load_app
 
     app, urls = exit_on_error(lambda: load_app(manifest, request_url))
     run_to_completion(

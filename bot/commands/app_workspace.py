@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import SettingsError
+from bot.runtime.shutdown import shutdown_on_signal
 from bot.sandbox import ManifestError, Sandbox, WorkspaceFile, WorkspaceFileError
 from bot.sandbox.app_manifest import AppManifest
 from bot.sandbox.events.http_delivery import RequestUrls
-from bot.shutdown import shutdown_on_signal
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import IO, Annotated
 
 import typer
 
-from bot.cli_run import exit_on_error, exit_with, read_settings, run_to_completion
+from bot.cli.running import exit_on_error, exit_with, read_settings, run_to_completion
 from bot.usage.figures import GroupBy, parse_since
 from bot.usage.report import ReportFormat, report
 
@@ -31,7 +31,7 @@ def usage(
     except ValueError:
         exit_with(f"--since {since} is neither a number of days (30d) nor a date (2026-11-30)")
     settings = read_settings(log_level="ERROR")
-    from bot.commands import usage as read_usage
+    from bot.commands.run import usage as read_usage
 
     typer.echo(report(run_to_completion(read_usage(settings, first, by)), by, form))
 
@@ -59,8 +59,8 @@ def export(
         exit_with("export wants either --user TEAM/USER or --chat ID")
     if form not in ("markdown", "json"):
         exit_with(f"--format {form} must be markdown or json")
-    from bot import data_commands
     from bot.chats.export import ExportFormat
+    from bot.commands import data as data_commands
 
     who = exit_on_error(lambda: data_commands.person(user)) if user is not None else None
     with _writing_to(file) as target:
@@ -89,7 +89,7 @@ def erase(
     settings = read_settings()
     if (user is None) == (before is None):
         exit_with("erase wants either --user TEAM/USER or --before DATE")
-    from bot import data_commands
+    from bot.commands import data as data_commands
     from storage.erasure import Selection
 
     selection = exit_on_error(
