@@ -1,4 +1,4 @@
-"""Makes a stored question known, whichever way it came."""
+"""Announces a stored question to API clients and to the engine, wherever it came from."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from bot.answers.events import EventPublisher
 from storage.messages import StoredMessage
 
 Announce = Callable[[StoredMessage], None]
-"""Is called with a question after it was stored, once the transaction has ended."""
+"""Called with a question after it was stored, once the transaction has ended."""
 
 
 def announcer(publisher: EventPublisher, wake: Callable[[str], None]) -> Announce:
-    """Tells programs that follow the chat of the question, unless they were told before, and has it answered.
+    """Announces the question to the chat's API subscribers, unless that was done before, and has it answered.
 
-    `wake`: is called with the id of a chat that has an answer to be written.
+    `wake`: called with the id of a chat that has an answer to be written.
     """
 
     def announce(stored: StoredMessage) -> None:

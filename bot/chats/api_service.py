@@ -1,4 +1,4 @@
-"""What API clients may do with the chats of the user whose token they hold."""
+"""What API clients may do with the chats of the token's user."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ from storage.people import People
 from storage.pictures import Picture, Pictures
 
 API_SOURCE = "api:"
-"""The start of the source of every message from an API client."""
+"""The prefix of the source of every message from an API client."""
 READING = "files of a message"
 READING_SECONDS = 8.0
-"""How long the claim on a chat whose new message is being read outlasts a killed process."""
+"""Seconds by which the claim on a chat whose new message is being read outlasts a killed process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ApiMessage:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A user's message and its answer, as they are stored now."""
+    """A user's message and its answer, as currently stored."""
 
     chat: Chat
     question: Message
@@ -87,7 +87,7 @@ class Exchange:
     result: AnswerResult | None = None
     """How the answer ended, once it has."""
     pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict)
-    """Those of both messages, by their ids."""
+    """The pictures of both messages, by message id."""
 
     def pictures_of(self, message: Message) -> Sequence[Picture]:
         return self.pictures.get(message.id, ())
@@ -100,7 +100,7 @@ class Exchange:
 class ApiService:
     """The use cases of the API.
 
-    A chat that the user may not see raises ChatNotFound, one in a channel that is not allowed PlaceNotAllowed. All
+    A chat that the user may not see raises ChatNotFound, a chat in a channel that is not allowed PlaceNotAllowed. All
     raise StorageError when the database fails.
     """
 
@@ -149,7 +149,7 @@ class ApiService:
         *,
         options: ModelOptions = NO_OPTIONS,
     ) -> Chat:
-        """Creates an empty chat, which lists show only once it has a message. Raises ModelNotAllowed."""
+        """Creates an empty chat, which is not listed until it has a message. Raises ModelNotAllowed."""
         ref = await self._choose_model(user, model)
         return await self._chats.create(
             team=user.team,
@@ -160,14 +160,14 @@ class ApiService:
         )
 
     async def continue_chat(self, user: User, chat_id: str) -> Chat:
-        """The chat that continues this one with a summary of it, new or not. Waits for the summary."""
+        """The chat that continues this one with a summary of it, new or existing. Waits for the summary."""
         continuation = await self._continuations.create(
             await self.chat(user, chat_id), user.id, in_slack=False
         )
         return await self._continuations.summarised(continuation.chat)
 
     async def branch(self, user: User, message_id: str, model: str | None) -> Chat:
-        """The chat that repeats a conversation up to this question, or this answer's, and asks another model.
+        """The chat that repeats a conversation up to this question (or this answer's question) and asks another model.
 
         Raises ChatNotFound, ModelNotAllowed, and InvalidInput without a model.
         """
@@ -211,12 +211,14 @@ class ApiService:
     async def _sent_before(
         self, user: User, chat: Chat, message: ApiMessage
     ) -> StoredMessage | None:
-        """The message that is stored under this key. Else raises what storing would, before its clips are paid for."""
+        """The message that is already stored under this key. Otherwise raises what storing would raise, before clips
+        are paid for.
+        """
         new = message.to_new_message(user)
         return await self._chats.check_new(chat.id, new, limit=self.limit)
 
     async def _add_alone(self, user: User, chat: Chat, message: ApiMessage) -> StoredMessage:
-        """Raises ChatBusy too while another message, or the same once more, is being read."""
+        """Also raises ChatBusy while another message, or a repetition of this one, is being read."""
         async with self._claims.alone(READING, chat.id, seconds=READING_SECONDS) as is_free:
             if not is_free:
                 raise ChatBusy(chat.id)
@@ -233,7 +235,7 @@ class ApiService:
     async def retry(self, user: User, chat_id: str, message_id: str) -> Answer:
         """Answers a message again. `message_id`: of the message, or of its failed or stopped answer.
 
-        Raises NothingToRetry when that answer has neither failed nor been stopped, ChatBusy when another one is being
+        Raises NothingToRetry if that answer has neither failed nor been stopped, ChatBusy while another one is being
         written.
         """
         chat = await self.chat(user, chat_id)
@@ -268,11 +270,11 @@ class ApiService:
         return await self._chats.text_length(chat.id)
 
     async def results(self, chat: Chat) -> dict[str, AnswerResult]:
-        """How the chat's answers ended, by their ids."""
+        """The results of the chat's answers, by answer id."""
         return await self._answers.results(chat.id)
 
     async def exchange_of(self, answer: Answer) -> Exchange:
-        """The answer and its question, as they are stored now."""
+        """The answer and its question, as currently stored."""
         chat = await self._chats.get(answer.chat_id)
         question, written = await self.pair(answer.question_id, answer.id)
         pictures = await self.pictures.of_messages([question.id, written.id])
@@ -283,7 +285,7 @@ class ApiService:
         return await self._chats.message(question_id), await self._chats.message(answer_id)
 
     async def model_label(self, chat_id: str) -> str:
-        """The name of the chat's model for people."""
+        """The model's name as people see it."""
         return self.models.label((await self._chats.get(chat_id)).model)
 
     async def list_chats(
@@ -321,7 +323,7 @@ class ApiService:
         return answer
 
     async def _unpacked(self, payer: Payer, model: ModelRef, message: ApiMessage) -> ApiMessage:
-        """The message with its files as text and images, as the model gets them.
+        """The message with its files as the model gets them: as text and images.
 
         Raises InvalidInput, or BudgetReached.
         """
@@ -349,7 +351,7 @@ class ApiService:
             )
 
     async def _with_fitted_images(self, message: ApiMessage) -> ApiMessage:
-        """The message with its images as models accept them. Raises InvalidInput for others."""
+        """The message with its images in a form that models accept. Raises InvalidInput if that is impossible."""
         try:
             images = [
                 await self._fitter.fit(image.data, image.name, message.held)
@@ -365,12 +367,12 @@ class ApiService:
 
 
 def as_waiting(answer: Message) -> Message:
-    """The answer as it was first stored, without text: a streaming client gets the text as it comes."""
+    """The answer as it was first stored, without text: a streaming client gets the text as it arrives."""
     return replace(answer, text="", status=Status.WAITING, error=None)
 
 
 def checked_id(text: str) -> str:
-    """The text, if it has the form of an id; saves a query otherwise. Raises ChatNotFound."""
+    """The text, if it has the form of an id; this saves a query otherwise. Raises ChatNotFound."""
     if len(text) == 32 and text.isascii() and text.isalnum():
         return text
     raise ChatNotFound("no such id")

@@ -1,4 +1,4 @@
-"""Tokens for the HTTP API: a user issues, lists and revokes them with `/chats token`, and some events end them."""
+"""API tokens: users issue, list and revoke them with `/chats token`, and some events end them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class ApiTokens:
     def __init__(
         self, tokens: Tokens, publisher: EventPublisher, longest_life: timedelta | None = None
     ) -> None:
-        """`longest_life`: how long a token lives unless its user wants less; None: for ever."""
+        """`longest_life`: how long a token is valid unless its user wants less; None: for ever."""
         self._tokens = tokens
         self._publisher = publisher
         self._longest_life = longest_life
 
     async def issue(self, user: User, life: timedelta | None = None) -> str:
-        """A new token. It is stored as a digest only, so it cannot be shown again."""
+        """Issues a new token. Only its digest is stored, so it cannot be shown again."""
         wanted = [each for each in (life, self._longest_life) if each is not None]
         token = await self._tokens.issue(user, valid_for=min(wanted, default=None))
         audit.record_by(user, Action.TOKEN_ISSUED)
         return token
 
     async def listed(self, user: User) -> list[TokenInfo]:
-        """The user's valid tokens, the newest first."""
+        """The user's valid tokens, newest first."""
         return await self._tokens.listed(user)
 
     async def user_of(self, token: str) -> User | None:
-        """The user of a token; None for an unknown, expired or revoked one."""
+        """The token's user; None for an unknown, expired or revoked token."""
         return await self._tokens.user_of(token)
 
     async def revoke(self, user: User) -> bool:
@@ -46,13 +46,13 @@ class ApiTokens:
         return bool(revoked)
 
     async def end_for_deactivated(self, user: User) -> None:
-        """The account is deactivated: its tokens end, in every workspace of its organisation."""
+        """The account was deactivated: its tokens end, in every workspace of its organisation."""
         if ended := await self._tokens.revoke_account(user):
             audit.record(Action.TOKENS_REVOKED, team=user.team, target=user.id, count=ended)
         self._publisher.access_changed(None, user.id)
 
     async def end_for_workspace(self, team: str) -> None:
-        """The app was removed from the workspace: all tokens that were made there end."""
+        """The app was removed from the workspace: all tokens issued there end."""
         if ended := await self._tokens.revoke_workspace(team):
             audit.record(Action.TOKENS_REVOKED, team=team, target=team, count=ended)
         self._publisher.access_changed(team)

@@ -1,4 +1,4 @@
-"""What people decide about tool calls."""
+"""People's decisions about tool calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.tool_calls import Decided, ToolCalls
 
 
 class ApprovalService:
-    """Only whoever asked the question decides, once; in whichever process the press arrives, that one goes on."""
+    """Only the asker decides, once; the process that receives the decision continues the answer."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class ApprovalService:
         wake: Callable[[str], None],
         show: Callable[[str], object],
     ) -> None:
-        """`wake`: is called with the id of a chat whose answer goes on. `show`: with the id of the answer."""
+        """`wake`: called with the id of a chat whose answer continues. `show`: called with the id of the answer."""
         self._calls = calls
         self._publisher = publisher
         self._wake = wake
@@ -31,7 +31,9 @@ class ApprovalService:
     async def decide(
         self, approval: str, user: User, decision: Decision, chat_id: str | None = None
     ) -> Decided | None:
-        """None: there is no such call in the user's workspace, or in this chat. Raises StorageError."""
+        """Records the user's decision. None: no such call in the user's workspace, or in this chat. Raises
+        StorageError.
+        """
         decided = await self._calls.decide(approval, user.team, user.id, decision, chat_id)
         if decided is not None and decided.accepted:
             self._publisher.approval_changed(user.team, decided.chat_id, decided.call)
@@ -44,7 +46,7 @@ class ApprovalService:
     async def decide_in(
         self, chat: Chat, approval: str, user: User, decision: Decision
     ) -> StoredCall:
-        """The call after the user has decided about it.
+        """Returns the call after the user's decision.
 
         Raises ChatNotFound when the chat has no such call, NotTheAsker, AlreadyDecided, StorageError.
         """
@@ -60,15 +62,15 @@ class ApprovalService:
         return decided.call
 
     async def waiting(self, chat: Chat, messages: Sequence[Message]) -> list[StoredCall]:
-        """The calls that wait for a decision. `messages`: all of the chat's."""
+        """The calls that wait for a decision. `messages`: all messages of the chat."""
         if all(message.status.ended for message in messages):
             return []
         return await self._calls.asked(chat.id)
 
     async def is_known(self, approval: str) -> bool:
-        """Whether there is such a call, in whatever workspace and however its tool is defined now."""
+        """Whether there is such a call, in any workspace and however its tool is defined now."""
         return await self._calls.get(approval.partition("-")[0]) is not None
 
     async def call(self, call_id: str) -> StoredCall | None:
-        """A call as it is now; None when it is gone."""
+        """The current state of a call; None if it is gone."""
         return await self._calls.get(call_id)

@@ -1,4 +1,4 @@
-"""Asks another model a question of a chat again: the same conversation up to there, in a chat of its own."""
+"""Asks another model a question from an existing chat: the same conversation up to there, in its own chat."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BranchService:
         self._announce = announce
 
     async def question(self, message_id: str) -> Message:
-        """The question with this id, or that the answer with this id answers. Raises ChatNotFound."""
+        """The question with this id, or the question of the answer with this id. Raises ChatNotFound."""
         message = await self._chats.message(message_id)
         if message.role is Role.USER:
             return message
@@ -38,9 +38,9 @@ class BranchService:
     async def create(
         self, old: Chat, question: Message, user: str, model: ModelRef, *, in_slack: bool
     ) -> Successor:
-        """The chat that asks `model` this question of `old`, which holds it, however often it is asked for.
+        """The chat that asks `model` this question from `old`, which contains it; the same chat at every call.
 
-        `in_slack`: it is to get a thread there, and is answered then; otherwise it is answered at once. Raises
+        `in_slack`: it will get a thread there, and is answered then; otherwise it is answered immediately. Raises
         BudgetReached.
         """
         channel = old.thread.channel if in_slack and old.thread is not None else None

@@ -1,4 +1,4 @@
-"""The use cases of a channel's own settings, which admins change with `/chats here`."""
+"""The use cases of a channel's settings, which admins change with `/chats here`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ MAX_INSTRUCTIONS = 3_000
 
 
 class Tools(Protocol):
-    """What the settings need of `bot.tools.lazy_servers`."""
+    """What the settings need from `bot.tools.lazy_servers`."""
 
     @property
     def tools(self) -> Mapping[str, Tool]: ...
 
 
 class ChannelService:
-    """All raise StorageError when the database fails. The caller has checked that the user is an admin."""
+    """The use cases of channel settings. All raise StorageError when the database fails. The caller has checked that
+    the user is an admin.
+    """
 
     def __init__(
         self, store: ChannelSettingsStore, models: ModelChoice, tools: Tools, *, has_tools: bool
     ) -> None:
-        """`has_tools`: whether the operator has named tool servers, connected or not."""
+        """`has_tools`: whether the operator has configured tool servers, connected or not."""
         self._store = store
         self._models = models
         self._tools = tools
         self.has_tools = has_tools
 
     def tools(self, words: str) -> list[Tool]:
-        """The tools whose paths hold these words, by path; those that the operator denies are none."""
+        """The tools whose paths contain these words, by path, without those that the operator denies."""
         wanted = words.lower().split()
         found = (t for t in self._tools.tools.values() if all(w in t.path.lower() for w in wanted))
         return sorted(found, key=lambda tool: tool.path)
@@ -54,7 +56,7 @@ class ChannelService:
         skip_menu: bool,
         tools: ChannelTools | None,
     ) -> None:
-        """`key`: of the default model; None for none. `tools`: None leaves them as they are. Raises ModelNotAllowed."""
+        """`key`: the default model; None for none. `tools`: None leaves them unchanged. Raises ModelNotAllowed."""
         model = None if key is None else self._models.by_key(key).ref
         if tools is None:
             tools = (await self._store.get(user.team, channel)).tools

@@ -35,16 +35,16 @@ from storage.chat_requests import ChatRequest, ChatRequests
 
 
 class RequestState(StrEnum):
-    """What a chat request waits for."""
+    """What a chat request is waiting for."""
 
     ASKED = "asked"
     """Its menu is not known to be in Slack."""
     MENU_SHOWN = "menu shown"
-    """The user is to choose a model."""
+    """The user has yet to choose a model."""
     SUBMITTED = "submitted"
-    """It was made in a dialog, and its question is not in Slack yet."""
+    """It was submitted in a dialog, and its question is not in Slack yet."""
     WAITING_FOR_TEXT = "waiting for text"
-    """A model is chosen, and the mention had no text: the user's next message is the question."""
+    """A model was chosen, and the mention had no text: the user's next message is the question."""
     WAITING_FOR_CONTEXT = "waiting for context"
     """Complete except for the rest of the thread, which is being read."""
     READY = "ready"
@@ -56,7 +56,7 @@ class RequestState(StrEnum):
 
 
 def state_of(request: ChatRequest) -> RequestState:
-    """The state that the columns of the request's row amount to."""
+    """The state, derived from the columns of the request's row."""
     if not request.open:
         return RequestState.GIVEN_UP if request.message_id is None else RequestState.STARTED
     if request.text is not None and request.source is None:
@@ -70,7 +70,7 @@ def state_of(request: ChatRequest) -> RequestState:
 
 @dataclass(frozen=True, slots=True)
 class MenuPosted:
-    """The menu is in Slack. The first menu that becomes known is the request's; a second one is a duplicate."""
+    """The menu is in Slack. The first known menu belongs to the request; a second one is a duplicate."""
 
     ts: str
 
@@ -83,7 +83,7 @@ class ModelSelected:
 
 @dataclass(frozen=True, slots=True)
 class TextGiven:
-    """A message of the user is the question. The first one wins: `ChatRequest.source` names it."""
+    """A message of the user is the question. The first one counts: `ChatRequest.source` identifies it."""
 
     source: str
     """Its ts."""
@@ -93,7 +93,7 @@ class TextGiven:
 
 @dataclass(frozen=True, slots=True)
 class FilesAdded:
-    """A message of the user adds files to the question. Repeating it adds nothing."""
+    """A message of the user adds files to the question. Repeating the event adds nothing."""
 
     files: tuple[SharedFile, ...]
     text: str = field(default="", repr=False)
@@ -102,7 +102,7 @@ class FilesAdded:
 
 @dataclass(frozen=True, slots=True)
 class ContextRead:
-    """The thread was read: what was said before the question, and since then."""
+    """The thread was read: messages from before the question, and since then."""
 
     text: str = field(repr=False)
     files: tuple[SharedFile, ...] = ()
@@ -113,7 +113,7 @@ class ContextRead:
 
 @dataclass(frozen=True, slots=True)
 class QuestionMoved:
-    """The question of a dialog is to be posted elsewhere: in a new thread of this channel."""
+    """The question of a dialog will be posted elsewhere: in a new thread in this channel."""
 
     channel: str
 
@@ -143,13 +143,15 @@ RequestEvent = (
 
 
 class RequestLifecycle:
-    """Moves chat requests from state to state. Raises StorageError when the database fails: then nothing changed."""
+    """Moves chat requests from state to state. Raises StorageError when the database fails; then nothing has
+    changed.
+    """
 
     def __init__(self, requests: ChatRequests) -> None:
         self._requests = requests
 
     async def advance(self, request: ChatRequest, event: RequestEvent) -> ChatRequest:
-        """Applies an event, and returns the request as it is then. A request that is not open stays as it is."""
+        """Applies an event, and returns the resulting request. A request that is not open stays as it is."""
         match event:
             case MenuPosted(ts):
                 return await self._requests.set_menu(request.id, ts)

@@ -1,4 +1,4 @@
-"""What people may do with a chat request: ask, reply, choose a model, submit a dialog, and so start the chat."""
+"""What people may do with a chat request: ask, reply, choose a model, submit a dialog, and thereby start the chat."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ChatRequestService:
     # -- asking ------------------------------------------------------------------------------------------------
 
     async def create(self, message: IncomingMessage) -> HandleResult:
-        """A message that is addressed to Bobbin outside of any chat. Raises BudgetReached."""
+        """Creates a request for a message that is addressed to Bobbin outside of any chat. Raises BudgetReached."""
         if only_unusable_files(message.text, message.files):
             return HandleResult(Outcome.UNREADABLE)
         await self._check_budgets(message.thread, message.user)
@@ -94,10 +94,10 @@ class ChatRequestService:
         files: tuple[SharedFile, ...] = (),
         options: ModelOptions = NO_OPTIONS,
     ) -> tuple[ChatRequest, bool]:
-        """Stores what a user submitted in the dialog with this id; with False if it was stored already.
+        """Stores what a user submitted in the dialog with this id; the second value is False if it was already stored.
 
-        `thread`: where the chat is to start, with an empty ts for a new thread. `key`: the model's key; None where the
-        thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached, BudgetReached.
+        `thread`: where the chat is to start, with an empty ts for a new thread. `key`: the model's key; None if the
+        thread already has a chat. Raises ModelNotAllowed, ChatNotFound, LimitReached, BudgetReached.
         """
         chat = await self._chats.find_by_thread(thread) if thread.ts else None
         if chat is None and key is None:
@@ -119,7 +119,7 @@ class ChatRequestService:
         )
 
     async def add_reply(self, message: IncomingMessage) -> HandleResult | None:
-        """A reply of the user who has an open request in the thread; None if it is not about the request.
+        """Adds a reply of the user who has an open request in the thread; None if the reply is not about the request.
 
         The first reply to a mention without text is the question; files that follow a question belong to it.
         """
@@ -144,7 +144,9 @@ class ChatRequestService:
         return HandleResult(Outcome.FILES_ADDED, request=request)
 
     async def note_said(self, message: IncomingMessage) -> bool:
-        """Something is said in a thread with open requests, whose chats read it as they start. False: none is open."""
+        """Records a message in a thread with open requests, which the chats read when they start. False: none is
+        open.
+        """
         return await self._requests.note_said(message.thread, message.ts)
 
     async def _fill(self, request: ChatRequest, message: IncomingMessage) -> HandleResult:
@@ -163,9 +165,9 @@ class ChatRequestService:
     # -- choosing a model --------------------------------------------------------------------------------------
 
     async def skips_menu(self, request: ChatRequest) -> ModelSelected | None:
-        """The model that answers without a menu, as the user or the channel wants it, and what goes along with it.
+        """The model that answers without a menu, as set by the user or the channel, with its options.
 
-        None if nobody does, or if it does not accept the question's images.
+        None if neither has set one, or if the model does not accept the question's images.
         """
         thread = request.thread
         profile = await self._people.get(User(thread.team, request.user))
@@ -187,10 +189,10 @@ class ChatRequestService:
         menu_ts: str | None = None,
         options: ModelOptions = NO_OPTIONS,
     ) -> ModelChosen:
-        """A user chooses in the menu that is in the message `menu_ts`, and what goes with the model.
+        """The user chooses a model and its options in the menu that is in the message `menu_ts`.
 
-        Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up,
-        ModelNotAllowed, BudgetReached.
+        Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up, ModelNotAllowed,
+        BudgetReached.
         """
         request = await self._requests.get(request_id)
         if request.thread.team != user.team or state_of(request) is RequestState.GIVEN_UP:
@@ -217,9 +219,10 @@ class ChatRequestService:
             return ModelChosen(ModelChoiceOutcome.CHAT_FULL, chosen, chat_id=str(full))
 
     async def start(self, request: ChatRequest, own: ModelSelected | None = None) -> ModelChosen:
-        """Starts the chat with the request's model, with or without context; keeps it if the text is still missing.
+        """Starts the chat with the request's model, with or without context; keeps the request open if the text is
+        still missing.
 
-        `own`: the model of somebody who was not asked. Raises LimitReached, BudgetReached.
+        `own`: the model of a user who was not asked. Raises LimitReached, BudgetReached.
         """
         model = request.model if own is None else own.model
         assert model is not None
@@ -236,9 +239,9 @@ class ChatRequestService:
         if state_of(request) is RequestState.WAITING_FOR_TEXT:
             return ModelChosen(ModelChoiceOutcome.WAITING_FOR_TEXT, request)
         others = await self._requests.others_without_model(request) if request.open else []
-        for (
-            other
-        ) in others:  # all before any starts, so that recovery finds each if this process dies
+        for other in (
+            others
+        ):  # all of them before any starts, so that recovery finds each one if this process dies
             await self._lifecycle.advance(other, ModelSelected(model, request.options))
         stored = await self._start_chat(request, model)
         more = [await self._start_if_room(other, model) for other in others]
@@ -258,17 +261,17 @@ class ChatRequestService:
         except LimitReached as full:
             await self._lifecycle.advance(request, GivenUp())
             return RefusedRequest(request, full)
-        except BudgetReached as reached:  # given up already
+        except BudgetReached as reached:  # already given up
             return RefusedRequest(request, reached)
 
     async def join(self, request: ChatRequest) -> ModelChosen | None:
-        """A request that needs no menu of its own, because its user has been asked in the thread before.
+        """Adds a request that needs no menu of its own, because its user has already been asked in the thread.
 
-        If the thread has a chat by now, the question is stored there. Else the result has nothing `stored`, and its
-        request is the earlier one, whose menu is for both. None if this is the user's first request. Raises
+        If the thread has a chat by now, the question is stored there. Otherwise nothing is `stored`, and the result's
+        request is the earlier one, whose menu serves both. None if this is the user's first request. Raises
         LimitReached.
         """
-        if request.source is None:  # there is no question yet, or no Slack message with it
+        if request.source is None:  # there is no question yet, or no Slack message that contains it
             return None
         chat = await self._chats.find_by_thread(request.thread)
         if chat is not None:
@@ -285,9 +288,9 @@ class ChatRequestService:
         return None
 
     async def _start_chat(self, request: ChatRequest, model: ModelRef) -> StoredMessage:
-        """READY becomes STARTED, in one transaction: the question is stored in the thread's chat, new or not.
+        """READY becomes STARTED, in one transaction: the question is stored in the thread's chat, new or existing.
 
-        Raises LimitReached, and BudgetReached when the request is given up for it.
+        Raises LimitReached, and BudgetReached when the request is given up because of it.
         """
         try:
             stored = await self._store_question(request, model)
@@ -300,7 +303,7 @@ class ChatRequestService:
         return stored
 
     async def _check_budgets(self, thread: Thread, user: str) -> None:
-        """Raises BudgetReached, if so, before anything is stored that leads to a message of this user."""
+        """Raises BudgetReached, if applicable, before storing anything that leads to a message from this user."""
         await self._ledger.check(Payer(thread.team, user, thread.channel or None, ""))
 
     async def _store_question(self, request: ChatRequest, model: ModelRef) -> StoredMessage:
@@ -330,7 +333,9 @@ class ChatRequestService:
 def refusal_of(
     message: IncomingMessage, model: ModelRef | None, models: ModelChoice
 ) -> HandleResult | None:
-    """Why a message cannot be used: its files cannot be read, or the model accepts no images. None if it can."""
+    """Why a message cannot be used: its files are unreadable, or the model accepts no images. None if it can be
+    used.
+    """
     if only_unusable_files(message.text, message.files):
         return HandleResult(Outcome.UNREADABLE)
     if model is not None and only_unusable_files(

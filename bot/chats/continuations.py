@@ -17,10 +17,10 @@ from storage.successors import Successor, Successors
 
 EXCERPT_TURNS = 6
 EXCERPT_LENGTH = 3_000
-"""Bytes of the newest turns that stand in place of a summary that could not be written."""
+"""Bytes of the newest turns that replace a summary that could not be written."""
 
 TurnsOf = Callable[[Chat], Awaitable[Sequence[ChatMessage]]]
-"""Everything that was said in a chat, as a model reads it."""
+"""Everything said in a chat, in the form that a model reads."""
 
 
 class ContinueService:
@@ -45,9 +45,9 @@ class ContinueService:
         self._timing = timing
 
     async def create(self, old: Chat, user: str, *, in_slack: bool) -> Successor:
-        """The chat that continues `old`, however often it is asked for. `in_slack`: it is to get a thread there.
+        """The chat that continues `old`; the same chat at every call. `in_slack`: it will get a thread there.
 
-        Raises BudgetReached, because a summary costs.
+        Raises BudgetReached, because a summary costs money.
         """
         if await self._successors.continuation_of(old.id) is None:
             await self._ledger.check(payer_of(old, user))
@@ -55,7 +55,8 @@ class ContinueService:
         return await self._successors.create_continuation(old, user, channel)
 
     async def summarised(self, chat: Chat) -> Chat:
-        """The continuation with what is known of the earlier chat: a summary, or the newest turns where none comes.
+        """The continuation with what the model is told about the earlier chat: a summary, or the newest turns if none
+        can be written.
 
         Takes as long as a summary may take.
         """
@@ -80,6 +81,6 @@ class ContinueService:
         return await self._successors.set_summary(chat.id, text)
 
     async def _excerpt(self, chat: Chat) -> str:
-        """The newest turns, read anew: somebody may have been erased while a summary was awaited."""
+        """The newest turns, read again because somebody may have been erased while the summary was awaited."""
         turns = await self._turns_of(chat)
         return transcript(turns[-EXCERPT_TURNS:], EXCERPT_LENGTH)

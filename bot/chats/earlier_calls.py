@@ -1,4 +1,4 @@
-"""What a model is sent of the tools that were called for earlier answers: a fixed share of its window."""
+"""The tool calls of earlier answers that a model is sent: a fixed share of its window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHARE_OF_RESULTS = 0.25
 MAX_RESULTS = 200_000
 """Characters, however large the window is."""
 UNKNOWN_WINDOW = 32_768
-"""Tokens of a model that tells no window."""
+"""Tokens assumed for a model whose window is unknown."""
 
 
 class EarlierCallsReader:
@@ -28,7 +28,8 @@ class EarlierCallsReader:
     async def read(
         self, chat: Chat, number: int, answered: Collection[str]
     ) -> dict[str, tuple[ToolRound, ...]]:
-        """The calls before message `number`, by the id of the answer; by that of its question if it isn't `answered`.
+        """The calls before message `number`, by the id of the answer, or by the id of its question if it isn't
+        `answered`.
 
         Raises StorageError.
         """

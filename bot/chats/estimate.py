@@ -1,4 +1,4 @@
-"""Estimates how many tokens a prompt has, before a model has counted them, which corrects the estimate. Pure."""
+"""Estimates how many tokens a prompt has. A model's own count corrects later estimates. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bot.usage.tokens import TOKENS_PER_TURN, tokens_of_round, tokens_of_text
 
 TOKENS_PER_IMAGE = 1_500
 MAX_CORRECTION = 5.0
-"""By how much a model's own count may correct the estimate, at most, upwards and downwards."""
+"""The largest factor by which a model's own count may correct the estimate, upwards or downwards."""
 _BYTES_PER_TOKEN_OF_SPEECH = 500
-"""Models count 10 to 32 tokens for a second of speech, which has 3,000 to 8,000 bytes in the formats of phones."""
+"""Models count 10 to 32 tokens for a second of speech, which takes 3,000 to 8,000 bytes in the formats of phones."""
 _MAX_RESERVE = 4_096
-"""Tokens of the window that are left to the answer, at most; of a small window a quarter."""
+"""The most tokens of the window that are reserved for the answer; a quarter of a small window."""
 
 
 def tokens_of_speech(data: bytes) -> int:
@@ -35,7 +35,9 @@ def tokens_of_request(request: ModelRequest) -> int:
 
 
 def correction(measure: tuple[int, int] | None) -> float:
-    """What an estimate is to be multiplied by. `measure`: the estimated and the counted tokens of an earlier prompt."""
+    """The factor by which to correct an estimate. `measure`: the estimated and the counted tokens of an earlier
+    prompt.
+    """
     if measure is None:
         return 1.0
     estimated, counted = measure
@@ -43,11 +45,11 @@ def correction(measure: tuple[int, int] | None) -> float:
 
 
 SHARE_OF_TOOLS = 0.5
-"""The share of a prompt's room that definitions of tools may take."""
+"""The share of a prompt's room that tool definitions may take."""
 
 
 def room_for_tools(window: int | None) -> float:
-    """The estimated tokens that they may take. `window`: the model's, if it tells one."""
+    """The estimated tokens that tool definitions may take. `window`: the model's, if known."""
     return math.inf if window is None else room_for_prompt(window) * SHARE_OF_TOOLS
 
 

@@ -32,7 +32,7 @@ from storage.transcripts import Transcripts
 _PIECE = 48_000
 """Bytes of an attachment that are encoded at a time; a multiple of three, so that the pieces join."""
 _MEMBERS = {AttachmentKind.IMAGE: "images", AttachmentKind.DOCUMENT: "files"}
-"""Where the JSON of a message has its attachments."""
+"""Where a message's attachments go in its JSON."""
 
 
 class ExportFormat(StrEnum):
@@ -58,7 +58,7 @@ class Exporter:
         personal: PersonalData,
         label: Callable[[ModelRef], str],
     ) -> None:
-        """`label`: the name of a model for people."""
+        """`label`: the model's name as people see it."""
         self._personal = personal
         self._transcripts = transcripts
         self._people = people
@@ -71,7 +71,7 @@ class Exporter:
             yield piece
 
     async def person(self, user: User, form: ExportFormat) -> AsyncIterator[str]:
-        """All chats that a person started or took part in, and what else is stored about them."""
+        """All chats that a person started or took part in, and everything else stored about them."""
         if form is ExportFormat.MARKDOWN:
             async for chat in self._transcripts.chats_of(user):
                 async for piece in self._markdown(chat):
@@ -128,7 +128,7 @@ class Exporter:
         yield "]}\n"
 
     async def _json_attachments(self, message: Message) -> AsyncIterator[str]:
-        """The lists of those that it has, as further members of the message."""
+        """The lists of its attachments, as further members of the message."""
         for kind, member in _MEMBERS.items():
             separator = f', "{member}": ['
             for attachment in message.omitted_images:
@@ -149,7 +149,7 @@ def _json_attachment(read: Image) -> Iterator[str]:
 
 
 class _Names:
-    """The names of a chat's people, as far as they are stored."""
+    """The names of a chat's people, if they are stored."""
 
     def __init__(self, people: People, chat: Chat) -> None:
         self._people = people
@@ -167,7 +167,7 @@ class _Names:
 
 
 def file_name(chat: Chat, form: ExportFormat) -> str:
-    """A name for the file, from the chat's title, that every file system takes."""
+    """A file name based on the chat's title, valid on every file system."""
     title = re.sub(r"[^\w -]+", "", sentences.title(chat)).strip()[:60] or "chat"
     return f"{title}.{form.suffix}"
 
@@ -241,7 +241,7 @@ def _call(call: StoredCall) -> dict[str, Any]:
 
 
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored row, with times and names as the rest of the export has them."""
+    """A stored row, with times and names in the format of the rest of the export."""
     return {
         _camel(name): _time(value) if isinstance(value, datetime) else value
         for name, value in row.items()

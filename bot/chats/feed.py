@@ -1,7 +1,7 @@
-"""Delivers every change in a user's chats, in order, from any process and any surface, to those who subscribe.
+"""Delivers every change in a user's chats, in order, from any process and any surface, to subscribers.
 
-Events may be lost on their way. So the text of each answer that has subscribers is kept here while it is written:
-each piece of text says where it belongs, a gap is filled by asking the writer, and the database shows the rest.
+Events may be lost. So the text of each answer with subscribers is kept here while it is written: each piece of text
+carries its position, a gap is filled by asking the writer, and the database provides the rest.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ CHECK_INTERVAL = 2.0
 RESUBSCRIBE_DELAY = 0.2
 """Seconds before a subscription that ended is opened again."""
 BUFFER_SIZE = 20_000
-"""Events of one workspace that may wait here."""
+"""Events of one workspace that may be queued here."""
 CACHE_SIZE = 20_000
-"""Chats whose participants, and answers whose end, are remembered."""
+"""How many chats' participants, and how many ended answers, are remembered."""
 
 
 @dataclass(slots=True)
 class _TrackedAnswer:
-    """An answer with subscribers, as far as this process knows it. Times are the event loop's."""
+    """An answer with subscribers, as known to this process. Times are the event loop's."""
 
     chat: str
     team: str
@@ -60,7 +60,7 @@ class _TrackedAnswer:
     """When the writer was last asked for the text so far."""
 
     def text(self) -> str:
-        """One string for all who catch up: it is kept instead of its pieces."""
+        """One string for everyone who catches up; it replaces the pieces."""
         self.parts = ["".join(self.parts)]
         return self.parts[0]
 
@@ -83,7 +83,7 @@ class Feed:
         answers: Answers,
         on_heard: Callable[[User, str], None] = lambda user, chat: None,
     ) -> None:
-        """`on_heard`: is called with the user and the chat when a message is delivered. Returns at once."""
+        """`on_heard`: called with the user and the chat when a message is delivered. Returns immediately."""
         self._on_heard = on_heard
         self._coordination = coordination
         self._chats = chats
@@ -121,7 +121,7 @@ class Feed:
             self._closed = True
             async with (
                 self._lock
-            ):  # a task that is cancelled in the middle of a query leaves a connection behind
+            ):  # a task that is cancelled in the middle of a query leaves its connection behind
                 await self._tasks.__aexit__()
             for subscriptions in self._subscriptions.values():
                 for subscription in subscriptions:
@@ -131,7 +131,7 @@ class Feed:
     async def subscribe(
         self, user: User, max_unread: int = MAX_UNREAD_EVENTS
     ) -> AsyncIterator[FeedSubscription]:
-        """All changes from now on, after the text so far of each answer that is being written."""
+        """All changes from now on, preceded by the text so far of each answer that is being written."""
         subscription = FeedSubscription(user, max_unread)
         if self._closed:
             subscription.end()
@@ -146,16 +146,14 @@ class Feed:
             yield subscription
         finally:
             subscriptions.discard(subscription)
-            if (
-                not subscriptions
-            ):  # the team's events are still received, and ignored: others may subscribe soon
+            if not subscriptions:  # the team's events are still received, and ignored: another subscriber may come soon
                 self._subscriptions.pop(user.team, None)
                 self._tracked = {
                     id: answer for id, answer in self._tracked.items() if answer.team != user.team
                 }
 
     async def track(self, chat: Chat, answer: Answer) -> None:
-        """Makes sure that the end of this answer is delivered, even if its writer's events are lost."""
+        """Ensures that the end of this answer is delivered, even if its writer's events are lost."""
         async with self._lock:
             if self._is_new(answer):
                 self._track(answer, chat.team)
@@ -174,7 +172,7 @@ class Feed:
         if known is None:
             changes = self._access_changes
             known = {user.id for user in await self._chats.participants(chat)}
-            if changes != self._access_changes:  # what was read may be from before
+            if changes != self._access_changes:  # what was read may be out of date
                 return await self._participants_of(chat)
             self._participants[chat] = known
             if len(self._participants) > CACHE_SIZE:
@@ -209,10 +207,10 @@ class Feed:
         self._tracked[answer.id] = tracked
         return tracked
 
-    # -- receiving events --------------------------------------------------------------------------------------
+    # -- receiving events ----------------------------------------------------------------------------------------
 
     async def _receive_team(self, team: str) -> None:
-        """Returns when the team's events are received."""
+        """Returns once the team's events are being received."""
         if team not in self._received_teams:
             self._received_teams[team] = asyncio.Event()
             self._receive_in_background(team_topic(team), self._received_teams[team])
@@ -228,7 +226,7 @@ class Feed:
             async for signal in signals:
                 async with self._lock:
                     await self._handle(topic.removeprefix("team:"), signal.event)
-                # Queued events come without a pause: let readers run, or they would count as too slow.
+                # Queued events arrive without a pause: let readers run, or they would count as too slow.
                 await asyncio.sleep(0)
 
     async def _receive_access_changes(self) -> None:
@@ -238,9 +236,9 @@ class Feed:
                 self._on_access_changed(signal.event["team"], signal.event.get("user"))
 
     def _on_access_changed(self, team: str | None, user: str | None) -> None:
-        """Forgets who may see what; the clients of this user, or of everybody, are looked at.
+        """Forgets cached access decisions; the clients of this user, or of everybody, are checked again.
 
-        Somebody who is back in a channel is in no remembered chat of it, so all are forgotten.
+        A user who has returned to a channel may be missing from any cached chat there, so all are forgotten.
         """
         self._access_changes += 1
         self._participants.clear()
@@ -250,9 +248,9 @@ class Feed:
                     subscription.recheck_due.set()
 
     async def _handle(self, team: str, event: dict[str, Any]) -> None:
-        """Handles one event. One with `text` arrives on the reply topic; it is the only one without a team."""
+        """Handles one event. An event with `text` arrives on the reply topic; it is the only one without a team."""
         if "text" not in event and team not in self._subscriptions:
-            if "said" in event:  # the author may take part only from now on
+            if "said" in event:  # the author may be a participant only from now on
                 self._participants.pop(event["chat"], None)
         elif "said" in event:
             await self._handle_message(team, event)
@@ -281,7 +279,7 @@ class Feed:
         await self._emit(team, MessageAdded(chat, event["said"], event["message"]))
 
     def _catch_up_participant(self, user: User, chat: str) -> None:
-        """Delivers to a new participant the beginning of the answer that is being written in the chat."""
+        """Delivers to a new participant the text so far of the answer that is being written in the chat."""
         subscriptions = [s for s in self._subscriptions.get(user.team, ()) if s.user == user]
         for tracked in self._tracked.values():
             if tracked.chat == chat and tracked.length:
@@ -315,7 +313,7 @@ class Feed:
             await self._emit(tracked.team, TextAppended(tracked.chat, tracked.message, new))
 
     async def _request_text(self, tracked: _TrackedAnswer) -> None:
-        """Asks the writer of the answer for all of its text, which arrives on the reply topic."""
+        """Asks the writer of the answer for its whole text, which arrives on the reply topic."""
         if _now() - tracked.asked_at > CHECK_INTERVAL / 2:
             tracked.asked_at = _now()
             request = {"answer": tracked.message, "to": self._reply_topic}
@@ -328,7 +326,7 @@ class Feed:
                 await self._end(team, answer)
 
     async def _end(self, team: str, answer: Answer) -> None:
-        """Delivers the rest of the text, as far as its events were lost, and then the end."""
+        """Delivers any text whose events were lost, and then the end."""
         if not answer.status.ended or self._has_ended(answer.id, answer.attempt):
             return
         tracked = self._tracked.pop(answer.id, None) or _TrackedAnswer(
@@ -375,7 +373,7 @@ class Feed:
 
 
 def _told(event: Mapping[str, Any]) -> StepTold | ApprovalTold | TitleChanged | None:
-    """What an event tells that is passed on as it is; None for one of another version."""
+    """The event in the form that is delivered; None for an event of another version."""
     if "step" in event:
         return StepTold(event["chat"], event["message"], event["step"])
     if "approval" in event:

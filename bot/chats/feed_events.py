@@ -25,7 +25,7 @@ class MessageAdded:
     question: str
     """Id of the user's message."""
     message: str
-    """Id of the answer, which waits to be written."""
+    """Id of the answer, which is waiting to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class TextAppended:
 
 @dataclass(frozen=True, slots=True)
 class StepTold:
-    """A step of an answer has begun or changed. One whose event is lost is not told again: the answer has them all."""
+    """A step of an answer has begun or changed. A lost event is not repeated; the answer contains all steps."""
 
     chat: str
     message: str
@@ -49,7 +49,7 @@ class StepTold:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalTold:
-    """A tool call needs the asker's decision, or has got one. The conversation has all that still wait."""
+    """A tool call needs the asker's decision, or has been decided. The conversation lists all that still wait."""
 
     chat: str
     message: str
@@ -93,7 +93,7 @@ FeedEvent = (
 
 
 class Denial(StrEnum):
-    """What a client has lost."""
+    """What a client may no longer see."""
 
     TOKEN = "token"  # noqa: S105 - no password
     PERSON = "person"
@@ -103,7 +103,7 @@ class Denial(StrEnum):
 
 
 class AccessRevoked(Exception):
-    """The client may no longer listen."""
+    """The client may no longer subscribe."""
 
     def __init__(self, denial: Denial) -> None:
         super().__init__(denial)
@@ -113,7 +113,7 @@ class AccessRevoked(Exception):
 class FeedSubscription(AsyncIterator[FeedEvent]):
     """An iterator of the changes for one user. Ends when the feed does.
 
-    Raises SlowSubscriber when too many are unread, AccessRevoked when the client may no longer listen.
+    Raises SlowSubscriber when too many are unread, AccessRevoked when the client may no longer subscribe.
     """
 
     def __init__(self, user: User, most: int = MAX_UNREAD_EVENTS) -> None:
@@ -144,7 +144,7 @@ class FeedSubscription(AsyncIterator[FeedEvent]):
             self._put_last(None)
 
     def revoke(self, denial: Denial) -> None:
-        """The client may no longer listen: unread changes are discarded."""
+        """The client may no longer subscribe: unread changes are discarded."""
         self._drop(AccessRevoked(denial))
 
     def _drop(self, reason: SlowSubscriber | AccessRevoked) -> None:

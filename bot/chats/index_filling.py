@@ -1,4 +1,4 @@
-"""Completes in the background what an upgrade of the database would take too long for: the search index."""
+"""Fills the search index in the background, because it would take too long during a database upgrade."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from storage.search_index import SearchIndex
 log = get_logger(__name__)
 
 PAUSE = 0.05
-"""Seconds between two transactions, in which everything else has its turn."""
+"""Seconds between two transactions, which let everything else run."""
 CLAIM = "search index"
 CLAIM_SECONDS = 60.0
-"""How long the claim outlasts a killed process; another one then goes on."""
+"""Seconds by which the claim outlasts a killed process; then another one continues."""
 
 
 class IndexFilling:
-    """Fills the search index, by one replica at a time. What is done is in the database: it may end at any moment."""
+    """Fills the search index, in one replica at a time. Progress is in the database, so it may be interrupted at any
+    time.
+    """
 
     def __init__(self, index: SearchIndex, claims: ActionClaims) -> None:
         self._index = index
@@ -26,7 +28,9 @@ class IndexFilling:
         self._complete = not index.exists
 
     async def run(self) -> None:
-        """Fills what is not filled, unless another replica is at it. Triggers keep the index once it is complete."""
+        """Fills what is missing, unless another replica is doing so. Triggers maintain the index once it is
+        complete.
+        """
         if self._complete or not await self._claims.claim(CLAIM, seconds=CLAIM_SECONDS):
             return
         try:

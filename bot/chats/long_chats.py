@@ -1,4 +1,5 @@
-"""What of a chat is sent when it no longer fits the model's window: its beginning, a summary, and the newest turns.
+"""Selects what is sent of a chat that no longer fits the model's window: its beginning, a summary, and the newest
+turns.
 
 Stored messages never change. A summary is written once and reused, so that the beginning of the prompt stays the same
 from turn to turn until the next part of the chat has to be summarised.
@@ -31,12 +32,12 @@ FIRST_NUMBER_AFTER_BEGINNING = 3
 SHARE_AFTER_SUMMARY = 0.7
 """The share of the room that is filled after a new summary, so that the chat can grow before the next one is due."""
 SHARE_AFTER_REFUSAL = 1 / 3
-"""The share of a prompt that was refused as too long which the next prompt may fill."""
+"""The share of a prompt refused as too long that the next prompt may fill."""
 ROOM_FOR_SUMMARY = 600
 """Estimated tokens of a summary that is not written yet."""
 
 TurnsOf = Callable[[Sequence[Message], Mapping[int, str]], list[ChatMessage]]
-"""Makes turns of some messages of a chat, with notes inserted before the messages with these numbers."""
+"""Turns some messages of a chat into turns, with notes inserted before the messages with these numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,16 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The messages before one answer, as they can be sent."""
+    """The messages before one answer, and how they can be sent."""
 
     messages: Sequence[Message] = field(repr=False)
     turns_of: TurnsOf
     system_prompt: str = field(repr=False)
     beside: int = 0
-    """Estimated tokens of what is sent beside these messages: tools, and what they have returned for this answer."""
+    """Estimated tokens of what is sent besides these messages: tools, and their results for this answer."""
 
     def excerpt(self, start: int | None = None, summary: Summary | None = None) -> Excerpt:
-        """The beginning, the summary, and the messages from number `start` on; without a start all messages."""
+        """The beginning, the summary, and the messages from number `start` on; without a start, all messages."""
         messages, notes, omitted = self.messages, dict[int, str](), 0
         if start is not None:
             covered = summary.through if summary else FIRST_NUMBER_AFTER_BEGINNING - 1
@@ -77,18 +78,18 @@ class History:
         return Excerpt(turns, PromptFacts(tokens, summary.count if summary else 0, omitted))
 
     def authored(self, since: int, through: int) -> int:
-        """How many of these messages have an author: not an answer, and nobody who has been erased."""
+        """How many of these messages have an author: answers and messages of erased people have none."""
         return sum(since <= m.number <= through and m.author is not None for m in self.messages)
 
     def starts(self) -> list[int]:
-        """The numbers at which the newest messages may begin: each question after the beginning, the oldest first."""
+        """The numbers at which the newest messages may begin: each question after the beginning, oldest first."""
         last = self.messages[-1].number
         return list(range(FIRST_NUMBER_AFTER_BEGINNING, last + 1, 2))
 
     def longest_within(self, room: float, summary: Summary | None, after: int) -> Excerpt | None:
-        """The excerpt with the most messages from beyond number `after` on that has at most so many tokens.
+        """The excerpt with the most messages after number `after` that has at most this many tokens.
 
-        With the last question alone if even that has more; None if there is nothing to leave out.
+        If even the last question alone has more, the excerpt contains only that; None if there is nothing to leave out.
         """
         starts = [start for start in self.starts() if start > after]
         if not starts:
@@ -104,7 +105,7 @@ class History:
 
 
 class LongChats:
-    """Makes chats fit the windows of their models."""
+    """Makes chats fit their models' windows."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class LongChats:
     async def fit(
         self, chat: Chat, answer: Answer, history: History, limit: int | None = None
     ) -> Excerpt:
-        """What of the chat is sent. `limit`: estimated tokens that turned out to be too many. Raises StorageError."""
+        """What is sent of the chat. `limit`: estimated tokens that turned out to be too many. Raises StorageError."""
         whole = history.excerpt()
         if not self._summarise:
             return whole
@@ -135,7 +136,7 @@ class LongChats:
         return await self._shortened(chat, answer, history, room) or whole
 
     async def _as_before(self, chat: Chat, answer: Answer, history: History) -> Excerpt | None:
-        """The history with the stored summary, if there is one: the chat was too long before, so it is again."""
+        """The history with the stored summary, if there is one: the chat was too long before, so it still is."""
         known = await self._summarizer.find(
             chat.id, FIRST_NUMBER_AFTER_BEGINNING, answer.number - 1
         )
@@ -179,7 +180,7 @@ class LongChats:
         return history.longest_within(room, summary, summary.through if summary else since - 1)
 
     def _end_of_summary(self, history: History, known: Summary | None, room: float) -> int | None:
-        """The number of the last message that a new summary is to cover."""
+        """The number of the last message that a new summary must cover."""
         covered = known.through if known else FIRST_NUMBER_AFTER_BEGINNING - 1
         target = room * SHARE_AFTER_SUMMARY - ROOM_FOR_SUMMARY
         rest = history.longest_within(target, None, covered + 1)
@@ -187,7 +188,7 @@ class LongChats:
 
 
 def _to_summarise(history: History, known: Summary | None, through: int) -> list[ChatMessage]:
-    """What a new summary is made of: the earlier summary, if there is one, and the messages since."""
+    """The input for a new summary: the earlier summary, if there is one, and the messages since."""
     begin = known.through + 1 if known else FIRST_NUMBER_AFTER_BEGINNING
     notes = {begin: EARLIER.format(text=known.text)} if known else {}
     messages = [

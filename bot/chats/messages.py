@@ -1,4 +1,4 @@
-"""What people write and choose in Slack, and what came of it: the values between listeners and use cases."""
+"""Messages and choices from Slack, and their outcomes: the values passed between listeners and use cases."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ class IncomingMessage:
     """What a user wrote in Slack."""
 
     thread: Thread
-    """The thread that the message is in; for a message outside of threads, the one that a reply would start."""
+    """The thread that contains the message; for a message outside of threads, the one that a reply would start."""
     ts: str
     user: str
     text: str = field(repr=False)
     addressed: bool
-    """Addressed to Bobbin: it mentions Bobbin, or is a direct message."""
+    """Whether it is addressed to Bobbin: it mentions Bobbin, or is a direct message."""
     to_others: bool = False
-    """Begins by mentioning another user, and does not mention Bobbin."""
+    """Whether it begins by mentioning another user, and does not mention Bobbin."""
     user_team: str | None = None
     """The user's own workspace, if it is not the bot's."""
     edited: bool = False
-    """It was written before, and an edit has added the mention."""
+    """Whether the message was written earlier, and an edit has added the mention."""
     files: tuple[SharedFile, ...] = ()
     """The files shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
     mentions: frozenset[str] = frozenset()
-    """Ids of the users and channels that it mentions, by Slack's own marks: in the text they look like any words."""
+    """Ids of the users and channels that it mentions in Slack's own markup; in the text they look like any other
+    words.
+    """
 
     @property
     def in_thread(self) -> bool:
@@ -40,20 +42,20 @@ class IncomingMessage:
 
 
 class Outcome(StrEnum):
-    """What came of a message."""
+    """What happened to a message."""
 
     IGNORED = "ignored"
     """It is not for Bobbin, or was handled before."""
     REQUESTED = "requested"
-    """It is a new chat request; the user is to choose a model."""
+    """It is a new chat request; the user is asked to choose a model."""
     STORED = "stored"
-    """It is stored in its chat, and an answer waits to be written."""
+    """It is stored in its chat, and an answer is waiting to be written."""
     WAITING_FOR_CONTEXT = "waiting for context"
     """It completed a chat request; the chat starts when the rest of the thread has been read."""
     CHAT_FULL = "chat full"
     """The chat has no room for it; nothing was stored."""
     BUDGET_REACHED = "budget reached"
-    """Its author, channel or workspace may use no more now; nothing was stored."""
+    """Its author, channel or workspace has used up a budget or rate; nothing was stored."""
     STOPPED = "stopped"
     """It was the word that stops an answer."""
     FILES_ADDED = "files added"
@@ -66,7 +68,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandleResult:
-    """What came of one incoming message."""
+    """The result of handling one incoming message."""
 
     outcome: Outcome
     request: ChatRequest | None = None
@@ -82,7 +84,7 @@ class HandleResult:
 
 
 class ModelChoiceOutcome(StrEnum):
-    """What came of choosing a model."""
+    """What happened when a model was chosen."""
 
     STARTED = "started"
     WAITING_FOR_CONTEXT = "waiting for context"
@@ -93,7 +95,7 @@ class ModelChoiceOutcome(StrEnum):
     """Only the user who asked may choose."""
     ALREADY_STARTED = "already started"
     CHAT_FULL = "chat full"
-    """The thread has a chat by now, which has no room for the question."""
+    """The thread has a chat by now, and it has no room for the question."""
     MODEL_CANNOT_SEE = "model cannot see"
     """The question consists of images, and the model cannot see; nothing was chosen."""
 
@@ -108,16 +110,16 @@ class RefusedRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelChosen:
-    """What came of one choice of a model."""
+    """The result of one choice of a model."""
 
     outcome: ModelChoiceOutcome
     request: ChatRequest
     stored: StoredMessage | None = None
     """The chat's first message, once the chat has started."""
     more_stored: tuple[StoredMessage, ...] = ()
-    """What the same user had written in the thread before choosing, as the chat's next messages."""
+    """Messages that the same user wrote in the thread before choosing, stored as the chat's next messages."""
     more_refused: tuple[RefusedRequest, ...] = ()
-    """What else they had written there, but the chat or a budget has no room for. These requests are given up."""
+    """Further such messages for which the chat or a budget has no room. Their requests are given up."""
     model: ModelRef | None = None
     """With MODEL_CANNOT_SEE: the model."""
     chat_id: str | None = None

@@ -24,7 +24,7 @@ SearchMode = Literal["off", "ask", "always"]
 
 @dataclass(frozen=True, slots=True)
 class OfferedOptions:
-    """What can be chosen with a model, because one of those that are offered takes it."""
+    """Options that can be chosen because at least one offered model supports them."""
 
     web_search: bool = False
     effort: bool = False
@@ -32,10 +32,10 @@ class OfferedOptions:
 
 @dataclass(frozen=True, slots=True)
 class Preselection:
-    """What a menu begins with."""
+    """The initial selection of a menu."""
 
     model: ModelInfo | None = None
-    """None when none is offered."""
+    """None if no model is offered."""
     options: ModelOptions = NO_OPTIONS
 
 
@@ -44,7 +44,7 @@ NOTHING_PRESELECTED = Preselection()
 
 
 class ModelChoice:
-    """The catalogue as people and programs choose from it."""
+    """The catalogue from the point of view of people and programs that choose a model."""
 
     def __init__(
         self,
@@ -57,9 +57,9 @@ class ModelChoice:
     ) -> None:
         """`default`: the operator's default model, as `provider:name` or just its name.
 
-        `shows_pictures`: whether pictures can be shown in a workspace; else models that make nothing else are not
+        `shows_pictures`: whether pictures can be shown in a workspace; if not, models that only make pictures are not
         offered there. `web_search`: whether providers that can search the web do so never, if a user wants it, or
-        always. `hears`: voice clips are turned into text.
+        always. `hears`: whether voice clips are transcribed.
         """
         self.hears = hears
         self._web_search = web_search
@@ -71,7 +71,7 @@ class ModelChoice:
     def search(
         self, team: str, query: str = "", larger_than: int | None = None
     ) -> tuple[ModelGroup, ...]:
-        """The models that the menu shows in a workspace for what was typed. Answered from memory.
+        """The models that the menu shows in a workspace for the typed text. Answered from memory.
 
         `larger_than`: tokens that the context window must exceed.
         """
@@ -84,8 +84,8 @@ class ModelChoice:
         return tuple(info for group in groups for info in group.models)
 
     async def preselected(self, user: User, of_channel: ModelRef | None = None) -> Preselection:
-        """The user's own model with what goes along with it, else the channel's model, the one they used last, the
-        operator's, the provider's, the first.
+        """The user's own model with its options, else the channel's model, the user's last model, the operator's, the
+        provider's, or the first one.
         """
         profile = await self._people.get(user)
         model = self.preselected_for(profile, of_channel)
@@ -100,7 +100,7 @@ class ModelChoice:
         )
 
     def always_model(self, profile: Profile) -> ModelInfo | None:
-        """The model of a user who skips the menu, if that model is offered."""
+        """The model of a user who skips the menu, if it is offered."""
         if not profile.always or profile.default_model is None:
             return None
         info = self._catalogue.find(profile.default_model)
@@ -115,7 +115,7 @@ class ModelChoice:
         raise ModelNotAllowed(key)
 
     def label(self, ref: ModelRef) -> str:
-        """The model's name for people, even if it is not offered."""
+        """The model's name as people see it, even if it is not offered."""
         info = self._catalogue.find(ref)
         return info.label if info else ref.name
 
@@ -130,18 +130,18 @@ class ModelChoice:
         return info
 
     def configured(self, name: str | None) -> ModelRef | None:
-        """The model that a setting names; None when it names none. Raises ModelNotAllowed."""
+        """The model named by a setting; None if it names none. Raises ModelNotAllowed."""
         return self.by_name(name).ref if name else None
 
     def default(self) -> ModelInfo:
-        """The model when none is chosen. Raises NoModelOffered."""
+        """The model used when none is chosen. Raises NoModelOffered."""
         info = self._catalogue.default_for([self._default])
         if info is None:
             raise NoModelOffered
         return info
 
     def offered_options(self) -> OfferedOptions:
-        """What users choose with a model."""
+        """The options that users can choose with a model."""
         models = self._catalogue.models()
         return OfferedOptions(
             web_search=self._web_search == "ask" and any(info.searches for info in models),
@@ -149,13 +149,13 @@ class ModelChoice:
         )
 
     def options_of(self, info: ModelInfo | None) -> OfferedOptions:
-        """What users choose with this model."""
+        """The options that users can choose with this model."""
         if info is None:
             return NOTHING_OFFERED
         return OfferedOptions(self._web_search == "ask" and info.searches, info.takes_effort)
 
     def options_for(self, wanted: ModelOptions, ref: ModelRef) -> ModelOptions:
-        """What a new chat with this model has of what is wanted."""
+        """The options that a new chat with this model gets, of those that are wanted."""
         info = self.info(ref)
         if info is None:
             return NO_OPTIONS
@@ -166,7 +166,7 @@ class ModelChoice:
         )
 
     def options_in(self, chat: Chat) -> ModelOptions:
-        """How the chat's model is asked, now that it, or what the operator wants, may have changed."""
+        """How the chat's model is asked now; its capabilities or the operator's settings may have changed."""
         info = self.info(chat.model)
         always = self._web_search == "always"
         return ModelOptions(
@@ -175,7 +175,7 @@ class ModelChoice:
         )
 
     def window(self, ref: ModelRef) -> int | None:
-        """The tokens of the model's context window, if its provider tells it."""
+        """The size of the model's context window in tokens, if its provider states it."""
         info = self._catalogue.find(ref)
         return info.context if info else None
 
@@ -185,7 +185,7 @@ class ModelChoice:
         return info is None or info.vision
 
     def takes_pdfs(self, ref: ModelRef) -> bool:
-        """Whether its provider reads PDFs itself."""
+        """Whether the model's provider reads PDFs itself."""
         info = self._catalogue.find(ref)
         return info is not None and info.takes_pdfs
 
@@ -200,19 +200,19 @@ class ModelChoice:
         return list(islice(labels, limit))
 
     def on_answer_ended(self, chat: Chat, result: AnswerResult) -> None:
-        """Removes a model from the menus that turned out not to exist any more."""
+        """Removes a model from the menus if it turned out not to exist any more."""
         if ProviderError.class_of(result.error).hides_model:
             self._catalogue.mark_gone(chat.model)
 
 
 def own_options(profile: Profile, model: ModelInfo | None) -> ModelOptions:
-    """What goes along with the user's own model; nothing with any other."""
+    """The options of the user's own model; none for any other model."""
     is_own = model is not None and model.ref == profile.default_model
     return profile.options if is_own else NO_OPTIONS
 
 
 def menu_key(ref: ModelRef) -> str:
-    """The value of the model's option in a menu: the reference itself, or its digest if that is too long for Slack."""
+    """The value of the model's option in a menu: the reference itself, or its digest if it is too long for Slack."""
     text = str(ref)
     if len(text) <= MAX_KEY_LENGTH:
         return text

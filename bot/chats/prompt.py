@@ -22,7 +22,7 @@ from storage.chats import Chats
 from storage.images import ImageBudget
 
 IMAGE_BUDGET = ImageBudget(count=20, size=16_000_000)
-"""The newest images are sent with every request, up to this many and this many bytes; of older ones only the names."""
+"""The newest images are sent with every request, within this count and size; older ones only by name."""
 NO_IMAGES = ImageBudget(0, 0)
 
 
@@ -30,11 +30,11 @@ class UserNames(Protocol):
     """What a prompt needs of `handlers.client.user_names`."""
 
     async def find(self, users: Iterable[User]) -> dict[User, str]:
-        """The names of those users whose name is known, or can be learned in a moment."""
+        """The names of users that are known, or can be learned in a moment."""
         ...
 
     async def settle(self, team: str, texts: Iterable[str]) -> None:
-        """Waits a moment for names in these texts that are just being learned."""
+        """Waits a moment for names in these texts that are being looked up."""
         ...
 
     async def name_ids(self, team: str, text: str) -> str:
@@ -82,7 +82,7 @@ class PromptBuilder:
         read: ReadAttachment,
         options: Callable[[Chat], ModelOptions] = lambda chat: NO_OPTIONS,
     ) -> None:
-        """`read`: reads images when they are sent. `options`: how the model of a chat is asked."""
+        """`read`: reads images when they are sent. `options`: how a chat's model is asked."""
         self._calls = calls
         self._read = read
         self._chats = chats
@@ -93,9 +93,9 @@ class PromptBuilder:
         self._options = options
 
     async def read(self, chat: Chat, answer: Answer) -> FitPrompt:
-        """Reads the chat, and the files that are due; gives what makes the requests for an answer of it.
+        """Reads the chat, and the files that are due; returns the function that makes the requests for its answer.
 
-        Raises AttachmentsUnreadable when the message consists of files that could not be read, and nothing else.
+        Raises AttachmentsUnreadable when the message consists only of files that could not be read.
         """
         return partial(self._fit, chat, answer, await self._history(chat, answer))
 
@@ -125,7 +125,7 @@ class PromptBuilder:
         sent = [message for message in history if message.id not in left_out]
         if await self._attachments.load_pending(chat, answer, sent, _unread(unanswered)):
             history = await self._chats.history(chat.id, answer.number, budget=budget)
-        # Both at the same time, so that they share their deadline.
+        # Both concurrently, so that they share their deadline.
         names, calls, _ = await asyncio.gather(
             self._author_names(chat, history),
             self._calls_before(chat, answer.number, history),
@@ -149,7 +149,7 @@ class PromptBuilder:
         return History(messages, turns_of, self._system(chat))
 
     async def _with_names(self, chat: Chat, history: Sequence[Message]) -> list[Message]:
-        """The messages with the names of those whom they mention, as far as known."""
+        """The messages with the names of the people they mention, if known."""
         return [
             replace(message, text=await self._names.name_ids(chat.team, message.marked_text))
             if message.marked_text
@@ -158,11 +158,13 @@ class PromptBuilder:
         ]
 
     def _system(self, chat: Chat) -> str:
-        """The operator's prompt, then what the channel's admins had set when the chat started: always the same."""
+        """The operator's prompt, then the channel's instructions as they were when the chat started; it never
+        changes.
+        """
         return "\n\n".join(filter(None, (self._system_prompt, chat.instructions)))
 
     async def turns(self, chat: Chat) -> list[ChatMessage]:
-        """Everything that was said in a chat, without images."""
+        """Everything said in a chat, without images."""
         end = chat.message_count + 1
         history = await self._chats.history(chat.id, end, budget=NO_IMAGES)
         left_out = _left_out(await self._unanswered(chat, end, history))
@@ -188,14 +190,14 @@ class PromptBuilder:
     async def _unanswered(
         self, chat: Chat, before_number: int, history: Sequence[Message]
     ) -> Mapping[str, Message]:
-        """How the answers of earlier messages stand that have none in the history, by the messages' ids."""
+        """The states of answers that are missing from the history, by the id of their message."""
         answered = sum(message.role is Role.ASSISTANT for message in history)
         if answered >= len(history) - answered - 1:  # all but the one to answer
             return {}
         return await self._chats.unanswered(chat.id, before_number)
 
     async def _author_names(self, chat: Chat, history: Sequence[Message]) -> dict[str, str]:
-        """Names by user id; empty where the model need not know who wrote the messages."""
+        """Names by user id; empty if the model need not know who wrote the messages."""
         authors = dict.fromkeys(m.author for m in history if m.author is not None)
         if len(authors) <= 1 and not chat.joined_a_thread:
             return {}
@@ -210,7 +212,7 @@ class PromptBuilder:
 
 
 def _left_out(unanswered: Mapping[str, Message]) -> frozenset[str]:
-    """Ids of earlier messages that would make this answer fail too, or are to be answered after it."""
+    """Ids of earlier messages that would make this answer fail too, or that are answered after it."""
     return frozenset(
         question_id
         for question_id, ended in unanswered.items()
@@ -219,6 +221,6 @@ def _left_out(unanswered: Mapping[str, Message]) -> frozenset[str]:
 
 
 def _unread(unanswered: Mapping[str, Message]) -> frozenset[str]:
-    """Ids of earlier messages that were only files, of which none could be read."""
+    """Ids of earlier messages that consisted only of unreadable files."""
     code = AttachmentsUnreadable.code
     return frozenset(id for id, ended in unanswered.items() if ended.error == code)

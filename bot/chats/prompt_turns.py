@@ -1,4 +1,4 @@
-"""Makes the alternating turns of users and model that a prompt consists of from stored messages. Pure."""
+"""Builds a prompt's alternating turns of user and model from stored messages. Pure."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from bot.tool_calls import ToolRound
 THREAD_CONTEXT = (
     "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
 )
-"""The first message of a chat that began in an existing thread."""
+"""Begins the first message of a chat that started in an existing thread."""
 CONTINUED = (
     "Summary of the earlier chat, which this one continues:\n{context}\n\n"
     "The message to answer:\n{text}"
 )
-"""The first message of a chat that continues another one."""
+"""Begins the first message of a chat that continues another one."""
 LEFT_OUT = "[A message is left out here, because it could not be processed]"
-"""In place of a message that the provider refused, when something later is asked."""
+"""Replaces a message that the provider refused, when something later is asked."""
 ATTACHED_EARLIER = "[Attached: {name}, which was shown earlier and is not repeated]"
 ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
 PICTURE_MADE = "[You made a picture here: {name}]"
-"""In the model's own turn, whose pictures come with the user's next one: most servers take none in a model's."""
+"""Part of the model's own turn; the pictures go with the user's next turn, because most servers accept none from a
+model.
+"""
 PICTURE_SHOWN = "[The picture that you made: {name}]"
 ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
 
 UNFINISHED = "[You called these tools, and the answer was not finished]"
-"""In place of an answer that failed, or was stopped before its first word, after tool calls."""
+"""Replaces an answer that failed, or was stopped before its first word, after tool calls."""
 
 NO_CALLS: Mapping[str, tuple[ToolRound, ...]] = MappingProxyType({})
 NO_NOTES: Mapping[int, str] = MappingProxyType({})
@@ -50,11 +52,11 @@ def chat_messages(
 ) -> list[ChatMessage]:
     """The chat as the model reads it. A message begins with its author's name where `names` has it.
 
-    Messages that no answer separates become one, because many servers refuse two messages of one role in a row.
-    `context`: what was said before the chat began; it goes with the first message, as `template` says. `can_see`:
-    whether the model accepts images; `takes_pdfs`: whether it accepts PDFs. `left_out`: ids of messages that are only
-    mentioned. `notes`: texts to insert, by the number of the message that each precedes. `calls`: of tools, by the id
-    of the answer; by that of its question where the answer is not in the history.
+    Consecutive messages without an answer in between become one, because many servers reject two messages of the same
+    role in a row. `context`: what was said before the chat began; `template` puts it before the first message.
+    `can_see`: whether the model accepts images; `takes_pdfs`: whether it accepts PDFs. `left_out`: ids of messages that
+    are only mentioned. `notes`: texts to insert, by the number of the message that each precedes. `calls`: tool calls,
+    by the id of the answer, or of its question if the answer is not in the history.
     """
     made: list[ChatMessage] = []
     for stored in history:
@@ -100,7 +102,9 @@ def _without_pdfs(message: Message) -> Message:
 
 
 def _answer(message: Message, rounds: tuple[ToolRound, ...]) -> ChatMessage:
-    """An answer after its turns with calls: their texts begin the answer's own, which then is the rest."""
+    """An answer after its turns with calls; their texts are the beginning of the answer's own, which is reduced to the
+    rest.
+    """
     text = _answer_text(message)
     if not rounds:
         return ChatMessage(Role.ASSISTANT, text)
@@ -112,7 +116,7 @@ def _answer(message: Message, rounds: tuple[ToolRound, ...]) -> ChatMessage:
 
 
 def _answer_text(message: Message) -> str:
-    """An answer, with the names of the pictures in it."""
+    """An answer, with the names of its pictures."""
     pictures = (*message.images, *message.omitted_images)
     return "\n\n".join(filter(None, [message.text, *_named(PICTURE_MADE, pictures)]))
 
@@ -153,7 +157,7 @@ def _text(message: Message, can_see: bool) -> str:
 
 
 def _notes(message: Message, can_see: bool) -> list[str]:
-    """Sentences for the model about files that it does not get."""
+    """Sentences that tell the model about files that it does not get."""
     shown = _sent(message, can_see)
     unseen = (*message.omitted_images, *(each for each in message.images if each not in shown))
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Erases chats and people, and keeps no chat longer than it is wanted: in batches, beside everything else."""
+"""Erases chats and people, and removes chats after their retention period, in batches that let other work run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ log = get_logger(__name__)
 BATCH = 20
 """Chats, or rows of other tables, that are removed in one transaction."""
 CHATS_AT_ONCE = 500
-"""Chats that are looked through in one read."""
+"""Chats that are examined in one read."""
 PAUSE = 0.05
-"""Seconds between two transactions, in which everything else has its turn."""
+"""Seconds between two transactions, which let everything else run."""
 STOP_INTERVAL = 0.5
-"""Seconds between two looks whether answers that are to be removed have ended."""
+"""Seconds between two checks whether answers that are to be removed have ended."""
 STOP_LOOKS = 12
-"""Looks after which they are removed all the same; a worker sees after two seconds that it is to stop."""
+"""Checks after which they are removed anyway; a worker notices within two seconds that it is to stop."""
 CLAIM = "keep"
 CLAIM_SECONDS = 60.0
-"""How long the claim on a night's work outlasts a killed process."""
+"""Seconds by which the claim on a night's work outlasts a killed process."""
 
 
 class Eraser:
-    """Removes what a selection names. What stands in Slack is out of its reach."""
+    """Removes what a selection covers. It cannot remove messages in Slack."""
 
     def __init__(self, erasure: Erasure) -> None:
         self._erasure = erasure
@@ -41,7 +41,7 @@ class Eraser:
         return await self._erasure.count(selection)
 
     async def erase(self, selection: Selection) -> Counter[str]:
-        """Removes everything; how much it was. May be repeated after a failure: what is gone is gone."""
+        """Removes everything; returns how much it was. Safe to repeat after a failure."""
         gone: Counter[str] = Counter()
         after = ""
         while ids := await self._erasure.next_chats(selection, after, BATCH):
@@ -54,7 +54,7 @@ class Eraser:
             while count := await self._erasure.empty_messages(user, BATCH):
                 gone["messages of others' chats"] += count
                 await asyncio.sleep(PAUSE)
-        # From here on no answer's call is recorded as the person's: those that were are all found.
+        # From here on no answer's call is recorded as the person's, so all recorded ones are found.
         for anonymise in (self._erasure.anonymise_calls, self._erasure.anonymise_days):
             while count := await anonymise(selection, BATCH):
                 gone["calls made anonymous"] += count
@@ -78,7 +78,7 @@ class Eraser:
     async def _remove(self, selection: Selection, ids: list[str]) -> int:
         for _ in range(
             STOP_LOOKS
-        ):  # an answer that is being written ends in Slack as one that was stopped
+        ):  # an answer that is being written ends in Slack like a stopped one
             if not await self._erasure.stop_answers(ids):
                 break
             await asyncio.sleep(STOP_INTERVAL)
@@ -88,7 +88,7 @@ class Eraser:
 
 
 class Keeper:
-    """Removes, once a day and by one replica, the chats that have not been used for as long as they are kept."""
+    """Removes chats that have been unused for the retention period, once a day and in one replica."""
 
     def __init__(self, eraser: Eraser, claims: ActionClaims, keep: timedelta) -> None:
         self._eraser = eraser
@@ -96,7 +96,7 @@ class Keeper:
         self._keep = keep
 
     async def run(self) -> None:
-        """Does this day's work, unless it is done or some replica is at it."""
+        """Does this day's work, unless it is done or another replica is doing it."""
         now = utc_now()
         what = (CLAIM, f"{now:%Y-%m-%d}")
         if not await self._claims.claim(*what, seconds=CLAIM_SECONDS):

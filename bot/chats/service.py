@@ -1,4 +1,6 @@
-"""What people may do with a chat. Knows no Slack and no HTTP; each use case is one short transaction and a wake-up."""
+"""What people may do with a chat. Independent of Slack and HTTP; each use case is one short transaction and a
+wake-up.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from storage.people import People
 
 
 class ChatService:
-    """The use cases of chats. All raise StorageError when the database fails: then nothing was stored."""
+    """The use cases of chats. All raise StorageError when the database fails; then nothing was stored."""
 
     def __init__(
         self,
@@ -39,7 +41,7 @@ class ChatService:
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
-        """`wake`: is called with the id of a chat that has an answer to be written. `limit`: messages of a chat."""
+        """`wake`: called with the id of a chat that has an answer to be written. `limit`: messages of a chat."""
         self._chats = chats
         self._answers = answers
         self._chat_requests = chat_requests
@@ -84,7 +86,7 @@ class ChatService:
         return await self._requests.create(message)
 
     async def _note_said(self, message: IncomingMessage) -> HandleResult:
-        """Handles what is said between a question and the choice of its model: it becomes part of the question."""
+        """Handles a message between a question and the choice of its model: it becomes part of the question."""
         if message.text or message.files:
             noted = await self._requests.note_said(message)
             chat = None if noted else await self._chats.find_by_thread(message.thread)
@@ -100,7 +102,9 @@ class ChatService:
             return refusal
         if asks_to_stop(message.text) and (
             await self.stop(chat.id, message.user, message.ts)
-            or await self._answers.is_at_work(chat.id)  # the model is done, but Slack not yet
+            or await self._answers.is_at_work(
+                chat.id
+            )  # the model has finished, but Slack does not show everything yet
         ):
             return HandleResult(Outcome.STOPPED)
         new = NewMessage(
@@ -127,11 +131,13 @@ class ChatService:
     # -- preferences -------------------------------------------------------------------------------------------
 
     async def set_default_model(self, user: User, key: str) -> None:
-        """The user's own model from now on. Raises ModelNotAllowed."""
+        """Sets the user's own model from now on. Raises ModelNotAllowed."""
         await self._people.set_default(user, self._models.by_key(key).ref)
 
     async def set_always(self, user: User, always: bool) -> None:
-        """Whether the user's own model answers without a menu. Without one, the preselected model becomes it."""
+        """Sets whether the user's own model answers without a menu. If the user has none, the preselected model becomes
+        it.
+        """
         profile = await self._people.get(user)
         shown = self._models.preselected_for(profile)
         model = profile.default_model if shown is None or not always else shown.ref
@@ -139,17 +145,19 @@ class ChatService:
         await self._people.set_always(user, always, known=profile.default_model, model=model)
 
     async def set_own_search(self, user: User, wanted: bool) -> None:
-        """Whether the web is searched with the user's own model. Without one, the preselected model becomes it."""
+        """Sets whether the web is searched with the user's own model. If the user has none, the preselected model
+        becomes it.
+        """
         if await self._has_own_model(user):
             await self._people.set_web_search(user, wanted)
 
     async def set_own_effort(self, user: User, effort: Effort | None) -> None:
-        """How much the user's own model reasons. Without one, the preselected model becomes it."""
+        """Sets how much the user's own model reasons. If the user has none, the preselected model becomes it."""
         if await self._has_own_model(user):
             await self._people.set_effort(user, effort)
 
     async def _has_own_model(self, user: User) -> bool:
-        """False when there is none that could become it."""
+        """False if there is none, and none that could become it."""
         profile = await self._people.get(user)
         shown = self._models.preselected_for(profile)
         if profile.default_model is None and shown is not None:
@@ -157,7 +165,7 @@ class ChatService:
         return profile.default_model is not None or shown is not None
 
     async def skipped_menu(self, chat: Chat) -> bool:
-        """Whether the chat is new and has its owner's own model because the owner always skips the menu."""
+        """Whether the chat is new and uses its owner's own model because the owner skips the menu."""
         if chat.message_count > 2:
             return False
         profile = await self._people.get(User(chat.team, chat.owner))
@@ -167,10 +175,10 @@ class ChatService:
     # -- answers -----------------------------------------------------------------------------------------------
 
     async def stop(self, chat_id: str, user: str | None, source: str | None = None) -> bool:
-        """Stops the answer that is being written, in whichever process; False if there is none.
+        """Stops the answer that is being written, in any process; False if there is none.
 
-        `user`: Slack id of who asks for it. `source`: the message or event that does; the same one again stops nothing
-        more, but returns True again.
+        `user`: Slack id of the user who stops it. `source`: the message or event that does; the same one again stops
+        nothing more, but returns True again.
         """
         answer = await self._answers.request_stop(chat_id, source, user)
         if answer is None:
@@ -188,7 +196,7 @@ class ChatService:
     async def retry_with_model(self, answer_id: str, key: str) -> Answer | None:
         """Changes the chat's model, and answers the same message with it.
 
-        None if the answer did not fail for a reason that another model may cure, or another user was quicker. Raises
+        None if the answer did not fail for a reason that another model would cure, or another user was quicker. Raises
         ModelNotAllowed, BudgetReached.
         """
         return self._waiting(await self._answers.retry(answer_id, self._models.by_key(key).ref))
@@ -215,18 +223,18 @@ class ChatService:
     # -- chats -------------------------------------------------------------------------------------------------
 
     async def rename(self, chat: Chat, title: str) -> Chat | None:
-        """A user changes the title, which no model changes after that; None if the chat is gone."""
+        """A user changes the title, which models never change after that; None if the chat is gone."""
         if not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
             return None
         self._publisher.title_changed(chat, title)
         return await self._chats.get(chat.id)
 
     async def set_header(self, chat_id: str, ts: str) -> None:
-        """The message that is the chat's header."""
+        """Records which message is the chat's header."""
         await self._chats.set_header(chat_id, ts)
 
     async def mark_header_shown(self, request_id: str) -> None:
-        """The menu of this request shows the header of the chat that came of it."""
+        """Records that this request's menu now shows the header of the resulting chat."""
         await self._chat_requests.mark_header_shown(request_id)
 
     async def move_channel(self, team: str, old: str, new: str) -> None:

@@ -1,4 +1,4 @@
-"""Model calls for what is no answer: titles, summaries, voice clips. The ledger keeps what they use."""
+"""Model calls that are not answers: titles, summaries, transcripts. The ledger records what they use."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from storage.ledger import Ledger
 
 
 class Models(Protocol):
-    """What such calls need of `bot.providers.registry`."""
+    """What such calls need from `bot.providers.registry`."""
 
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
 class SideCalls:
-    """Asks models, and stores each call: before, so that one that a kill cuts off is not forgotten, and after."""
+    """Asks models, and stores each call before it is made, so that a kill does not lose it, and after."""
 
     def __init__(self, models: Models, ledger: Ledger, metrics: Metrics) -> None:
         self._models = models
@@ -35,17 +35,17 @@ class SideCalls:
         self._metrics = metrics
 
     async def text(self, request: ModelRequest, kind: CallKind, payer: Payer) -> str:
-        """What the model writes. Raises ProviderError, StorageError."""
+        """The text that the model writes. Raises ProviderError, StorageError."""
         asked = Call(new_id(), payer, kind, request.model)
         async with self._stored(asked, tokens_of_request(request)) as meter:
             return await whole_text(_read(self._models.stream(request), meter))
 
     async def check(self, payer: Payer) -> None:
-        """Raises BudgetReached if no message of theirs would be answered now."""
+        """Raises BudgetReached if none of their messages would be answered now."""
         await self._ledger.check(payer)
 
     async def words(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
-        """What is said in a clip. Raises ProviderError, StorageError."""
+        """The transcript of a clip. Raises ProviderError, StorageError."""
         asked = Call(new_id(), payer, CallKind.TRANSCRIPTION, transcriber.model)
         async with self._stored(asked, tokens_of_speech(clip.data)) as meter:
             heard = await transcriber.hear(clip)

@@ -9,7 +9,7 @@ from bot.steps import Step, StepKind, StepStatus
 
 
 def step_title(step: Step) -> str:
-    """One line for a step that has ended, with how long it took."""
+    """One line for an ended step, with its duration."""
     if step.kind is StepKind.SEARCH and step.status is StepStatus.DENIED:
         return strings.SEARCH_REFUSED
     if step.kind is StepKind.DOCUMENT:
@@ -35,7 +35,7 @@ def _what_was_done(step: Step) -> str:
 
 
 def _how_it_ended(status: StepStatus) -> str:
-    """Empty for what went well."""
+    """Empty if it went well."""
     if status is StepStatus.FAILED:
         return strings.STEP_FAILED
     if status is StepStatus.DENIED:
@@ -44,7 +44,7 @@ def _how_it_ended(status: StepStatus) -> str:
 
 
 def activity(step: Step, seconds: float) -> str:
-    """What the status line says while a step goes on, after the bot's name. `seconds`: for how long it has so far."""
+    """What the status line says during a step, after the bot's name. `seconds`: how long it has taken so far."""
     if step.kind is StepKind.SEARCH:
         return strings.SEARCHING
     if step.kind is StepKind.TOOL:
@@ -56,5 +56,5 @@ def activity(step: Step, seconds: float) -> str:
 
 
 def whole_seconds(seconds: float) -> int:
-    """At least one: nobody thinks in no time."""
+    """At least one, because nobody thinks in no time."""
     return max(1, ceil(seconds - 0.5))

@@ -1,4 +1,4 @@
-"""Chats that others lead on to: how they become ready for Slack, and how they are linked. See `storage.successors`."""
+"""Continuations and branches: how they become ready for Slack, and how they are linked. See `storage.successors`."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ MAX_LINKED_BRANCHES = 5
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The chats that a chat comes from and leads on to."""
+    """The chats that a chat came from or led to."""
 
     before: Chat | None = None
-    """The one that it continues, or whose question it asks another model."""
+    """The chat that it continues, or whose question it asks another model."""
     question: Message | None = None
     """The question that it asks another model."""
     after: Chat | None = None
-    """The one that continues it."""
+    """The chat that continues it."""
     branches: tuple[Chat, ...] = ()
-    """Those that ask other models its questions, the newest few."""
+    """The newest few chats that ask other models its questions."""
 
 
 class SuccessorService:
-    """What continuations and branches have in common until they stand in Slack."""
+    """What continuations and branches have in common until they are in Slack."""
 
     def __init__(
         self,
@@ -43,11 +43,13 @@ class SuccessorService:
         self._branches = branches
 
     async def prepared(self, chat: Chat) -> Chat:
-        """The chat with all that its first message in Slack shows. Takes as long as a summary may take."""
+        """The chat with everything that its first message in Slack shows. Takes as long as a summary may take."""
         return await self._continuations.summarised(chat)
 
     async def set_thread(self, chat: Chat, ts: str) -> Chat:
-        """Stores the message that begins its thread, unless another process has done so; the chat as it is then."""
+        """Stores the message that begins its thread, unless another process has done so; returns the chat as it is
+        then.
+        """
         if chat.branch_of is not None:
             return await self._branches.set_thread(chat, ts)
         return await self._successors.set_thread(chat.id, ts)
@@ -57,7 +59,7 @@ class SuccessorService:
         await self._successors.give_up_thread(chat.id)
 
     async def without_thread(self, min_age: float, limit: int) -> list[Successor]:
-        """Successors that are to be in Slack and are not yet. `min_age`: in seconds."""
+        """Successors that should be in Slack but are not yet. `min_age`: in seconds."""
         return await self._successors.without_thread(min_age, limit)
 
     async def predecessor(self, chat: Chat) -> Chat:

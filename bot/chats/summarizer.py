@@ -1,4 +1,4 @@
-"""Asks a model to summarise part of a chat: one process, once, in bounded time."""
+"""Has a model summarise part of a chat: in one process, once, within a limited time."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SUMMARY_INSTRUCTION = (
     "summary alone, in the language of the conversation, in at most 300 words."
 )
 MAX_SUMMARY_LENGTH = 6_000
-"""Characters of the model's reply that are waited for."""
+"""Characters of the model's reply that are read."""
 MAX_TRANSCRIPT_LENGTH = 300_000
-"""Characters of a conversation that are summarised, where the model's window is unknown."""
+"""Characters of a conversation that are summarised if the model's window is unknown."""
 EARLIER = "[Summary of what was said before]\n{text}"
 SPEAKERS = {Role.USER: "User", Role.ASSISTANT: "Assistant"}
 _PARTS = (1, 3, 9)
-"""The divisor of a transcript's length after each refusal as too long."""
+"""The divisor of the transcript's length after each refusal as too long."""
 CLAIM = "summary"
 PAUSE_AFTER_FAILURE = 60.0
-"""Seconds for which no summary of the same part is tried again."""
+"""Seconds for which a failed summary of the same part is not tried again."""
 
 
 class Summarizer:
@@ -79,9 +79,9 @@ class Summarizer:
         """A new summary of the messages `since` to `through` of the payer's chat, once it is stored.
 
         `turns`: those messages, or an earlier summary and what followed it. `room`: estimated tokens that they may
-        have. `authored`: how many of the messages had an author before they were read. None when it is not ready in
-        time, another process is writing one, or somebody has been erased from the messages meanwhile; what was begun
-        is finished and stored all the same. Raises StorageError.
+        have. `authored`: how many of the messages had an author before they were read. None if it is not ready in time,
+        another process is writing one, or somebody has been erased from the messages meanwhile; a summary that has
+        begun is finished and stored anyway. Raises StorageError.
         """
         chat_id = payer.chat_id
         key = (chat_id, since)
@@ -107,7 +107,7 @@ class Summarizer:
         through: int,
         authored: int,
     ) -> None:
-        """Asks the model. After a failure the claim stays, so that the next answers need not wait for it again."""
+        """Asks the model. After a failure the claim stays, so that the next answers do not wait for it again."""
         chat_id = payer.chat_id
         claim = (CLAIM, chat_id, str(since))
         try:
@@ -125,7 +125,7 @@ class Summarizer:
     async def _ask(
         self, payer: Payer, model: ModelRef, turns: Sequence[ChatMessage], length: int
     ) -> str:
-        """The summary, of less and less of the turns' text as long as it is too long. Raises ProviderError."""
+        """The summary, made from less and less of the turns' text as long as it is too long. Raises ProviderError."""
         for part in _PARTS[:-1]:
             with suppress(ContextTooLong):
                 return await self._read(payer, model, transcript(turns, length // part))
@@ -146,7 +146,7 @@ class Summarizer:
 
 
 def transcript(turns: Sequence[ChatMessage], length: int) -> str:
-    """The conversation, with what tools returned, as one text of at most so many bytes; long turns are cut first."""
+    """The conversation, with tool results, as one text of at most this many bytes; long turns are cut first."""
     texts = [f"{SPEAKERS[turn.role]}: {turn.text}" for turn in without_rounds(turns)]
     sizes = [len(text.encode()) for text in texts]
     shares = fair_shares(sizes, max(0, length - 4 * len(texts)))

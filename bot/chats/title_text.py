@@ -1,4 +1,4 @@
-"""Takes a title out of a model's reply, whatever the model has written around it. Pure."""
+"""Extracts a title from a model's reply, whatever the model has written around it. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BEFORE = (
     "(?:(?:the|an?|my|your|one|suggested|possible|proposed|short|concise|brief|generated|chat|conversation|final|good"
     "|new|perfect|better|best|catchy|clear|descriptive|fitting|simple|suitable|thread|discussion|session)\\s+){0,5}"
 )
-"""Words before the word for a title."""
+"""Words before the word for "title"."""
 _TALK = "(?:conversation|chat|discussion|exchange|thread|unterhaltung|gesprächs?|conversa|conversación|conversazione)"
 _INTRODUCTION = re.compile(
     r"(?:(?:here(?:['’]s| is| are| you go)|as requested|hier (?:ist|sind|ein)"
@@ -52,7 +52,7 @@ _MORE_INTRODUCTION = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(rf"\b\w*{_TITLE_WORD}\b[\"'”]?[^\"“\n]{{0,40}}[\"“]([^\"”\n]+)", re.IGNORECASE)
-"""A title in quotation marks after the word, also in JSON that is not complete."""
+"""A quoted title after the word for "title", also in incomplete JSON."""
 _NAMED_SINGLE = re.compile(rf"'\w*{_TITLE_WORD}'\s*:\s*'([^'\n]+)", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]*)\}+")
 _NAMED_LATER = re.compile(
@@ -62,11 +62,11 @@ _QUOTED = re.compile(
     r"(?:\bI['’]d [^\"“]{0,40}|\bhow about\s|\bmaybe\s)[\"“]([^\"”]{3,})[\"”](?=\W|$)",
     re.IGNORECASE,
 )
-"""A title in quotation marks, with words about it around."""
+"""A quoted title, with words about it around it."""
 _QUOTED_FIRST = re.compile(
     rf"[\"“]([^\"”]{{3,}})[\"”](?:[.!:]?\s*$|[.!:]\s|\s+[-–—(].*\b{_TITLE_WORD}\b)", re.IGNORECASE
 )
-"""A title in quotation marks, and nothing after it but a sentence, or words about it."""
+"""A quoted title, followed only by a sentence or words about it."""
 _DOUBLE_QUOTES = '"“”„«»「」『』`'
 _REFUSAL = re.compile(
     r"(?:i['’]?m |i am )?sorry[,.!]?\s+(?:but\s+)?i(?:\s+(?:am|can|cannot|could|do)\b|['’]m\b)"
@@ -90,9 +90,9 @@ _UNSPACED = re.compile(
 
 
 def clean_title(reply: str) -> str:
-    """The title in a model's reply: two to eight words, without marks, quotes, introductions and full stop.
+    """The title in a model's reply: two to eight words, without markup, quotation marks, introductions and a full stop.
 
-    Empty for a single word, which is no title.
+    Empty for a single word, which is not a title.
     """
     fenced = _FENCED.search(reply)
     text = fenced[1] if fenced and fenced[1].strip() else reply
@@ -110,7 +110,7 @@ def _is_title(line: str) -> bool:
 
 
 def _clean_line(line: str) -> str:
-    """What a line has of a title; empty for an introduction."""
+    """The title in a line; empty for an introduction."""
     line = _BOXED.sub(r"\1", line.replace("**", "").replace("__", ""))
     line = _CLOSED_HEADING.sub(r"\1", line)
     if named := _named(line.strip()):
@@ -131,21 +131,21 @@ def _clean_line(line: str) -> str:
 
 
 def _unquoted(line: str) -> str:
-    """The line without the marks around it; quotation marks of which others stand within it are its own."""
+    """The line without the quotation marks around it; marks that contain other quotations belong to it."""
     bare = line.strip(_QUOTES)
     is_framed = set(_DOUBLE_QUOTES).isdisjoint(bare)
     return bare if is_framed else line.strip("".join(set(_QUOTES) - set(_DOUBLE_QUOTES)))
 
 
 def _named(line: str) -> str:
-    """The title that a line of words about it names; empty where there is none."""
+    """The title named in a line of words about it; empty if there is none."""
     patterns = (_NAMED, _NAMED_SINGLE, _QUOTED, _NAMED_LATER)
     found = (_QUOTED_FIRST.match(line), *(pattern.search(line) for pattern in patterns))
     return next((named[1] for named in found if named and _is_title(named[1])), "")
 
 
 def _title_in_json(text: str) -> str:
-    """The title in a reply of JSON; empty where there is none."""
+    """The title in a JSON reply; empty if there is none."""
     found = _JSON.search(text)
     try:
         return _first_text(parsed(found[0])) if found else ""
@@ -154,7 +154,7 @@ def _title_in_json(text: str) -> str:
 
 
 def _first_text(value: Any) -> str:
-    """The text under `title`, else the first text of all."""
+    """The text under `title`, else the first text."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):

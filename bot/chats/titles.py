@@ -1,7 +1,7 @@
 """Writes a chat's title: one small model call, which delays nothing and may fail.
 
-It is a chore of the chat's first answer that has a text (`Chore.TITLE`), and is tried once for each further answer as
-long as the chat has none.
+It is a chore of the chat's first answer with text (`Chore.TITLE`), and is tried once for each further answer as long as
+the chat has no title.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ TITLE_REQUEST = "Now write the title of this conversation."
 EXCERPT_LENGTH = 2_000
 """Characters of the question, and of the answer, that the model reads: enough for a title, and cheap."""
 MAX_REPLY_LENGTH = 1_000
-"""Characters of the model's reply that are waited for: the title is in its first line."""
+"""Characters of the model's reply that are read: the title is in its first line."""
 
 
 UNAVAILABLE_TTL = 60.0
-"""Seconds for which nobody is made to wait for a title from a model that has just failed to write one."""
+"""Seconds for which nobody waits for a title from a model that has just failed to write one."""
 GRACE = 5.0
-"""Seconds that a call may take beyond `Timing.longest_title`, at which a title that comes is cut."""
+"""Seconds that a call may take beyond `Timing.longest_title`, the time at which a title is cut."""
 SLOW_AFTER = 5.0
 """Seconds after which a model that is still writing a title counts as failing, until it has finished."""
 _TITLED = ChoreResult(Outcome.DONE, then=(Chore.SHOW_TITLE, Chore.NAME_SESSION))
 
 
 class Titles:
-    """Gives a chat the title that a model writes, unless a user has given it one."""
+    """Gives a chat a title written by a model, unless a user has given it one."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Titles:
             self._publisher.title_failed(chat)
             return DONE
         if self._has_just_failed(model):
-            self._publisher.title_failed(chat)  # nobody need wait, though it is tried
+            self._publisher.title_failed(chat)  # nobody need wait, although it is tried
         history = await self._chats.history(chat.id, answer.number + 1, budget=ImageBudget(0, 0))
         payer = payer_of(chat, answer.asker or chat.owner)
         title = await self._ask(payer, model, history)

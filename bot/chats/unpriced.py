@@ -1,4 +1,4 @@
-"""Which offered models a budget in US dollars can't count, because nobody has told yet what they cost."""
+"""Which offered models a budget in US dollars can't count, because their cost is unknown so far."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ log = get_logger(__name__)
 
 _MAX_NAMED = 10
 _LISTS_WAIT = 30.0
-"""Seconds after the start in which the providers' lists of models come, or the operator is not warned."""
+"""Seconds after the start within which the providers' lists of models arrive; otherwise the operator is not warned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """Models whose costs do not count in these settings."""
+    """Models whose costs do not count under these settings."""
 
     variables: tuple[str, ...]
     models: tuple[ModelRef, ...]
@@ -63,7 +63,7 @@ async def warn_of_uncounted(
     providers: Collection[ProviderSettings],
     ledger: Ledger,
 ) -> None:
-    """Tells the operator in the log, once the lists of models are there."""
+    """Warns the operator in the log, once the lists of models have been loaded."""
     await catalogue.ready(_LISTS_WAIT)
     with suppress(StorageError):
         if found := await uncounted(limits, catalogue.models(), providers, ledger):

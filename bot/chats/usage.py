@@ -1,4 +1,4 @@
-"""What people may see of what was used: everybody their own, admins everybody's."""
+"""What people may see of usage: their own or, for admins, everybody's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Overview:
     """A user's own usage, and for admins that of their workspace this month."""
 
     today: Sequence[Figures]
-    """By model, as all that follows; in UTC."""
+    """By model, like the following fields; in UTC."""
     month: Sequence[Figures]
     people: Sequence[Figures] = ()
     channels: Sequence[Figures] = ()
@@ -44,12 +44,12 @@ class UsageService:
         return Overview(today, this_month, people, channels, is_admin=True)
 
     async def this_month(self, user: User) -> Figures | None:
-        """All that the user has used this month; None if nothing."""
+        """Everything that the user has used this month; None if nothing."""
         found = await self._ledger.figures(_begin(Period.MONTH), user=user)
         return found[0] if found else None
 
     async def figures(self, user: User, since: date, by: GroupBy) -> list[Figures]:
-        """What was used from that day (UTC) on: in the whole workspace, if the user is an admin."""
+        """What was used since that day (UTC): by the whole workspace, if the user is an admin."""
         if await self._is_admin(user):
             return await self._ledger.figures(since, by, team=user.team)
         return await self._ledger.figures(since, by, user=user)

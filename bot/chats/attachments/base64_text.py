@@ -1,4 +1,4 @@
-"""Decodes files in base64, a piece at a time: Python does nothing else while it decodes megabytes in one call."""
+"""Decodes base64 files piece by piece, because a single call that decodes megabytes would block the event loop."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class NotBase64(Exception):
 
 
 class NotFetched(NotBase64):
-    """The text is another URL: nothing is fetched."""
+    """The text is some other URL, which is never fetched."""
 
 
 class TooLarge(Exception):
-    """There are more bytes than wanted."""
+    """There are more bytes than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Base64Text:
         return cls(pieces)
 
     async def decode(self, most: int) -> bytes:
-        """The bytes. Raises NotBase64, NotFetched, or TooLarge for more than `most` bytes."""
+        """Returns the bytes. Raises NotBase64, NotFetched, or TooLarge for more than `most` bytes."""
         decoder = _Decoder(most)
         try:
             for piece in _without_head(self.pieces()):
                 for begin in range(0, len(piece), _PIECE):
                     decoder.add(piece[begin : begin + _PIECE])
-                    await asyncio.sleep(0)  # others have their turn
+                    await asyncio.sleep(0)  # lets other tasks run
             return decoder.end()
         except ValueError:
             raise NotBase64 from None
@@ -85,7 +85,7 @@ class _Decoder:
 
 
 def _without_head(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces without what a data URL has before its data. Raises NotFetched for another URL."""
+    """The pieces without the head of a data URL. Raises NotFetched for another URL."""
     rest = iter(pieces)
     first = b""
     for piece in rest:

@@ -21,7 +21,7 @@ class TeamDocuments:
     async def read_or_keep(
         self, container: Container, data: bytes, name: str, *, keep: bool
     ) -> TextFile | Image:
-        """The document as Markdown; with `keep` a PDF of scanned pages as it is. Raises FileProblem."""
+        """The document as Markdown; with `keep`, a scanned PDF as it is. Raises FileProblem."""
         try:
             return await self._read(container, data, name)
         except DocumentError as error:
@@ -38,7 +38,7 @@ class TeamDocuments:
 
 
 def _noted(error: DocumentError, name: str) -> TextFile:
-    """What is written upon scanned pages that nobody reads; without it, raises FileProblem."""
+    """The notes on scanned pages that nobody reads; without notes, raises FileProblem."""
     if not error.notes:
         raise FileProblem(error.problem.value) from None
     return TextFile(name, "markdown", error.notes, truncated=error.truncated)

@@ -1,4 +1,4 @@
-"""Fits images to what models accept, one at a time in the whole process, wherever they come from."""
+"""Converts images into a form that models accept, one at a time in the whole process, wherever they come from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bot.runtime.memory import HeldBytes
 
 
 class ImageFitter:
-    """Decodes one image at a time, within the process's memory: it may take fifty times its size.
+    """Decodes one image at a time, within the process's memory budget: it may take fifty times its size.
 
-    All in one thread: an image whose request was given up is still decoded to its end, and the next waits for it. And
-    the C library keeps freed memory for each thread that had it, a hundred megabytes for a large image.
+    All in one thread. An image whose request was given up is still decoded completely, and the next one waits for it.
+    Also, the C library keeps freed memory for each thread that used it, a hundred megabytes for a large image.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,9 @@ class ImageFitter:
         """The image as it is sent. Raises FileProblem (see `images.fit_image`)."""
         loop = asyncio.get_running_loop()
         needed = await loop.run_in_executor(self._thread, decoding_bytes, data)
-        await held.add(needed)  # before its turn, so that whoever has the thread waits for nothing
+        await held.add(
+            needed
+        )  # before taking its turn, so that the thread's owner waits for nothing
         try:
             return await loop.run_in_executor(self._thread, fit_image, data, name)
         finally:

@@ -1,4 +1,4 @@
-"""Makes images fit for models: recognises the format by the bytes, checks that the image is whole, scales it down.
+"""Makes images fit for models: detects the format from the bytes, checks that the image is complete, scales it down.
 
 This decodes untrusted data and needs much processor time: call it in a thread, one image at a time.
 """
@@ -18,15 +18,15 @@ from bot.domain import Image
 from bot.errors import FileProblem
 
 MAX_EDGE = 1568
-"""Pixels of the longer side: models make no use of more."""
+"""Pixels of the longer side: models do not use more."""
 MAX_SENT_BYTES = 4_000_000
 """Bytes of one image as it is sent to a model."""
 MAX_PIXELS = 50_000_000
-"""Larger images are not decoded: a small file may decompress to fill the memory."""
+"""Images with more pixels are not decoded: a small file may expand to fill the memory."""
 MAX_DECODED_BYTES = 220_000_000
-"""Nor those whose decoder needs more memory than this, which for some formats comes with fewer pixels."""
+"""Images whose decoder needs more memory than this are not decoded either; some formats need it for fewer pixels."""
 _BAND_PIXELS = 1_000_000
-"""How much of a decoded image is converted and reduced at a time."""
+"""How many pixels of a decoded image are converted and reduced at a time."""
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _ORIENTATION = 0x0112
 """The EXIF tag that says how a picture must be turned."""
@@ -36,7 +36,7 @@ _SIGNATURES: tuple[tuple[str, bytes], ...] = (
     ("image/gif", rb"GIF8[79]a"),
     ("image/webp", rb"RIFF.{4}WEBP"),
 )
-# Not `Image.open`, which would try other formats, and warn of large images on stderr.
+# Not `Image.open`, which would try other formats, and warn about large images on stderr.
 _DECODERS: dict[str, type[ImageFile]] = {
     "image/png": PngImagePlugin.PngImageFile,
     "image/jpeg": JpegImagePlugin.JpegImageFile,
@@ -46,14 +46,14 @@ _DECODERS: dict[str, type[ImageFile]] = {
 
 
 def image_type(data: bytes) -> str | None:
-    """The MIME type of these bytes, if it is one that models accept. Names and declared types are not trusted."""
+    """The MIME type of these bytes, if models accept it. File names and declared types are not trusted."""
     return next(
         (mime for mime, signature in _SIGNATURES if re.match(signature, data[:16], re.DOTALL)), None
     )
 
 
 def decoding_bytes(data: bytes) -> int:
-    """How much memory `fit_image` needs at most, by the image's header.
+    """How much memory `fit_image` needs at most, according to the image's header.
 
     Raises FileProblem: `kind` for another format, `broken`, or `too_large`.
     """
@@ -75,7 +75,7 @@ def fit_image(data: bytes, name: str) -> Image:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[tuple[ImageFile, str]]:
-    """The image, not decoded yet, and its MIME type. Whatever goes wrong with it is a FileProblem."""
+    """The image, not decoded yet, and its MIME type. Any problem with it is a FileProblem."""
     mime = image_type(data)
     if mime is None:
         raise FileProblem("kind")
@@ -88,21 +88,21 @@ def _opened(data: bytes) -> Iterator[tuple[ImageFile, str]]:
             yield picture, mime
     except FileProblem:
         raise
-    except Exception as error:  # decoders raise many errors for broken images
+    except Exception as error:  # decoders raise many kinds of errors for broken images
         raise FileProblem("broken") from error
 
 
 def _bytes_per_pixel(picture: ImageFile, mime: str) -> float:
-    """What the decoders of Pillow 12 were measured to need, with a little to spare."""
+    """Measured for the decoders of Pillow 12, with a small margin."""
     if mime == "image/webp":
-        return 17.0  # its decoder keeps two canvases beside what it returns
+        return 17.0  # its decoder keeps two canvases besides the image that it returns
     if mime == "image/jpeg":  # decoded at a smaller size, but a progressive one is kept whole
         return 2.0 * len(picture.getbands()) + 0.5 if "progressive" in picture.info else 1.0
     return 1.4 if picture.mode in ("1", "L", "P") else 4.4
 
 
 def _fits(picture: ImageFile, mime: str, size: int) -> bool:
-    """Whether the image can be sent unchanged: many models reject animations, and EXIF data may name a place."""
+    """Whether the image can be sent unchanged: many models reject animations, and EXIF data may contain a location."""
     if (
         max(picture.size) > MAX_EDGE
         or size > MAX_SENT_BYTES
@@ -113,7 +113,7 @@ def _fits(picture: ImageFile, mime: str, size: int) -> bool:
 
 
 def _scaled(picture: ImageFile, mime: str, name: str) -> Image:
-    # decodes a JPEG at a smaller size; other formats ignore it
+    # decodes a JPEG at a smaller size; other formats ignore this
     picture.draft("RGB", (MAX_EDGE, MAX_EDGE))
     plain = _reduced(picture)
     plain.thumbnail((MAX_EDGE, MAX_EDGE), Pillow.Resampling.LANCZOS)
@@ -135,9 +135,9 @@ def _scaled(picture: ImageFile, mime: str, name: str) -> Image:
 
 
 def _reduced(picture: ImageFile) -> Pillow.Image:
-    """The image in mode L, RGB or RGBA, at most twice as large as it will be.
+    """The image in mode L, RGB or RGBA, at most twice the final size.
 
-    Band by band, because each conversion of a whole image takes as much memory again as decoding it.
+    Done in bands, because converting a whole image takes as much memory as decoding it.
     """
     picture.load()
     factor = max(1, max(picture.size) // MAX_EDGE)

@@ -1,7 +1,7 @@
-"""Downloads the files that people shared, when an answer is due: images are stored, texts become part of the message.
+"""Downloads shared files when an answer is due: images are stored, texts become part of the message.
 
 A message is first stored with only the descriptions of its files. So nothing is lost if a process dies during a
-download: the worker that takes the answer over downloads them again.
+download: the worker that takes over the answer downloads them again.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Purpose:
     """What files are read for."""
 
     payer: Payer
-    """Whose usage it is."""
+    """The user and chat that the usage is charged to."""
     takes_pdfs: bool
-    """The provider reads PDFs itself."""
+    """Whether the provider reads PDFs itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,18 @@ class FileSource(Protocol):
     async def fetch(
         self, team: str, file: SharedFile, most: int, held: HeldBytes, *, thumb: bool = False
     ) -> FetchedFile:
-        """The first `most` bytes of the file, or of its thumbnail, added to `held`. Raises FileProblem."""
+        """Returns the first `most` bytes of the file, or of its thumbnail, counted in `held`. Raises FileProblem."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PunctualSource:
-    """A source whose files arrive before one common deadline, or cannot be read."""
+    """A source whose files arrive before a common deadline, or count as unreadable."""
 
     source: FileSource
     team: str
     deadline: float
-    """As the event loop's clock tells it."""
+    """In the event loop's time."""
 
     async def describe(self, file: SharedFile) -> SharedFile:
         """Raises FileProblem."""
@@ -101,13 +101,13 @@ class PunctualSource:
 
 
 NotifyAuthor = Callable[[Chat, Message, AttachmentReport], None]
-"""Tells the author privately which files could not be used. Returns at once."""
+"""Tells the author privately which files could not be used. Returns immediately."""
 LoadResult = Image | TextFile | Spoken | SharedFile
-"""What a file became: an image, a text, words, or still a file, with its problem."""
+"""What a file became: an image, a text, a transcript, or still a file, with its problem."""
 
 
 class Loaded:
-    """What became of a message's files."""
+    """The outcome for a message's files."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Loaded:
         files: Sequence[SharedFile],
         results: Sequence[LoadResult],
     ) -> None:
-        """`skipped`: images that the model does not accept. `files`: the others; `results`: what each of them gave."""
+        """`skipped`: images that the model does not accept. `files`: the others; `results`: the result of each."""
         self.message = message
         self.skipped = skipped
         self.files = files
@@ -132,12 +132,12 @@ class Loaded:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the message has nothing that could be answered."""
+        """Whether the message contains nothing that could be answered."""
         return not (self.text or self.images or self.message.images or self.skipped)
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """Names of the message's own images, which are not sent to a model that does not accept images."""
+        """Names of the message's own images that are not sent because the model does not accept images."""
         loaded = [
             result.name
             for file, result in zip(self.files, self._results, strict=True)
@@ -147,7 +147,7 @@ class Loaded:
 
 
 class AttachmentLoader:
-    """Puts the content of shared files into stored messages."""
+    """Adds the content of shared files to stored messages."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class AttachmentLoader:
         begin_chores: Callable[[str], object],
         timing: Timing = Timing(),
     ) -> None:
-        """`begin_chores`: is called with the id of an answer for which there are new ones."""
+        """`begin_chores`: called with the id of an answer that has new chores."""
         self._paid_once = paid_once
         self._voice_clips = voice_clips
         self._begin_chores = begin_chores
@@ -187,12 +187,13 @@ class AttachmentLoader:
     async def load_pending(
         self, chat: Chat, answer: Answer, history: Sequence[Message], unread: Collection[str] = ()
     ) -> bool:
-        """Loads the files that the messages before this answer still lack; True when something was stored.
+        """Loads the files that the messages before this answer still lack; True if something was stored.
 
-        All of them at the same time and before one deadline; what comes later counts as unreachable. Raises
-        AttachmentsUnreadable when the message to answer consists of files of which none could be read. They remain to
-        be loaded, because trying again may help. `unread`: ids of messages whose own answer failed so. Their clips are
-        only heard when they are answered again: no other answer waits for what could not be heard.
+        All files are loaded concurrently and before one deadline; later ones count as unreachable. Raises
+        AttachmentsUnreadable when the message to answer consists of files none of which could be read. They remain to
+        be loaded, because trying again may help. `unread`: ids of messages whose own answer failed for that reason.
+        Their voice clips are transcribed only when those messages are answered again: no other answer waits for clips
+        that failed.
         """
         deadline = asyncio.get_running_loop().time() + self._timeout
         source = PunctualSource(self._source, chat.team, deadline)
@@ -210,7 +211,7 @@ class AttachmentLoader:
     async def _load(
         self, chat: Chat, message: Message, answer: Answer | None, source: PunctualSource
     ) -> bool:
-        """Loads one message's files. `answer`: if this is its question, whose author is notified of problems."""
+        """Loads one message's files. `answer`: if this message is its question, the author is notified of problems."""
         pending = rules.loadable(message.files, again=answer is not None and answer.attempt > 1)
         if not pending:
             return False
@@ -228,7 +229,7 @@ class AttachmentLoader:
         pending: Sequence[SharedFile],
         source: PunctualSource,
     ) -> bool:
-        """The same for a message with voice clips, unless another process has done so meanwhile."""
+        """Does the same for a message with voice clips, unless another process has done so meanwhile."""
         if (await self._chats.message(message.id)).files != message.files:
             return True
         with self._memory.hold(chat.team) as held:
@@ -260,7 +261,7 @@ class AttachmentLoader:
         return True
 
     def _report(self, chat: Chat, answer: Answer, loaded: Loaded) -> None:
-        """Notifies the author of what was not read. Raises AttachmentsUnreadable if nothing is left to answer."""
+        """Notifies the author of unreadable files. Raises AttachmentsUnreadable if nothing is left to answer."""
         report = AttachmentReport(
             tuple(file for file in loaded.failed if not file.before), loaded.truncated
         )
@@ -300,7 +301,7 @@ class AttachmentLoader:
     async def _read(
         self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
     ) -> Image | TextFile | Spoken:
-        """Raises FileProblem. Slack's thumbnail is used where the image itself cannot be."""
+        """Raises FileProblem. Slack's thumbnail is used if the image itself is unusable."""
         expected = rules.kind_of(file)
         if expected is FileKind.AUDIO:
             return await self._hear(source, file, held, purpose)
@@ -331,7 +332,7 @@ class AttachmentLoader:
     async def _hear(
         self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
     ) -> Spoken | TextFile:
-        """A clip from before the chat is not the asker's words: its text stands under its name."""
+        """A clip from before the chat is not the asker's own message: its transcript appears under the file's name."""
         fetched = await source.fetch(file, MAX_FILE_BYTES, held)
         if fetched.truncated:
             raise FileProblem(rules.LARGE_CLIP)
@@ -353,7 +354,7 @@ class AttachmentLoader:
 
 
 def _container(fetched: FetchedFile, file: SharedFile, expected: FileKind) -> Container | None:
-    """How the file is packed if it is a document. Raises FileProblem if it is, and is not all here."""
+    """How the file is packaged if it is a document. Raises FileProblem if it is a document but incomplete."""
     if expected not in (FileKind.DOCUMENT, FileKind.UNKNOWN):
         return None
     container = container_of(fetched.data, file.name, file.mime)
@@ -390,7 +391,7 @@ def _needs_thumb(file: SharedFile) -> bool:
 
 
 def _size(result: LoadResult) -> int:
-    """The bytes that what became of a file takes until it is stored."""
+    """The bytes that the result for a file takes until it is stored."""
     if isinstance(result, Image):
         return len(result.data)
     if isinstance(result, Spoken):

@@ -1,4 +1,4 @@
-"""Work that costs money and whose result is stored: one process does it at a time, to its end, and others wait."""
+"""Paid work whose result is stored: one process at a time does it, to its end, while others wait."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ class PaidOnce:
         self._pause = timing.turn_poll_interval
 
     async def do(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` returns or raises, as soon as nobody else does it; so it must look for what others have stored.
+        """Returns or raises what `work` does, once nobody else is doing it; so `work` must check what others have
+        stored.
 
-        It goes on when the caller is cancelled, and ends with the process: then others may do it, after a kill too.
+        The work continues if the caller is cancelled, and ends with the process; after a kill, too, others may do it
+        then.
         """
         while True:
             outcomes = await asyncio.shield(
@@ -37,7 +39,7 @@ class PaidOnce:
             await asyncio.sleep(self._pause)
 
     async def _do_if_free(self, what: str, work: Callable[[], Awaitable[T]]) -> list[T | Exception]:
-        """What the work returns or raises, which nobody may wait for any more; nothing while somebody else does it."""
+        """Does the work even if nobody waits for it any more; does nothing while somebody else is doing it."""
         try:
             async with self._claims.alone(CLAIM, what, seconds=self._lease) as is_free:
                 return [await work()] if is_free else []

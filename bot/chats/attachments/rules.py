@@ -1,7 +1,7 @@
 """The rules for what may be sent with a message: images, and texts that become part of the message. Pure.
 
-Slack and the API have the same rules. A request of an API client that breaks them is rejected; a user in Slack
-gets a notice, and the rest of the message is answered.
+Slack and the API have the same rules. An API request that violates them is rejected; in Slack the user gets a notice,
+and the rest of the message is answered.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ MAX_API_FILES = 5
 MAX_API_FILE_BYTES = 10_000_000
 """Bytes of one file from an API client."""
 MAX_PDF_BYTES = 12_000_000
-"""Bytes of a PDF that is sent to a provider as it is, as a part of what all images of a chat may have."""
+"""Bytes of a PDF that is sent to a provider as it is; part of what all images of a chat may have."""
 MAX_FILE_BYTES = 20_000_000
 """Bytes of one file in Slack, before an image is scaled down."""
 MAX_API_TEXTS = 10
 MAX_EARLIER_FILES = 5
-"""Of the files shared in a thread before the chat: the newest images, as many texts and documents, as many clips."""
+"""Of the files shared in a thread before the chat: the newest images, the newest texts and documents, and the newest
+clips.
+"""
 MAX_EARLIER_TEXT_LENGTH = 20_000
 """Characters of a text that was shared before the chat."""
 MAX_TEXT_LENGTH = 200_000
 """Characters of all attached texts together."""
 MAX_TEXT_BYTES = 1_000_000
-"""Bytes that are read of a text file: enough for `MAX_TEXT_LENGTH` characters in any encoding."""
+"""Bytes read from a text file: enough for `MAX_TEXT_LENGTH` characters in any encoding."""
 _MAX_NAME_LENGTH = 80
 """Characters of a file's name that are shown."""
 _TEXT_TYPES = re.compile(
@@ -46,15 +48,15 @@ _TEXT_TYPES = re.compile(
     r"|x-sh|x-shellscript|x-python|x-perl|x-ruby|x-php|x-httpd-php|x-tex|x-latex|x-ndjson|jsonlines|rtf|csv|x-csv)"
 )
 _UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "video/mp2t"})
-"""Types that say nothing about the content (the last is what TypeScript files are usually taken for)."""
+"""Types that say nothing about the content (the last one is what TypeScript files are usually mistaken for)."""
 UNREACHABLE = "unreachable"
-"""The problem of a file that Slack did not provide in time: it may do so later."""
+"""The problem of a file that Slack did not provide in time; it may do so later."""
 LARGE_DOCUMENT = "large_document"
 LARGE_CLIP = "large_clip"
 NOT_HEARD = "not_heard"
-"""The problem of a voice clip whose transcription failed: it may work later."""
+"""The problem of a voice clip whose transcription failed; it may work later."""
 BUSY = "busy"
-"""The problem of a document whose turn to be read did not come."""
+"""The problem of a document that did not get its turn to be read."""
 _PROBLEM_BY_MODE = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
 
 ATTACHED_TEXT = "Attached: {name}"
@@ -64,20 +66,20 @@ ATTACHED_TEXT_CUT = "(cut here: only the first {count:,} characters were taken)"
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A text that belongs to a message."""
+    """A text that is part of a message."""
 
     name: str
     language: str
     content: str = field(repr=False)
     truncated: bool = False
-    """Only the beginning of the text is here."""
+    """Whether this is only the beginning of the text."""
     earlier: bool = False
-    """It was shared in the thread before the chat began."""
+    """Whether it was shared in the thread before the chat began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What was said in a voice clip: a part of the message's own words."""
+    """The transcript of a voice clip: a part of the message's own text."""
 
     words: str = field(repr=False)
 
@@ -95,11 +97,11 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttachmentReport:
-    """What could not be used of a message's files, for its author."""
+    """Which of a message's files could not be used, for its author."""
 
     unreadable: tuple[SharedFile, ...] = ()
     truncated: tuple[str, ...] = ()
-    """Names of texts of which only the beginning was read."""
+    """Names of texts that were read only partly."""
     unseen_images: tuple[str, ...] = ()
     """Names of images that were not sent, because the model does not accept images."""
 
@@ -126,7 +128,7 @@ def kind_of(file: SharedFile) -> FileKind:
 
 
 def mark_unreadable(files: Iterable[SharedFile], *, hears: bool = False) -> tuple[SharedFile, ...]:
-    """The same files, with `problem` set for those whose description shows that they cannot be read.
+    """The same files, with `problem` set for those whose description shows that they are unreadable.
 
     `hears`: see `problem_of`.
     """
@@ -143,7 +145,7 @@ def mark_unreadable(files: Iterable[SharedFile], *, hears: bool = False) -> tupl
 def problem_of(file: SharedFile, *, early: bool = False, hears: bool = False) -> str | None:
     """Why a file cannot be read, if its description shows it.
 
-    `early`: Slack may still be making its thumbnail. `hears`: voice clips are turned into text.
+    `early`: Slack may still be making its thumbnail. `hears`: voice clips are transcribed.
     """
     if file.mode in _PROBLEM_BY_MODE:
         return _PROBLEM_BY_MODE[file.mode]
@@ -160,13 +162,13 @@ def problem_of(file: SharedFile, *, early: bool = False, hears: bool = False) ->
 
 
 def lacks_thumb(file: SharedFile) -> bool:
-    """Whether it is an image of a format that models do not accept, and Slack has no thumbnail of it."""
+    """Whether it is an image in a format that models do not accept, without a thumbnail from Slack."""
     plain = file.mime.lower().replace("jpg", "jpeg") in IMAGE_TYPES
     return kind_of(file) is FileKind.IMAGE and not plain and file.thumb is None
 
 
 def loadable(files: Iterable[SharedFile], *, again: bool = False) -> list[SharedFile]:
-    """The files without a known problem. `again`: also those whose problem was a lack of time."""
+    """The files without a known problem. `again`: also those whose problem was a timeout."""
     late = (UNREACHABLE, BUSY, NOT_HEARD) if again else ()
     tried = (replace(file, problem=None) if file.problem in late else file for file in files)
     return [file for file in tried if file.problem is None]
@@ -194,7 +196,7 @@ def select_earlier(files: Iterable[SharedFile], *, hears: bool = False) -> tuple
 
 
 def only_unusable_files(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
-    """Whether a message consists of files that cannot be used, and nothing else."""
+    """Whether a message consists of nothing but unusable files."""
     usable = [file for file in loadable(files) if sees or kind_of(file) is not FileKind.IMAGE]
     return bool(files) and not text and not usable
 
@@ -221,7 +223,7 @@ def scanned_pdf(name: str, data: bytes) -> Image | None:
 
 
 def append_spoken(text: str, spoken: Sequence[Spoken]) -> str:
-    """The message with what was said in its voice clips."""
+    """The message with the transcripts of its voice clips."""
     return "\n\n".join(filter(None, [text, *(each.words for each in spoken)]))
 
 
@@ -238,7 +240,7 @@ def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str
 
 
 def language_of(name: str) -> str:
-    """The language for a text's fence: the suffix of the file's name."""
+    """The language tag for a text's fence: the suffix of the file's name."""
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 

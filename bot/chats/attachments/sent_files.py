@@ -1,4 +1,4 @@
-"""Files that API clients send with a message: images, documents and texts, told apart by their content."""
+"""Files that API clients send with a message: images, documents and texts, recognised by their content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bot.usage.calls import Payer
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file as it came in a request."""
+    """A file as received in a request."""
 
     name: str
     mime: str
@@ -34,7 +34,7 @@ class SentFile:
 
 
 async def image_from_base64(given: Base64Text, name: str) -> Image:
-    """Raises InvalidInput if it is too large, or of a format that models do not accept."""
+    """Raises InvalidInput if it is too large, or in a format that models do not accept."""
     try:
         data = await given.decode(rules.MAX_API_IMAGE_BYTES)
     except NotFetched:
@@ -47,7 +47,7 @@ async def image_from_base64(given: Base64Text, name: str) -> Image:
 
 
 async def file_from_base64(given: Base64Text, name: str, mime: str) -> SentFile:
-    """Raises InvalidInput if it is too large, or no base64."""
+    """Raises InvalidInput if it is too large, or not base64."""
     try:
         return SentFile(name, mime, await given.decode(rules.MAX_API_FILE_BYTES))
     except NotBase64:
@@ -60,7 +60,7 @@ async def file_from_base64(given: Base64Text, name: str, mime: str) -> SentFile:
 
 
 class SentFiles:
-    """Turns files into what a message consists of."""
+    """Turns files into the content of a message."""
 
     def __init__(self, reader: DocumentReader, voice_clips: VoiceClips) -> None:
         self._reader = reader
@@ -69,10 +69,10 @@ class SentFiles:
     async def read(
         self, payer: Payer, files: Sequence[SentFile], *, keep_pdfs: bool
     ) -> list[Image | TextFile | Spoken]:
-        """Each file as an image, a text or words, in order. Raises InvalidInput for one that is neither.
+        """Each file as an image, a text or a transcript, in order. Raises InvalidInput for anything else.
 
-        `payer`: whose usage it is. `keep_pdfs`: those of scanned pages stay as they are. Voice clips come last, because
-        they are paid for, and all at the same time.
+        `payer`: whom the usage is charged to. `keep_pdfs`: scanned PDFs stay as they are. Voice clips come last,
+        because they cost money, and all at the same time.
         """
         clips = {number: clip for number, file in enumerate(files) if (clip := _clip_of(file))}
         found = {
@@ -104,7 +104,7 @@ class SentFiles:
 
 @contextmanager
 def _told(file: SentFile) -> Iterator[None]:
-    """A problem of the file as the sentence that its sender gets. Raises InvalidInput."""
+    """Turns a file's problem into a sentence for its sender. Raises InvalidInput."""
     try:
         yield
     except FileProblem as error:
@@ -113,7 +113,7 @@ def _told(file: SentFile) -> Iterator[None]:
 
 
 def _clip_of(file: SentFile) -> VoiceClip | None:
-    """A voice clip, as its sender or its name says; None for other files."""
+    """The file as a voice clip, if its declared type or its name says so; None for other files."""
     mime = file.mime or mimetypes.guess_type(file.name)[0] or ""
     if not mime.startswith("audio/") or image_type(file.data) is not None:
         return None
@@ -122,7 +122,7 @@ def _clip_of(file: SentFile) -> VoiceClip | None:
 
 
 async def _text_of(file: SentFile) -> TextFile:
-    """Raises FileProblem if the file is no text."""
+    """Raises FileProblem if the file is not text."""
     data = file.data[: rules.MAX_TEXT_BYTES]
     cut = len(data) < len(file.data)
     content = await asyncio.to_thread(decode_text, data, cut=cut)

@@ -1,4 +1,4 @@
-"""Voice clips as words, by the model that the operator names."""
+"""Transcribes voice clips with the model that the operator has configured."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bot.usage.calls import Payer
 log = get_logger(__name__)
 
 _PAUSE = 0.5
-"""Seconds before the second and last try."""
+"""Seconds before the second and last attempt."""
 _REPEATED_WITHIN = 10.0
-"""Seconds: a try that fails later than that is the last, so that nobody waits for two long ones."""
+"""Seconds: an attempt that fails later than this is the last one, so that nobody waits for two long ones."""
 
 
 class Hearing(Protocol):
-    """What clips need of `bot.chats.side_calls`."""
+    """What transcription needs from `bot.chats.side_calls`."""
 
     async def check(self, payer: Payer) -> None: ...
     async def words(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str: ...
@@ -34,16 +34,16 @@ class VoiceClips:
 
     @property
     def hears(self) -> bool:
-        """Whether there is a model for them."""
+        """Whether a transcription model is configured."""
         return self._transcriber is not None
 
     async def words_if_allowed(self, clip: VoiceClip, payer: Payer) -> str:
-        """The same for a clip whose message has not been admitted yet. Raises BudgetReached too."""
+        """Like `words`, for a clip whose message has not been admitted yet. Raises BudgetReached too."""
         await self._calls.check(payer)
         return await self.words(clip, payer)
 
     async def words(self, clip: VoiceClip, payer: Payer) -> str:
-        """What is said in it. Raises FileProblem, StorageError."""
+        """The transcript. Raises FileProblem, StorageError."""
         if self._transcriber is None:
             raise FileProblem("kind")
         try:
@@ -56,7 +56,7 @@ class VoiceClips:
         return words
 
     async def _heard(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
-        """Raises ProviderError when the second try fails too, or none is worth it."""
+        """Raises ProviderError when the second attempt fails too, or is not worth making."""
         began = time.monotonic()
         try:
             return await self._calls.words(transcriber, clip, payer)
