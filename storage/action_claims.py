@@ -6,7 +6,7 @@ A row of `done_once` says that an action was done, or that a process is doing it
         ▲                      │
         └──────────────────────┘ release, or the claim expired because its process ended
 
-Answers and chores have rows of their own and are claimed there (`storage.answer_lifecycle`, `storage.chores`).
+Answers (`storage.statements.answer_lifecycle`) and chores (`storage.chores`) are claimed by rows of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from bot.errors import StorageError
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id
-from storage.queries import dialect_insert
+from storage.statements.queries import dialect_insert
 from storage.tables import done_once
 
 CLAIM_TIMEOUT = 20.0

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Answer, AnswerResult, User
 from bot.errors import ChatNotFound
 from storage.engine.database import Database
-from storage.queries import SELECT_ANSWER, SELECT_NEXT_WAITING
-from storage.rows import select_answers, to_answer, to_result
-from storage.steps import load_steps
+from storage.statements.queries import SELECT_ANSWER, SELECT_NEXT_WAITING
+from storage.statements.rows import select_answers, to_answer, to_result
+from storage.statements.steps import load_steps
 from storage.tables import (
     IS_HELD,
     IS_OPEN,

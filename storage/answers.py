@@ -39,7 +39,11 @@ from bot.domain import Answer, AnswerResult, Image, MessageRef, ModelRef, Status
 from bot.errors import ProviderError
 from bot.usage.calls import Call, payer_of
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.answer_lifecycle import (
+from storage.answer_reads import AnswerReads, first_answer
+from storage.engine.database import Conflict, Database
+from storage.engine.types import database_time, utc_now
+from storage.served_teams import Serves, every_team, in_served_team
+from storage.statements.answer_lifecycle import (
     admit_again,
     begin_again,
     claim_answer,
@@ -47,13 +51,10 @@ from storage.answer_lifecycle import (
     update_message,
     update_owned,
 )
-from storage.answer_reads import AnswerReads, first_answer
-from storage.call_history import forget_extras
-from storage.chores import add_chores
-from storage.engine.database import Conflict, Database
-from storage.engine.types import database_time, utc_now
-from storage.images import replace_images
-from storage.queries import (
+from storage.statements.call_copies import forget_extras
+from storage.statements.chores import add_chores
+from storage.statements.images import replace_images
+from storage.statements.queries import (
     ASK_TO_STOP,
     FINISH_ANSWER,
     LEASE_LAPSED,
@@ -62,14 +63,13 @@ from storage.queries import (
     STORE_RESULT,
     TOUCH_CHAT,
 )
-from storage.rows import (
+from storage.statements.rows import (
     parts_to_json,
     result_row,
     sources_to_json,
     to_chat,
 )
-from storage.served_teams import Serves, every_team, in_served_team
-from storage.steps import add_steps, without_contents
+from storage.statements.steps import add_steps, without_contents
 from storage.tables import (
     IS_HELD,
     IS_OPEN,

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import and_, case, exists, func, insert, literal, select, update
+from sqlalchemy import and_, case, exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.tool_calls import CallState, ToolCall, ToolRound, pictures_left_out
+from bot.tool_calls import ToolCall, ToolRound, pictures_left_out
 from storage.engine.database import Database
-from storage.engine.types import new_id
-from storage.images import ImageBudget, first_kept
+from storage.statements.images import ImageBudget, first_kept
+from storage.statements.tool_call_rows import ENDED_STATES
 from storage.tables import answers, messages, tool_calls, tool_pictures
 
 LEFT_OUT = "[What this call returned is left out here]"
@@ -21,9 +21,7 @@ FIRST_ANSWER = 2
 """The number of a chat's first answer, before which nothing was called."""
 MAX_OLD_ARGUMENTS = 500
 """Characters of the arguments of calls whose results are left out; longer ones are left out too."""
-_NOT_COPIED = {"extra": "", "round_extra": "", "notice_ts": None, "notice_state": None}
 _HAS_PICTURES = exists().where(tool_pictures.c.call_id == tool_calls.c.id)
-_ENDED = [state for state in CallState if state.ended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ async def _sizes(connection: AsyncConnection, chat_id: str, number: int) -> Mapp
     """The characters of each answer's calls, by its id, the oldest first; without answers that still call tools."""
     columns = (tool_calls.c.said, tool_calls.c.arguments, tool_calls.c.result)
     size = func.sum(sum((func.length(column) for column in columns), literal(0)))
-    unfinished = func.sum(case((tool_calls.c.state.in_(_ENDED), 0), else_=1))
+    unfinished = func.sum(case((tool_calls.c.state.in_(ENDED_STATES), 0), else_=1))
     query = (
         select(tool_calls.c.answer_id, size.label("size"))
         .join(messages, messages.c.id == tool_calls.c.answer_id)
@@ -106,33 +104,3 @@ def _rounds(rows: Iterable[Any]) -> tuple[ToolRound, ...]:
         )
         for turn in turns
     )
-
-
-async def copy_calls(connection: AsyncConnection, old: str, new: str, chat_id: str) -> None:
-    """Gives an answer of another chat the calls of an answer, without what only their model understands."""
-    query = select(tool_calls).where(tool_calls.c.answer_id == old)
-    rows = (await connection.execute(query)).all()
-    if any(row.state not in _ENDED for row in rows):
-        return  # it is being answered anew, and the copy has nobody who could decide
-    for row in rows:
-        changed: dict[str, Any] = {
-            "id": new_id(),
-            "answer_id": new,
-            "chat_id": chat_id,
-            **_NOT_COPIED,
-        }
-        await connection.execute(insert(tool_calls), {**row._mapping, **changed})
-        await _copy_pictures(connection, row.id, changed["id"])
-
-
-async def _copy_pictures(connection: AsyncConnection, old: str, new: str) -> None:
-    rest = [column for column in tool_pictures.c if column.name != "call_id"]
-    rows = select(literal(new), *rest).where(tool_pictures.c.call_id == old)
-    names = ["call_id", *(column.name for column in rest)]
-    await connection.execute(insert(tool_pictures).from_select(names, rows))
-
-
-async def forget_extras(connection: AsyncConnection, chat_id: str) -> None:
-    """The chat goes on with another model, which does not understand what its former one wanted back."""
-    of_chat = update(tool_calls).where(tool_calls.c.chat_id == chat_id)
-    await connection.execute(of_chat.values(extra="", round_extra=""))

@@ -11,7 +11,7 @@ from bot.domain import Chat, ModelRef
 from bot.tool_calls import ALL_TOOLS, ChannelTools
 from storage.engine.database import Database
 from storage.engine.types import utc_now
-from storage.queries import dialect_insert
+from storage.statements.queries import dialect_insert
 from storage.tables import channel_settings
 
 

@@ -12,10 +12,10 @@ from bot.errors import ChatNotFound
 from bot.model_options import NO_OPTIONS, ModelOptions
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
-from storage.queries import dialect_insert
-from storage.request_rows import ChatRequest, to_request
-from storage.rows import files_to_json, options_row
 from storage.served_teams import Serves, every_team
+from storage.statements.queries import dialect_insert
+from storage.statements.request_rows import ChatRequest, to_request
+from storage.statements.rows import files_to_json, options_row
 from storage.tables import chats, messages, questions
 
 __all__ = ["ChatRequest", "ChatRequests"]

@@ -30,28 +30,27 @@ from bot.domain import (
 from bot.errors import ChatNotFound
 from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.channel_moves import move_channel, set_away
-from storage.chat_list import ChatPage, list_chats, select_visible
 from storage.engine.database import Conflict, Database
 from storage.engine.types import utc_now
-from storage.history import load_history, load_unanswered, name_authors, replace_text
-from storage.images import ImageBudget, MessageImages
-from storage.messages import (
-    NewMessage,
-    StoredMessage,
+from storage.messages import NewMessage, StoredMessage
+from storage.statements.channel_moves import move_channel, set_away
+from storage.statements.chat_list import ChatPage, list_chats, select_visible
+from storage.statements.history import load_history, load_unanswered, name_authors, replace_text
+from storage.statements.images import ImageBudget, MessageImages
+from storage.statements.messages import (
     add_message,
     check_new,
     find_by_request,
     load_chat,
     store_loaded_files,
 )
-from storage.queries import (
+from storage.statements.queries import (
     COUNT_AUTHORS,
     SELECT_CHAT_AND_OPEN_REQUEST,
     SELECT_CHAT_BY_THREAD,
 )
-from storage.rows import chat_row, new_chat, to_chat, to_message
-from storage.search import SearchLimits
+from storage.statements.rows import chat_row, new_chat, to_chat, to_message
+from storage.statements.search import SearchLimits
 from storage.tables import chats, messages, participants
 
 

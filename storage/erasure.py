@@ -27,7 +27,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import User
 from storage.engine.database import Database
-from storage.queries import ASK_TO_STOP, dialect_insert
+from storage.statements.queries import ASK_TO_STOP, dialect_insert
+from storage.statements.tool_call_rows import EMPTY_CALL
 from storage.tables import (
     IS_OPEN,
     IS_UNWRITTEN,
@@ -52,7 +53,6 @@ from storage.tables import (
     tool_pictures,
     usage_days,
 )
-from storage.tool_call_rows import EMPTY_CALL
 
 ERASED_TEXT = "(erased)"
 """What is left of a person's message in somebody else's chat, whose answers rest on it."""

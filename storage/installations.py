@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.engine.types import database_time, utc_now
-from storage.queries import dialect_insert
+from storage.statements.queries import dialect_insert
 from storage.tables import api_tokens, installations, workspaces
 
 

@@ -12,9 +12,9 @@ from bot.domain import User
 from bot.usage.calls import Call, Payer
 from bot.usage.figures import Figures, GroupBy
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.call_rows import SUMS, complete, payer_now, record
 from storage.engine.database import Database
-from storage.spending import check, forget_old
+from storage.statements.call_rows import SUMS, complete, payer_now, record
+from storage.statements.spending import check, forget_old
 from storage.tables import usage_days
 
 _COLUMNS = {

@@ -9,7 +9,7 @@ from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.engine.database import Database
 from storage.engine.types import utc_now
-from storage.queries import dialect_insert
+from storage.statements.queries import dialect_insert
 from storage.tables import models_without_system_role
 
 log = get_logger(__name__)

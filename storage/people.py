@@ -11,8 +11,8 @@ from bot.domain import ModelRef, User
 from bot.model_options import NO_OPTIONS, Effort, ModelOptions
 from storage.engine.database import Database
 from storage.engine.types import utc_now
-from storage.queries import dialect_insert
-from storage.rows import to_options
+from storage.statements.queries import dialect_insert
+from storage.statements.rows import to_options
 from storage.tables import feedback, people
 
 

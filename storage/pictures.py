@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, LargeBinary, and_, func, select, update
 from bot.domain import PDF, Attachment, Image
 from bot.errors import ChatNotFound
 from storage.engine.database import Database
-from storage.rows import to_image
+from storage.statements.rows import to_image
 from storage.tables import attachments, messages, tool_pictures
 
 

@@ -13,14 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, TitleBy
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits
-from storage.branch_copy import copy_conversation
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.messages import StoredMessage
-from storage.queries import dialect_insert
-from storage.rows import chat_row, to_chat
 from storage.served_teams import Serves, every_team
-from storage.spending import admit
+from storage.statements.branch_copy import copy_conversation
+from storage.statements.queries import dialect_insert
+from storage.statements.rows import chat_row, to_chat
+from storage.statements.spending import admit
 from storage.tables import chats, messages
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 
 from storage.engine.database import Database
 from storage.engine.types import utc_now
-from storage.queries import dialect_insert
+from storage.statements.queries import dialect_insert
 from storage.tables import messages, summaries
 
 

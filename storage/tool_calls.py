@@ -25,16 +25,15 @@ from bot.tool_calls import (
 )
 from bot.usage.calls import Call, payer_of
 from bot.usage.limits import NO_LIMITS, BudgetReached, Limits
-from storage.call_rows import record
-from storage.chores import add_chores
 from storage.engine.database import Database
 from storage.engine.types import database_time, utc_now
-from storage.holds import Hold, hold, hold_answer, unpark
-from storage.queries import SELECT_CHAT, dialect_insert
-from storage.rows import to_chat
-from storage.spending import check
-from storage.tables import answers, chats, tool_calls, tool_grants
-from storage.tool_call_rows import (
+from storage.statements.call_rows import record
+from storage.statements.chores import add_chores
+from storage.statements.holds import Hold, hold, hold_answer, unpark
+from storage.statements.queries import SELECT_CHAT, dialect_insert
+from storage.statements.rows import to_chat
+from storage.statements.spending import check
+from storage.statements.tool_call_rows import (
     call_row,
     ended_with_answer,
     keep_pictures,
@@ -42,6 +41,7 @@ from storage.tool_call_rows import (
     pictures_of,
     to_call,
 )
+from storage.tables import answers, chats, tool_calls, tool_grants
 
 _ASKED = tool_calls.c.state == CallState.ASKED
 _OPEN = tool_calls.c.state.in_([state for state in CallState if not state.ended])

@@ -10,11 +10,11 @@ from sqlalchemy import and_, select
 from bot.domain import Attachment, Chat, Image, Message, User
 from bot.tool_calls import StoredCall
 from storage.engine.database import Database
-from storage.images import ImageBudget, MessageImages
-from storage.rows import to_chat, to_image
-from storage.steps import load_steps
+from storage.statements.images import ImageBudget, MessageImages
+from storage.statements.rows import to_chat, to_image
+from storage.statements.steps import load_steps
+from storage.statements.tool_call_rows import to_call
 from storage.tables import answer_steps, attachments, chats, messages, participants, tool_calls
-from storage.tool_call_rows import to_call
 
 MESSAGES_AT_ONCE = 4
 """A message may have 400,000 characters."""

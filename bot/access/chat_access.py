@@ -8,8 +8,8 @@ from bot.access.membership import Membership
 from bot.access.rules import AccessRules
 from bot.domain import Chat, User
 from bot.errors import PlaceNotAllowed
-from storage.chat_list import ChatPage
 from storage.chats import Chats
+from storage.statements.chat_list import ChatPage
 
 
 class ChatAccess:

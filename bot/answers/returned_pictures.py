@@ -16,7 +16,7 @@ from bot.observability import get_logger
 from bot.providers.base import ChatMessage
 from bot.runtime.memory import HeldBytes
 from bot.tool_calls import CallResult, ToolRound
-from storage.images import ImageBudget, first_kept
+from storage.statements.images import ImageBudget, first_kept
 
 log = get_logger(__name__)
 

@@ -50,8 +50,8 @@ from bot.tool_calls import (
 from bot.usage.limits import BudgetReached, to_detail
 from bot.usage.tokens import tokens_of_tool
 from storage.engine.types import new_id, utc_now
-from storage.holds import Hold
-from storage.tool_call_rows import over_budget
+from storage.statements.holds import Hold
+from storage.statements.tool_call_rows import over_budget
 from storage.tool_calls import ToolCalls
 
 READY_TIMEOUT = 10.0

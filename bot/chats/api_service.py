@@ -45,11 +45,11 @@ from bot.runtime.memory import HeldBytes, MemoryBudget
 from bot.usage.calls import Payer, payer_of
 from storage.action_claims import ActionClaims
 from storage.answers import Answers
-from storage.chat_list import ChatPage
 from storage.chats import Chats
 from storage.messages import NewMessage, StoredMessage
 from storage.people import People
 from storage.pictures import Picture, Pictures
+from storage.statements.chat_list import ChatPage
 
 API_SOURCE = "api:"
 """The prefix of the source of every message from an API client."""

@@ -19,7 +19,7 @@ from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import ReadAttachment
 from bot.tool_calls import ToolRound
 from storage.chats import Chats
-from storage.images import ImageBudget
+from storage.statements.images import ImageBudget
 
 IMAGE_BUDGET = ImageBudget(count=20, size=16_000_000)
 """The newest images are sent with every request, within this count and size; older ones only by name."""

@@ -22,7 +22,7 @@ from bot.providers.base import ChatMessage, ModelRequest
 from bot.timing import Timing
 from bot.usage.calls import CallKind, Payer, payer_of
 from storage.chats import Chats
-from storage.images import ImageBudget
+from storage.statements.images import ImageBudget
 
 log = get_logger(__name__)
 

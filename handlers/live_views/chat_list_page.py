@@ -13,8 +13,8 @@ from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import mrkdwn_escape
 from handlers.views import chat_list as views
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ChatListView, ListQuery
-from storage.chat_list import ChatPage
 from storage.chats import Chats
+from storage.statements.chat_list import ChatPage
 
 CHATS_PAGE_SIZE = 10
 

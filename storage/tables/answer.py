@@ -106,7 +106,7 @@ answer_steps = Table(
     Column("seconds", Float),
     Column("detail", SafeText, nullable=False),
 )
-"""What an answer's model did besides writing, in its last attempt that has ended (see `storage.steps`)."""
+"""What an answer's model did besides writing, in its last attempt that has ended (see `storage.statements.steps`)."""
 
 chores = Table(
     "chores",

@@ -15,9 +15,10 @@ from bot.errors import StorageError
 from bot.runtime.tasks import Tasks
 from storage.answers import Answers
 from storage.chats import Chats
-from storage.chores import Chores, ClaimedChore, add_chores
+from storage.chores import Chores, ClaimedChore
 from storage.engine.database import Database
 from storage.messages import NewMessage
+from storage.statements.chores import add_chores
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 
 

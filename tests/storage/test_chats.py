@@ -11,8 +11,8 @@ from bot.domain import DEFAULT_TITLE, Image, Role, SharedFile, Status, Thread, T
 from bot.errors import ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
-from storage.images import ImageBudget, first_kept
 from storage.messages import NewMessage
+from storage.statements.images import ImageBudget, first_kept
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 PNG = Image("a.png", "image/png", b"\x89PNG\x00")

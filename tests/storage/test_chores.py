@@ -13,10 +13,11 @@ from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, MessageRef, Status
 from bot.steps import Step, StepKind, StepStatus
 from storage.answers import Answers
-from storage.chores import Chores, ClaimedChore, Share, add_chores
+from storage.chores import Chores, ClaimedChore, Share
 from storage.engine.database import Database
-from storage.rows import parts_to_json
-from storage.steps import add_steps
+from storage.statements.chores import add_chores
+from storage.statements.rows import parts_to_json
+from storage.statements.steps import add_steps
 from storage.tables import answer_steps, chores
 from storage.tables import answers as answer_rows
 from tests.deadlines import WAIT_TIMEOUT

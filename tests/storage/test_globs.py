@@ -8,7 +8,7 @@ from sqlalchemy import literal, select, union_all
 
 from storage.engine.database import Database
 from storage.engine.types import SafeText
-from storage.globs import matches_any
+from storage.statements.globs import matches_any
 
 TEXTS = (
     "C1",

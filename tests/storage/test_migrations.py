@@ -40,7 +40,7 @@ REVISIONS = [script.revision for script in ScriptDirectory(str(FOLDER)).walk_rev
 
 def _differences(connection: Connection) -> list[object]:
     def comparable(_object: object, name: str | None, *_: object) -> bool:
-        return name != "passages"  # exists only on PostgreSQL, for `storage.search`
+        return name != "passages"  # exists only on PostgreSQL, for `storage.statements.search`
 
     context = MigrationContext.configure(
         connection, opts={"compare_type": True, "include_object": comparable}

@@ -13,7 +13,7 @@ from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.messages import NewMessage
-from storage.search import SearchLimits
+from storage.statements.search import SearchLimits
 from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL, ChatBuilder
 

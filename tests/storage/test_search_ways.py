@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from bot.domain import TitleBy, User
-from storage.chat_list import ChatPage
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.messages import NewMessage
-from storage.search import SearchLimits
+from storage.statements.chat_list import ChatPage
+from storage.statements.search import SearchLimits
 from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL
 

@@ -9,11 +9,12 @@ from bot.domain import Thread
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
-from storage.chores import Chores, Share, add_chores
+from storage.chores import Chores, Share
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installation, Installations
 from storage.served_teams import Serves, every_team, installed_teams, only_team
+from storage.statements.chores import add_chores
 from storage.successors import Successors
 from tests.storage.chat_builder import ChatBuilder
 

@@ -13,13 +13,13 @@ from bot.domain import AnswerResult, Status, Thread, Usage
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, BudgetReached, Limits, MessageRate, Period, Scope, Unit
 from storage.answers import Answers
-from storage.call_rows import add_calls
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.engine.types import new_id, utc_now
 from storage.ledger import Ledger
 from storage.messages import NewMessage, StoredMessage
-from storage.prices import with_price
+from storage.statements.call_rows import add_calls
+from storage.statements.prices import with_price
 from storage.tables import ledger, messages, spending
 from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL

@@ -18,7 +18,7 @@ from storage.chats import Chats
 from storage.engine.database import Database
 from storage.engine.types import new_id, utc_now
 from storage.erasure import Erasure
-from storage.holds import Hold
+from storage.statements.holds import Hold
 from storage.tables import answers, spending, tool_calls
 from storage.tool_calls import Decided, ToolCalls
 from tests.deadlines import WAIT_TIMEOUT

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from bot.domain import ModelRef, SharedFile, Thread
 from bot.model_options import NO_OPTIONS, ModelOptions
-from storage.rows import files_from_json, to_options
+from storage.statements.rows import files_from_json, to_options
 
 
 @dataclass(frozen=True, slots=True)

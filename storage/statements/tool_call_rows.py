@@ -14,7 +14,7 @@ from bot import english_strings
 from bot.domain import Attachment, Image
 from bot.tool_calls import CallState, StoredCall, ToolCall, arguments_hash
 from storage.engine.types import utc_now
-from storage.queries import dialect_insert
+from storage.statements.queries import dialect_insert
 from storage.tables import tool_calls, tool_pictures
 
 _NO_ARGUMENTS = "{}"
@@ -29,6 +29,7 @@ EMPTY_CALL = {
     "decided_by": None,
 }
 """What is left of a call whose asker has been erased."""
+ENDED_STATES = [state for state in CallState if state.ended]
 
 
 def over_budget(call: StoredCall) -> StoredCall:

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Role, Status
 from storage.engine.types import database_time
-from storage.rows import select_answers
+from storage.statements.rows import select_answers
 from storage.tables import (
     IS_HELD,
     IS_OPEN,

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, Limits
 from storage.engine.types import utc_now
-from storage.prices import with_price
-from storage.queries import dialect_insert
-from storage.spending import ANSWERED, settle, spent_in
+from storage.statements.prices import with_price
+from storage.statements.queries import dialect_insert
+from storage.statements.spending import ANSWERED, settle, spent_in
 from storage.tables import answers, ledger, usage_days
 
 SUMS = (
@@ -44,7 +44,7 @@ async def record(
     """Adds calls, leaving out those that are there already; the budgets that are nearly used up by now.
 
     `payer`: as the database knows them now, who may have been erased since the calls began. `admitted_at`: see
-    `storage.spending.settle`.
+    `storage.statements.spending.settle`.
     """
     now = utc_now()
     unknown = [replace(call, payer=payer) for call in await _unknown(connection, calls)]

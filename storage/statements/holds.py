@@ -11,7 +11,7 @@ from sqlalchemy import and_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine.types import database_time
-from storage.queries import UPDATE_OWNED
+from storage.statements.queries import UPDATE_OWNED
 from storage.tables import IS_RUNNING, answers, tool_calls
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Attachment, Image, Message
-from storage.rows import image_rows, to_message
+from storage.statements.rows import image_rows, to_message
 from storage.tables import attachments, messages
 
 

@@ -45,7 +45,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import User
 from storage.engine.types import SafeText, UtcTime
-from storage.globs import matches_any
+from storage.statements.globs import matches_any
 from storage.tables import ID, chats, messages, participants
 
 _ID_MARK = re.compile(r"^[@#](?=[UWCG][A-Z0-9]*\d)")

@@ -34,7 +34,7 @@ from bot.domain import NearBudget
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, BudgetReached, Limit, Limits, MessageRate, Period, Scope, Unit
 from storage.engine.types import utc_now
-from storage.queries import dialect_insert
+from storage.statements.queries import dialect_insert
 from storage.tables import ledger, spending, usage_days
 
 _FIRST_ANSWER = {Unit.TOKENS: 1_000.0, Unit.USD: 0.01}

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, User
 from bot.errors import InvalidInput
-from storage.rows import to_chat
-from storage.search import ListPosition, Matches, Search, SearchLimits, in_list_order
+from storage.statements.rows import to_chat
+from storage.statements.search import ListPosition, Matches, Search, SearchLimits, in_list_order
 from storage.tables import chats, participants
 
 

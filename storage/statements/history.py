@@ -8,9 +8,9 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Message, Thread
-from storage.images import ImageBudget, MessageImages
-from storage.queries import SELECT_HISTORY, SELECT_UNANSWERED
-from storage.rows import to_message
+from storage.statements.images import ImageBudget, MessageImages
+from storage.statements.queries import SELECT_HISTORY, SELECT_UNANSWERED
+from storage.statements.rows import to_message
 from storage.tables import chats, messages, questions
 
 

@@ -14,19 +14,19 @@ from bot.chores import Chore
 from bot.domain import Answer, ModelRef, NearBudget, Status
 from bot.usage.calls import Call, Payer, call_for_answer, payer_of
 from bot.usage.limits import Limits
-from storage.call_rows import record
-from storage.chores import add_chores
 from storage.engine.types import utc_now
-from storage.queries import (
+from storage.statements.call_rows import record
+from storage.statements.chores import add_chores
+from storage.statements.queries import (
     CLAIM_ANSWER,
     SELECT_ANSWER,
     SELECT_CHAT,
     UPDATE_MESSAGE,
     UPDATE_OWNED,
 )
-from storage.rows import near_budgets_to_json, to_answer, to_chat
-from storage.spending import admit, mark_warned
-from storage.steps import remove_steps
+from storage.statements.rows import near_budgets_to_json, to_answer, to_chat
+from storage.statements.spending import admit, mark_warned
+from storage.statements.steps import remove_steps
 from storage.tables import IS_OPEN, IS_WAITING, answers, attachments, chats
 
 

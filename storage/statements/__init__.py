@@ -1,0 +1,1 @@
+"""Statements that several repositories share: each function works inside a transaction of its caller."""
