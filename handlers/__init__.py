@@ -1,1 +1,1 @@
-"""Slack: how its events reach us, what they mean here, and how an answer becomes messages."""
+"""Slack: how its events reach the bot, what they mean here, and how an answer becomes messages."""

@@ -1,1 +1,1 @@
-"""Shows one answer in its Slack thread while it is written."""
+"""Shows one answer in its Slack thread while it is being written."""

@@ -1,4 +1,4 @@
-"""The chores of an answer that are done in Slack: each is one small change, and each may be done again."""
+"""The chores of an answer that are done in Slack: each is one small change that may safely be repeated."""
 
 from __future__ import annotations
 
@@ -40,11 +40,15 @@ from storage.chores import Chores
 log = get_logger(__name__)
 
 _TRANSIENT = {error.result for error in (RateLimited, TooLate, ConnectFailed, OutcomeUnknown)}
-"""Failures that may be over soon."""
+"""Failures that may be temporary."""
 _UNINSTALLED = {Chore.SHOW_APPROVALS: FAILED}
-"""What becomes of chores where the app is not installed, if they are not done with: the answer would wait in vain."""
+"""The outcome of chores if the app is not installed and `DONE` would be wrong, because the answer would wait in
+vain.
+"""
 SPARING_TRIES = 2
-"""Tries of showing or hiding a Stop button that leave scarce edits to answers: a quarter of a minute."""
+"""Attempts to show or hide a Stop button during which scarce edits are left to answers; they take a quarter of a
+minute.
+"""
 
 InThread = Callable[[SlackClient, Thread, ChoreJob], Awaitable[ChoreResult]]
 """Does a chore of an answer in this thread. Raises SlackError."""
@@ -104,7 +108,7 @@ class SlackAfterWork:
         }
 
     async def _do(self, work: InThread, uninstalled: ChoreResult, job: ChoreJob) -> ChoreResult:
-        """Does a chore in the answer's thread, as long as this process may."""
+        """Does a chore in the answer's thread, while this process may."""
         if job.chat.thread is None:
             return DONE
         try:
@@ -132,7 +136,7 @@ class SlackAfterWork:
         answer = job.answer
         if (
             answer.status is Status.WAITING
-        ):  # a Retry in the queue: the mark goes when it is claimed
+        ):  # a Retry in the queue: its mark is removed when it is claimed
             return LATER
         if answer.question_ts is not None:
             reason = await self._queued_reactions.remove(
@@ -180,7 +184,7 @@ class SlackAfterWork:
         return DONE
 
     async def _find_strays(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Deletes messages that no row knows.
+        """Deletes messages that no row refers to.
 
         The database is asked after the thread was read: an answer that begins later cannot have posted any of them.
         """
@@ -195,7 +199,9 @@ class SlackAfterWork:
         return DONE
 
     async def _tell_refused(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Whoever claimed this notice and was killed holds the claim for a while, so a later try waits for it."""
+        """A process that claimed this notice and was killed holds the claim for a while, so a later attempt waits for
+        it.
+        """
         asker, code = job.answer.asker, job.answer.refusal
         if asker is None or code is None:
             return DONE
@@ -209,7 +215,7 @@ class SlackAfterWork:
         return _result(await self._headers.show(await self._chats.get(job.chat.id)))
 
     async def _name_session(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Shows the title of now: a user may change it during the call, and theirs must win."""
+        """Shows the current title: a user may change it during the call, and theirs must win."""
         shown: str | None = None
         reason: str | None = None
         while (title := (await self._chats.get(job.chat.id)).title) != shown:
@@ -219,13 +225,13 @@ class SlackAfterWork:
 
 
 def _result(reason: str | None) -> ChoreResult:
-    """`reason`: why a call failed; None when it succeeded. What Slack refused, it would refuse again."""
+    """`reason`: why a call failed; None if it succeeded. What Slack has rejected, it would reject again."""
     return FAILED if reason in _TRANSIENT else DONE
 
 
 async def _delete(slack: SlackClient, thread: Thread, part: MessageRef) -> None:
     if part.streaming:
-        with suppress(SlackRejected):  # it is no stream any more
+        with suppress(SlackRejected):  # it is no longer a stream
             await slack.call_with_retry(STOP, channel=thread.channel, ts=part.ts)
     with suppress(SlackRejected):  # it is gone
         await slack.call_with_retry("chat.delete", channel=thread.channel, ts=part.ts)

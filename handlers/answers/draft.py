@@ -1,4 +1,4 @@
-"""The text of one answer, divided into pages: what the model has sent, what Slack shows, what comes next. Pure."""
+"""The text of one answer, divided into pages: what the model has sent, what Slack shows, and what is next. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Draft:
     _tables: TableBreaks = field(default_factory=TableBreaks)
     _buffer: list[str] = field(default_factory=list)
     _split_length: int = 0
-    """Characters that the open page had when it was last split: more may arrive during the call that follows."""
+    """Characters that the open page had when it was last split: more text may arrive during the call that follows."""
 
     def append(self, delta: str) -> bool:
         """Adds text from the model. Returns whether more text can be shown now."""
@@ -56,7 +56,7 @@ class Draft:
         return (*self.completed, *((MessageRef(page.ts, page.is_stream),) if page.ts else ()))
 
     def room(self) -> int:
-        """UTF-8 bytes that the open page still takes."""
+        """UTF-8 bytes for which the open page still has room."""
         self._flush_buffer()
         return self._max_bytes() - byte_length(self.page.text)
 

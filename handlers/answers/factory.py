@@ -1,4 +1,4 @@
-"""Makes the sink of an answer: a Slack thread for chats that have one, with what is decided about its appearance."""
+"""Makes the sink of an answer: a Slack thread, for chats that have one, with decisions about its appearance."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from storage.chats import Chats
 log = get_logger(__name__)
 
 MAX_ANNOUNCED_MESSAGES_LEFT = 10
-"""The footer mentions how many messages a chat may still hold when so few are left."""
+"""The footer says how many messages a chat may still hold when this many or fewer are left."""
 Mode = Literal["auto", "native", "edit"]
 
 
 class SlackSinkFactory:
-    """The `SinkFactory` of the product: Slack for chats with a thread, nowhere for the others."""
+    """The product's `SinkFactory`: Slack for chats with a thread, nowhere for the others."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class SlackSinkFactory:
 
     async def _options(self, slack: SlackClient, chat: Chat, answer: Answer) -> AnswerOptions:
         left = self._max_messages - chat.message_count
-        left = left if left >= 2 else 0  # a message finds room only together with its answer
+        left = left if left >= 2 else 0  # a message is stored only together with its answer
         return AnswerOptions(
             native_streaming=await self._may_stream(chat, answer),
             markdown_text=slack.knows_markdown_text(),
@@ -95,7 +95,9 @@ class SlackSinkFactory:
         return await self._answers.slack_timestamps(chat.id) | header
 
     async def _may_stream(self, chat: Chat, answer: Answer) -> bool:
-        """Slack shows a native stream live only to its recipient, so with others in the thread edits serve all."""
+        """Whether to use a native stream: Slack shows it live only to its recipient, so with others in the thread edits
+        are better.
+        """
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
         return not chat.joined_a_thread and await self._chats.author_count(chat.id) <= 1

@@ -1,9 +1,9 @@
-"""The messages of an answer that earlier attempts or lost responses left in the thread: found, reused or removed.
+"""Messages of an answer that earlier attempts or lost responses left in the thread: found, reused or removed.
 
-An answer may be begun by one worker and finished by another, or retried by a user: the messages of the attempt before
-are rewritten in order, and those that are not needed any more are deleted. A call whose response was lost, or whose
-worker died, may take effect up to `Timing.late_effect` later; so the thread is searched once more after that. Only the
-rewriting is the writer's work: the rest is left as chores.
+An answer may be begun by one worker and finished by another, or retried by a user: the messages of the previous attempt
+are rewritten in order, and those that are no longer needed are deleted. A call whose response was lost, or whose worker
+died, may take effect up to `Timing.late_effect` later, so the thread is searched once more after that. The writer only
+does the rewriting: the rest is left to chores.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class MessageRecovery:
         return bool(self._leftovers) and self._leftovers[0].streaming
 
     def recorded(self) -> tuple[MessageRef, ...]:
-        """The messages to be recorded besides those of the draft, for a later worker."""
+        """The messages to record for a later worker, besides those of the draft."""
         return (*self._leftovers, *self._discarded)
 
     def final(self) -> tuple[MessageRef, ...]:
-        """The same, once the answer is complete."""
+        """The messages to record once the answer is complete."""
         return tuple(replace(part, leftover=True) for part in self.recorded())
 
     def take_leftover(self) -> MessageRef:
@@ -77,8 +77,8 @@ class MessageRecovery:
     async def take_over(self) -> None:
         """Collects what earlier attempts at this answer have posted.
 
-        Only when nothing is recorded is the thread searched, and not for long: if the message of the worker before
-        is missed, it is found and deleted later.
+        The thread is searched only if nothing is recorded, and only briefly: if the previous worker's message is
+        missed, it is found and deleted later.
         """
         if self._answer.attempt <= 1:
             return
@@ -96,11 +96,11 @@ class MessageRecovery:
         self._settled_at = self._slack.dispatcher.now() + self._slack.timing.late_effect
 
     async def find_lost_message(self) -> str | None:
-        """The message that a call with an unknown outcome has made; None if there is none."""
+        """The message created by a call with an unknown outcome; None if there is none."""
         return next(reversed(await self._find_unrecorded()), None)
 
     def chores(self) -> dict[Chore, float]:
-        """What is left to do once the answer is complete, with the seconds until each is due."""
+        """What is left to do once the answer is complete, with the seconds until each chore is due."""
         left: dict[Chore, float] = {}
         if self.recorded():
             left[Chore.DELETE_LEFTOVERS] = 0.0
@@ -112,7 +112,7 @@ class MessageRecovery:
         return left
 
     def _may_be_overwritten(self) -> bool:
-        """Whether the worker before may have been editing a message when it lost the answer."""
+        """Whether the previous worker may have been editing a message when it lost the answer."""
         parts = self._answer.slack_messages
         return self._answer.taken_over and bool(parts) and not parts[-1].streaming
 
@@ -124,13 +124,13 @@ class MessageRecovery:
         except (SlackRejected, OutcomeUnknown) as error:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
             return []
-        # Without these, another answer's message would be taken for one of this answer.
+        # Without excluding these, another answer's message would be taken for one of this answer.
         known |= await until_stored(self._options.find_other_messages, self._answer.id)
         return [ts for ts in found if ts not in known]
 
 
 async def own_answers(slack: SlackClient, thread: Thread, answer: Answer) -> list[str]:
-    """The ts of the bot's messages in this thread that are younger than the question and show answers.
+    """The ts of the bot's messages in this thread that are newer than the question and show answers.
 
     Raises SlackError.
     """

@@ -1,4 +1,4 @@
-"""What is decided about an answer's appearance in Slack before it is written."""
+"""Decisions about an answer's appearance in Slack, made before it is written."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class AnswerOptions:
     native_streaming: bool
     """Slack's native streaming may be used, because only the asker watches."""
     markdown_text: bool
-    """This Slack knows messages of `markdown_text`."""
+    """This Slack supports messages with `markdown_text`."""
     model_label: str
     """For the footer."""
     messages_left: int | None
     """How many messages the chat may still hold; None while there are too many to mention."""
     question_link: str
-    """A link to the question in mrkdwn, where others were waiting at the same time; else empty."""
+    """A link to the question in mrkdwn, if other questions were waiting at the same time; else empty."""
     language: Language
-    """That of the person who started the chat."""
+    """The language of the person who started the chat."""
     find_other_messages: Callable[[], Awaitable[frozenset[str]]]
     """Finds the ts of the bot's messages in this thread that show something else. Raises StorageError."""

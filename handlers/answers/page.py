@@ -94,7 +94,7 @@ def next_state(state: PageState, event: PageEvent) -> PageState:
 
 @dataclass(slots=True)
 class Page:
-    """The text of one Slack message, what of it Slack has, and the state of the message."""
+    """The text of one Slack message, the part of it that Slack has, and the state of the message."""
 
     text: str = ""
     """Everything that belongs in this message or a later one."""
@@ -106,9 +106,9 @@ class Page:
     stream_started_at: float = 0.0
     """Seconds of the dispatcher's clock."""
     card_bytes: int = 0
-    """UTF-8 bytes that the stream's task cards take of the message."""
+    """UTF-8 bytes of the message that the stream's task cards take."""
     edited_text: str | None = None
-    """The text of the last edit; None when it is unknown what the message shows."""
+    """The text of the last edit; None if it is unknown what the message shows."""
     has_blocks: bool = False
     """The message may carry blocks, which an edit without blocks would leave in place."""
 
@@ -118,7 +118,7 @@ class Page:
         return self.state in (PageState.STREAMING, PageState.CLOSING)
 
     def apply(self, event: PageEvent, ts: str | None = None) -> None:
-        """Moves to the next state; `ts` is the message's, for the events that bring one."""
+        """Moves to the next state; `ts` is the message's, for events that provide one."""
         was_stream = self.is_stream
         self.state = next_state(self.state, event)
         if ts is not None:

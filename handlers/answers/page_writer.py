@@ -1,4 +1,4 @@
-"""Writes the open page of an answer to Slack: one call at a time, by the method that the scheduler has granted.
+"""Writes the open page of an answer to Slack: one call at a time, with the method that the scheduler has granted.
 
 What a call or its failure means for the page is a `PageEvent`; the states are drawn in `page`.
 """
@@ -78,7 +78,7 @@ class PageWriter:
         return self.draft.page.state is PageState.COMPLETE
 
     def more_to_show(self) -> bool:
-        """Whether there is text that could become visible by another write now."""
+        """Whether there is text that another write could make visible now."""
         draft, page = self.draft, self.draft.page
         if self.result is not None:
             return draft.has_unstreamed_text() if page.is_stream else bool(page.text)
@@ -93,11 +93,11 @@ class PageWriter:
             self.text_arrived(self._slack.dispatcher.now())
 
     def all_messages(self) -> tuple[MessageRef, ...]:
-        """The messages written so far, and those that are still to be rewritten or deleted."""
+        """The messages written so far, and those still to be rewritten or deleted."""
         return (*self.draft.message_refs(), *self._recovery.recorded())
 
     def final_messages(self) -> tuple[MessageRef, ...]:
-        """The messages of the complete answer, and those that are to be deleted."""
+        """The messages of the complete answer, and those to be deleted."""
         return (*self.draft.message_refs(), *self._recovery.final())
 
     def chores(self) -> dict[Chore, float]:
@@ -116,7 +116,7 @@ class PageWriter:
         self._plan_end(now)
 
     def pause(self, now: float) -> None:
-        """Nothing more comes for now: a stream does not go on, which would look as if something did."""
+        """Nothing more comes for now: an open stream ends, because it would look as if more were coming."""
         if self.draft.page.state is PageState.STREAMING:
             self._pausing = True
             self._apply(PageEvent.STREAM_FAILED)
@@ -140,7 +140,7 @@ class PageWriter:
         return outlived or self.draft.overflows()
 
     async def write(self, method: str) -> bool:
-        """Makes one call by `method`. Returns whether the text that waited for it is visible now.
+        """Makes one call with `method`. Returns whether the text that waited for it is visible now.
 
         Raises SlackError's subclasses; then `on_rejected` or `on_unknown_outcome` moves the page on.
         """
@@ -211,13 +211,13 @@ class PageWriter:
             await self._record_messages()
 
     def _next_cards(self) -> list[Chunk]:
-        """The cards that go out before the next text of the stream."""
+        """The cards that are sent before the next text of the stream."""
         cards = self.cards.next_chunks(self.draft.room())
         self.draft.page.card_bytes = self.cards.bytes
         return cards
 
     async def _end_failed_stream(self) -> None:
-        """Ends a stream that took no more text, or is to wait; edits of its message complete it."""
+        """Ends a stream that accepted no more text, or has to wait; edits complete its message."""
         page = self.draft.page
         await self._calls.stop_stream(page.ts)
         self._status.stream_stopped()
@@ -287,7 +287,7 @@ class PageWriter:
     # -- failures ----------------------------------------------------------------------------------------------
 
     def on_rejected(self, method: str, error: SlackRejected) -> None:
-        """Chooses another way of writing after a refusal; raises `error` where there is none."""
+        """Chooses another way of writing after a rejection; raises `error` if there is none."""
         self._control.invalidate()  # another writer may have ended the stream, or removed the message
         log.info("slack_refused", method=method, reason=error.code, answer=self._answer.id)
         state = self.draft.page.state
@@ -328,7 +328,7 @@ class PageWriter:
         self._apply(PageEvent.MESSAGE_LOST)
 
     def _on_cards_rejected(self) -> None:
-        """The same text is sent again without them."""
+        """The same text is sent again without the cards."""
         self._slack.disable_task_cards()
         self.cards.refused()
 
@@ -347,13 +347,13 @@ class PageWriter:
     # -- transitions -------------------------------------------------------------------------------------------
 
     def _apply(self, event: PageEvent, ts: str | None = None) -> None:
-        """Moves the open page to its next state, and the scheduler's view of the answer with it."""
+        """Moves the open page to its next state, and updates the scheduler's view of the answer."""
         page = self.draft.page
         was_stream = page.is_stream
         page.apply(event, ts)
         self.pending.visibility = VISIBILITY.get(page.state, self.pending.visibility)
         if was_stream and page.state is PageState.EDITABLE:
-            # The stream broke off: edits will add what it lacks, and the rest of the answer.
+            # The stream broke off: edits will add the missing text, and the rest of the answer.
             page.has_blocks = page.has_blocks or self.cards.in_stream
             self.cards.stream_broken()
             self.pending.may_stream = False
@@ -368,5 +368,5 @@ class PageWriter:
         await self._record_messages()
 
     async def _record_messages(self) -> None:
-        """Stores which messages show the answer, so that a later worker finds them."""
+        """Records which messages show the answer, so that a later worker finds them."""
         await self._control.record_messages(self.all_messages())

@@ -1,4 +1,4 @@
-"""How an answer's text and footer become the arguments of a Slack call, in a simpler format after each refusal.
+"""Turns an answer's text and footer into the arguments of a Slack call, in a simpler format after each refusal.
 
 FULL ──refused──▶ NO_FEEDBACK ──refused──▶ TEXT ──refused──▶ BLOCKS ──refused──▶ PLAIN ──refused──▶ give up
  └──── refused without a footer: only the text can be the reason ────────▲
@@ -28,16 +28,16 @@ class Format(IntEnum):
     FULL = 0
     """Text, and at the end a footer with facts and feedback buttons."""
     NO_FEEDBACK = 1
-    """The footer without the feedback buttons, a block type that not every Slack has."""
+    """The footer without the feedback buttons, a block type that not every Slack supports."""
     TEXT = 2
     """Text alone, without blocks."""
     BLOCKS = 3
-    """Text alone, as a Markdown block: for a Slack that does not know `markdown_text`."""
+    """Text alone, as a Markdown block: for a Slack without `markdown_text`."""
     PLAIN = 4
-    """Text alone, as sections of plain text: for a Slack that does not know Markdown at all."""
+    """Text alone, as sections of plain text: for a Slack without Markdown."""
 
     def simpler(self) -> Format | None:
-        """The format to try after Slack refused this one; None: there is none left."""
+        """The format to try after Slack rejected this one; None if none is left."""
         return None if self is Format.PLAIN else Format(self + 1)
 
 
@@ -52,12 +52,14 @@ class AnswerRenderer:
         """Whether the last content had any."""
 
     def simplify(self) -> bool:
-        """Moves on to a simpler format after a refusal; False where none is left."""
+        """Moves on to a simpler format after a rejection; False if none is left."""
         simpler = self._format.simpler()
         if simpler is Format.TEXT and not self._options.markdown_text:
             simpler = Format.BLOCKS
         if simpler is not None and not self._had_blocks:
-            simpler = max(simpler, Format.BLOCKS)  # the formats in between would be refused alike
+            simpler = max(
+                simpler, Format.BLOCKS
+            )  # the formats in between would be rejected for the same reason
         self._format = simpler or self._format
         return simpler is not None
 
@@ -74,7 +76,7 @@ class AnswerRenderer:
         has_blocks: bool,
         steps: Sequence[Step] = (),
     ) -> dict[str, Any]:
-        """Arguments of `chat.postMessage` or `chat.update`; `result` adds the footer, and in it these steps.
+        """Arguments of `chat.postMessage` or `chat.update`; `result` adds the footer, which includes these steps.
 
         `has_blocks`: the message carries blocks, which only other blocks replace.
         """
@@ -95,7 +97,7 @@ class AnswerRenderer:
         return blocks.markdown(text)
 
     def footer(self, result: AnswerResult, steps: Sequence[Step] = ()) -> list[dict[str, Any]]:
-        """The blocks below a complete answer, with these steps; empty where Slack takes no blocks."""
+        """The blocks below a complete answer, with these steps; empty if Slack accepts no blocks."""
         if self._format >= Format.TEXT:
             return []
         return step_lines(steps) + answer_footer.answer_footer(

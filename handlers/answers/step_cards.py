@@ -1,7 +1,7 @@
-"""How the ended steps of an answer stand in its messages: as task cards in native streams, else as a line. Pure.
+"""Shows the ended steps of an answer in its messages: as task cards in native streams, else as a line. Pure.
 
-A card goes out with the next text, before it, and never by a call of its own. A message that is edited after its stream
-loses its cards, so their steps stand in the line below the answer instead: each step is shown, and only once.
+A card is sent along with the next text, before it, never in a separate call. A message that is edited after its stream
+loses its cards, so their steps are in the line below the answer instead: each step is shown, and only once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ MAX_CARD_TEXT = 256
 MAX_CARDS_OF_PAGE = 20
 """Slack allows fifty blocks in a message, cards among them."""
 MAX_CARD_BYTES_OF_PAGE = 3_000
-"""UTF-8 bytes of the cards of one message, which its text has less: nobody tells whether Slack counts them."""
+"""UTF-8 bytes for the cards of one message, subtracted from its text, because it is not known whether Slack counts
+them.
+"""
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class StepCards:
     _sent: set[int] = field(default_factory=set)
     """Cards of the open stream."""
     _sending: set[int] = field(default_factory=set)
-    """Those of the call under way."""
+    """Cards of the call in progress."""
     _kept: set[int] = field(default_factory=set)
     """Cards of streams that ended well."""
     _sent_bytes: int = 0
@@ -47,9 +49,9 @@ class StepCards:
             self._ended[step.number] = step
 
     def next_chunks(self, room: int) -> list[Chunk]:
-        """The cards that the open stream lacks, as far as they fit it. To be followed by `sent` or `refused`.
+        """The cards that the open stream lacks, as far as they fit. To be followed by `sent` or `refused`.
 
-        `room`: UTF-8 bytes that the message still takes.
+        `room`: UTF-8 bytes for which the message still has room.
         """
         chunks: list[Chunk] = []
         self._forget_call()
@@ -67,32 +69,32 @@ class StepCards:
 
     @property
     def on_their_way(self) -> bool:
-        """The call under way has cards."""
+        """Whether the call in progress has cards."""
         return bool(self._sending)
 
     @property
     def in_stream(self) -> bool:
-        """The open stream has cards."""
+        """Whether the open stream has cards."""
         return bool(self._sent)
 
     @property
     def bytes(self) -> int:
-        """What they take of the open stream's message, those on their way included."""
+        """The bytes that cards take in the open stream's message, including those being sent."""
         return self._sent_bytes + self._sending_bytes
 
     def sent(self) -> None:
-        """Slack has taken the call under way."""
+        """Slack has accepted the call in progress."""
         self._sent |= self._sending
         self._sent_bytes += self._sending_bytes
         self._forget_call()
 
     def refused(self) -> None:
-        """Slack does not take cards."""
+        """Slack rejects cards."""
         self.enabled = False
         self._forget_call()
 
     def stream_broken(self) -> None:
-        """The message is one that is edited, or none."""
+        """The message is now an edited one, or does not exist."""
         self._sent.clear()
         self._sent_bytes = 0
         self._forget_call()
@@ -103,7 +105,7 @@ class StepCards:
         self.stream_broken()
 
     def without_card(self) -> list[Step]:
-        """The ended steps that no card shows, in order, if the call under way succeeds."""
+        """The ended steps that no card shows, in order, assuming that the call in progress succeeds."""
         shown = self._kept | self._sent | self._sending
         return [step for number, step in sorted(self._ended.items()) if number not in shown]
 
@@ -116,7 +118,7 @@ class StepCards:
 
 
 def _card(step: Step) -> list[Chunk]:
-    """The chunks of one card: the first names it, further ones add to what it shows when it is opened."""
+    """The chunks of one card: the first names it, further ones add to its expanded detail."""
     failed = step.status in (StepStatus.FAILED, StepStatus.DENIED, StepStatus.UNKNOWN)
     head: Chunk = {
         "type": "task_update",

@@ -1,6 +1,6 @@
 """The line "Bobbin is thinking…" below a thread and the thread's agent session, while an answer is being written.
 
-While steps go on, the line says which: the one that began last. Once text is visible there is a line only for them.
+While steps are running, the line names the one that began last. Once text is visible, there is a line only for steps.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MAX_STATUS_LENGTH = 100
 
 
 class ThinkingStatus:
-    """The status of one thread. It is a convenience: no failure of it affects the answer.
+    """The status of one thread. It is only a convenience: its failures do not affect the answer.
 
-    Slack clears a status when the bot posts to the thread, and by itself after two minutes.
+    Slack clears a status when the bot posts to the thread, and after two minutes.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class ThinkingStatus:
         self._session.start()
 
     def stream_started(self) -> None:
-        """A native stream has begun, and Slack's session with it."""
+        """A native stream has begun, and with it Slack's session."""
         self._session.stream_started()
 
     def stream_stopped(self) -> None:
-        """A native stream has ended, and Slack's session with it."""
+        """A native stream has ended, and with it Slack's session."""
         self._session.stream_stopped()
 
     def step(self, step: Step) -> None:
@@ -70,27 +70,27 @@ class ThinkingStatus:
             _, since = self._steps.get(step.number, (step, self._slack.dispatcher.now()))
             self._steps[step.number] = (step, since)
         elif self._steps.pop(step.number, None) is None or not self._text_is_visible:
-            return  # text may follow at once, and its message clears the line
+            return  # text may follow immediately, and its message clears the line
         self._changed.set()
         if self._task is not None and self._task.done() and self._is_needed():
             self._task = asyncio.create_task(self._keep_shown())
 
     def message_posted(self) -> None:
-        """A new message appeared: Slack clears the status itself, unless a renewal is under way."""
+        """A new message has appeared: Slack clears the status itself, unless a renewal is in progress."""
         self._may_be_shown = self._calling
         if not self._calling:
             self._shown, self._shown_beside_text = "", False
         self.message_edited()
 
     def message_edited(self) -> None:
-        """Text is visible in an older message, so the status need not be renewed unless a step goes on."""
+        """Text is visible in an older message, so the status need not be renewed unless a step is running."""
         self._text_is_visible = True
         self._changed.set()
 
     async def end(self) -> dict[Chore, float]:
-        """The answer is complete: what must be done so that neither status nor session stays behind. Makes no call.
+        """The answer is complete: returns the chores that remove status and session. Makes no call.
 
-        With the seconds until it can be done: once no call can take effect any more.
+        With the seconds until each can be done: when no earlier call can still take effect.
         """
         await self.stop_renewing()
         chores: dict[Chore, float] = {}
@@ -128,7 +128,7 @@ class ThinkingStatus:
         return not self._refused and bool(beside_text or not self._text_is_visible)
 
     def _text(self) -> str:
-        """What the line is to say; empty: nothing."""
+        """The text of the line; empty for none."""
         if self._steps:
             step, since = self._steps[max(self._steps)]
             seconds = self._slack.dispatcher.now() - since
@@ -136,12 +136,12 @@ class ThinkingStatus:
         return "" if self._text_is_visible else strings.THINKING
 
     def _is_old(self) -> bool:
-        """Slack is about to clear it."""
+        """Whether Slack is about to clear it."""
         age = self._slack.dispatcher.now() - self._shown_at
         return age >= self._slack.timing.status_refresh_interval
 
     def _is_scarce(self) -> bool:
-        """What is left of the rate limit is kept for those who have no line yet."""
+        """Whether the rest of the rate limit is reserved for answers without a status line."""
         dispatcher = self._slack.dispatcher
         left = dispatcher.available(SET_STATUS, self._channel)
         return bool(self._shown) and left < dispatcher.burst(SET_STATUS) / 2

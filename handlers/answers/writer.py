@@ -34,11 +34,11 @@ log = get_logger(__name__)
 
 _MIN_CONNECT_RETRY_DELAY = 0.3
 _MAX_CONNECT_RETRY_DELAY = 5.0
-"""Seconds between two attempts while Slack cannot be reached; the delay grows with the outage."""
+"""The longest pause between two attempts while Slack cannot be reached, in seconds; the pause grows with the outage."""
 
 
 class AnswerWriter:
-    """The `AnswerSink` of a chat in a Slack thread. Its task is the only one that touches the answer's messages."""
+    """The `AnswerSink` of a chat in a Slack thread. Only its task touches the answer's messages."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class AnswerWriter:
             await self._wrote.wait()
 
     def _is_behind(self) -> bool:
-        """Whether text has arrived that is not visible yet, and may become so."""
+        """Whether text has arrived that is not visible yet, and could become visible."""
         if self._task is None or self._task.done():
             return False
         return self._writing or self._pending.waiting_since is not None
@@ -150,14 +150,14 @@ class AnswerWriter:
         if self._task is not None:
             self._abandoned = True
             if self._has_turn and self._pending.busy and not self._pages.is_complete:
-                # The call under way ends first: the next worker must know the message that it makes.
+                # The call in progress ends first: the next worker must know the message that it creates.
                 timeout = self._slack.timing.last_write_timeout
                 await asyncio.wait([self._task], timeout=timeout)
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    # -- beginning anew ----------------------------------------------------------------------------------------
+    # -- starting over -----------------------------------------------------------------------------------------
 
     def _use_pages(self, answer: Answer) -> None:
         self._pages = PageWriter(
@@ -175,7 +175,7 @@ class AnswerWriter:
         self._pending = self._pages.pending
 
     async def _begin_anew(self) -> None:
-        """Writes the answer as a further attempt would: into the same messages, with other text."""
+        """Writes the answer as another attempt would: into the same messages, with other text."""
         try:
             await self._end_task()
             shown = self._pages.all_messages() or self._answer.slack_messages
@@ -257,7 +257,7 @@ class AnswerWriter:
             await asyncio.sleep(min(_MAX_CONNECT_RETRY_DELAY, delay))
 
     def _give_up(self, error: SlackError) -> None:
-        """What could not be shown stays in the database; the asker is told the reason, where that helps."""
+        """Text that could not be shown stays in the database; the asker is told why, if that helps."""
         log.warning(
             "answer_not_shown",
             chat=self._answer.chat_id,
@@ -270,7 +270,7 @@ class AnswerWriter:
 
 
 def _closing_line(result: AnswerResult) -> str:
-    """The bot's own words below the text, or in its place."""
+    """The bot's own text below the answer, or in its place."""
     if result.status is Status.STOPPED:
         return strings.STOPPED_MARK
     if result.pictures and not result.text:

@@ -1,1 +1,1 @@
-"""Slack's Web API: calls within the rate limits, their errors, and what is looked up by them."""
+"""Slack's Web API: calls within the rate limits, their errors, and look-ups."""

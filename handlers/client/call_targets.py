@@ -1,4 +1,4 @@
-"""What a call to Slack concerns, and what it sets. Pure."""
+"""What a Slack call is about, and what it sets. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ _SET_BY = {
     "assistant.threads.setTitle": ("channel_id", "thread_ts"),
     "agents.sessions.rename": ("channel_id", "thread_ts"),
 }
-"""Methods that replace a whole value, and the arguments that identify it: of several queued, the newest is made."""
+"""Methods that replace a whole value, and the arguments that identify it: of several queued calls, only the newest is
+made.
+"""
 
 
 def channel_of(arguments: dict[str, Any]) -> str:
-    """The channel that the call concerns; empty if it concerns none."""
+    """The channel that the call is about; empty for none."""
     return arguments.get("channel") or arguments.get("channel_id") or ""
 
 
 def target_of(method: str, arguments: dict[str, Any]) -> Hashable:
-    """What the call sets, if a newer call of the kind makes it superfluous."""
+    """What the call sets, if a newer call of the same kind makes it superfluous."""
     names = _SET_BY.get(method)
     return None if names is None else (method, *(arguments.get(name) for name in names))

@@ -1,4 +1,4 @@
-"""What Slack tells about channels: whether they are public, and who is in them."""
+"""What Slack says about channels: whether they are public, and who is in them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from bot.domain import User
 from handlers.client.workspaces import WorkspaceResolver
 
 CALL_TIMEOUT = 30.0
-"""Seconds for which a question waits for Slack's rate limits."""
+"""Seconds for which a look-up waits for Slack's rate limits."""
 
 
 class SlackChannels:
-    """Each method raises SlackError, NotInstalled or StorageError if Slack does not tell."""
+    """Each method raises SlackError, NotInstalled or StorageError if Slack provides no answer."""
 
     def __init__(self, workspaces: WorkspaceResolver) -> None:
         self._workspaces = workspaces

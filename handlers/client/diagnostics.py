@@ -59,12 +59,12 @@ _REMEDIES = {
 
 
 def remedy(code: str) -> str | None:
-    """What to do about an error with which Slack refuses a token or an app; None for any other error."""
+    """How to fix an error with which Slack rejects a token or an app; None for any other error."""
     return None if code == "ratelimited" else _REMEDIES.get(code)
 
 
 async def app_token_refusal(client: AsyncWebClient, token: str) -> str | None:
-    """What to do about Slack's refusal of the app-level token; None if Slack accepts it or can't be asked now."""
+    """How to fix Slack's rejection of the app-level token; None if Slack accepts it or can't be asked now."""
     try:
         async with asyncio.timeout(_CALL_TIMEOUT):
             await client.apps_connections_open(app_token=token)
@@ -77,14 +77,14 @@ async def app_token_refusal(client: AsyncWebClient, token: str) -> str | None:
 
 @asynccontextmanager
 async def slack_checks(api_url: str, network: Network) -> AsyncIterator[SlackChecks]:
-    """The checks of one Slack, with what they need open."""
+    """The checks against one Slack, with the connections they need."""
     async with new_session(network=network) as session:
         yield SlackChecks(api_url, session)
 
 
 @dataclass(frozen=True, slots=True)
 class SlackChecks:
-    """Checks of what the settings say of Slack."""
+    """Checks the settings about Slack."""
 
     api_url: str
     session: aiohttp.ClientSession
@@ -92,7 +92,7 @@ class SlackChecks:
     async def bot_token(
         self, token: str, wanted: Iterable[str], optional: Iterable[str] = ()
     ) -> list[Finding]:
-        """Whether the bot token works and has all the `wanted` scopes, and which of the `optional` ones it lacks."""
+        """Whether the bot token works and has all the `wanted` scopes, and which of the `optional` ones are missing."""
         answer = await self._ask("SLACK_BOT_TOKEN", self._client(token).auth_test)
         if isinstance(answer, Finding):
             return [answer]
@@ -105,9 +105,9 @@ class SlackChecks:
         ]
 
     async def _agent_view(self, token: str) -> list[Finding]:
-        """A finding if the app's manifest declares no agent view, as far as Slack tells.
+        """A finding if the app's manifest declares no agent view, as far as Slack reveals it.
 
-        The call has no effect: it is about a conversation that does not exist.
+        The call has no effect, because its conversation does not exist.
         """
         client = self._client(token)
         try:
@@ -133,7 +133,7 @@ class SlackChecks:
         return Finding("SLACK_APP_TOKEN", True, "Socket Mode can connect")
 
     async def client_secret(self, client_id: str, client_secret: str) -> Finding:
-        """Whether client id and secret belong together: Slack checks them before the code, which is invalid here."""
+        """Whether client id and secret match: Slack checks them before the code, which is invalid here."""
         client = self._client()
         answer = await self._ask(
             "SLACK_CLIENT_ID",
@@ -178,18 +178,18 @@ class SlackChecks:
 
 
 def _code(error: SlackApiError) -> str | None:
-    """The code of Slack's error; None if it was not Slack that answered."""
+    """Slack's error code; None if the response is not from Slack."""
     data = getattr(error.response, "data", None)
     code = data.get("error") if isinstance(data, dict) else None
     return code if isinstance(code, str) else None
 
 
 def _clock(answer: AsyncSlackResponse) -> Iterator[Finding]:
-    """A finding if this machine's clock differs too much from Slack's, by the date of its answer."""
+    """A finding if this machine's clock differs too much from Slack's, by the date of its response."""
     date = next((value for name, value in answer.headers.items() if name.lower() == "date"), None)
     try:
         off = time.time() - parsedate_to_datetime(str(date)).timestamp()
-    except ValueError:  # no date there
+    except ValueError:  # there is no date
         return
     if abs(off) > MAX_CLOCK_DIFFERENCE:
         way = "ahead of" if off > 0 else "behind"

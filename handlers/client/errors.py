@@ -22,17 +22,17 @@ from bot.errors import BobbinError
 NO_STREAMING_CODES = frozenset(
     {"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"}
 )
-"""Refusals of native streaming that hold for the whole workspace."""
+"""Rejections of native streaming that apply to the whole workspace."""
 METHOD_UNAVAILABLE_CODES = frozenset(
     {"unknown_method", "method_deprecated", "feature_disabled", "feature_not_enabled", "not_agent_app",
      "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
 )  # fmt: skip
-"""Refusals of an optional method that hold for the whole workspace, so it is not called again for a while."""
+"""Rejections of an optional method that apply to the whole workspace, so it is not called again for a while."""
 CARD_REFUSALS = frozenset(
     {"invalid_chunks", "invalid_chunk", "invalid_chunk_type", "unknown_chunk_type", "invalid_arguments",
      "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_many"}
 )  # fmt: skip
-"""How Slack may refuse the task cards among a stream's chunks."""
+"""How Slack may reject the task cards among a stream's chunks."""
 FATAL_CODES = frozenset(
     {
         "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
@@ -43,7 +43,7 @@ FATAL_CODES = frozenset(
         "cannot_reply_to_message", "user_is_bot", "access_denied", "not_allowed_token_type",
     }
 )  # fmt: skip
-"""Refusals after which no other way of writing to this channel or thread can succeed."""
+"""Rejections after which no other way of writing to this channel or thread can succeed."""
 STOPPED_BY_PERSON = "stopped_by_user"
 STREAM_ENDED_CODES = frozenset(
     {
@@ -53,11 +53,11 @@ STREAM_ENDED_CODES = frozenset(
         STOPPED_BY_PERSON,
     }
 )
-"""Refusals of a streaming call after which the message may be edited."""
+"""Rejections of a streaming call after which the message may be edited."""
 MESSAGE_LOST_CODES = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
-"""Refusals of an edit after which the text needs a new message."""
+"""Rejections of an edit after which the text needs a new message."""
 START_ONLY_CODES = frozenset({"not_allowed_token_type", "missing_scope"})
-"""Fatal elsewhere; when `chat.startStream` is refused with one, posts and edits may still work."""
+"""Fatal elsewhere; if `chat.startStream` is rejected with one, posts and edits may still work."""
 INVALID_TOKEN_CODES = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
 )
@@ -65,7 +65,7 @@ _UNKNOWN_OUTCOME_CODES = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 )
 _NO_SUCH_METHOD_STATUSES = frozenset({404, 405, 410, 501})
-"""What a server or proxy that takes Slack's place says to a method that it does not have."""
+"""How a server or proxy in Slack's place responds to a method that it does not support."""
 _RATE_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
 
 
@@ -100,13 +100,13 @@ class RateLimited(SlackError):
 
 
 class TooLate(SlackError):
-    """The rate limits left no turn for the call within its caller's patience."""
+    """The rate limits allowed no call within the caller's time limit."""
 
     result = "too_late"
 
 
 class Superseded(SlackError):
-    """The call is not needed any more: a newer one, which sets the same, came while it waited for its turn."""
+    """The call is no longer needed: a newer one, which sets the same, arrived while it waited for its turn."""
 
     result = "superseded"
 
@@ -118,13 +118,13 @@ class ConnectFailed(SlackError):
 
 
 class OutcomeUnknown(SlackError):
-    """The call timed out, its connection broke, or Slack failed inside: it may or may not have taken effect."""
+    """The call timed out, its connection broke, or Slack failed internally: it may or may not have taken effect."""
 
     result = "unsure"
 
 
 def error_code(error: SlackApiError) -> str | None:
-    """Slack's name for the reason; None when the response is no JSON, as happens while Slack is down."""
+    """Slack's error code; None if the response is not JSON, as happens while Slack is down."""
     data = getattr(error.response, "data", None)
     return data.get("error") if isinstance(data, dict) else None
 

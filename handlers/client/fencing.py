@@ -1,8 +1,8 @@
 """Fencing: a check that runs right before a request is sent and can still hold it back.
 
 Between the decision to call Slack and the first byte sent, the event loop runs other things: a connection is made, and
-aiohttp writes the request in a task of its own. A process that is suspended just then would, when it resumes, send a
-request that is long out of date. So the check runs at the last moment, in a trace hook of aiohttp.
+aiohttp writes the request in its own task. A process that is suspended at that point would send an outdated request
+when it resumes. So the check runs at the last moment, in a trace hook of aiohttp.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 BeforeSend = Callable[[], Awaitable[None]]
-"""Returns when the request may be sent; raises where it must not."""
+"""Returns when the request may be sent; raises if it must not be."""
 _BEFORE_SEND: ContextVar[BeforeSend | None] = ContextVar("before_send", default=None)
 
 
@@ -41,7 +41,7 @@ def fencing_trace() -> aiohttp.TraceConfig:
         try:
             await before_send()
         except asyncio.CancelledError as error:
-            # This may be a task of aiohttp's own: only an error reaches the caller who awaits the response.
+            # This may be a task of aiohttp: only an error reaches the caller who awaits the response.
             raise aiohttp.ClientConnectionError("held back") from error
 
     trace = aiohttp.TraceConfig()

@@ -1,4 +1,6 @@
-"""Downloads shared files: only from Slack's hosts, so that no other gets the token, and no more bytes than wanted."""
+"""Downloads shared files: only from Slack's hosts, so that no other host gets the token, and no more bytes than
+wanted.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ _PROBLEM_CODES = {"missing_scope": "no_access", "not_allowed_token_type": "no_ac
 
 
 class _TemporaryFailure(Exception):
-    """The download may succeed a moment later."""
+    """The download may succeed later."""
 
 
 class SlackFiles:
@@ -80,7 +82,7 @@ class SlackFiles:
         slack = await self._slack(team)
         url = (file.thumb if thumb else file.url) or ""
         for delay in (0.0, *self._retry_delays):
-            held.release()  # nothing is held in a pause
+            held.release()  # nothing is held during a pause
             await asyncio.sleep(delay)
             with _logged_failure():
                 return await self._fetch(slack, file, url, most, held, thumb=thumb)
@@ -141,7 +143,7 @@ class TrustedHosts:
         self._api_origin = _origin(urlsplit(api_url))
 
     def trusts(self, url: str) -> bool:
-        """Whether the address is one of Slack's own, or on the server whose Web API the settings name."""
+        """Whether the address is Slack's own, or on the server whose Web API the settings name."""
         try:
             parts = urlsplit(url)
             origin = _origin(parts)
@@ -166,7 +168,7 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
 
 
 def _raise_for_status(response: aiohttp.ClientResponse) -> None:
-    """Raises FileProblem for lasting failures, `_TemporaryFailure` for others."""
+    """Raises FileProblem for permanent failures, `_TemporaryFailure` for others."""
     if response.status in (401, 403):
         raise FileProblem("no_access")
     if response.status in (404, 410):
@@ -177,7 +179,7 @@ def _raise_for_status(response: aiohttp.ClientResponse) -> None:
 
 @contextmanager
 def _logged_failure() -> Iterator[None]:
-    """Logs a failure after which the download may be repeated. The messages of others may contain the file's name."""
+    """Logs a failure after which the download may be repeated. Messages of other errors may contain the file's name."""
     try:
         yield
     except (_TemporaryFailure, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -198,7 +200,7 @@ async def _read(response: aiohttp.ClientResponse, most: int, held: HeldBytes) ->
 def _is_login_page(
     response: aiohttp.ClientResponse, fetched: FetchedFile, file: SharedFile, *, thumb: bool
 ) -> bool:
-    """Whether Slack refused access, which it does by HTTP 200 and a login page.
+    """Whether Slack refused access, which it does with HTTP 200 and a login page.
 
     A shared HTML file is recognised by having the announced size.
     """

@@ -1,4 +1,4 @@
-"""Which scopes the app has in a workspace, as the headers of Slack's responses tell."""
+"""Which scopes the app has in a workspace, according to the headers of Slack's responses."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ UPLOAD_SCOPE = "files:write"
 
 
 class GrantedScopes:
-    """The scopes of one workspace's token, as Slack told last."""
+    """The scopes of one workspace's token, as last reported by Slack."""
 
     def __init__(self) -> None:
         self._scopes: frozenset[str] | None = None
         """None: nothing is known."""
 
     def note(self, headers: Mapping[str, Any] | None) -> None:
-        """Takes notice of what a response says of them, if it does."""
+        """Records the scopes in a response, if it reports them."""
         for name, value in (headers or {}).items():
             if name.lower() == "x-oauth-scopes" and value:
                 self._scopes = frozenset(each.strip() for each in str(value).split(","))

@@ -1,4 +1,4 @@
-"""The pages in which Slack gives long lists. Pure."""
+"""Pagination of Slack's lists. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 PAGE_SIZE = 200
-"""Messages of one page of a thread or a channel."""
+"""Messages in one page of a thread or a channel."""
 
 
 def next_cursor_of(page: Mapping[str, Any]) -> str | None:
-    """Where the page after this one begins; None after the last."""
+    """The cursor of the next page; None after the last."""
     found = (page.get("response_metadata") or {}).get("next_cursor")
     return str(found) if found else None

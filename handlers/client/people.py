@@ -1,6 +1,6 @@
-"""What Slack tells about accounts: who is a member, a guest, of another organisation, deactivated, an admin.
+"""What Slack says about accounts: who is a member, a guest, from another organisation, deactivated, an admin.
 
-What Slack answers is remembered. A remembered answer is used at once, and renewed in the background when it is old.
+Responses are cached. A cached one is used immediately, and refreshed in the background when it is old.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = get_logger(__name__)
 
 MAX_REMEMBERED = 20_000
 RESUBSCRIBE_DELAY = 1.0
-"""Seconds before a lost subscription is tried again."""
+"""Seconds before reopening a lost subscription."""
 UNKNOWN = Person()
 
 
@@ -42,7 +42,7 @@ class _Known:
 
 
 class SlackPeople:
-    """Looks accounts up with `users.info`."""
+    """Looks up accounts with `users.info`."""
 
     def __init__(
         self, workspaces: WorkspaceResolver, tasks: Tasks, timing: Timing = Timing()
@@ -54,7 +54,7 @@ class SlackPeople:
         self._lookups: dict[User, asyncio.Task[None]] = {}
 
     async def find(self, user: User) -> Person:
-        """What is known of the account. Waits for Slack for `Timing.person_timeout` at most, and never raises."""
+        """What is known about the account. Waits for Slack for at most `Timing.person_timeout`, and never raises."""
         known = self._known.get(user)
         age = time.monotonic() - known.at if known else float("inf")
         if known is not None and age < self._timing.person_renewal_age:
@@ -66,7 +66,7 @@ class SlackPeople:
         return known.person if known is not None else UNKNOWN
 
     def differs(self, user: User, person: Person) -> bool:
-        """Whether something else is known of the account here, or may be known in another replica."""
+        """Whether this differs from what is known about the account here, or may be known in another replica."""
         known = self._known.get(user)
         return person.standing is not Standing.MEMBER or (
             known is not None and known.person != person
@@ -74,7 +74,7 @@ class SlackPeople:
 
     @asynccontextmanager
     async def following_changes(self, coordination: Coordination) -> AsyncIterator[None]:
-        """While this is open, what any replica learns of an account takes effect here at once."""
+        """While this is open, what any replica learns about an account takes effect here immediately."""
         task = self._tasks.repeat(
             partial(self._follow, coordination), RESUBSCRIBE_DELAY, name="changed accounts"
         )
@@ -122,7 +122,7 @@ class SlackPeople:
 
 
 def person_of(account: Mapping[str, Any], home_team: str, organisation: str) -> Person:
-    """What a user object of Slack tells about the account in the workspace `home_team`.
+    """What Slack's user object says about the account in the workspace `home_team`.
 
     `organisation`: that of the workspace; empty if it belongs to none.
     """
@@ -146,5 +146,6 @@ def _standing(
     if Standing.MEMBER in told:
         is_guest = account.get("is_restricted") or account.get("is_ultra_restricted")
         return Standing.GUEST if is_guest else Standing.MEMBER
-    # Slack names the organisation of everybody who is in one, so another workspace alone means another organisation.
+    # Slack names the organisation of everybody who is in one, so a different workspace without one is another
+    # organisation.
     return Standing.OUTSIDER if told else Standing.UNKNOWN

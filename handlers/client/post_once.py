@@ -48,9 +48,9 @@ async def post_once(
 ) -> Posted:
     """Posts by `post`, which returns the message's ts, unless `find` finds that an earlier attempt took effect.
 
-    `look_first`: an attempt of a process that ended may have taken effect, so the search comes before the first post.
-    `retry_limit`: seconds after which an unknown outcome is raised instead of posting again; with 0 there is one post
-    and one search. Raises OutcomeUnknown then, and whatever else `post` and `find` raise.
+    `look_first`: an attempt of a dead process may have taken effect, so the search comes before the first post.
+    `retry_limit`: seconds after which an unknown outcome is raised instead of posting again; 0 means one post and one
+    search. Raises OutcomeUnknown then, and whatever else `post` and `find` raise.
     """
     if look_first and (ts := await find()) is not None:
         return Posted(ts, found=True)
@@ -76,10 +76,10 @@ async def post_message_once(
     retry_limit: float = POST_RETRY_LIMIT,
     **message: Any,
 ) -> str:
-    """`post_once` with `chat.postMessage`, within the rate limits. Gives the ts.
+    """`post_once` with `chat.postMessage`, within the rate limits. Returns the ts.
 
-    `message`: the arguments of the call, as `SlackClient.call_with_retry` takes them. Its turns and repetitions take
-    `POST_RETRY_LIMIT` seconds together at most.
+    `message`: the arguments of the call, as `SlackClient.call_with_retry` takes them. Waiting and repetitions take at
+    most `POST_RETRY_LIMIT` seconds together.
     """
     deadline = time.monotonic() + POST_RETRY_LIMIT
 

@@ -1,4 +1,6 @@
-"""Response URLs, by which an interaction is answered: without a token, outside all rate limits, but only so often."""
+"""Response URLs, through which an interaction is answered: without a token, outside all rate limits, a limited number
+of times.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,13 @@ from bot.observability import Metrics
 RESPONSE_URL_LIFETIME = 1_740.0
 """Seconds for which a `response_url` is used. Slack accepts it for a minute longer."""
 RESPONSE_URL_USES = 5
-"""How often Slack accepts one. Whatever it serves counts: a title, a Stop button, a notice."""
+"""How often Slack accepts one URL. Every use counts: a title, a Stop button, a notice."""
 _MAX_REMEMBERED = 2_000
-"""URLs whose uses are known, those that were used last."""
+"""URLs whose uses are remembered: the most recently used ones."""
 
 
 class Responder:
-    """Posts to response URLs, to none more often than Slack accepts it."""
+    """Posts to response URLs, to each no more often than Slack accepts it."""
 
     def __init__(self, session: aiohttp.ClientSession, metrics: Metrics) -> None:
         self._session = session
@@ -28,7 +30,7 @@ class Responder:
         self._uses: OrderedDict[str, int] = OrderedDict()
 
     async def respond(self, response_url: str | None, message: dict[str, Any]) -> bool:
-        """Whether Slack accepted the message; False too, without a request, if the URL is used up."""
+        """Whether Slack accepted the message; also False, without a request, if the URL is used up."""
         if not response_url or not self._take(response_url):
             return False
         started_at = time.monotonic()
@@ -44,7 +46,7 @@ class Responder:
         return False
 
     def _take(self, response_url: str) -> bool:
-        """Counts one more use, whatever comes of it; False if there is none left."""
+        """Counts one more use, whatever its outcome; False if none is left."""
         uses = self._uses.pop(response_url, 0)
         self._uses[response_url] = min(uses + 1, RESPONSE_URL_USES)
         if len(self._uses) > _MAX_REMEMBERED:

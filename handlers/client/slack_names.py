@@ -1,4 +1,4 @@
-"""What Slack calls a user or a channel, asked for by id."""
+"""Looks up the names of users and channels by id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from handlers.rate_limits.urgency import Urgency
 from storage.people import Account
 
 CHANNEL_LETTERS = ("C", "G")
-"""First letters of the ids of channels; direct messages have no name."""
+"""First letters of channel ids; direct messages have no name."""
 MAX_NAME_LENGTH = 80
 MAX_LOCALE_LENGTH = 20
 
@@ -23,7 +23,7 @@ def is_channel(id: str) -> bool:
 
 
 async def ask_account(slack: SlackClient, id: str, patience: float) -> Account | None:
-    """The name of a user or a channel, and a user's locale; None if Slack gives no name. Raises SlackError."""
+    """The name of a user or a channel, and a user's locale; None if Slack provides no name. Raises SlackError."""
     if is_channel(id):
         channel = await _ask_channel(slack, id, patience)
         return Account(channel) if channel else None
@@ -36,12 +36,14 @@ async def ask_account(slack: SlackClient, id: str, patience: float) -> Account |
 
 
 def locale_of(user: Mapping[str, Any]) -> str | None:
-    """What Slack tells of the user's locale, such as `de-DE`; None if it tells nothing."""
+    """The user's locale according to Slack, such as `de-DE`; None if it is missing."""
     return plain(str(user.get("locale") or ""), MAX_LOCALE_LENGTH) or None
 
 
 async def _ask_channel(slack: SlackClient, channel: str, patience: float) -> str | None:
-    """A public channel's name. Of all others neutral words: not everybody who reads an answer may know the name."""
+    """A public channel's name; neutral words for all others, because not everybody who reads an answer may know the
+    name.
+    """
     try:
         answer = await slack.call_with_retry(
             "conversations.info", patience=patience, urgency=Urgency.ANSWER, channel=channel
@@ -57,7 +59,7 @@ async def _ask_channel(slack: SlackClient, channel: str, patience: float) -> str
 
 
 def _is_public(channel: Mapping[str, Any]) -> bool:
-    """Whether Slack says so; the ids of group conversations begin like those of channels."""
+    """Whether Slack says so; ids of group conversations look like those of channels."""
     hidden = any(channel.get(mark) for mark in ("is_private", "is_group", "is_mpim", "is_im"))
     return bool(channel.get("is_channel")) and not hidden
 

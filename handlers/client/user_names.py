@@ -1,7 +1,7 @@
-"""Names of Slack users and of channels, and users' languages: from memory, else the database, else Slack.
+"""Names of Slack users and channels, and users' languages: from memory, else the database, else Slack.
 
-What Slack answers is remembered; names and locales of users are stored too. A channel counts as a `User` here: Slack
-gives no id twice in a workspace, and wherever an id stands in a text its name replaces it in the same way.
+Slack's responses are cached; users' names and locales are stored too. A channel counts as a `User` here: ids are unique
+within a workspace, and names replace both kinds of ids in texts in the same way.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ log = get_logger(__name__)
 NAME_TTL = 3600.0
 """Seconds for which a name is used without asking Slack again."""
 UNKNOWN_TTL = 300.0
-"""Seconds for which Slack is not asked again for a name that it did not give."""
+"""Seconds before asking Slack again for a name that it did not provide."""
 RETRY_DELAY = 20.0
-"""Seconds until Slack is asked again after it was too busy or could not be reached."""
+"""Seconds before asking Slack again after it was too busy or could not be reached."""
 MAX_NAMES = 10_000
 MAX_LOOKUPS = 50
-"""Names that one message or thread may have Slack asked for."""
+"""Names that Slack may be asked for because of one message or thread."""
 _MENTION = re.compile(
     rf"(?:@(?={MENTION_MARK}[UW])|#(?={MENTION_MARK}[CG])){MENTION_MARK}([A-Z0-9]{{2,21}})\b"
 )
-"""As `handlers.views.message_content` leaves an id of which Slack tells no name."""
+"""How `handlers.views.message_content` writes an id for which Slack provides no name."""
 
 
 @dataclass(eq=False, slots=True)
 class _LookUp:
-    """A request to Slack for a name that is under way."""
+    """A request to Slack for a name that is in progress."""
 
     task: asyncio.Task[None]
     kept_waiting: bool = False
-    """One caller has waited for it until the timeout; no further caller waits."""
+    """Whether one caller has waited for it until the timeout; then no further caller waits."""
 
 
 class UserNames:
     """Looks up names. Calling it returns a user's name, or None if it is unknown; it never raises.
 
-    Whoever asks waits at most `timing.user_name_timeout` for all names together, and once: a look-up that takes longer
-    goes on in the background, and its result is remembered whatever it is.
+    A caller waits at most `timing.user_name_timeout` for all names together, and only once: a slower look-up continues
+    in the background, and its result is cached whatever it is.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class UserNames:
         return await self._people.accounts(people) if people else {}
 
     async def language(self, user: User) -> Language:
-        """The language that the user has chosen in Slack, ready to be spoken; English until it is known.
+        """The user's language according to Slack, with its catalogue loaded; English until it is known.
 
-        Slack is asked for it in the background. The database is waited for, as long as for names.
+        Slack is asked in the background. The database is waited for, as long as for names.
         """
         language = await self.known_language(user)
         if user not in self._locales:
@@ -107,14 +107,14 @@ class UserNames:
         return language
 
     async def known_language(self, user: User) -> Language:
-        """The same, but Slack is not asked."""
+        """The user's language, without asking Slack."""
         if user not in self._locales and self._is_due(user, UNKNOWN_TTL):
             reading = self._tasks.start(self.known([user]), name="locale")
             await asyncio.wait([reading], timeout=self._timing.user_name_timeout)
         return await make_ready(language_of(self._locales.get(user)))
 
     async def find(self, users: Iterable[User]) -> dict[User, str]:
-        """The names that are known, or that Slack gives in time."""
+        """The names that are known, or that Slack provides in time."""
         wanted = set(users)
         missing = wanted - (await self.known(wanted)).keys()
         self._ask(missing, UNKNOWN_TTL)
@@ -122,7 +122,7 @@ class UserNames:
         return {user: self._names[user] for user in wanted if user in self._names}
 
     async def heard_locale(self, user: User, locale: str) -> None:
-        """Slack says which locale the user has now; kept if the user is known. Raises StorageError."""
+        """Slack reports the user's current locale; stored if the user is known. Raises StorageError."""
         await self.known([user])
         known = self._known(user)
         if known.name and known.locale != locale:
@@ -131,20 +131,20 @@ class UserNames:
 
     @asynccontextmanager
     async def speaking_to(self, user: User) -> AsyncIterator[None]:
-        """Inside, texts are read in the user's language."""
+        """Inside the block, texts are read in the user's language."""
         with speaking(await self.language(user)):
             yield
 
     async def settle(self, team: str, texts: Iterable[str]) -> None:
         """Waits for names in these texts for which Slack is being asked.
 
-        Has it asked for none: what looks like an id in a text may be just text.
+        Starts no look-ups: what looks like an id in a text may be ordinary text.
         """
         mentioned = {User(team, user) for text in texts for user in _MENTION.findall(text)}
         await self._wait_for(mentioned)
 
     async def learn(self, author: User, mentioned: Iterable[User]) -> None:
-        """Asks Slack for unknown names, and for the author's present one. Returns when Slack has answered."""
+        """Asks Slack for unknown names, and for the author's current one. Returns when Slack has responded."""
         missing = {*mentioned} - (await self.known([author, *mentioned])).keys()
         self._ask({author}, NAME_TTL if author in self._names else UNKNOWN_TTL)
         self._ask(missing, UNKNOWN_TTL)
@@ -153,7 +153,7 @@ class UserNames:
             await asyncio.wait(running)
 
     async def replace_ids(self, team: str, text: str) -> str:
-        """The text with known names instead of the ids in Slack's marks, such as "@Ada" and "#general".
+        """The text with known names, such as "@Ada" and "#general", instead of the ids in Slack's markup.
 
         Ids without a name stay as they are, so that they can be replaced later.
         """
@@ -164,11 +164,11 @@ class UserNames:
         )
 
     async def name_ids(self, team: str, text: str) -> str:
-        """The text as it is read: with known names, and the mere ids of all others."""
+        """The text as people read it: with known names, and bare ids for all others."""
         return (await self.replace_ids(team, text)).replace(MENTION_MARK, "")
 
     def _ask(self, users: Iterable[User], every: float) -> None:
-        """Has Slack asked for these names, save those that it was asked for in the last `every` seconds."""
+        """Has Slack asked for these names, except those requested in the last `every` seconds."""
         due = (user for user in users if self._is_due(user, every))
         for user in islice(due, MAX_LOOKUPS):
             task = self._tasks.start(self._look_up(user), name="user name")

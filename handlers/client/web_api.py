@@ -48,16 +48,16 @@ log = get_logger(__name__)
 _MISSING_SUBSCRIPTION = re.compile(r"missing_(\w+)_event_subscription")
 _MARKDOWN_TEXT, _TASK_CARDS = "markdown_text", "task_update"
 _UNAVAILABLE_TTL = 3600.0
-"""Seconds for which a refused method, or refused streaming, is not tried again."""
+"""Seconds for which a rejected method, or rejected streaming, is not tried again."""
 _RETRY_LIMIT = 900.0
 """Seconds for which a call is repeated while Slack cannot be reached."""
 _FIRST_PAUSE = 0.5
-"""Seconds before a call that failed is repeated; doubles each time."""
+"""Seconds before a failed call is repeated; doubles each time."""
 _LONGEST_PAUSE = 15.0
 Fresh = Callable[[], Awaitable[dict[str, Any]]]
-"""Makes a call's arguments when its turn has come, from what is stored then."""
+"""Makes a call's arguments from what is stored when its turn has come."""
 _MAX_REMEMBERED = 2_000
-"""Entries of each of the client's memories."""
+"""Entries in each of the client's caches."""
 
 
 UPLOAD_TIMEOUT = 60.0
@@ -82,7 +82,7 @@ class SlackClient:
         url: str = "https://slack.com/",
         organisation: str = "",
     ) -> None:
-        """`organisation`: id of the one that the workspace belongs to (`E…`); empty for none."""
+        """`organisation`: id of the organisation that the workspace belongs to (`E…`); empty for none."""
         self._client = client
         self._metrics = metrics
         self._session = session
@@ -105,13 +105,13 @@ class SlackClient:
         self.granted = GrantedScopes()
 
     def fenced(self, before_send: BeforeSend) -> SlackClient:
-        """A client for the same workspace whose calls are sent only when `before_send` has returned."""
+        """A client for the same workspace whose calls are sent only after `before_send` has returned."""
         client = copy.copy(self)
         client._before_send = before_send
         return client
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """One attempt, at once; the dispatcher has granted it before. Raises a subclass of SlackError."""
+        """Makes one attempt immediately; the dispatcher has already granted it. Raises a subclass of SlackError."""
         if self._before_send is not None:
             await self._before_send()
         started_at, result = time.monotonic(), OutcomeUnknown.result
@@ -147,7 +147,7 @@ class SlackClient:
             raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
 
     def _log_missing_subscription(self, data: dict[str, Any]) -> None:
-        """Logs once an hour that Slack warns of an event that it would send, but the app has not subscribed to."""
+        """Logs, at most once an hour, Slack's warning about an event that the app has not subscribed to."""
         warnings = (data.get("response_metadata") or {}).get("warnings") or [data.get("warning")]
         for warning in warnings:
             event = _MISSING_SUBSCRIPTION.fullmatch(str(warning))
@@ -170,10 +170,10 @@ class SlackClient:
     ) -> dict[str, Any]:
         """Makes a call when it is granted, and repeats it while Slack limits it or cannot be reached.
 
-        `again_if_unsure`: repeats it after an unknown outcome too, for calls that may safely take effect twice.
-        `patience`: seconds for all of it, the time in the queue included. `urgency`: the method's usual one, if None.
-        `fresh`: more arguments, for a call that is to show what is true when its turn comes.
-        Raises SlackRejected, OutcomeUnknown, Superseded, or after `patience` seconds TooLate or the last error.
+        `again_if_unsure`: also repeats it after an unknown outcome, for calls that may safely take effect twice.
+        `patience`: seconds for everything, including the time in the queue. `urgency`: the method's usual one, if None.
+        `fresh`: further arguments, computed when the call's turn comes, so that it shows the current state. Raises
+        SlackRejected, OutcomeUnknown, Superseded, or after `patience` seconds TooLate or the last error.
         """
         deadline = asyncio.get_running_loop().time() + patience
         channel, target = channel_of(arguments), target_of(method, arguments)
@@ -209,15 +209,15 @@ class SlackClient:
             raise Superseded(f"{method}: a newer call sets the same") from None
 
     def _in_order(self, target: Hashable) -> AbstractAsyncContextManager[Any]:
-        """Calls with the same target are sent one after the other, so that the newest has the last word."""
+        """Sends calls with the same target one after the other, so that the newest has the last word."""
         return contextlib.nullcontext() if target is None else self._targets[target]
 
     def in_order(self, method: str, **arguments: Any) -> AbstractAsyncContextManager[Any]:
-        """Where something else than a call of this method sets what it would set: nobody sets it at the same time."""
+        """Prevents calls of this method from setting the same target while the block sets it by other means."""
         return self._in_order(target_of(method, arguments))
 
     async def _made(self, fresh: Fresh | None, method: str, channel: str) -> dict[str, Any]:
-        """The fresh arguments of a granted call; if they cannot be made, the call is not."""
+        """The fresh arguments of a granted call; if they cannot be made, the call is not made."""
         try:
             return {} if fresh is None else await fresh()
         except BaseException:
@@ -225,16 +225,16 @@ class SlackClient:
             raise
 
     async def try_call(self, method: str, **arguments: Any) -> bool:
-        """Makes a call whose failure is only logged; the arguments are those of `call_with_retry`.
+        """Makes a call whose failure is only logged; takes the arguments of `call_with_retry`.
 
         Returns whether it succeeded.
         """
         return await self.try_call_error(method, **arguments) is None
 
     async def try_call_error(self, method: str, **arguments: Any) -> str | None:
-        """Like `try_call`, but returns why the call failed; None when it succeeded, or a newer call sets the same.
+        """Like `try_call`, but returns why the call failed; None if it succeeded or a newer call replaced it.
 
-        A method that this workspace does not have, or not for this app, is not called again for an hour.
+        A method that is unavailable in this workspace or to this app is not called again for an hour.
         """
         if not self._is_available(method):
             return "unavailable"
@@ -267,7 +267,7 @@ class SlackClient:
     async def is_first(self, *what: str, within: float) -> bool:
         """Whether no replica has done this in the last `within` seconds; if so, it counts as done now.
 
-        While the database is away the answer is True: being told twice is better than never.
+        True while the database is down: telling people twice is better than never.
         """
         try:
             return await self._claims.claim(self.team, *what, seconds=within)
@@ -276,7 +276,7 @@ class SlackClient:
             return True
 
     async def keep_first(self, *what: str, within: float) -> None:
-        """What `is_first` gave to the caller is done, and counts for so many seconds."""
+        """The action that `is_first` granted has been done, and counts for this many seconds."""
         try:
             await self._claims.keep(self.team, *what, seconds=within)
         except StorageError as error:
@@ -302,18 +302,19 @@ class SlackClient:
             raise OutcomeUnknown(f"upload: {type(error).__name__}") from error
 
     async def respond(self, response_url: str | None, **message: Any) -> bool:
-        """Answers an interaction by its response URL, which no rate limit counts. Returns whether Slack accepted it.
+        """Answers an interaction through its response URL, which no rate limit covers. Returns whether Slack accepted
+        it.
 
-        False too once the URL was used as often as Slack allows.
+        Also False once the URL has been used as often as Slack allows.
         """
         return await self._responder.respond(response_url, message)
 
     async def pages(
         self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        """The pages of a list that Slack cuts by cursor, each read when it is asked for.
+        """The pages of a list that Slack paginates by cursor, each read when it is needed.
 
-        The arguments are those of `call_with_retry`; `patience` is for all pages together. Raises SlackError.
+        Takes the arguments of `call_with_retry`; `patience` is for all pages together. Raises SlackError.
         """
         deadline = time.monotonic() + patience
         cursor: dict[str, Any] = {}
@@ -347,11 +348,11 @@ class SlackClient:
         )
 
     def record_lag(self, seconds: float) -> None:
-        """Text of an answer became visible, this many seconds after the model had sent the oldest of it."""
+        """Records that text of an answer became visible this many seconds after the model had sent its oldest part."""
         self._metrics.observe_lag(seconds)
 
     def can_stream(self, channel: str) -> bool:
-        """Whether native streaming has not been refused here lately."""
+        """Whether native streaming has not been rejected here recently."""
         now = time.monotonic()
         return all(
             now - self._no_streaming.get(scope, now - _UNAVAILABLE_TTL) >= _UNAVAILABLE_TTL
@@ -359,37 +360,39 @@ class SlackClient:
         )
 
     def disable_streaming(self, channel: str, code: str) -> None:
-        """Native streaming was refused: by the code, in this channel or in the whole workspace. Holds for an hour."""
+        """Native streaming was rejected: depending on the code, for this channel or the whole workspace. Lasts for an
+        hour.
+        """
         if len(self._no_streaming) >= _MAX_REMEMBERED:
             self._no_streaming.clear()
         self._no_streaming["" if code in NO_STREAMING_CODES else channel] = time.monotonic()
 
     def knows_markdown_text(self) -> bool:
-        """Whether the argument `markdown_text` of a message has not been ignored here lately."""
+        """Whether a message's argument `markdown_text` has not been ignored here recently."""
         return self._is_available(_MARKDOWN_TEXT)
 
     def disable_markdown_text(self) -> None:
-        """A message of `markdown_text` alone was refused as one without text. Holds for an hour."""
+        """A message with only `markdown_text` was rejected as having no text. Lasts for an hour."""
         self._unavailable[_MARKDOWN_TEXT] = time.monotonic()
 
     def takes_task_cards(self) -> bool:
-        """Whether chunks of `task_update` have not been refused here lately."""
+        """Whether `task_update` chunks have not been rejected here recently."""
         return self._is_available(_TASK_CARDS)
 
     def disable_task_cards(self) -> None:
-        """A stream's call with such chunks was refused because of them. Holds for an hour."""
+        """A stream's call was rejected because of such chunks. Lasts for an hour."""
         self._unavailable[_TASK_CARDS] = time.monotonic()
 
     def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
         """The URL of a message; with `thread` (the ts of its root) it opens the thread beside the channel.
 
-        It is made from the ids, since a call for each row of a list would use up the rate limit.
+        It is built from the ids, because a call for each row of a list would use up the rate limit.
         """
         address = f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
         return f"{address}?thread_ts={thread}&cid={channel}" if thread else address
 
 
 def _raise_if_late(error: SlackError, deadline: float, pause: float = 0.0) -> None:
-    """Raises the error if a repetition after `pause` seconds would be too late."""
+    """Raises the error if another attempt after `pause` seconds would be too late."""
     if asyncio.get_running_loop().time() + pause > deadline:
         raise error

@@ -41,7 +41,7 @@ CLOCK_SKEW = 5.0
 MAX_CONNECT_DELAY = 10.0
 
 OnRemoved = Callable[[str], Awaitable[None]]
-"""Is awaited with the workspace from which the app was removed."""
+"""Awaited with the workspace from which the app was removed."""
 NewClient = Callable[[str | None], AsyncWebClient]
 """Makes a Web API client for a token, or without one for methods that need none."""
 
@@ -60,7 +60,9 @@ class WorkspaceResolver(Protocol):
     async def authorize(
         self, enterprise_id: str | None, team_id: str | None
     ) -> AuthorizeResult | None:
-        """Tells Bolt who the bot is where a request comes from; None if it is not installed. Raises StorageError."""
+        """Tells Bolt which bot user serves the workspace of a request; None if the app is not installed there. Raises
+        StorageError.
+        """
         ...
 
     async def on_uninstalled(
@@ -72,7 +74,7 @@ class WorkspaceResolver(Protocol):
 
 @dataclass(frozen=True)
 class SlackClients:
-    """Makes the Slack client of a workspace, with a call dispatcher of its own."""
+    """Makes the Slack client of a workspace, each with its own call dispatcher."""
 
     client: NewClient
     session: aiohttp.ClientSession
@@ -95,7 +97,7 @@ class SlackClients:
     def open(
         self, team: str, installed: Installation, dispatcher: CallDispatcher | None = None
     ) -> SlackClient:
-        """A client for this workspace. `dispatcher`: that of an earlier client, whose token buckets stay valid."""
+        """A client for this workspace. `dispatcher`: the one of an earlier client, whose token buckets stay valid."""
         return SlackClient(
             self.client(installed.bot_token),
             team=team,
@@ -130,7 +132,7 @@ class SingleWorkspace:
     async def open(
         cls, slack_clients: SlackClients, token: str, on_removed: OnRemoved | None = None
     ) -> SingleWorkspace:
-        """Asks Slack who the bot is, until Slack answers. Raises SettingsError for a token that Slack rejects."""
+        """Asks Slack who the bot is, until Slack responds. Raises SettingsError for a token that Slack rejects."""
         pause = 0.5
         while True:
             try:
@@ -183,11 +185,11 @@ class _CachedInstallation:
 class InstalledWorkspaces:
     """The workspaces that have installed the app, cached: each is read from the database once a minute at most.
 
-    A minute is too long after a token has changed, so the replica that learns of it informs the others
+    A minute is too long after a token has changed, so the replica that notices informs the others
     (`following_changes`).
 
-    While an installation cannot be read again, the cached one stays in use: listeners report by themselves that the
-    database is away, and another replica may have encrypted the token with a key that this one does not have yet.
+    If an installation cannot be re-read, the cached one stays in use: listeners report themselves that the database is
+    down, and another replica may have encrypted the token with a key that this one does not have yet.
     """
 
     def __init__(
@@ -219,7 +221,7 @@ class InstalledWorkspaces:
         except NotInstalled:
             return None
         if enterprise_id and not _is_enterprise(team) and known.stored_enterprise != enterprise_id:
-            # Needed for messages that answer no event: then nothing names the organisation.
+            # Needed for messages that are not a response to an event, which would name the organisation.
             await self._installations.remember_organisation(team, enterprise_id)
             known.stored_enterprise = enterprise_id
         return _identity(known.slack, known.token, enterprise_id)
@@ -241,7 +243,7 @@ class InstalledWorkspaces:
 
     @asynccontextmanager
     async def following_changes(self, coordination: Coordination) -> AsyncIterator[None]:
-        """While this is open, changes of installations that other replicas announce take effect here at once."""
+        """While this is open, installations changed by other replicas take effect here immediately."""
         task = asyncio.create_task(self._follow(coordination), name="installations")
         try:
             yield
@@ -272,7 +274,7 @@ class InstalledWorkspaces:
         self, team: str, enterprise: str | None, known: _CachedInstallation | None
     ) -> _CachedInstallation:
         try:
-            if _is_enterprise(team):  # some views name it instead of the workspace
+            if _is_enterprise(team):  # some views contain it instead of the workspace
                 found = await self._installations.find(None, team)
             else:
                 found = await self._installations.find(team, enterprise)

@@ -1,4 +1,4 @@
-"""What Slack sends: one module for each surface, each with a function `register`."""
+"""Slack's events and interactions: one module per surface, each with a function `register`."""
 
 from __future__ import annotations
 

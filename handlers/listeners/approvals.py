@@ -45,7 +45,7 @@ def _listener(ctx: ListenerContext, decision: Decision) -> Any:
 
 
 async def _retire(ctx: ListenerContext, slack: SlackClient, action: payloads.BlockAction) -> None:
-    """Takes the buttons of a call that has been erased away; one that asks anew keeps its own."""
+    """Removes the buttons of a call that has been erased; a call that is asked about again keeps its own."""
     if await ctx.approvals.is_known(action.value):
         return
     gone = approval.gone(action.value)

@@ -1,4 +1,4 @@
-"""`/chats here`: the dialog with a channel's own settings, which admins may change."""
+"""`/chats here`: the dialog with a channel's settings, which admins may change."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 
 async def open_settings(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) -> str:
-    """Opens the dialog of the channel in which the command was used; or returns why not."""
+    """Opens the dialog for the channel in which the command was used; or returns why it can't."""
     if is_direct(command.channel) or not command.channel:
         return strings.CHANNEL_ONLY
     user = User(slack.team, command.user)
@@ -85,7 +85,7 @@ async def open_settings(ctx: ListenerContext, slack: SlackClient, command: Slash
 
 
 def not_admin(ctx: ListenerContext) -> str:
-    """Who may change what concerns others."""
+    """The text that says who may change what affects other people."""
     named = [admin.rpartition("/")[2] for admin in ctx.gate.rules.admins if "*" not in admin]
     more = strings.ADMINS_TOO.format(names=", ".join(f"<@{id}>" for id in named)) if named else ""
     return strings.ADMINS_ONLY.format(more=more)
@@ -94,7 +94,7 @@ def not_admin(ctx: ListenerContext) -> str:
 async def _save(
     ctx: ListenerContext, slack: SlackClient, submission: SettingsSubmission
 ) -> dict[str, str]:
-    """Stores the settings; returns what keeps them from being stored, by block id."""
+    """Stores the settings; returns what prevents that, by block id."""
     user = User(slack.team, submission.user)
     if not await ctx.gate.is_admin(user):
         return {channel_settings.INSTRUCTIONS_BLOCK: not_admin(ctx)}

@@ -59,10 +59,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 
 async def _act(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) -> dict[str, Any]:
-    """Runs the subcommand, which must not run twice; returns the text for the acknowledgement, if any.
+    """Runs a subcommand that must not run twice; returns the text for the acknowledgement, if any.
 
-    The replica that gets the command second acknowledges it with nothing, and Slack shows the first acknowledgement
-    only. So the user is told by the response URL.
+    The replica that gets the command second acknowledges it with nothing, and Slack shows only the first
+    acknowledgement. So the user is told through the response URL.
     """
     if command.subcommand is Subcommand.NEW:
         target = DialogTarget(command.channel, response_url=command.response_url)
@@ -92,7 +92,7 @@ async def _revoke(ctx: ListenerContext, user: User) -> str:
 
 
 async def _issue(ctx: ListenerContext, user: User, command: SlashCommand) -> str:
-    """A new token, and what is known of all that the user has."""
+    """Issues a new token; returns what is known about all of the user's tokens."""
     try:
         life = parse_duration(command.argument) if command.argument else None
     except ValueError:
@@ -109,7 +109,7 @@ async def _show(
     command: SlashCommand,
     asked: Coroutine[Any, Any, dict[str, Any]],
 ) -> None:
-    """Shows what was asked for in the acknowledgement, or, if it takes longer than Slack waits, by the response URL."""
+    """Shows the result in the acknowledgement or, if it takes longer than Slack waits, through the response URL."""
     asking = ctx.tasks.start(asked, name="command")
     done, _ = await asyncio.wait([asking], timeout=ctx.timing.command_patience)
     if done:
@@ -126,7 +126,7 @@ async def _respond(
 
 
 async def _own_usage(ctx: ListenerContext, slack: SlackClient, user: str) -> dict[str, Any]:
-    """The private message with what the user has used, or why there is none."""
+    """The private message with the user's usage, or why there is none."""
     try:
         text = usage_message(await ctx.usage.overview(User(slack.team, user)))
     except StorageError as error:

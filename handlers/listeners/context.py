@@ -1,4 +1,4 @@
-"""What every listener is given: the use cases, what shows their results, and how to find the workspace."""
+"""What every listener is given: the use cases, the renderers of their results, and how to find the workspace."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from storage.chats import Chats
 @dataclass(frozen=True, kw_only=True)
 class ListenerContext:
     gate: Gate
-    """The operator's rules. They were applied to whatever reaches a listener."""
+    """The operator's rules. They have already been applied to everything that reaches a listener."""
     service: ChatService
     requests: ChatRequestService
     api_tokens: ApiTokens
@@ -57,9 +57,9 @@ class ListenerContext:
     models: ModelChoice
     channels: ChannelService
     chats: Chats
-    """To be read only; every write is a use case."""
+    """For reading only; every write is a use case."""
     claims: ActionClaims
-    """What was handled, or is being handled, by any replica."""
+    """What any replica has handled or is handling."""
     workspaces: WorkspaceResolver
     people: SlackPeople
     publisher: EventPublisher
@@ -79,14 +79,16 @@ class ListenerContext:
     tasks: Tasks
     timing: Timing
     thread_locks: KeyedLocks[Thread] = field(default_factory=KeyedLocks)
-    """Slack's events are handled concurrently; the messages of one thread are stored in the order of their arrival."""
+    """Slack's events are handled concurrently, but the messages of one thread are stored in the order of their
+    arrival.
+    """
 
     async def slack_of(self, body: dict[str, Any], context: dict[str, Any]) -> SlackClient:
         """The workspace that an event or interaction comes from. Raises NotInstalled."""
         return await self.workspaces.client_for(team_of(body, context))
 
     def model_options(self, body: dict[str, Any], context: dict[str, Any]) -> list[Block]:
-        """The groups of options that a menu of models shows for what was typed into it."""
+        """The groups of options that a menu of models shows for the typed text."""
         found = self.models.search(team_of(body, context), body.get("value") or "")
         return option_groups(found)
 
@@ -97,15 +99,15 @@ class ListenerContext:
         text: str,
         content: list[Block] | None = None,
     ) -> None:
-        """Tells the user who pressed a button or used a menu something, privately. Returns at once.
+        """Privately tells a user who pressed a button or used a menu something. Returns immediately.
 
-        `content`: blocks that stand for the text.
+        `content`: blocks that replace the text.
         """
         reader = Reader(action.user, action.channel, action.thread, action.response_url or "")
         self.tasks.start(tell(slack, reader, text, content), name="notice")
 
     def tell_failure(self, body: dict[str, Any], context: dict[str, Any]) -> None:
-        """Tells the user of a press, a command or a shortcut that it had no effect. Returns at once."""
+        """Tells a user that their press, command or shortcut had no effect. Returns immediately."""
         reader = payloads.reader_of(body)
         if reader is not None:
             self.tasks.start(self._tell_failure(reader, body, context), name="notice")
@@ -118,9 +120,9 @@ class ListenerContext:
 
 
 def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:
-    """Id of the workspace of an event or interaction.
+    """The id of the workspace of an event or interaction.
 
-    Some views name the organisation (E…) in its place, which counts only if no workspace is named at all.
+    Some views contain the organisation (E…) instead, which is used only if no workspace is named at all.
     """
     team, user = body.get("team"), body.get("user")
     named = [

@@ -72,7 +72,7 @@ def _problems(submission: DialogSubmission) -> dict[str, str]:
 async def _submit(
     ctx: ListenerContext, slack: SlackClient, submission: DialogSubmission
 ) -> dict[str, str]:
-    """Stores the submission; returns what keeps it from being stored, by block id."""
+    """Stores the submission; returns what prevents that, by block id."""
     target = submission.target
     try:
         request, is_new = await ctx.requests.submit_dialog(
@@ -100,5 +100,5 @@ async def _submit(
 
 
 def _other_workspace(user_team: str | None, team: str) -> str | None:
-    """The user's own workspace, if it is another one. Organisations (E…) are not workspaces."""
+    """The user's own workspace, if it is a different one. Organisations (E…) are not workspaces."""
     return user_team if user_team and user_team.startswith("T") and user_team != team else None

@@ -1,6 +1,6 @@
-"""The access rules at the door: applied to everything that people do in Slack, before any listener runs.
+"""Applies the access rules to everything that people do in Slack, before any listener runs.
 
-Who may not is told so privately, once a day in whichever replica, and nothing is stored.
+A refused person is told so privately, once a day across all replicas, and nothing is stored.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from handlers.views.visits import Door, Visit, visit_of
 log = get_logger(__name__)
 
 REFUSAL_INTERVAL = 86_400.0
-"""Seconds in which somebody is told once that they may not."""
+"""Seconds during which a refused person is told only once."""
 UNKNOWN_INTERVAL = 60.0
-"""The same while Slack does not tell who they are, which passes."""
+"""The same while Slack does not say who they are, which is temporary."""
 
 
 class Doorkeeper:
-    """Lets a request in, or answers it. A refused request reaches no listener."""
+    """Lets a request in, or responds to it. A refused request reaches no listener."""
 
     def __init__(self, ctx: ListenerContext) -> None:
         self._ctx = ctx
 
     async def refusal(self, body: dict[str, Any], context: dict[str, Any]) -> BoltResponse | None:
-        """The response to somebody who may not; None lets the request in."""
+        """The response to a person who is refused; None lets the request in."""
         visit = visit_of(body)
         if visit is None:
             return None
         try:
             slack = await self._ctx.slack_of(body, context)
         except (NotInstalled, StorageError):
-            return None  # Bolt rejects what comes from there, or its listener says why it fails
+            return None  # Bolt rejects requests from there, or the listener explains why it fails
         if visit.user == slack.bot_user:
             return None
         verdict = await self._verdict(slack, visit)
         if verdict is Verdict.ALLOWED:
             return None
         log.info("refused", door=visit.door, user=visit.user, reason=str(verdict))
-        # Nothing is asked or stored about who may not.
+        # Nothing is looked up or stored about people who are refused.
         with speaking(await self._ctx.names.known_language(User(slack.team, visit.user))):
             return await self._refuse(slack, visit, verdict, body)
 
@@ -67,10 +67,10 @@ class Doorkeeper:
         return verdict
 
     async def language(self, body: dict[str, Any], context: dict[str, Any]) -> Language:
-        """That of the person who does something, in which they are told what comes of it.
+        """The language of the acting person, in which they are told about the outcome.
 
-        English for messages: they are stored before anything is looked up, in the order in which they arrive. Who then
-        tells something about them asks for the language.
+        English for messages, which are stored before anything is looked up, in the order of their arrival. Code that
+        responds to one asks for the language.
         """
         visit = visit_of(body)
         if visit is None or visit.door is Door.MESSAGE:
@@ -109,7 +109,7 @@ class Doorkeeper:
             await tell(slack, visit.reader, strings.NOT_ALLOWED[verdict])
 
     async def _expects_answer(self, slack: SlackClient, visit: Visit, body: dict[str, Any]) -> bool:
-        """Whether an answer would have come: not to what people say to each other."""
+        """Whether the person expects a response; people who talk to each other do not."""
         if visit.door is not Door.MESSAGE:
             return True
         message = payloads.incoming_message(body["event"], team=slack.team, bot_user=slack.bot_user)
@@ -147,7 +147,7 @@ def _empty() -> BoltResponse:
 
 
 def _dialog_error(view: dict[str, Any], text: str) -> BoltResponse:
-    """Keeps the dialog open, with what was written in it, and says why below its last field."""
+    """Keeps the dialog open with its input, and shows the reason below its last field."""
     fields = [each["block_id"] for each in view.get("blocks") or () if each["type"] == "input"]
     if not fields:
         return _empty()

@@ -21,9 +21,9 @@ from handlers.views.header_menu import HEADER_MENU_ACTION, HeaderChoice, parse_h
 from handlers.views.payloads import BlockAction, Reader
 
 EXPORT_TTL = 600.0
-"""Seconds within which the same press sends the chat once, whichever replica has it."""
+"""Seconds within which the same press sends the chat only once, across all replicas."""
 DIALOG_PATIENCE = 2.5
-"""Seconds for which Slack lets a press open a dialog."""
+"""Seconds during which Slack lets a button press open a dialog."""
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -81,7 +81,7 @@ async def _open(
 
 
 async def _rename(ctx: ListenerContext, slack: SlackClient, chat_id: str, title: str) -> str:
-    """Stores the title; what keeps it from being stored, for the person."""
+    """Stores the title; returns what prevents that, for the person."""
     try:
         chat = await ctx.chats.get(chat_id)
         if title == rename_dialog.shown_title(chat):

@@ -55,7 +55,7 @@ def _register_model(app: AsyncApp, ctx: ListenerContext) -> None:
         user = await _user_of(ctx, body, context, action.user)
         try:
             await ctx.service.set_default_model(user, action.value)
-        except ModelNotAllowed:  # the tab shows next which model the user has
+        except ModelNotAllowed:  # the tab will show which model the user has
             ctx.notify(await ctx.slack_of(body, context), action, strings.MODEL_NOT_OFFERED)
         await ack()
         ctx.home_tabs.show(user, _query(body))
@@ -97,5 +97,5 @@ async def _is_home_tab(event: dict[str, Any]) -> bool:
 
 
 def _query(body: dict[str, Any]) -> ListQuery:
-    """What the tab shows at present, whichever process published it."""
+    """What the tab currently shows, whichever process published it."""
     return ListQuery.load((body.get("view") or {}).get("private_metadata") or "")

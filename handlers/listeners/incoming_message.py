@@ -1,4 +1,6 @@
-"""What mentions and other messages have in common: each is stored before Slack's event is acknowledged, then shown."""
+"""The common handling of mentions and other messages: each is stored before Slack's event is acknowledged, then
+shown.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[s
 def _show(
     ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, result: HandleResult
 ) -> None:
-    """Starts everything that shows the result. Returns at once."""
+    """Starts everything that shows the result. Returns immediately."""
     if result.outcome is Outcome.CHAT_FULL:
         _tell_chat_full(ctx, slack, message, result.chat_id)
         return
@@ -64,7 +66,7 @@ def _show(
     if result.outcome is Outcome.WAITING_FOR_CONTEXT and result.request is not None:
         ctx.tasks.start(ctx.menus.start_with_context(result.request), name="chat")
     if result.outcome is Outcome.STORED and result.stored is not None:
-        if result.request is not None:  # it was the question that a chosen model waited for
+        if result.request is not None:  # it was the question that a chosen model was waiting for
             chosen = ModelChosen(ModelChoiceOutcome.STARTED, result.request, result.stored)
             ctx.tasks.start(ctx.menus.show_choice(chosen), name="header")
         elif result.stored.queued:
@@ -82,7 +84,7 @@ async def _offer_menu(ctx: ListenerContext, request: ChatRequest, notice: Notice
 def _file_notice(
     ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, result: HandleResult
 ) -> Notice | None:
-    """Tells the user which of the message's files cannot be used, as far as that is known yet."""
+    """Tells the user which of the message's files cannot be used, as far as is known yet."""
     if result.model is not None:
         text = ctx.file_notices.cannot_see(result.model)
     else:

@@ -1,4 +1,4 @@
-"""A mention: Slack sends it as an event of its own, besides the message event."""
+"""Mentions, which Slack sends as separate events, besides the message event."""
 
 from __future__ import annotations
 

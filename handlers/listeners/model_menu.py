@@ -58,7 +58,7 @@ async def _choose(
     key: Callable[[], str],
     options: ModelOptions,
 ) -> None:
-    """`key`: gives that of the chosen model. Raises ValueError if there is none."""
+    """`key`: returns the chosen model's key. Raises ValueError if there is none."""
     try:
         request_id, _ = model_menu.parse_model_select_block_id(action.block)
         user = User(slack.team, action.user)
@@ -78,13 +78,13 @@ async def _choose(
 def _show(
     ctx: ListenerContext, slack: SlackClient, action: BlockAction, chosen: ModelChosen
 ) -> None:
-    """Starts what shows the choice: a refusal, or the menu's next form. Returns at once."""
+    """Starts showing the choice: a refusal, or the menu's next form. Returns immediately."""
     request = chosen.request
     if chosen.outcome is ModelChoiceOutcome.NOT_ASKER:
         ctx.notify(slack, action, strings.ONLY_ASKER_CHOOSES.format(user=request.user))
         return
     is_duplicate = request.menu_ts not in (None, action.message_ts)
-    if is_duplicate:  # its process ended before it knew about it; the other menu becomes the header
+    if is_duplicate:  # its process died before it knew about it; the other menu becomes the header
         deleted = delete_message(slack, action.channel, action.message_ts)
         ctx.tasks.start(deleted, name="duplicate menu")
     response_url = None if is_duplicate else action.response_url

@@ -1,4 +1,4 @@
-"""What several elements of a message do with the chat that they belong to."""
+"""What several message elements do with the chat that they belong to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handlers.views.payloads import BlockAction
 async def pressed_chat(
     ctx: ListenerContext, slack: SlackClient, action: BlockAction, chat_id: str
 ) -> Chat | None:
-    """The chat of a pressed element, if it is in the channel where the element is; else the person is told."""
+    """The chat of a pressed element, if it is in the element's channel; otherwise the person is told."""
     try:
         chat = await ctx.chats.get(chat_id)
     except ChatNotFound:
@@ -34,7 +34,7 @@ async def pressed_chat(
 async def continue_in_new_chat(
     ctx: ListenerContext, slack: SlackClient, action: BlockAction, old: Chat
 ) -> None:
-    """Opens the chat that continues this one, or tells where it is."""
+    """Opens the chat that continues this one, or says where it is."""
     try:
         continuation = await ctx.continue_service.create(old, action.user, in_slack=True)
     except BudgetReached as reached:

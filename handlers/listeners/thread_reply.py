@@ -11,7 +11,7 @@ from handlers.listeners.incoming_message import handle_message
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
-    @app.event("message")  # with every subtype, since each has to be acknowledged
+    @app.event("message")  # with every subtype, because each has to be acknowledged
     async def on_message(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:

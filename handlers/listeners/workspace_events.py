@@ -36,7 +36,7 @@ def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         thread = _thread_of(slack, event)
         chat = await ctx.chats.find_by_thread(thread)
-        # The event's time distinguishes a second delivery from a second press, which may be meant for the next answer.
+        # The event's time distinguishes a redelivery from a second press, which may be meant for the next answer.
         pressed_at = str(event.get("event_ts") or "") or None
         if chat is None or not await ctx.service.stop(chat.id, event.get("user"), pressed_at):
             ctx.tasks.start(agent_session.end_session(slack, thread), name="session")
@@ -106,7 +106,7 @@ def _register_accounts(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_account_changed(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        """Comes for every change of a profile; most concern nobody's access."""
+        """Received for every change of a profile; most have no effect on access."""
         slack = await ctx.slack_of(body, context)
         account = event.get("user")
         if not isinstance(account, dict) or not account.get("id"):
@@ -145,4 +145,4 @@ def _thread_of(slack: SlackClient, event: dict[str, Any]) -> Thread:
 
 
 async def _acknowledge(event: dict[str, Any]) -> None:
-    """Nothing to do."""
+    """Acknowledges an event that needs no action."""

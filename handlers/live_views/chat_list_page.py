@@ -1,4 +1,4 @@
-"""Loads one page of a user's chats and renders it: the same list for `/chats` and for the Home tab."""
+"""Loads one page of a user's chats and renders it, for both `/chats` and the Home tab."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def why_not_listed(error: StorageError) -> str:
 
 
 async def _load_page(chats: Chats, user: User, query: ListQuery) -> tuple[ListQuery, ChatPage]:
-    """The page with its query; the first page when the cursor is invalid, or leads to an empty or to the first page."""
+    """The page with its query; the first page if the cursor is invalid, or leads to an empty page or the first one."""
     try:
         page = await chats.list_for(
             user,

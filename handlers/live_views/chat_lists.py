@@ -1,4 +1,4 @@
-"""The lists of chats that `/chats` shows: updated when a chat changes, as far as Slack permits.
+"""The lists of chats shown by `/chats`: updated when a chat changes, as far as Slack permits.
 
 Slack has no method that updates an ephemeral message. Only the `response_url` that comes with the press of one of its
 buttons can replace it, five times within 30 minutes. So a list is kept up to date from the first press on (Refresh,
@@ -37,7 +37,7 @@ from storage.coordination import Coordination
 log = get_logger(__name__)
 
 RESUBSCRIBE_INTERVAL = 1.0
-"""Seconds before a lost subscription is tried again."""
+"""Seconds before reopening a lost subscription."""
 LISTS = "lists"
 """The topic on which a process announces that it now keeps a user's list up to date."""
 
@@ -46,7 +46,7 @@ LISTS = "lists"
 class LiveChatList(LiveView):
     response_url: str
     content: object = None
-    """What it showed last, except how long ago each chat was active."""
+    """What it last showed, except how long ago each chat was active."""
     updates: int = 0
     """How many times it has been updated."""
 
@@ -92,7 +92,7 @@ class ChatLists:
             yield
 
     def show(self, user: User, query: ListQuery, response_url: str | None) -> None:
-        """Shows the page that the user asked for with a button of the list. Returns at once."""
+        """Shows the page that the user requested with a button of the list. Returns immediately."""
         if not response_url:
             return
         view = LiveChatList(
@@ -106,7 +106,9 @@ class ChatLists:
         await self._coordination.publish(LISTS, event)
 
     async def _forget_taken_over(self) -> None:
-        """Stops updating the lists that another process has shown again: this one knows an older page of them."""
+        """Stops updating lists that another process has shown again, because this process knows an older page of
+        them.
+        """
         async with self._coordination.subscribe(LISTS) as signals:
             async for signal in signals:
                 if signal.event.get("by") != self._process_id:

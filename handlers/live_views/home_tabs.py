@@ -1,4 +1,4 @@
-"""The Home tabs: published when a user opens or uses theirs, and updated when a chat changes while they may look."""
+"""Home tabs: published when a user opens or uses theirs, and updated when a chat changes while they may be looking."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ from storage.people import People
 log = get_logger(__name__)
 
 VIEWING_TIMEOUT = 900.0
-"""Seconds without opening or using the Home tab after which a user counts as gone. Slack sends no event for that."""
+"""Seconds without opening or using the Home tab after which a user is assumed to be gone. Slack sends no event for
+that.
+"""
 MIN_UPDATE_INTERVAL = 3.0
 """Seconds between two updates of one Home tab."""
 UPDATE_INTERVAL_PER_VIEW = 1.2
-"""Seconds by which each open Home tab of a workspace stretches that interval.
+"""Seconds that each open Home tab of a workspace adds to that interval.
 
-Slack allows 100 calls of views.publish a minute, so updates use at most half of them.
+Slack allows 100 views.publish calls a minute, so updates use at most half of them.
 """
 
 
@@ -51,7 +53,7 @@ class LiveHomeTab(LiveView):
     hash: str = ""
     """Slack's identifier of the state that was published last."""
     pressed: bool = False
-    """The user used one of its elements and has not seen the effect yet."""
+    """Whether the user has used one of its elements and has not seen the effect yet."""
 
 
 class HomeTabs:
@@ -94,9 +96,9 @@ class HomeTabs:
             yield
 
     def show(self, user: User, query: ListQuery | None = None) -> None:
-        """Publishes the user's Home tab. Returns at once.
+        """Publishes the user's Home tab. Returns immediately.
 
-        `query`: the part of the list to show; None: the part that was shown before, at first the first page.
+        `query`: the part of the list to show; None: the part that was shown before, or else the first page.
         """
         if user.team in self._teams_without_home_tab:
             return
@@ -132,7 +134,7 @@ class HomeTabs:
             self._views.forget(user, view)
             self._log_rejection(user, error)
         except SearchTooLong:
-            view.query = ListQuery()  # else each update would search again
+            view.query = ListQuery()  # otherwise each update would search again
             await self._tell_failure(user, view, strings.SEARCH_TOO_LONG)
         except (SlackError, StorageError) as error:
             log.info("home_tab_not_published", reason=type(error).__name__)

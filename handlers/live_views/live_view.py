@@ -43,7 +43,7 @@ View_contra = TypeVar("View_contra", bound=LiveView, contravariant=True)
 
 class Draw(Protocol[View_contra]):
     def __call__(self, user: User, view: View_contra, *, is_update: bool) -> Awaitable[None]:
-        """Draws the view. `is_update`: because a chat changed, not because the user asked for it."""
+        """Draws the view. `is_update`: because a chat changed, not because the user asked."""
         ...
 
 
@@ -77,13 +77,13 @@ class LiveViews(Generic[View]):
         return sum(user.team == team for user in self._views)
 
     def show(self, user: User, view: View) -> None:
-        """Draws the view and keeps it up to date, replacing the user's earlier one. Returns at once."""
+        """Draws the view and keeps it up to date, replacing the user's earlier one. Returns immediately."""
         if self.get(user) is not view:
             self.forget(user)
             view.watch_task = self._tasks.start(self._watch(user, view), self._name)
         self._views.pop(user, None)
         self._views[user] = (
-            view  # at the end: the view that was not shown for longest is dropped first
+            view  # at the end: the view that was shown least recently is dropped first
         )
         while len(self._views) > MAX_VIEWS:
             self.forget(next(iter(self._views)))

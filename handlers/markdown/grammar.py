@@ -1,4 +1,4 @@
-"""The parts of Markdown's grammar on which preparing text for Slack depends: fences, tables, inline code, bytes.
+"""The parts of Markdown's grammar that matter for preparing text for Slack: fences, tables, inline code, bytes.
 
 This is not a parser; Slack renders the text. It answers a few questions about a text that is still growing, in one way
 for all callers. Facts relied on:
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_RUN_LENGTH = 16
-"""Longer runs of backticks are treated as text, not as a fence or code span: they are never written on purpose."""
+"""Longer runs of backticks are treated as text, not as a fence or code span: nobody writes them on purpose."""
 _MAX_INFO_CHARS = 160
 """A line with a longer info string is treated as text too."""
 _MAX_REPEATED_INFO_BYTES = 40

@@ -1,4 +1,4 @@
-"""Makes sure that nothing a model writes in an answer can notify people.
+"""Ensures that nothing a model writes in an answer can notify people.
 
 Titles, names and other short texts go through `handlers.markdown.plain_text.plain` instead, which removes such
 sequences.
@@ -6,8 +6,8 @@ sequences.
 Slack resolves its control sequences (`<!channel>`, `<!subteam^S1|x>`, `<@U1>`, `<#C1>`, in any letter case) in Markdown
 too, except in code. Only these are escaped: `<!DOCTYPE html>`, `<!-- … -->`, `<![CDATA[` and the like stay as they are.
 Outside of code the `<` of such a sequence becomes `&lt;`, which Markdown shows as `<`; code would show the escape, so
-code is left unchanged. Where it may be code, but not for certain, an invisible character after the `<` breaks the
-sequence instead: that looks right in both. What Slack treats as code is not documented. Therefore only text on which
+code is left unchanged. Where the text may or may not be code, an invisible character after the `<` breaks the sequence
+instead, which looks right in both cases. What Slack treats as code is not documented. Therefore only text on which
 CommonMark and a simpler line-based reader agree counts as code here:
 
 * fences of backticks, up to the first construct that readers interpret differently: a line that leaves the indentation
@@ -27,22 +27,22 @@ import re
 from handlers.markdown.grammar import MAX_RUN_LENGTH, Fence, fence_after
 
 _SLACK_SEQUENCE = r"\\*(?:!(?:channel|here|everyone|subteam\\*\^|date\\*\^|&)|@[uw&]|#[cdg&])"
-"""What follows the `<` of a control sequence. Markdown decodes character references, so one may hide the rest."""
+"""What follows the `<` of a control sequence. Markdown decodes character references, so one may conceal the rest."""
 _MENTION = re.compile(rf"<(?={_SLACK_SEQUENCE})", re.IGNORECASE)
 _TOKEN = re.compile(rf"`+|<{_SLACK_SEQUENCE}|\|", re.IGNORECASE)
 _BEGUN = ("!channel", "!here", "!everyone", "!subteam^", "!date^", "@u", "#c")
-"""What an undecided beginning of a control sequence may become."""
+"""Beginnings of control sequences that are still undecided."""
 _MAX_UNDECIDED = 40
-"""Characters at the end of a text in which such a beginning is looked for; more backslashes are not written."""
+"""Characters at the end of a text in which such a beginning is looked for; nobody writes more backslashes."""
 _BROKEN = "<\u200b"
-"""The beginning of a sequence that Slack does not obey: a zero width space follows."""
+"""The beginning of a sequence that Slack ignores: a zero-width space follows."""
 _BACKTICKS = re.compile("`+")
 _LOOK_BACK = 2_000
 """Characters before a sequence in which a backtick that may have opened a span is looked for."""
 _INDENTED = re.compile(r"(?:[ \t]*>)*(?: {4}|\t| {1,3}\t)")
 _AMBIGUOUS_LINE_BREAK = re.compile(r"[\x0b\x0c\x85\u2028\u2029]|\r(?=.)", re.DOTALL)
 _LINE_PREFIX = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]*)*"
-"""What a line may begin with before its text: indentation, list markers, quote markers."""
+"""What may precede the text of a line: indentation, list markers, quote markers."""
 _FENCE_LIKE = re.compile(rf"{_LINE_PREFIX}(?:```|~~~)")
 _QUOTE_LINE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*>")
 _LIST_ITEM = re.compile(r"( *)([-*+]|(\d{1,9})[.)])( {1,4})(?=[^ \t\r])")
@@ -55,7 +55,7 @@ _CONSUMES_BACKTICK = re.compile(
     r"|\]\[(?![^\[\]`\\]*\])"
 )
 _NOT_PROSE = re.compile(rf"{_LINE_PREFIX}(?:~~~|\[(?:[^\]]*\]:|[^\]]*$))")
-"""A line whose backticks are not inline code: of a tilde fence, or of what may be a link definition."""
+"""A line whose backticks are not inline code: in a tilde fence, or in a possible link definition."""
 
 
 class MentionGuard:
@@ -90,7 +90,7 @@ class MentionGuard:
         return self._finish_line()
 
     def _finish_line(self) -> str:
-        """Returns the rest of a complete line: a span that has not ended on it is no span."""
+        """Returns the rest of a complete line: a span that does not end on its line is not a span."""
         safe = self._process(len(self._line))
         self._held_from = -1
         return safe + self._emit(len(self._line))
@@ -176,11 +176,11 @@ class MentionGuard:
         return _MENTION.sub(lambda found: self._escape(start + found.start()), text)
 
     def _escape(self, at: int) -> str:
-        """What stands for the `<` at this offset of the line."""
+        """The replacement for the `<` at this offset of the line."""
         return _BROKEN if self._maybe_code(at) else "&lt;"
 
     def _maybe_code(self, at: int) -> bool:
-        """Whether some readers, Slack perhaps, take this place of the line for code."""
+        """Whether some parsers, perhaps Slack's, treat this position of the line as code."""
         if self._ambiguous_paragraph or self._blocks.maybe_in_fence or _INDENTED.match(self._line):
             return True
         return len(_BACKTICKS.findall(self._line, max(0, at - _LOOK_BACK), at)) % 2 == 1
@@ -202,7 +202,7 @@ class MentionGuard:
 
 
 def guarded(text: str) -> str:
-    """A whole text with its mentions escaped."""
+    """A complete text with its mentions escaped."""
     guard = MentionGuard()
     return guard.feed(text) + guard.finish()
 
@@ -224,13 +224,13 @@ def _stable_length(line: str) -> int:
 
 
 def _may_become_mention(rest: str) -> bool:
-    """Whether these characters after a `<` may be the beginning of a control sequence, and no whole one yet."""
+    """Whether these characters after a `<` may be the beginning of an incomplete control sequence."""
     bare = rest.replace("\\", "").lower()
     return any(word.startswith(bare) and word != bare for word in _BEGUN)
 
 
 class _BlockTracker:
-    """Tracks fences line by line, and whether all Markdown readers can be trusted to see the same fences."""
+    """Tracks fences line by line, and whether all Markdown parsers are certain to see the same fences."""
 
     def __init__(self) -> None:
         self.fence: Fence | None = None
@@ -246,11 +246,11 @@ class _BlockTracker:
 
     @property
     def maybe_in_fence(self) -> bool:
-        """Whether a fence seems to be open, in a quote perhaps."""
+        """Whether a fence seems to be open, possibly in a quote."""
         return self.fence is not None or self._quoted_fence is not None
 
     def keeps_fence(self, line: str) -> bool:
-        """Whether a line, complete or not, stays in the open fence for every reader."""
+        """Whether a line, complete or not, stays in the open fence for every parser."""
         return self.fence is None or self._stays_in_fence(self.fence, line)
 
     def feed_line(self, line: str) -> None:
@@ -301,7 +301,7 @@ class _BlockTracker:
 
     def _fence_opened(self, fence: Fence, line: str) -> None:
         lead = line[: line.index(fence.run)]
-        if "\t" in lead or "|" in fence.info:  # some read the latter as the header of a table
+        if "\t" in lead or "|" in fence.info:  # some parsers read the latter as a table header
             self.reliable = False
         if fence.after_list_marker:
             self._follow_list(line)

@@ -1,4 +1,4 @@
-"""Slack's own spelling of text, mrkdwn with marks such as `<@U1>` and `&amp;`, as a person sees it. Pure."""
+"""Reads Slack's own markup, mrkdwn with marks such as `<@U1>` and `&amp;`, as people see it. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _KNOWN_MARK = re.compile(
 )
 _SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:\S", re.IGNORECASE)
-"""How all links begin; other words between angle brackets are what they are, as some apps write them."""
+"""How all links begin; other words in angle brackets are left alone, because some apps write them."""
 _BROADCASTS = ("here", "channel", "everyone")
 _ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
-"""In this order: what a person typed as `&lt;` is `&amp;lt;`."""
+"""In this order, because a typed `&lt;` arrives as `&amp;lt;`."""
 
 
 def readable(raw: str, bot_user: str = "") -> str:
-    """The text as a person reads it, without the mentions of `bot_user`. Without a name an id stays: `@U1`, `#C1`."""
+    """The text as people read it, without the mentions of `bot_user`. An id without a name stays: `@U1`, `#C1`."""
 
     def replacement(mark: re.Match[str]) -> str:
         kind, target, label = mark.groups()
@@ -46,7 +46,7 @@ def readable(raw: str, bot_user: str = "") -> str:
 
 
 def _command(target: str, label: str | None) -> str:
-    """A broadcast, a group, a date, or something that Slack will invent."""
+    """A broadcast, a group, a date, or some future kind of sequence."""
     name, _, rest = target.partition("^")
     if name in _BROADCASTS:
         return f"@{name}"
@@ -60,7 +60,7 @@ def _command(target: str, label: str | None) -> str:
 
 
 def _date(seconds: str) -> str:
-    """What Slack shows in the reader's own time zone and words, here in UTC."""
+    """A date that Slack shows in the reader's time zone and language, here in UTC."""
     try:
         return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
@@ -68,7 +68,7 @@ def _date(seconds: str) -> str:
 
 
 def _link(address: str, label: str | None) -> str:
-    """A link. Where its text is the address, as in names that Slack took for one (`main.py`), the text alone."""
+    """A link; only its text if that is the address, as in names that Slack mistook for one (`main.py`)."""
     shown = re.sub(r"^(?:mailto|tel):", "", address)
     if not label or label == shown:
         return shown
@@ -80,7 +80,7 @@ def _bare(address: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Markdown as mrkdwn, in which only Slack's own marks have a meaning: `List<String>` stays what it is."""
+    """Markdown as mrkdwn, in which only Slack's own marks have a meaning: `List<String>` stays unchanged."""
     pieces, end = [], 0
     for mark in _KNOWN_MARK.finditer(text):
         pieces += [mrkdwn_escape(text[end : mark.start()]), mark[0]]

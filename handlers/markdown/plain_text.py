@@ -1,4 +1,4 @@
-"""Plain text and mrkdwn for Slack fields that hold no Markdown."""
+"""Plain text and mrkdwn for Slack fields that do not contain Markdown."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def plain(text: str, limit: int) -> str:
 
 
 def mrkdwn_escape(text: str) -> str:
-    """Escapes the three characters that have a meaning in mrkdwn, so that the text is shown as it is."""
+    """Escapes the three characters that have a meaning in mrkdwn, so that the text is shown literally."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

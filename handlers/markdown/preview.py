@@ -1,8 +1,8 @@
-"""Decides what of a growing text can be shown now.
+"""Decides which part of a growing text can be shown now.
 
-`renderable` is for a message that will be replaced: it closes what is open and leaves out what is incomplete, so that
+`renderable` is for a message that will be replaced: it closes open markup and leaves out incomplete markup, so that
 nothing looks broken. `unstable_suffix` is for a message that can only be appended to: it says how many characters at
-the end should wait. Both look only at the end of the text, except that they must know whether a fence is open.
+the end should wait. Both look only at the end of the text, but must know whether a fence is open.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PARTIAL_TARGET = r"\([^\s()]*(?:\([^\s()]*\)[^\s()]*)?(?:\([^\s()]*|[ \t]+(?:\"
 _PARTIAL_LINK = re.compile(rf"!?\[(?:[^\[\]\n]{{0,80}}|[^\[\]\n]{{0,500}}\](?:{_PARTIAL_TARGET})?)")
 _PARTIAL_AUTOLINK = re.compile(r"<(?:https?:|mailto:)[^\s<>]*")
 _INLINE_TOKEN = re.compile(
-    rf"(?=[\\`*_~!\[<])"  # most characters need no look at the rest
+    rf"(?=[\\`*_~!\[<])"  # most characters make a check of the rest unnecessary
     rf"(?:(?P<whole>\\.|{CODE_SPAN}|{LINK}|<[A-Za-z][^\s<>]*>)|(?P<code>`+)|(?P<mark>\*+|_+|~~)|(?P<begun>!?\[|<|(?<!\S)!$|[~\\]$))"
 )
 

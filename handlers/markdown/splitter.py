@@ -1,9 +1,9 @@
 """Splits an answer that is longer than one Slack message.
 
 The cut is made at the best point near the limit: the end of a paragraph, else of a line, else of a sentence, else a
-space, else between two characters as people see them. What is open there is closed in the head and reopened in the
-tail: a code fence with its language, a table with its header. The inserted text is reported, so that what a message
-shows can always be traced back to the original.
+space, else between two characters as people see them. Open constructs are closed in the head and reopened in the tail:
+a code fence with its language, a table with its header. The inserted text is reported, so that a message's content can
+always be traced back to the original.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _best_cut(search: _CutSearch, limit: int) -> _CutPoint:
 
 
 class _CutSearch:
-    """Walks over the lines of a text to find the points where it may be cut."""
+    """Walks through the lines of a text to find the points where it may be cut."""
 
     def __init__(self, text: str, limit: int, at_least: int) -> None:
         self.text = text
@@ -234,7 +234,7 @@ class _CutSearch:
 
 
 def _starts_block_syntax(text: str, at: int, pattern: re.Pattern[str]) -> bool:
-    """Whether text in the middle of a line would turn into block syntax at the beginning of the tail."""
+    """Whether text from the middle of a line would turn into block syntax at the beginning of the tail."""
     start = text.rfind("\n", 0, at) + 1
     return at > start and bool(pattern.match(text, at) or _PARTIAL_FENCE.fullmatch(text, start, at))
 
@@ -271,7 +271,7 @@ def _code_span_around(text: str, start: int, at: int) -> re.Match[str] | None:
 
 
 def _empties_code_span(text: str, at: int) -> bool:
-    """Whether a cut would leave no content of a code span on one of its sides."""
+    """Whether a cut would leave one side of a code span without content."""
     span = _code_span_around(text, text.rfind("\n", 0, at) + 1, at)
     return span is not None and not span.end("run") < at < span.end() - len(span["run"])
 
@@ -293,7 +293,7 @@ def _inside_any(spans: list[tuple[int, int]], at: int) -> bool:
 
 
 def _splits_grapheme(text: str, at: int) -> bool:
-    """Whether a cut would split a character as people see it, a run of markers, or a CRLF."""
+    """Whether a cut would split a grapheme, a run of markers, or a CRLF."""
     left, right = text[at - 1], text[at]
     if right.isascii():
         return (left == right and left in "`~*_") or (left == "\r" and right == "\n")

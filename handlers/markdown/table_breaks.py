@@ -13,7 +13,7 @@ from itertools import zip_longest
 from handlers.markdown.grammar import CODE_SPAN, Fence, fence_after, is_delimiter_row
 
 _MAX_LINES = 20
-"""Lines of one cell that become rows; more are joined by spaces."""
+"""Lines of one cell that become rows; further lines are joined by spaces."""
 _BREAK = r"</?br[ \t]*/?>"
 _TOKEN = re.compile(rf"(?P<code>{CODE_SPAN})|\\.|(?P<br>{_BREAK})|(?P<pipe>\|)", re.IGNORECASE)
 _HAS_BREAK = re.compile(_BREAK, re.IGNORECASE)
@@ -22,14 +22,16 @@ _MARKUP = re.compile(r"\*+|(?<!\w)_+|_+(?!\w)|~~|`+|[\[\]<>]")
 _CLOSES = {"]": "[", ">": "<"}
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _QUOTED = re.compile(r"(?: {0,3}>[ \t]?+)*+")
-"""The marks of a quotation, which a table may stand in. Each blank has one reading: with two, it would take ages."""
+"""The marks of a quotation that contains a table. Each blank has only one reading: with two, matching would take
+exponential time.
+"""
 _ROW_LIKE = re.compile(rf"{_QUOTED.pattern} {{0,3}}\|")
 
 
 class TableBreaks:
     """Rewrites one text while it arrives in deltas; the boundaries of the deltas make no difference.
 
-    Only rows of tables, and lines that may be one, are held back until their end.
+    Only table rows, and lines that may be one, are held back until their end.
     """
 
     def __init__(self) -> None:
@@ -80,7 +82,7 @@ class TableBreaks:
         return _ROW_LIKE.match(line) is not None or (self._in_table and "|" in line)
 
     def _follow(self, line: str) -> None:
-        """Notes what the line does to fences and tables."""
+        """Tracks what the line does to fences and tables."""
         inside = self._fence is not None
         self._fence = fence_after(self._fence, line)
         if inside or self._fence is not None or "|" not in line:
@@ -111,7 +113,7 @@ def _rows(row: str) -> list[str]:
 
 
 def _cells(row: str) -> list[list[str]] | None:
-    """The lines of each cell; None where that is not certain, or where markup goes on across a break."""
+    """The lines of each cell; None if that is uncertain, or if markup continues across a break."""
     cells, line, end = [[""]], "", 0
     for token in _TOKEN.finditer(row):
         line += row[end : token.start()]
@@ -132,14 +134,14 @@ def _cells(row: str) -> list[list[str]] | None:
 
 
 def _without_edges(cells: list[list[str]]) -> list[list[str]]:
-    """The cells without the empty ones outside of the first and the last pipe."""
+    """The cells without the empty ones outside the first and last pipe."""
     first = 1 if len(cells) > 1 and cells[0] == [""] else 0
     last = len(cells) - 1 if len(cells) - first > 1 and cells[-1] == [""] else len(cells)
     return cells[first:last]
 
 
 def _is_balanced(part: str) -> bool:
-    """Whether all markup that a line of a cell opens is closed in it."""
+    """Whether every line of a cell closes all markup that it opens."""
     open_marks: list[str] = []
     for mark in _MARKUP.findall(part):
         opener = _CLOSES.get(mark, mark)
