@@ -49,6 +49,9 @@ class Timing:
     """After this time it is unknown whether a call took effect."""
     late_effect: float = 20.0
     """A call that timed out, or whose process died, may still take effect within this time."""
+    search_timeout: float = 20.0
+    """How long an answer waits for a search for the message of a call whose outcome is unknown. Then it is posted
+    again; if the first message exists after all, it is removed later."""
     last_write_timeout: float = 5.0
     """How long a writer that hands over its answer may take to finish the Slack call in progress, or to show all text.
     """
@@ -97,6 +100,14 @@ class Timing:
     """How long an installation that was read from the database is cached."""
 
     # Threads and lists in Slack (handlers)
+    notice_claim: float = 20.0
+    """After a kill: for so long nobody else tells a person what the process was about to tell them."""
+    dialog_open_timeout: float = 6.0
+    """How long Slack may take to open a dialog, with repetitions, until the person is told that it did not.
+
+    Slack itself refuses whatever comes more than three seconds after the press."""
+    home_tab_timeout: float = 15.0
+    """How long Slack may take to show a Home tab. Then whoever has pressed something there is told that it does not."""
     thread_sweep_interval: float = 5.0
     """Between two searches for menus and dialog chats that a dead process left unfinished."""
     thread_sweep_min_age: float = 20.0

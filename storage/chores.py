@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,13 +82,20 @@ class Chores:
         self._serves = serves
 
     async def claim(
-        self, answer_id: str, seconds: float, worker_id: str | None = None
+        self,
+        answer_id: str,
+        seconds: float,
+        worker_id: str | None = None,
+        only: Chore | None = None,
     ) -> list[ClaimedChore]:
         """The chores of an answer that are due. For `seconds` nobody else gets them, unless the worker is dead.
 
-        It waits for no other transaction: what another one is changing is left for later.
+        `only`: no other than this one. It waits for no other transaction: what another one is changing is left for
+        later.
         """
         due = and_(chores.c.message_id == answer_id, _DUE)
+        if only is not None:
+            due = and_(due, chores.c.kind == only)
         free = select(chores.c.kind).where(due).with_for_update(skip_locked=True)
         query = (
             update(chores)
@@ -101,15 +108,18 @@ class Chores:
             return [ClaimedChore(answer_id, Chore(row.kind), row.tries) for row in rows]
 
     async def complete(
-        self, claimed: ClaimedChore, then: Iterable[Chore] = (), again: float = 0.0
+        self,
+        claimed: ClaimedChore,
+        then: Mapping[Chore, float] | None = None,
+        again: float = 0.0,
     ) -> None:
-        """The chore is done; `then` is what it leads to.
+        """The chore is done; `then` is what it leads to, with the seconds until each is due.
 
         `again`: if it was added again while it was done, anybody may claim it after so many seconds.
         """
         added_again = update(chores).where(_key_is(claimed), _ADDED_AGAIN)
         async with self._database.begin() as connection:
-            await add_chores(connection, claimed.answer_id, dict.fromkeys(then, 0.0))
+            await add_chores(connection, claimed.answer_id, then or {})
             if not (await connection.execute(delete(chores).where(_is(claimed)))).rowcount:
                 await connection.execute(
                     added_again.values(due_at=database_time(again), worker=null())

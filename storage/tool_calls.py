@@ -176,7 +176,7 @@ class ToolCalls:
                 await keep_pictures(connection, call.id, pictures)
             told = call.asked or state is CallState.UNKNOWN
             if done.rowcount and told and state.ended:
-                await add_chores(connection, call.answer_id, {Chore.SHOW_APPROVALS: 0.0})
+                await add_chores(connection, call.answer_id, {Chore.SHOW_DECISIONS: 0.0})
             return done.rowcount > 0
 
     async def end_open(
@@ -199,7 +199,7 @@ class ToolCalls:
                 this = update(tool_calls).where(tool_calls.c.id == call.id)
                 await connection.execute(this.values(end | {"updated_at": utc_now()}))
             if ended:
-                await add_chores(connection, answer_id, {Chore.SHOW_APPROVALS: 0.0})
+                await add_chores(connection, answer_id, {Chore.SHOW_DECISIONS: 0.0})
             return ended
 
     async def ask_again(self, call: StoredCall, pin: str) -> None:
@@ -321,7 +321,7 @@ class ToolCalls:
                 if decision is Decision.ALWAYS:
                     await _grant(connection, found.chat_id, user, found.pin)
                 await unpark(connection, found.answer_id)
-                await add_chores(connection, found.answer_id, {Chore.SHOW_APPROVALS: 0.0})
+                await add_chores(connection, found.answer_id, {Chore.SHOW_DECISIONS: 0.0})
             row = (
                 await connection.execute(select(tool_calls).where(tool_calls.c.id == call_id))
             ).one()

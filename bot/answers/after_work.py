@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
+from typing import Any
 
 from bot.answers.lease import ClockReading
 from bot.answers.retry import until_stored
@@ -35,7 +36,7 @@ from storage.chores import Chores, ClaimedChore, Share
 log = get_logger(__name__)
 
 _LOOK_LATER = frozenset({Chore.FIND_STRAYS, Chore.WRITE_AGAIN})
-"""Due only once no call of a dead worker can still take effect, also when they are added again."""
+"""Due only once no call of a dead worker can still take effect, also when they are added again or follow another chore."""
 MAX_TRIES = 8
 """A chore is dropped after this many failures; with the pauses in between that takes a quarter of an hour."""
 MAX_PAUSE = 300.0
@@ -124,6 +125,7 @@ class AfterWork:
             Chore.SHOW_SPOKEN: timing.late_effect,
             Chore.SHOW_PICTURES: timing.late_effect,
             Chore.SHOW_APPROVALS: timing.late_effect,
+            Chore.SHOW_DECISIONS: timing.late_effect,
         }
         """Seconds in which a call of a try may still take effect, for chores whose second effect would be visible."""
         self._effects_of_ended = self._late_effects | {Chore.SHOW_QUESTION: timing.question_pause}
@@ -162,24 +164,31 @@ class AfterWork:
         self._functions |= functions
         self._needed |= needed or {}
 
-    def start(self, answer_id: str) -> asyncio.Task[None]:
-        """Starts the due chores of an answer. Returns immediately; the task ends when they are done."""
-        task = self._tasks.start(self._do_due(answer_id), name="after-work")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+    def start(self, answer_id: str, only: Chore | None = None) -> asyncio.Task[None]:
+        """Begins the chores of an answer that are due. Returns at once; the task ends with them.
+
+        `only`: no other than this one, for which somebody waits.
+        """
+        return self._run(self._do_due(answer_id, only), "after-work")
 
     def start_until_shown(self, answer_id: str) -> asyncio.Task[None]:
-        """Starts the due chores again and again until the answer's question is shown, which an earlier process may have
-        begun.
-        """
-        return self._tasks.start(self._until_shown(answer_id), name="question")
+        """Shows the answer's question, again and again until it is shown: an earlier process may have begun that."""
+        return self._run(self._until_shown(answer_id), "question")
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Does it until it ends, or this process does."""
+        task = self._tasks.start(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        if self._closing:
+            task.cancel()
+        return task
 
     async def _until_shown(self, answer_id: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.question_resumed_timeout):
                 while True:
-                    await asyncio.wait([self.start(answer_id)])
+                    await asyncio.wait([self.start(answer_id, Chore.SHOW_QUESTION)])
                     if not await self._chores.is_left(answer_id, Chore.SHOW_QUESTION):
                         return
                     await asyncio.sleep(self._timing.turn_poll_interval)
@@ -224,11 +233,11 @@ class AfterWork:
                 if self._claimed:
                     await self._chores.give_back(self._claimed, self._effects_of_ended)
 
-    async def _claim(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
-        """Claims the answer's due chores. If the caller is cancelled, it still waits for the outcome, so that `close`
-        can release them.
-        """
-        claim = asyncio.ensure_future(self._claim_noted(answer_id, seconds))
+    async def _claim(
+        self, answer_id: str, seconds: float, only: Chore | None
+    ) -> Sequence[ClaimedChore]:
+        """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""
+        claim = asyncio.ensure_future(self._claim_noted(answer_id, seconds, only))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:
@@ -236,12 +245,14 @@ class AfterWork:
                 await claim
             raise
 
-    async def _claim_noted(self, answer_id: str, seconds: float) -> Sequence[ClaimedChore]:
+    async def _claim_noted(
+        self, answer_id: str, seconds: float, only: Chore | None
+    ) -> Sequence[ClaimedChore]:
         async with self._claiming[answer_id]:
             if answer_id in self._unheard:
                 await self._give_back_unheard(answer_id)
             try:
-                claimed = await self._chores.claim(answer_id, seconds, self._worker_id)
+                claimed = await self._chores.claim(answer_id, seconds, self._worker_id, only)
             except StorageError:
                 self._unheard.add(answer_id)
                 raise
@@ -254,10 +265,10 @@ class AfterWork:
         await self._chores.release(self._worker_id, {}, answer_id=answer_id, known=known)
         self._unheard.discard(answer_id)
 
-    async def _do_due(self, answer_id: str) -> None:
+    async def _do_due(self, answer_id: str, only: Chore | None) -> None:
         since = ClockReading()
         timeout = self._timing.chore_timeout
-        claimed = await self._claim(answer_id, timeout + CLAIM_MARGIN)
+        claimed = await self._claim(answer_id, timeout + CLAIM_MARGIN, only)
         if not claimed:
             return
         try:
@@ -307,8 +318,12 @@ class AfterWork:
         else:
             if result.outcome is Outcome.FAILED:
                 log.warning("chore_dropped", chore=claimed.chore)
-            again = self._timing.late_effect if claimed.chore in _LOOK_LATER else 0.0
-            await self._chores.complete(claimed, result.then, again)
+            then = {chore: self._delay_of(chore) for chore in result.then}
+            await self._chores.complete(claimed, then, self._delay_of(claimed.chore))
+
+    def _delay_of(self, chore: Chore) -> float:
+        """Seconds until a chore is due that something leads to."""
+        return self._timing.late_effect if chore in _LOOK_LATER else 0.0
 
     async def _is_tried_again(self, claimed: ClaimedChore) -> bool:
         needed = self._needed.get(claimed.chore)

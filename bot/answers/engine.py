@@ -193,13 +193,18 @@ class Engine:
         run.predecessor = self._newest_write_task(answer.chat_id)
         self._running[answer.id] = run
         self._metrics.set_running(len(self._running))
+        if answer.question_ts is None:
+            run.question_task = self._show_question(answer)
         if answer.was_queued or answer.question_ts is None or answer.stop_hidden:
-            chores = self._after_work.start(answer.id)
-            run.question_task = chores if answer.question_ts is None else None
-        if answer.resumed and answer.question_ts is None:
-            run.question_task = self._after_work.start_until_shown(answer.id)
+            self._after_work.start(answer.id)
         run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")
         run.write_task.add_done_callback(partial(self._on_written, run))
+
+    def _show_question(self, answer: Answer) -> asyncio.Task[None]:
+        """Begins that alone: the first words wait for it, and for nothing else."""
+        if answer.resumed:
+            return self._after_work.start_until_shown(answer.id)
+        return self._after_work.start(answer.id, Chore.SHOW_QUESTION)
 
     def _newest_write_task(self, chat_id: str) -> asyncio.Task[None] | None:
         runs = [run for run in self._running.values() if run.answer.chat_id == chat_id]

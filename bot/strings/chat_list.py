@@ -22,6 +22,7 @@ CHATS_NEWER = "Newer"
 CHATS_OLDER = "Older"
 CHATS_REFRESH = "Refresh"
 LIST_NOT_SHOWN = "I couldn't read your chats just now. Please try again in a moment."
+LIST_NOT_UPDATED = "Slack didn't take the list just now. Please press the button again in a moment."
 SEARCH_TOO_LONG = (
     "That search took too long, so I ended it. Please try other words, or page through all chats."
 )

@@ -141,7 +141,9 @@ class SlackParts:
                 self.answering.names,
                 self.answering.models.label,
             ),
-            approvals=Approvals(self.repositories.tool_calls, self.answering.names),
+            approvals=Approvals(
+                self.repositories.tool_calls, self.repositories.chores, self.answering.names
+            ),
             names=self.answering.names,
         )
 

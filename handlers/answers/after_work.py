@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from bot.answers.after_work import DONE, FAILED, LATER, ChoreJob, ChoreResult, DoChore
+from bot.answers.after_work import DONE, FAILED, LATER, ChoreJob, ChoreResult, DoChore, Outcome
 from bot.chores import Chore
 from bot.domain import MessageRef, Status, Thread, User
 from bot.observability import get_logger
-from handlers.answers.message_recovery import own_answers
+from handlers.answers.message_recovery import answers_among, own_messages
 from handlers.answers.thinking_status import SET_STATUS
 from handlers.client.errors import (
     ConnectFailed,
@@ -30,9 +30,11 @@ from handlers.threads.answer_pictures import AnswerPictures
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.approvals import Approvals
 from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.own_messages import with_block
 from handlers.threads.private_notices import cannot_write
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.spoken_words import SpokenWords
+from handlers.views.blocks import api_message_block_id
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.chores import Chores
@@ -99,7 +101,8 @@ class SlackAfterWork:
             Chore.NAME_SESSION: self._name_session,
             Chore.SHOW_STOP: self._show_stop,
             Chore.HIDE_STOP: self._hide_stop,
-            Chore.SHOW_APPROVALS: self._approvals.show,
+            Chore.SHOW_APPROVALS: self._approvals.ask,
+            Chore.SHOW_DECISIONS: self._approvals.tell,
             Chore.TELL_REFUSED: self._tell_refused,
         }
         return {
@@ -129,8 +132,9 @@ class SlackAfterWork:
     async def _show_question(
         self, slack: SlackClient, thread: Thread, job: ChoreJob
     ) -> ChoreResult:
+        """An ended process may have shown it, and so late that it was not found: a second one is removed then."""
         await self._api_echo.show(slack, job.chat, job.answer, look_first=job.again)
-        return DONE
+        return ChoreResult(Outcome.DONE, then=(Chore.FIND_STRAYS,)) if job.again else DONE
 
     async def _lift_mark(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
         answer = job.answer
@@ -184,18 +188,20 @@ class SlackAfterWork:
         return DONE
 
     async def _find_strays(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Deletes messages that no row refers to.
+        """Deletes messages that no row knows, and all but the first of those that show the answer's question.
 
         The database is asked after the thread was read: an answer that begins later cannot have posted any of them.
         """
-        found = await own_answers(slack, thread, job.answer)
+        own = await own_messages(slack, thread, job.answer)
         if await self._answers.is_busy(job.chat.id):
             return LATER
         chat = await self._chats.get(job.chat.id)
         known = await self._answers.slack_timestamps(chat.id) | {chat.header_ts}
-        for ts in found:
+        for ts in answers_among(own):
             if ts not in known:
                 await _delete(slack, thread, MessageRef(ts, streaming=True))
+        for ts in with_block(own, api_message_block_id(job.answer.question_id))[1:]:
+            await _delete(slack, thread, MessageRef(ts, streaming=False))
         return DONE
 
     async def _tell_refused(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:

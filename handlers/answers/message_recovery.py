@@ -9,7 +9,9 @@ does the rewriting: the rest is left to chores.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from bot.answers.retry import until_stored
 from bot.chores import Chore
@@ -17,8 +19,8 @@ from bot.domain import Answer, MessageRef, Thread
 from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.options import AnswerOptions
-from handlers.client.errors import OutcomeUnknown, SlackRejected
-from handlers.client.web_api import SlackClient
+from handlers.client.errors import SlackError
+from handlers.client.web_api import RETRY_LIMIT, SlackClient
 from handlers.views import blocks
 
 log = get_logger(__name__)
@@ -120,22 +122,32 @@ class MessageRecovery:
         known = {part.ts for part in (*self._draft.message_refs(), *self._answer.slack_messages)}
         known |= {part.ts for part in self.recorded()}
         try:
-            found = await own_answers(self._slack, self._thread, self._answer)
-        except (SlackRejected, OutcomeUnknown) as error:
+            own = await own_messages(
+                self._slack, self._thread, self._answer, patience=self._slack.timing.search_timeout
+            )
+        except SlackError as error:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
             return []
         # Without excluding these, another answer's message would be taken for one of this answer.
         known |= await until_stored(self._options.find_other_messages, self._answer.id)
-        return [ts for ts in found if ts not in known]
+        return [ts for ts in answers_among(own) if ts not in known]
 
 
-async def own_answers(slack: SlackClient, thread: Thread, answer: Answer) -> list[str]:
-    """The ts of the bot's messages in this thread that are newer than the question and show answers.
+async def own_messages(
+    slack: SlackClient, thread: Thread, answer: Answer, patience: float = RETRY_LIMIT
+) -> list[dict[str, Any]]:
+    """The bot's messages in this thread that are younger than the answer's question. Raises SlackError.
 
-    Raises SlackError.
+    `patience`: how many seconds Slack may take to tell them.
     """
     after = answer.question_ts or thread.ts
-    found = await slack.own_messages(thread.channel, thread.ts, after)
+    return await slack.own_messages(thread.channel, thread.ts, after, patience=patience)
+
+
+def answers_among(messages: Iterable[dict[str, Any]]) -> list[str]:
+    """The ts of those that show answers."""
     return [
-        str(m["ts"]) for m in found if not (blocks.is_service_message(m) or blocks.shows_files(m))
+        str(each["ts"])
+        for each in messages
+        if not (blocks.is_service_message(each) or blocks.shows_files(each))
     ]

@@ -16,7 +16,6 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import StorageError
 from bot.network.failures import explain
 from bot.observability import Metrics, get_logger
 from bot.runtime.tasks import KeyedLocks
@@ -39,6 +38,7 @@ from handlers.client.fencing import BeforeSend, fenced
 from handlers.client.granted_scopes import GrantedScopes
 from handlers.client.pages import PAGE_SIZE, next_cursor_of
 from handlers.client.response_urls import Responder
+from handlers.client.team_claims import TeamClaims
 from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
 from handlers.rate_limits.urgency import Urgency
 from storage.action_claims import ActionClaims
@@ -48,8 +48,8 @@ log = get_logger(__name__)
 _MISSING_SUBSCRIPTION = re.compile(r"missing_(\w+)_event_subscription")
 _MARKDOWN_TEXT, _TASK_CARDS = "markdown_text", "task_update"
 _UNAVAILABLE_TTL = 3600.0
-"""Seconds for which a rejected method, or rejected streaming, is not tried again."""
-_RETRY_LIMIT = 900.0
+"""Seconds for which a refused method, or refused streaming, is not tried again."""
+RETRY_LIMIT = 900.0
 """Seconds for which a call is repeated while Slack cannot be reached."""
 _FIRST_PAUSE = 0.5
 """Seconds before a failed call is repeated; doubles each time."""
@@ -57,9 +57,7 @@ _LONGEST_PAUSE = 15.0
 Fresh = Callable[[], Awaitable[dict[str, Any]]]
 """Makes a call's arguments from what is stored when its turn has come."""
 _MAX_REMEMBERED = 2_000
-"""Entries in each of the client's caches."""
-
-
+"""Entries of each of the client's memories."""
 UPLOAD_TIMEOUT = 60.0
 """Seconds for the bytes of one file."""
 
@@ -87,7 +85,7 @@ class SlackClient:
         self._metrics = metrics
         self._session = session
         self._responder = Responder(session, metrics)
-        self._claims = claims
+        self.claims = TeamClaims(claims, team)
         self._no_streaming: dict[str, float] = {}
         """When native streaming was refused, by channel; "" means the whole workspace."""
         self._unavailable: dict[str, float] = {}
@@ -163,7 +161,7 @@ class SlackClient:
         method: str,
         *,
         again_if_unsure: bool = True,
-        patience: float = _RETRY_LIMIT,
+        patience: float = RETRY_LIMIT,
         urgency: Urgency | None = None,
         fresh: Fresh | None = None,
         **arguments: Any,
@@ -264,24 +262,6 @@ class SlackClient:
             self._last_done.popitem(last=False)
         return True
 
-    async def is_first(self, *what: str, within: float) -> bool:
-        """Whether no replica has done this in the last `within` seconds; if so, it counts as done now.
-
-        True while the database is down: telling people twice is better than never.
-        """
-        try:
-            return await self._claims.claim(self.team, *what, seconds=within)
-        except StorageError as error:
-            log.warning("claim_unknown", reason=str(error))
-            return True
-
-    async def keep_first(self, *what: str, within: float) -> None:
-        """The action that `is_first` granted has been done, and counts for this many seconds."""
-        try:
-            await self._claims.keep(self.team, *what, seconds=within)
-        except StorageError as error:
-            log.warning("claim_not_kept", reason=str(error))
-
     def download(
         self, url: str, timeout: aiohttp.ClientTimeout
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
@@ -310,7 +290,7 @@ class SlackClient:
         return await self._responder.respond(response_url, message)
 
     async def pages(
-        self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
+        self, method: str, *, patience: float = RETRY_LIMIT, **arguments: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """The pages of a list that Slack paginates by cursor, each read when it is needed.
 
@@ -326,18 +306,23 @@ class SlackClient:
                 return
             cursor = {"cursor": next_cursor}
 
-    async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
+    async def own_messages(
+        self, channel: str, thread: str, after: str, patience: float = RETRY_LIMIT
+    ) -> list[dict[str, Any]]:
         """The bot's own messages in a thread that are newer than the ts `after`. Raises SlackError."""
-        return await self._own("conversations.replies", after, channel=channel, ts=thread)
+        return await self._own("conversations.replies", after, patience, channel=channel, ts=thread)
 
     async def own_channel_messages(self, channel: str, after: str) -> list[dict[str, Any]]:
         """The bot's own messages in a channel, outside threads, newer than the ts `after`. Raises SlackError."""
         return await self._own("conversations.history", after, channel=channel)
 
-    async def _own(self, method: str, after: str, **arguments: Any) -> list[dict[str, Any]]:
+    async def _own(
+        self, method: str, after: str, patience: float = RETRY_LIMIT, **arguments: Any
+    ) -> list[dict[str, Any]]:
+        arguments |= {"oldest": after, "limit": PAGE_SIZE, "patience": patience}
         return [
             message
-            async for page in self.pages(method, oldest=after, limit=PAGE_SIZE, **arguments)
+            async for page in self.pages(method, **arguments)
             for message in page.get("messages", [])
             if self._is_own(message) and message["ts"] > after
         ]

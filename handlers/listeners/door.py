@@ -126,7 +126,7 @@ class Doorkeeper:
         unknown = verdict is Verdict.UNKNOWN
         within = UNKNOWN_INTERVAL if unknown else REFUSAL_INTERVAL
         kind = "unknown" if unknown else "refused"
-        return await slack.is_first(kind, visit.user, where, within=within)
+        return await slack.claims.is_first(kind, visit.user, where, within=within)
 
 
 def _visitor(visit: Visit, slack: SlackClient) -> Visitor:

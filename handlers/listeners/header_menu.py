@@ -10,20 +10,17 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import audit, strings
 from bot.domain import Chat, User
 from bot.errors import ChatNotFound, StorageError
-from handlers.client.errors import SlackError
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.listeners.pressed_chats import continue_in_new_chat, pressed_chat
 from handlers.threads.agent_session import show_session_title
-from handlers.threads.private_notices import tell
+from handlers.threads.open_view import open_view
 from handlers.views import payloads, rename_dialog
 from handlers.views.header_menu import HEADER_MENU_ACTION, HeaderChoice, parse_header_choice
 from handlers.views.payloads import BlockAction, Reader
 
 EXPORT_TTL = 600.0
-"""Seconds within which the same press sends the chat only once, across all replicas."""
-DIALOG_PATIENCE = 2.5
-"""Seconds during which Slack lets a button press open a dialog."""
+"""Seconds within which the same press sends the chat once, whichever replica has it."""
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -41,7 +38,8 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             ctx.tasks.start(_export(ctx, slack, action, trigger, chat), name="export")
         if chat is not None and choice is HeaderChoice.RENAME:
             view = rename_dialog.dialog(chat, action.channel)
-            ctx.tasks.start(_open(slack, action, trigger, view), name="rename dialog")
+            reader = Reader(action.user, action.channel, action.thread, action.response_url or "")
+            ctx.tasks.start(open_view(slack, trigger, view, reader), name="rename dialog")
 
     @app.view(rename_dialog.RENAME_DIALOG)
     async def on_rename(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -57,7 +55,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 async def _export(
     ctx: ListenerContext, slack: SlackClient, action: BlockAction, trigger: str, chat: Chat
 ) -> None:
-    if not await slack.is_first("export", chat.id, trigger, within=EXPORT_TTL):
+    if not await slack.claims.is_first("export", chat.id, trigger, within=EXPORT_TTL):
         return
     user = User(slack.team, action.user)
     audit.record_by(user, audit.Action.EXPORTED, target=chat.id, format="markdown")
@@ -66,18 +64,6 @@ async def _export(
     except StorageError:
         told = strings.EXPORT_FAILED
     ctx.notify(slack, action, told)
-
-
-async def _open(
-    slack: SlackClient, action: BlockAction, trigger: str, view: dict[str, Any]
-) -> None:
-    try:
-        await slack.call_with_retry(
-            "views.open", patience=DIALOG_PATIENCE, trigger_id=trigger, view=view
-        )
-    except SlackError:
-        reader = Reader(action.user, action.channel, action.thread, action.response_url or "")
-        await tell(slack, reader, strings.DIALOG_NOT_OPENED)
 
 
 async def _rename(ctx: ListenerContext, slack: SlackClient, chat_id: str, title: str) -> str:

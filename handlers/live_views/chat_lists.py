@@ -148,6 +148,8 @@ class ChatLists:
         view.updates += is_update
         if not accepted:
             self._views.forget(user, view)
+            if not is_update:
+                await tell(slack, Reader(user.id), strings.LIST_NOT_UPDATED)
 
 
 def _content(found: ChatListView) -> object:

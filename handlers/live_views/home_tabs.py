@@ -121,6 +121,7 @@ class HomeTabs:
             response = await slack.call_with_retry(
                 "views.publish",
                 urgency=Urgency.DECORATION if is_update else Urgency.REPLY,
+                patience=slack.timing.home_tab_timeout,
                 user_id=user.id,
                 view=content,
                 **guard,

@@ -1,10 +1,15 @@
-"""Posts the messages that ask about tool calls, and keeps them true."""
+"""Posts the messages that ask about tool calls, and keeps them true.
+
+Asking and telling what was decided are two chores: whatever becomes of the second, the next question is asked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult
+from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult, Outcome
+from bot.chores import Chore
 from bot.domain import Chat, Thread, User
 from bot.observability import get_logger
 from bot.tool_calls import CallState, StoredCall
@@ -15,6 +20,7 @@ from handlers.client.web_api import SlackClient
 from handlers.rate_limits.urgency import Urgency
 from handlers.threads.own_messages import find_own
 from handlers.views import approval
+from storage.chores import Chores
 from storage.tool_calls import ToolCalls
 
 log = get_logger(__name__)
@@ -22,23 +28,56 @@ log = get_logger(__name__)
 _SHOWN_ALIKE = {CallState.CALLING: CallState.READY}
 
 
+def _waits(call: StoredCall) -> bool:
+    return call.state is CallState.ASKED
+
+
+def _is_being_posted(call: StoredCall) -> bool:
+    """Or a post of the message that asks about it was not heard of."""
+    return call.message_ts is None and call.shown_state is CallState.ASKED
+
+
 class Approvals:
     """The messages of all approvals."""
 
-    def __init__(self, calls: ToolCalls, names: UserNames) -> None:
+    def __init__(self, calls: ToolCalls, chores: Chores, names: UserNames) -> None:
         self._calls = calls
+        self._chores = chores
         self._names = names
 
-    async def show(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Does `Chore.SHOW_APPROVALS`: one message for each call that somebody has to know of. Raises SlackError."""
-        result = DONE
-        for call in await self._calls.of_answer(job.answer.id):
-            state = _SHOWN_ALIKE.get(call.state, call.state)
-            if call.shows(state) or not (call.asked or state is CallState.UNKNOWN):
-                continue
-            if not await self._tried(slack, thread, replace(call, state=state), job.chat):
-                result = FAILED
-        return result
+    async def ask(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        """Does `Chore.SHOW_APPROVALS`: one message for each call that waits for a decision. Raises SlackError."""
+        asked = [call for call in await self._unshown(job.answer.id) if _waits(call)]
+        result = await self._show_all(slack, thread, job.chat, asked)
+        if result is FAILED or all(map(_waits, await self._unshown(job.answer.id))):
+            return result
+        return ChoreResult(Outcome.DONE, then=(Chore.SHOW_DECISIONS,))
+
+    async def tell(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        """Does `Chore.SHOW_DECISIONS`: shows what became of the other calls. Raises SlackError.
+
+        A message that is just being posted is left to whoever posts it: that leads here again.
+        """
+        others = [call for call in await self._unshown(job.answer.id) if not _waits(call)]
+        if await self._chores.is_left(job.answer.id, Chore.SHOW_APPROVALS):
+            others = [call for call in others if not _is_being_posted(call)]
+        return await self._show_all(slack, thread, job.chat, others)
+
+    async def _unshown(self, answer_id: str) -> list[StoredCall]:
+        """Calls that somebody has to know of by a message that does not tell it yet, as it is to show them."""
+        calls = await self._calls.of_answer(answer_id)
+        alike = [replace(each, state=_SHOWN_ALIKE.get(each.state, each.state)) for each in calls]
+        return [
+            call
+            for call in alike
+            if not call.shows(call.state) and (call.asked or call.state is CallState.UNKNOWN)
+        ]
+
+    async def _show_all(
+        self, slack: SlackClient, thread: Thread, chat: Chat, calls: Sequence[StoredCall]
+    ) -> ChoreResult:
+        tried = [await self._tried(slack, thread, call, chat) for call in calls]
+        return DONE if all(tried) else FAILED
 
     async def _tried(
         self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat

@@ -41,7 +41,6 @@ from handlers.views import modals
 from handlers.views.blocks import Block
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import Reader
-from storage.action_claims import CLAIM_TIMEOUT
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats
 
@@ -324,6 +323,8 @@ async def _notify(
     content: list[Block] | None = None,
 ) -> None:
     """Tells who submitted the dialog what came of it, once, in whichever replica."""
-    if await slack.is_first("dialog", request.id, within=CLAIM_TIMEOUT):
-        await tell(slack, Reader(request.user, response_url=response_url), text, content)
-        await slack.keep_first("dialog", request.id, within=NOTICE_TTL)
+    what = ("dialog", request.id)
+    if await slack.claims.is_first(*what, within=slack.timing.notice_claim):
+        async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
+            await tell(slack, Reader(request.user, response_url=response_url), text, content)
+        await slack.claims.keep(*what, within=NOTICE_TTL)

@@ -15,7 +15,6 @@ from handlers.client.errors import SlackError
 from handlers.client.web_api import SlackClient
 from handlers.views.blocks import Block, is_direct
 from handlers.views.payloads import Reader
-from storage.action_claims import CLAIM_TIMEOUT
 
 log = get_logger(__name__)
 
@@ -61,8 +60,12 @@ async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> 
     `about`: names it within the workspace, for instance by a message's ts.
     """
     what = ("notice", notice["channel"], about)
-    if await slack.is_first(*what, within=CLAIM_TIMEOUT) and await post_ephemeral(slack, **notice):
-        await slack.keep_first(*what, within=NOTICE_TTL)
+    if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
+        return
+    async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
+        told = await post_ephemeral(slack, **notice)
+    if told:
+        await slack.claims.keep(*what, within=NOTICE_TTL)
 
 
 async def post_ephemeral(
@@ -107,23 +110,24 @@ async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, cod
     if user is None or code in _QUESTION_DELETED_CODES:
         return True
     what = ("cannot_write", thread.channel, user)
-    if not await slack.is_first(*what, within=CLAIM_TIMEOUT):
+    if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
         return False
     try:
         text = _why_not_written(thread.channel, code)
-        await slack.call_with_retry(
-            "chat.postMessage",
-            again_if_unsure=False,
-            patience=NOTICE_TIMEOUT,
-            channel=user,
-            text=text,
-        )
+        async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
+            await slack.call_with_retry(
+                "chat.postMessage",
+                again_if_unsure=False,
+                patience=NOTICE_TIMEOUT,
+                channel=user,
+                text=text,
+            )
     except SlackError as error:
         log.info("direct_message_not_posted", reason=str(error))
     except asyncio.CancelledError:
-        await slack.keep_first(*what, within=0.0)  # the next process tells them
+        await slack.claims.keep(*what, within=0.0)  # the next process tells them
         raise
-    await slack.keep_first(*what, within=CANNOT_WRITE_INTERVAL)
+    await slack.claims.keep(*what, within=CANNOT_WRITE_INTERVAL)
     return True
 
 

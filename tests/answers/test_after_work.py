@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult, DoChore
+from bot.answers.after_work import DONE, FAILED, AfterWork, ChoreJob, ChoreResult, DoChore
 from bot.chores import Chore
 from bot.domain import ModelRef
 from bot.errors import StorageError
@@ -30,9 +30,13 @@ class HeardLate(Chores):
         self.stored = asyncio.Event()
 
     async def claim(
-        self, answer_id: str, seconds: float, worker_id: str | None = None
+        self,
+        answer_id: str,
+        seconds: float,
+        worker_id: str | None = None,
+        only: Chore | None = None,
     ) -> list[ClaimedChore]:
-        claimed = await super().claim(answer_id, seconds, worker_id)
+        claimed = await super().claim(answer_id, seconds, worker_id, only)
         self.stored.set()
         await asyncio.sleep(0.05)
         return claimed
@@ -53,9 +57,13 @@ class Unheard(Chores):
         self.writable.set()
 
     async def claim(
-        self, answer_id: str, seconds: float, worker_id: str | None = None
+        self,
+        answer_id: str,
+        seconds: float,
+        worker_id: str | None = None,
+        only: Chore | None = None,
     ) -> list[ClaimedChore]:
-        claimed = await super().claim(answer_id, seconds, worker_id)
+        claimed = await super().claim(answer_id, seconds, worker_id, only)
         if self.losses:
             self.losses -= 1
             raise StorageError("the connection broke")
@@ -108,6 +116,26 @@ async def test_what_is_claimed_while_a_process_ends_is_given_back(migrated_url: 
         await after_work.close()
         left = await Chores(at.database).claim(at.answer_id, 60.0)
         assert [claimed.chore for claimed in left] == [Chore.HIDE_STOP]
+
+
+async def test_nothing_is_done_for_an_answer_once_a_process_has_ended(migrated_url: str) -> None:
+    """Not even by whoever waits until its question is shown, or begins something later."""
+    async with scene(migrated_url) as at, Tasks() as tasks:
+        tried = asyncio.Event()
+
+        async def fail(job: ChoreJob) -> ChoreResult:
+            tried.set()
+            return FAILED
+
+        await at.add(Chore.SHOW_QUESTION)
+        chores = Chores(at.database)
+        after_work = at.after_work(chores, tasks, {Chore.SHOW_QUESTION: fail})
+        waiting = after_work.start_until_shown(at.answer_id)
+        await tried.wait()
+        await after_work.close()
+        assert waiting.done()
+        assert await asyncio.gather(after_work.start(at.answer_id), return_exceptions=True)
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "question"]
 
 
 async def test_a_claim_that_was_stored_unheard_is_found_by_its_own_process(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api
+from tests.api.conftest import Api, client, token_for
 from tests.api.test_slack_and_api import chat_of, messages_through_api, section_of
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
@@ -20,6 +21,12 @@ async def world(worlds: WorldFactory) -> AsyncIterator[World]:
     """A Slack in which a call takes effect soon or never."""
     async with worlds(timing=patient_timing(late_effect=2.0)) as settled_soon:
         yield settled_soon
+
+
+@asynccontextmanager
+async def api_of(world: World) -> AsyncIterator[Api]:
+    async with client(world, await token_for(world)) as http:
+        yield Api(http, "")
 
 
 async def said(world: World, api: Api, fault: dict[str, Any]) -> str:
@@ -68,3 +75,38 @@ async def test_it_is_shown_by_the_next_process(world: World, api: Api) -> None:
     await world.idle()
 
     assert len(messages_through_api(world, thread)) == 1
+
+
+async def test_a_late_one_of_a_process_that_ended_is_removed(
+    worlds: WorldFactory,
+) -> None:
+    """The next process finds none, and the answer does not wait until none can come any more."""
+    timing = patient_timing(late_effect=3.0, question_pause=0.1, question_timeout=0.1)
+    async with worlds(timing=timing) as world, api_of(world) as api:
+        fault = {"mode": "slow", "seconds": 3_600.0, "times": 1}
+        thread = await said(world, api, fault)
+        await world.restart()
+        await world.until(lambda: messages_through_api(world, thread), "the next one shows it")
+        (kept,) = messages_through_api(world, thread)
+        world.slack.faults.release()
+        await world.until(lambda: len(messages_through_api(world, thread)) == 2, "the late one")
+        await world.until(lambda: len(messages_through_api(world, thread)) == 1, "one is left")
+        assert messages_through_api(world, thread) == [kept]
+
+
+async def test_the_answers_first_words_wait_for_it_and_for_nothing_else(
+    worlds: WorldFactory,
+) -> None:
+    """The header gets its Stop button at the same time, and Slack does not answer to that."""
+    timing = patient_timing(question_timeout=3_600.0)
+    async with worlds(timing=timing) as world, api_of(world) as api:
+        world.leave_unfinished()
+        thread = await world.start("first, in slack")
+        await world.answered(thread)
+        await world.idle()
+        header = world.header(thread).ts
+        fault = world.slack.faults.add("chat.update", "hang", ts=header, times=-1, seconds=3_600.0)
+        await api.say((await chat_of(api))["id"], "second, by a program")
+        await world.answered(thread, 2)
+        assert fault.hits
+        assert len(messages_through_api(world, thread)) == 1

@@ -5,6 +5,7 @@ Waits that end by themselves are made endless here, so that an answer which wait
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,25 @@ async def test_a_failed_first_call_of_an_answer_does_not_delay_the_next_one(
         await say(world, "Two?", thread)
         assert (await world.answered(thread, 3))[1:] == ["The first.", "The second."]
         assert ("find_strays" in world.chores()) is (fault["mode"] == "status")
+
+
+@pytest.mark.parametrize(("mode", "method"), [(StreamMode.NATIVE, START), (StreamMode.EDIT, POST)])
+async def test_an_answer_waits_only_so_long_for_a_thread_that_cannot_be_read(
+    worlds: WorldFactory, mode: StreamMode, method: str
+) -> None:
+    """It would tell whether the failed first call has made a message."""
+    timing = replace(PATIENT, search_timeout=0.2)
+    async with worlds(timing=timing, rates=PLENTY, bobbin_stream=mode) as world:
+        world.leave_unfinished()
+        thread = await world.start("Hello.")
+        await world.answered(thread)
+        world.slack.faults.add(method, "status", status=500)
+        search = world.slack.faults.add("conversations.replies", "hang", times=-1, seconds=ENDLESS)
+        world.say("Here I am.")
+        await say(world, "One?", thread)
+        assert (await world.answered(thread, 2))[1:] == ["Here I am."]
+        assert search.hits
+        assert "find_strays" in world.chores()
 
 
 async def test_the_next_model_is_asked_as_soon_as_the_text_is_stored(world: World) -> None:

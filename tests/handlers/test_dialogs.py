@@ -10,6 +10,7 @@ from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Message, View
 from bot.sandbox.user_actions.find_elements import find_container
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_start import many_models
 from tests.handlers.world import MODEL, World, options_of
@@ -116,6 +117,56 @@ async def test_a_dialog_that_slack_does_not_open_is_reported(world: World) -> No
     await world.slack.interactions.command("alice", "general", "/chats", "new")
 
     await world.until(lambda: strings.DIALOG_NOT_OPENED in world.whispers("alice"), "the notice")
+
+
+@pytest.mark.parametrize("opened_by", ["command", "header menu"])
+async def test_a_dialog_opens_although_its_first_call_fails(world: World, opened_by: str) -> None:
+    """Or is open although that call's response was lost; then nothing is told."""
+    world.forgive("exchanged_trigger_id")
+    thread = await world.start("Hello?")
+    await world.answered(thread)
+    await world.idle()
+    faults: list[dict[str, Any]] = [
+        {"mode": "status", "status": 503},
+        {"mode": "lost"},
+        {"mode": "ratelimited"},
+    ]
+    for number, fault in enumerate(faults, 1):
+        world.slack.faults.add("views.open", **fault)
+        await want_dialog(world, thread, opened_by)
+        await wait_for_dialog(world)
+        await until_called(world, 2 * number)
+        await world.idle()
+        assert world.whispers("alice") == []
+        await world.slack.views.close("alice")
+
+
+@pytest.mark.parametrize("opened_by", ["command", "header menu"])
+@pytest.mark.parametrize("fault", [{"mode": "hang"}, {"mode": "status", "status": 503}])
+async def test_whoever_gets_no_dialog_is_told_so(
+    worlds: WorldFactory, opened_by: str, fault: dict[str, Any]
+) -> None:
+    async with worlds(timing=patient_timing(dialog_open_timeout=0.2)) as world:
+        thread = await world.start("Hello?")
+        await world.answered(thread)
+        world.slack.faults.add("views.open", times=-1, **fault)
+        await want_dialog(world, thread, opened_by)
+        told = await world.until(lambda: world.whispers("alice"), "the notice")
+        world.slack.faults.clear()
+        assert told == [strings.DIALOG_NOT_OPENED]
+
+
+async def until_called(world: World, times: int) -> None:
+    await world.until(lambda: len(world.slack.calls_of("views.open")) == times, f"{times} calls")
+
+
+async def want_dialog(world: World, thread: str, opened_by: str) -> None:
+    if opened_by == "command":
+        await world.slack.interactions.command("alice", "general", "/chats", "new")
+        return
+    (chat,) = world.chats()
+    header = world.header(thread)
+    await world.slack.interactions.choose("alice", header, "chat_menu", f"rename:{chat['id']}")
 
 
 # -- submitting ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from bot import strings
 from bot.usage.limits import parse_rate
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.model_answers import MODEL
 from tests.handlers.world import World, below
@@ -36,6 +37,30 @@ async def test_the_last_exchange_fits_and_the_next_is_refused_privately(
         assert _buttons(whisper) == ["New chat", "Continue in a new chat"]
         assert world.whispers("alice") == []
         assert (len(world.messages(thread)), len(world.models.requests())) == (4, 2)
+
+
+async def test_a_refusal_that_slack_keeps_waiting_is_nobody_elses_to_tell(
+    worlds: WorldFactory,
+) -> None:
+    """The claim on telling it is renewed for as long as the call takes, and lapses soon after a kill."""
+    timing = patient_timing(notice_claim=1.0, slack_call_timeout=3_600.0)
+    async with worlds(timing=timing, bobbin_max_messages=2) as world:
+        thread = await world.start("One and two.")
+        await world.answered(thread)
+        await world.idle()
+        before = {row["key"] for row in world.rows("SELECT key FROM done_once")}
+        fault = world.slack.faults.add("chat.postEphemeral", "hang", seconds=3_600.0)
+        await world.slack.conversations.say("alice", "general", "Three is too many.", thread)
+        await world.until(lambda: fault.hits, "it is on its way")
+
+        def until_when() -> list[str]:
+            rows = world.rows("SELECT key, kept_until FROM done_once")
+            return [str(row["kept_until"]) for row in rows if row["key"] not in before]
+
+        (first,) = until_when()
+        await world.until(lambda: until_when() > [first], "the claim is renewed")
+        world.slack.faults.clear()
+        await world.until(lambda: world.whispers("alice"), "the private words")
 
 
 async def test_a_message_fits_at_98_messages_and_is_refused_at_99(world: World) -> None:
@@ -127,8 +152,11 @@ async def test_a_second_question_before_the_choice_that_finds_no_room_is_told(
         second = f"<@{world.slack.bot_user.id}> And a second one."
         await world.slack.conversations.say("alice", "general", second, thread)
         await world.until(lambda: _open_requests(world) == 2, "both requests")
+        world.slack.faults.add("chat.postEphemeral", "hang", seconds=3_600.0)
         await world.choose(thread)
         await world.answered(thread)
+        await world.until(lambda: world.headers(thread), "the header does not wait for it")
+        world.slack.faults.clear()
         await world.until(lambda: world.whispers("alice"), "the private words")
         (whisper,) = world.whispers("alice")
         assert whisper.startswith(told)

@@ -80,7 +80,7 @@ async def test_a_chore_of_a_dead_worker_goes_to_one_of_many(
     assert await _due(rivals[0]) == [answer.id]
     (taken,) = await _race(rivals, answer)
     assert (dead.tries, taken.tries) == (1, 2)
-    await Chores(rivals[1]).complete(dead, then=[Chore.SHOW_TITLE])
+    await Chores(rivals[1]).complete(dead, then={Chore.SHOW_TITLE: 0.0})
     await Chores(rivals[1]).postpone(dead, 0.0)
     assert await _kinds(rivals[0], answer) == {Chore.TITLE, Chore.SHOW_TITLE}
     assert [each.chore for each in await _race(rivals, answer)] == [Chore.SHOW_TITLE]

@@ -8,11 +8,13 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from bot.chats.retention import Eraser
+from bot.config.chats import StreamMode
 from bot.domain import User
 from bot.tools.config import parse_tool_config
 from storage.engine.database import Database
@@ -22,6 +24,7 @@ from tests import services
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.replicas import two_replicas
+from tests.handlers.test_first_presses import FirstPress, pressing
 from tests.handlers.world import World, shown
 from tests.tools.servers import CountingServer
 from tests.tools.talk import asking, calling, results, script, states, tooled, until_parked
@@ -80,6 +83,49 @@ async def test_presses_in_two_replicas_at_once_count_once(
             assert not asking(world, thread)
             assert world.rows("SELECT 1 FROM tool_grants") == []
             assert len(world.rows("SELECT 1 FROM ledger WHERE kind = 'answer'")) == 2
+
+
+@pytest.mark.parametrize(
+    "fault", [{"mode": "hang", "seconds": 3_600.0}, {"mode": "status", "status": 503}]
+)
+async def test_the_next_question_is_asked_although_no_decision_can_be_shown(
+    worlds: WorldFactory, tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    async with tooled(worlds, tmp_path, bobbin_stream=StreamMode.NATIVE) as (world, server):
+        adds = [calling(("add", {"text": text})) for text in ("x", "y", "z")]
+        script(world, *adds, "Finished.")
+        thread = await world.start("Add them.")
+        pressed: list[str] = []
+        for number in range(3):
+            message = await world.until(
+                lambda: next(each for each in asking(world, thread) if each.ts not in pressed),
+                f"question {number}",
+            )
+            pressed.append(message.ts)
+            world.slack.faults.add("chat.update", times=-1, **fault)
+            await world.slack.interactions.press("alice", message, "tool_allow_once")
+        await world.until(lambda: server.effects == ["add x", "add y", "add z"], "the calls")
+        world.slack.faults.clear()
+        await world.until(lambda: not asking(world, thread), "what was decided is shown")
+        await world.answered(thread)
+
+
+@pytest.mark.parametrize(
+    ("button", "effects"),
+    [("tool_allow_once", ["add x"]), ("tool_allow_always", ["add x"]), ("tool_deny", [])],
+)
+async def test_a_press_in_the_first_moment_counts(
+    worlds: WorldFactory, tmp_path: Path, button: str, effects: list[str]
+) -> None:
+    async with tooled(worlds, tmp_path) as (world, server):
+        script(world, calling(("add", {"text": "x"})), "Finished.")
+        first = FirstPress(world, button, pressing(button))
+        thread = await world.start("Add x.")
+        assert await world.answered(thread) == ["Finished."]
+        assert first.task is not None
+        await world.until(lambda: not asking(world, thread), "what was decided is shown")
+        assert server.effects == effects
+        assert len([m for m in world.replies(thread) if "web/add" in str(m.blocks)]) == 1
 
 
 async def test_what_happens_while_an_answer_waits_is_in_order(
