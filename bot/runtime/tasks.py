@@ -86,6 +86,27 @@ class Tasks:
             _log_failure(task.get_name(), error)
 
 
+class KeyedTasks(Generic[Key]):
+    """Background tasks of which each has a key: at most one at a time, and so many of one owner."""
+
+    def __init__(self, tasks: Tasks, most: int) -> None:
+        """`most`: tasks that one owner may have at the same time, so that none takes the place of another."""
+        self._tasks = tasks
+        self._most = most
+        self._running: dict[Key, str] = {}
+        """The owner of each task."""
+
+    def start(self, key: Key, owner: str, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Runs `work` in the background; False, and nothing happens, while there is no place for it."""
+        owned = sum(each == owner for each in self._running.values())
+        if key in self._running or owned >= self._most:
+            return False
+        self._running[key] = owner
+        task = self._tasks.start(work(), name=str(key))
+        task.add_done_callback(lambda _: self._running.pop(key))
+        return True
+
+
 class KeyedLocks(Generic[Key]):
     """One lock per key: `async with locks[key]: …`. A lock that is neither held nor waited for takes up no memory."""
 

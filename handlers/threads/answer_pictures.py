@@ -93,17 +93,16 @@ class AnswerPictures:
         """The id of the file in Slack that shows the picture once it is shared. Raises SlackError."""
         if picture.slack_file is not None:
             return picture.slack_file
-        with self._memory.hold(slack.team) as held:
+        slot = await slack.call_with_retry(
+            "files.getUploadURLExternal",
+            filename=picture.name,
+            length=picture.size,
+            alt_txt=alt_text,
+        )
+        with self._memory.hold(slack.team) as held:  # not while waiting for the turn of a call
+            await held.add(picture.size)
             image = await self._pictures.load(picture.message_id, picture.position)
-            data = b"" if image is None else image.data
-            await held.add(len(data))
-            slot = await slack.call_with_retry(
-                "files.getUploadURLExternal",
-                filename=picture.name,
-                length=len(data),
-                alt_txt=alt_text,
-            )
-            await slack.upload(str(slot["upload_url"]), data)
+            await slack.upload(str(slot["upload_url"]), b"" if image is None else image.data)
         await self._pictures.note_file(picture, str(slot["file_id"]))
         return str(slot["file_id"])
 

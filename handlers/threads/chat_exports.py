@@ -18,6 +18,8 @@ log = get_logger(__name__)
 
 MAX_TEXT_MESSAGES = 10
 """Messages in which a chat is sent as text."""
+PATIENCE = 60.0
+"""Seconds that Slack may take for each call that sends a file. Then the person is told that it could not be sent."""
 TEXT_BYTES = 9_000
 """Of one of them."""
 _MAY_NOT_SEND_FILES = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})
@@ -30,21 +32,22 @@ class ChatExports:
 
     async def send(self, slack: SlackClient, chat: Chat, user: str) -> str:
         """Sends the chat; what to tell the person about it. Raises StorageError."""
-        with self._memory.hold(slack.team) as held:
-            pieces = []
-            async for piece in self._exporter.chat(chat, ExportFormat.MARKDOWN):
-                await held.add(4 * len(piece))
-                pieces.append(piece)
-            try:
-                return await _send(slack, chat, user, "".join(pieces))
-            except SlackError as error:
-                log.warning("export_not_sent", chat=chat.id, reason=str(error))
-                return strings.EXPORT_FAILED
+        try:
+            opened = await slack.call_with_retry(
+                "conversations.open", patience=PATIENCE, users=user
+            )
+            with self._memory.hold(slack.team) as held:
+                pieces = []
+                async for piece in self._exporter.chat(chat, ExportFormat.MARKDOWN):
+                    await held.add(4 * len(piece))
+                    pieces.append(piece)
+                return await _send(slack, chat, str(opened["channel"]["id"]), "".join(pieces))
+        except SlackError as error:
+            log.warning("export_not_sent", chat=chat.id, reason=str(error))
+            return strings.EXPORT_FAILED
 
 
-async def _send(slack: SlackClient, chat: Chat, user: str, text: str) -> str:
-    opened = await slack.call_with_retry("conversations.open", users=user)
-    channel = str(opened["channel"]["id"])
+async def _send(slack: SlackClient, chat: Chat, channel: str, text: str) -> str:
     try:
         await _send_file(slack, chat, channel, text.encode())
     except SlackRejected as error:
@@ -58,12 +61,13 @@ async def _send(slack: SlackClient, chat: Chat, user: str, text: str) -> str:
 async def _send_file(slack: SlackClient, chat: Chat, channel: str, data: bytes) -> None:
     name = file_name(chat, ExportFormat.MARKDOWN)
     slot = await slack.call_with_retry(
-        "files.getUploadURLExternal", filename=name, length=len(data)
+        "files.getUploadURLExternal", patience=PATIENCE, filename=name, length=len(data)
     )
     await slack.upload(str(slot["upload_url"]), data)
     await slack.call_with_retry(
         "files.completeUploadExternal",
         again_if_unsure=False,
+        patience=PATIENCE,
         files=[{"id": slot["file_id"], "title": plain(sentences.title(chat), 150) or name}],
         channel_id=channel,
         initial_comment=strings.EXPORT_READY.format(title=_title(chat)),

@@ -29,6 +29,7 @@ from handlers.threads.thread_messages import (
     delete_message,
     message,
 )
+from handlers.threads.unfinished import Unfinished
 from handlers.views import chat_header
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
@@ -125,34 +126,44 @@ class ChatHeaders:
 
     # -- recovery ----------------------------------------------------------------------------------------------
 
-    async def post_missing(self, min_age: float) -> None:
-        """Posts the headers of chats whose process ended before it could. `min_age`: of their requests, in seconds."""
+    async def missing(self, min_age: float) -> list[Unfinished]:
+        """Headers that an ended process has not posted. `min_age`: of their chats' requests, in seconds."""
         period = RECOVERY_PERIOD if min_age else RECOVERY_PERIOD_AT_START
         missing = await self._requests.without_header(
             max(min_age, self._timing.header_min_age), period, RECOVERY_BATCH
         )
-        for request, chat_id in missing:
-            slack = await self._messages.client_for(request)
-            if slack is not None and slack.at_most_every(
-                "header", chat_id, every=RECOVERY_PERIOD_AT_START
-            ):
-                chat = await self._chats.get(chat_id)
-                await self._post(slack, request, chat, look_first=True)
+        return [
+            Unfinished("header", id, request.thread.team, partial(self._post_again, request, id))
+            for request, id in missing
+        ]
 
-    async def draw_missing(self, min_age: float) -> None:
-        """Turns menus into headers whose process ended after the chat started."""
+    async def _post_again(self, request: ChatRequest, chat_id: str) -> None:
+        slack = await self._messages.client_for(request)
+        if slack is not None and slack.at_most_every(
+            "header", chat_id, every=RECOVERY_PERIOD_AT_START
+        ):
+            chat = await self._chats.get(chat_id)
+            await self._post(slack, request, chat, look_first=True)
+
+    async def not_drawn(self, min_age: float) -> list[Unfinished]:
+        """The menus that are to become headers, whose process ended after the chat started."""
         missing = await self._requests.header_not_shown(
             max(min_age * 3, self._timing.header_min_age), RECOVERY_PERIOD, RECOVERY_BATCH
         )
-        for request, chat_id in missing:
-            slack = await self._messages.client_for(request)
-            if slack is None or request.menu_ts is None:
-                continue
-            if not slack.at_most_every("drawn", chat_id, every=RECOVERY_PERIOD):
-                continue
-            chat = await self._chats.get(chat_id)
-            if await self._draw(slack, chat, request.menu_ts) is None:
-                await self._service.mark_header_shown(request.id)
+        return [
+            Unfinished("drawing", id, request.thread.team, partial(self._draw_again, request, id))
+            for request, id in missing
+        ]
+
+    async def _draw_again(self, request: ChatRequest, chat_id: str) -> None:
+        slack = await self._messages.client_for(request)
+        if slack is None or request.menu_ts is None:
+            return
+        if not slack.at_most_every("drawn", chat_id, every=RECOVERY_PERIOD):
+            return
+        chat = await self._chats.get(chat_id)
+        if await self._draw(slack, chat, request.menu_ts) is None:
+            await self._service.mark_header_shown(request.id)
 
     # -- the message -------------------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
@@ -30,6 +32,7 @@ from handlers.threads.private_notices import cannot_write, post_ephemeral_once
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages, delete_message, message
+from handlers.threads.unfinished import Unfinished
 from handlers.views import chat_full, model_menu, model_options
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
@@ -164,11 +167,12 @@ class ModelMenus:
         if (slack := await self._messages.client_for(request)) is None:
             return
         if chosen.stored is not None:
-            for refused in chosen.more_refused:
-                await self._tell_refused(refused.request, refused.reason)
             for stored in (chosen.stored, *chosen.more_stored):
                 await self._show_stored(slack, request, stored)
-            await self._headers.show_started(slack, request, chosen.stored.chat, response_url)
+            await asyncio.gather(
+                self._headers.show_started(slack, request, chosen.stored.chat, response_url),
+                *(self._tell_refused(each.request, each.reason) for each in chosen.more_refused),
+            )
         elif request.menu_ts is not None:
             await self._messages.replace(
                 slack,
@@ -264,16 +268,20 @@ class ModelMenus:
 
     # -- recovery ----------------------------------------------------------------------------------------------
 
-    async def offer_missing(self, min_age: float) -> None:
-        """Posts the menus that no process confirmed. `min_age`: of their requests, in seconds."""
-        for request in await self._chat_requests.without_menu(min_age, RECOVERY_BATCH):
-            if request.id in self._offering:  # it only waits for Slack
-                continue
-            slack = await self._messages.client_for(request)
-            if slack is None or await self._has_menu(slack, request):
-                continue
-            self._offered_again[request.id] = request, time.monotonic()
-            await self.offer(request)
+    async def missing(self, min_age: float) -> list[Unfinished]:
+        """The menus that no process confirmed, to be posted. `min_age`: of their requests, in seconds."""
+        return [
+            _unfinished("menu", request, self._offer_again)
+            for request in await self._chat_requests.without_menu(min_age, RECOVERY_BATCH)
+            if request.id not in self._offering  # it only waits for Slack
+        ]
+
+    async def _offer_again(self, request: ChatRequest) -> None:
+        slack = await self._messages.client_for(request)
+        if slack is None or await self._has_menu(slack, request):
+            return
+        self._offered_again[request.id] = request, time.monotonic()
+        await self.offer(request)
 
     async def _has_menu(self, slack: SlackClient, request: ChatRequest) -> bool:
         """Whether the request has a menu in Slack, or needs none. True too while Slack cannot be asked."""
@@ -289,33 +297,38 @@ class ModelMenus:
             await self._lifecycle.advance(request, MenuPosted(ts))
         return ts is not None
 
-    async def start_ready(self, min_age: float) -> None:
-        """Starts the chats of requests that lack nothing and yet were not started by the process that had them."""
-        for request in await self._chat_requests.ready_to_start(min_age, RECOVERY_BATCH):
-            assert request.model is not None
-            try:
-                if request.needs_context:
-                    await self.start_with_context(request)
-                    continue
-                chosen = await self._requests.start(
-                    request, ModelSelected(request.model, request.options)
-                )
-            except LimitReached as full:
-                await self._tell_refused(request, full)
-                await self._lifecycle.advance(request, GivenUp())
-                continue
-            except BudgetReached as reached:
-                await self._tell_refused(request, reached)
-                continue
+    async def ready_to_start(self, min_age: float) -> list[Unfinished]:
+        """The chats of requests that lack nothing and yet were not started by the process that had them."""
+        ready = await self._chat_requests.ready_to_start(min_age, RECOVERY_BATCH)
+        return [_unfinished("start", request, self._start_again) for request in ready]
+
+    async def _start_again(self, request: ChatRequest) -> None:
+        assert request.model is not None
+        if request.needs_context:
+            await self.start_with_context(request)
+            return
+        selected = ModelSelected(request.model, request.options)
+        try:
+            chosen = await self._requests.start(request, selected)
+        except LimitReached as full:
+            await self._tell_refused(request, full)
+            await self._lifecycle.advance(request, GivenUp())
+        except BudgetReached as reached:
+            await self._tell_refused(request, reached)
+        else:
             await self.show_choice(chosen)
 
-    async def delete_duplicates(self) -> None:
-        """Deletes second menus: a process that ended may have posted one that took effect after recovery's."""
-        for request, since in list(self._offered_again.values()):
-            if time.monotonic() - since < self._timing.duplicate_menu_delay:
-                continue
-            if await self._delete_duplicates(request):
-                del self._offered_again[request.id]
+    def duplicates(self) -> list[Unfinished]:
+        """Second menus, to be deleted: a process that ended may have posted one that took effect after recovery's."""
+        return [
+            _unfinished("duplicates", request, self._clear_up)
+            for request, since in self._offered_again.values()
+            if time.monotonic() - since >= self._timing.duplicate_menu_delay
+        ]
+
+    async def _clear_up(self, request: ChatRequest) -> None:
+        if await self._delete_duplicates(request):
+            del self._offered_again[request.id]
 
     async def _delete_duplicates(self, request: ChatRequest) -> bool:
         """Whether that is done; if not, because Slack could not be asked, it is tried again."""
@@ -332,3 +345,9 @@ class ModelMenus:
         except SlackError as error:
             return isinstance(error, SlackRejected)
         return True
+
+
+def _unfinished(
+    kind: str, request: ChatRequest, finish: Callable[[ChatRequest], Awaitable[None]]
+) -> Unfinished:
+    return Unfinished(kind, request.id, request.thread.team, partial(finish, request))

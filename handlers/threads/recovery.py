@@ -1,21 +1,30 @@
-"""Finishes what a process that ended left undone in threads: menus, headers, and chats from dialogs."""
+"""Finishes what a process that ended left undone in threads: menus, headers, and chats from dialogs.
+
+A sweep only begins: what it finds is finished in the background, each piece by itself. So a workspace whose Slack
+hangs, or one thread that cannot be read, delays nothing else.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from bot.errors import BobbinError, StorageError
 from bot.observability import get_logger
-from bot.runtime.tasks import Tasks
+from bot.runtime.tasks import KeyedTasks, Tasks
 from bot.timing import Timing
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.successors import SuccessorThreads
+from handlers.threads.unfinished import Unfinished
 
 log = get_logger(__name__)
+
+MAX_OF_TEAM = 20
+"""Pieces of one workspace that are being finished at the same time."""
 
 
 class ThreadRecovery:
@@ -40,28 +49,43 @@ class ThreadRecovery:
         """Sweeps while this is open, for the first time at once."""
         self._started_at = time.monotonic()
         async with Tasks(exit_timeout=0.0) as tasks:
-            tasks.repeat(self._sweep, self._timing.thread_sweep_interval, name="thread recovery")
+            under_way = KeyedTasks[tuple[str, str]](tasks, MAX_OF_TEAM)
+            sweep = partial(self._sweep, under_way)
+            tasks.repeat(sweep, self._timing.thread_sweep_interval, name="thread recovery")
             yield
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, under_way: KeyedTasks[tuple[str, str]]) -> None:
         min_age = self._min_age()
         swept = True
         try:
-            await self._menus.offer_missing(min_age)
-            await self._menus.start_ready(min_age)
-            await self._menus.delete_duplicates()
             await self._dialog_chats.start_missing(min_age)
             await self._successors.open_missing(min_age)
-            await self._headers.post_missing(min_age)
-            await self._headers.draw_missing(min_age)
+            for piece in await self._unfinished(min_age):
+                under_way.start((piece.kind, piece.id), piece.team, partial(_finish, piece))
         except BobbinError as error:
             log.warning("thread_recovery_failed", reason=str(error))
             swept = not isinstance(error, StorageError)  # then the first sweep is still to come
         finally:
             self._has_swept = self._has_swept or swept
 
+    async def _unfinished(self, min_age: float) -> list[Unfinished]:
+        return [
+            *await self._menus.missing(min_age),
+            *await self._menus.ready_to_start(min_age),
+            *self._menus.duplicates(),
+            *await self._headers.missing(min_age),
+            *await self._headers.not_drawn(min_age),
+        ]
+
     def _min_age(self) -> float:
         """Seconds that a request must be old. At first, whatever is older than this process was another one's."""
         if self._has_swept:
             return self._timing.thread_sweep_min_age
         return time.monotonic() - self._started_at
+
+
+async def _finish(piece: Unfinished) -> None:
+    try:
+        await piece.finish()
+    except BobbinError as error:  # the next sweep finds it again
+        log.warning("thread_recovery_failed", kind=piece.kind, reason=str(error))

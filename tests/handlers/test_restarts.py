@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_continue import LONG, is_marked_waiting
 from tests.handlers.world import World, below
+
+ENDLESS = 3_600.0
 
 
 async def test_a_menu_works_after_a_restart(world: World) -> None:
@@ -128,3 +131,29 @@ async def test_a_reaction_added_during_a_database_failure_is_removed(world: Worl
     await world.answered(thread, 2)
     await world.idle()
     assert not is_marked_waiting(world, late)
+
+
+async def test_a_thread_that_slack_does_not_show_delays_the_menu_of_no_other(
+    worlds: WorldFactory,
+) -> None:
+    """A process ends before it has posted two menus; the older one's thread cannot be read."""
+    timing = patient_timing(thread_sweep_interval=0.05, slack_call_timeout=ENDLESS)
+    async with worlds(timing=timing) as world:
+        lost = world.slack.faults.add("chat.postMessage", "hang", times=-1, seconds=ENDLESS)
+        bot, threads = world.slack.bot_user.id, {}
+        for channel in ("random", "general"):
+            hits = lost.hits
+            said = world.slack.conversations.say("alice", channel, f"<@{bot}> A question.")
+            threads[channel] = await said
+            await world.until(lambda before=hits: lost.hits > before, "a menu is on its way")  # type: ignore[misc]
+        await world.stop_bot()
+        world.slack.faults.clear()
+        hidden = world.slack.workspace.channel("random").id
+        fault = world.slack.faults.add(
+            "conversations.replies", "hang", channel=hidden, times=-1, seconds=ENDLESS
+        )
+        await world.start_bot()
+        await world.until(lambda: fault.hits, "the older one is looked for")
+        await world.until(lambda: world.menus(threads["general"]), "the other menu")
+        world.slack.faults.clear()
+        await world.until(lambda: world.menus(threads["random"], "random"), "the older one's menu")
