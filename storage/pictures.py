@@ -26,6 +26,8 @@ class Picture:
     mime: str
     slack_file: str | None = None
     """Id of the file that shows it in Slack, or is about to."""
+    size: int = 0
+    """In bytes."""
 
 
 class Pictures:
@@ -50,6 +52,7 @@ class Pictures:
             attachments.c.name,
             attachments.c.mime,
             attachments.c.slack_file,
+            func.length(attachments.c.data),
         )
         query = select(*columns).where(where, attachments.c.mime != PDF).order_by(*columns[:2])
         found: dict[str, list[Picture]] = defaultdict(list)

@@ -88,6 +88,16 @@ def acting(**action: Any) -> Press:
     return lambda world, what: world.slack.interactions.act("alice", what, action)
 
 
+def choosing_for_chat(what: str) -> Press:
+    """In the `…` menu of the only chat's header."""
+
+    async def choose(world: World, header: Shown) -> None:
+        (chat,) = world.chats()
+        await world.slack.interactions.choose("alice", header, "chat_menu", f"{what}:{chat['id']}")
+
+    return choose
+
+
 # -- what makes the element appear -------------------------------------------------------------------------------------
 
 
@@ -170,6 +180,19 @@ def is_voted(world: World) -> bool:
     return voted == [1] and world.whispers("alice") == [strings.FEEDBACK_THANKS]
 
 
+def another_chat_is_answered(world: World) -> bool:
+    chats = world.chats()
+    return len(chats) == 2 and bool(world.ended(chats[1]["thread"]))
+
+
+def another_chat_began(world: World) -> bool:
+    return [bool(chat["thread"]) for chat in world.chats()] == [True, True]
+
+
+def is_told(text: str) -> Callable[[World], bool]:
+    return lambda world: text in world.whispers("alice")
+
+
 def list_shows(note: str) -> Callable[[World], bool]:
     return lambda world: any(note in str(each.blocks) for each in _ephemerals(world))
 
@@ -232,6 +255,42 @@ CASES = [
         "retry_with_model",
         choosing("retry_with_model", "demo/storyteller"),
         text_stands("It works."),
+    ),
+    Case(
+        "another model below an answer",
+        answer,
+        "ask_another",
+        choosing("ask_another", "demo/storyteller"),
+        another_chat_is_answered,
+    ),
+    Case(
+        "another model beside a failure",
+        failed_answer,
+        "ask_another",
+        choosing("ask_another", "demo/storyteller"),
+        another_chat_is_answered,
+    ),
+    Case(
+        "continue in the header",
+        answer,
+        "chat_menu",
+        choosing_for_chat("continue"),
+        another_chat_began,
+    ),
+    Case(
+        "export in the header",
+        answer,
+        "chat_menu",
+        choosing_for_chat("export"),
+        is_told(strings.EXPORT_SENT),
+    ),
+    Case("rename in the header", answer, "chat_menu", choosing_for_chat("rename"), dialog_is_open),
+    Case(
+        "continue after the last message",
+        message_for_a_full_chat,
+        "continue_chat",
+        pressing("continue_chat"),
+        another_chat_began,
     ),
     Case("thumb", answer, "feedback", pressing("feedback"), is_voted),
     Case(
