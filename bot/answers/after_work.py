@@ -36,7 +36,7 @@ from storage.chores import Chores, ClaimedChore, Share
 log = get_logger(__name__)
 
 _LOOK_LATER = frozenset({Chore.FIND_STRAYS, Chore.WRITE_AGAIN})
-"""Due only once no call of a dead worker can still take effect, also when they are added again or follow another chore."""
+"""Due only once no call of a dead worker can still take effect, however they come to be added."""
 MAX_TRIES = 8
 """A chore is dropped after this many failures; with the pauses in between that takes a quarter of an hour."""
 MAX_PAUSE = 300.0
