@@ -1,4 +1,6 @@
-"""The calls that wait to be granted, in lanes: of all that wait for one bucket, only the foremost need be looked at."""
+"""Calls that wait to be granted, in lanes: of all calls that wait for one bucket, only the first needs to be
+examined.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from handlers.rate_limits.urgency import Urgency
 
 
 class Lane:
-    """Calls of one class that wait for the same bucket, the oldest first. Adding and removing cost the logarithm."""
+    """Calls of one class that wait for the same bucket, oldest first. Adding and removing take logarithmic time."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, QueuedCall]] = []
@@ -28,7 +30,7 @@ class Lane:
 
     def discard(self, call: QueuedCall) -> None:
         self._order.pop(call, None)
-        if len(self._heap) > 2 * len(self._order) + 8:  # mostly withdrawn ones
+        if len(self._heap) > 2 * len(self._order) + 8:  # most of which are withdrawn ones
             self._heap = [entry for entry in self._heap if self._waits(entry)]
             heapq.heapify(self._heap)
 
@@ -53,7 +55,9 @@ class CallQueue:
         return sum(len(lane) for lanes in self._lanes.values() for lane in lanes.values())
 
     def add(self, call: QueuedCall) -> QueuedCall | None:
-        """Returns the older call that this one replaces: it takes over its place, and its class if that is better."""
+        """Returns the older call that this one replaces, if any: it takes over that call's position, and its class if
+        that is better.
+        """
         replaced = self.waiting_for(call.target)
         if replaced is not None:
             self.discard(replaced)
@@ -70,7 +74,7 @@ class CallQueue:
         return None if target is None else self._replaceable.get(target)
 
     def discard(self, call: QueuedCall) -> None:
-        """The call waits no longer; nothing happens if it did not wait."""
+        """Removes a call that no longer waits; does nothing if it did not wait."""
         if call.target is not None and self._replaceable.get(call.target) is call:
             del self._replaceable[call.target]
         lanes = self._lanes[call.urgency]
@@ -80,7 +84,7 @@ class CallQueue:
                 del lanes[_key(call)]
 
     def foremost(self, urgency: Urgency) -> Iterator[QueuedCall]:
-        """The oldest call of each lane, and the next one for as long as the one before is taken out meanwhile."""
+        """The oldest call of each lane, and the next one whenever the previous one is removed meanwhile."""
         for lane in list(self._lanes[urgency].values()):
             previous = None
             while (call := lane.foremost()) is not None and call is not previous:

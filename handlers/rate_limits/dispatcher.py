@@ -1,7 +1,7 @@
 """Grants calls as they become due: `WriteScheduler` with a clock and a timer, one for each workspace in this process.
 
-Where replicas share the rate limits, a call that `WriteScheduler` grants is asked for at the shared limit too, in one
-round trip. If that refuses, the bucket takes over what is left there, and the caller waits on.
+If replicas share the rate limits, a call that `WriteScheduler` grants is also requested from the shared limit, in one
+round trip. If that refuses, the bucket takes over the shared limit's state, and the caller keeps waiting.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CallDispatcher:
         return self._clock()
 
     def join(self, pending: PendingWrite) -> None:
-        """From now on this answer shares the rate limits."""
+        """Adds an answer that shares the rate limits from now on."""
         self._scheduler.join(pending)
 
     def leave(self, pending: PendingWrite) -> None:
@@ -58,13 +58,13 @@ class CallDispatcher:
         return self._scheduler.writing
 
     def rate_limited(self, method: str, channel: str, retry_after: float) -> None:
-        """Slack answered a call with HTTP 429."""
+        """Slack responded to a call with HTTP 429."""
         self._scheduler.rate_limited(method, channel, self._clock(), retry_after)
         if self._shared_limits is not None:
             self._shared_limits.hold(method, channel, retry_after)
 
     async def acquire_write(self, pending: PendingWrite) -> str:
-        """Waits until this answer may write, and returns the method; the call is already counted."""
+        """Waits until this answer may write, and returns the method; the call has already been counted."""
         pending.busy = False
         try:
             method = await self._wait(pending)
@@ -80,10 +80,10 @@ class CallDispatcher:
         urgency: Urgency | None = None,
         target: Hashable = None,
     ) -> None:
-        """Waits until one call of this method may be made, and takes it off the bucket.
+        """Waits until one call of this method may be made, and deducts it from the bucket.
 
-        `urgency`: the method's usual one, if None. `target`: what the call sets. Raises Replaced when a newer call with
-        the same target came while this one waited.
+        `urgency`: None for the method's usual one. `target`: what the call sets. Raises Replaced when a newer call with
+        the same target arrives while this one waits.
         """
         if urgency is None:
             urgency = usual_urgency(method)
@@ -96,23 +96,23 @@ class CallDispatcher:
             self._scheduler.withdraw(queued_call)
 
     def give_back(self, method: str, channel: str) -> None:
-        """A call that was granted is not made."""
+        """A granted call is not made."""
         self._bucket(method, channel).give_back()
 
     def settle(self, method: str, channel: str) -> None:
-        """A call has its response, whatever it says."""
+        """A call has received its response, whatever it says."""
         self._bucket(method, channel).settle(self._clock())
 
     def available(self, method: str, channel: str = "") -> float:
-        """Calls of this method that could be made at this moment."""
+        """How many calls of this method could be made at this moment."""
         return self._bucket(method, channel).tokens(self._clock())
 
     def burst(self, method: str) -> float:
-        """Calls of this method that could be made at once after a quiet time."""
+        """How many calls of this method could be made at once after a quiet period."""
         return self._scheduler.rate(method).burst
 
     def wake(self) -> None:
-        """Something has changed: grants what is due now, once, when the current callback is over."""
+        """Something has changed: grants what is due, once, when the current callback has finished."""
         if self._futures and not self._dispatch_is_due:
             self._dispatch_is_due = True
             self._set_timer(asyncio.get_running_loop().call_soon(self._dispatch))
@@ -127,7 +127,7 @@ class CallDispatcher:
         try:
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # granted in the same moment
+            if future.done() and not future.cancelled():  # granted at the same moment
                 self.give_back(future.result(), waiting.channel)
             raise
         finally:
@@ -163,11 +163,11 @@ class CallDispatcher:
         future = self._futures.get(id(waiting))
         if future is not None and not future.done():
             future.set_result(method)
-        else:  # its caller has gone meanwhile
+        else:  # its caller has gone away meanwhile
             self.give_back(method, waiting.channel)
 
     async def _ask(self, shared_limits: WorkspaceLimits, waiting: Waiting, method: str) -> None:
-        """Asks the shared limit for a call that is already off this process's bucket."""
+        """Requests a call from the shared limit that has already been deducted in this process."""
         bucket = self._bucket(method, waiting.channel)
         self._asking[bucket] += 1
         try:
@@ -187,7 +187,7 @@ class CallDispatcher:
             self._wait_on(waiting)
 
     def _wait_on(self, waiting: Waiting) -> None:
-        """The shared limit did not grant the call: it goes back to waiting."""
+        """The shared limit did not grant the call: it waits again."""
         if id(waiting) not in self._futures:
             return
         if isinstance(waiting, PendingWrite):

@@ -1,4 +1,4 @@
-"""What waits to be granted a call to Slack: the next write of an answer, or any other single call."""
+"""What waits to be granted a Slack call: the next write of an answer, or any other single call."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Visibility(StrEnum):
     HIDDEN = "hidden"
     """Not posted yet."""
     NATIVE = "native"
-    """As a native stream, which grows by `chat.appendStream`."""
+    """As a native stream, which grows through `chat.appendStream`."""
     EDITED = "edited"
-    """As a posted message, which grows by `chat.update`."""
+    """As a posted message, which grows through `chat.update`."""
 
 
 @dataclass(slots=True, eq=False)
 class PendingWrite:
-    """What one answer wants to write next. Its writer keeps the fields up to date; the scheduler reads them."""
+    """What one answer wants to write next. Its writer updates the fields; the scheduler reads them."""
 
     channel: str
     visibility: Visibility = Visibility.HIDDEN
@@ -32,22 +32,24 @@ class PendingWrite:
     written_at: float = float("-inf")
     """When the last write was sent."""
     busy: bool = True
-    """The writer is in the middle of a call, or there is none: the answer shares the limits but takes nothing now."""
+    """The writer is in the middle of a call, or there is no writer: the answer shares the limits but needs nothing
+    now.
+    """
     final: bool = False
     """The model has finished: the next write is the last."""
     reuses_message: bool = False
     """The next message exists already and is rewritten instead of posted."""
     opening: Visibility = Visibility.HIDDEN
-    """What the last granted call makes of a hidden answer; the scheduler sets this."""
+    """How the last granted call shows a hidden answer; the scheduler sets this."""
     must_close: bool = False
     """The native stream must be ended before anything else can be written."""
     began_at: float | None = None
     """When its first text arrived."""
     ended_at: float | None = None
-    """When the model had finished."""
+    """When the model finished."""
 
     def text_arrived(self, now: float) -> None:
-        """There is text that is not visible."""
+        """New text is not visible yet."""
         if self.waiting_since is None:
             self.waiting_since = now
         if self.began_at is None:
@@ -71,13 +73,13 @@ class PendingWrite:
         return self.final or self.must_close
 
     def unopened(self) -> bool:
-        """Whether it is hidden and no call is under way that makes it visible."""
+        """Whether it is hidden and no call in progress makes it visible."""
         return self.visibility is Visibility.HIDDEN and not (
             self.busy and self.opening is not Visibility.HIDDEN
         )
 
     def uses(self, visibility: Visibility) -> bool:
-        """Whether its progress uses up the rate limit of this visibility, or is about to."""
+        """Whether its progress uses the rate limit of this visibility, or is about to."""
         if self.final:
             return False
         return self.visibility is visibility or (

@@ -1,17 +1,17 @@
-"""How often an answer can be edited if answers go on coming as in the last minute. Pure: time is an argument."""
+"""How often an answer can be edited if answers keep coming as in the last half minute. Pure: time is an argument."""
 
 from __future__ import annotations
 
 from collections import deque
 
 WINDOW = 30.0
-"""Seconds that are looked back."""
+"""Seconds that are taken into account."""
 MIN_ANSWERS = 3
-"""Fewer answers within the window say nothing about those to come."""
+"""Fewer answers within the window do not predict those to come."""
 
 
 class RecentAnswers:
-    """The answers of one workspace that ended lately without a native stream: edits were for them."""
+    """The answers of one workspace that ended recently without a native stream, and therefore used edits."""
 
     def __init__(self) -> None:
         self._ended: deque[tuple[float, float]] = deque()
@@ -20,17 +20,17 @@ class RecentAnswers:
         """Of all of them together."""
 
     def note(self, now: float, seconds: float) -> None:
-        """An answer has ended whose text took so many seconds."""
+        """An answer has ended whose text took this many seconds."""
         self._ended.append((now, seconds))
         self._seconds += seconds
         self._forget(now)
 
     def write_interval(self, now: float, edits_per_second: float, peers: int) -> float:
-        """Seconds between two writes of one answer, and before its first, that can be kept up; 0.0 if unknown.
+        """The sustainable number of seconds between two writes of one answer, and before its first; 0.0 if unknown.
 
         Each answer is posted once and gets an equal share of the edits: m of them. Its text takes d seconds, so m + 1
-        writes lie d / (m + 1) seconds apart. Whoever writes more often, because the bucket is full just now, takes
-        the edits from the answers that will have come a moment later. `peers`: processes with about as many answers.
+        writes lie d / (m + 1) seconds apart. Writing more often, because the bucket happens to be full, would take the
+        edits from answers that arrive a moment later. `peers`: the number of processes with about as many answers.
         """
         self._forget(now)
         if len(self._ended) < MIN_ANSWERS:

@@ -1,19 +1,19 @@
 """Decides who may call Slack next in one workspace, within Slack's rate limits. Pure: time is an argument.
 
-Every answer that is being written has a `PendingWrite`. Native streams use up `chat.appendStream`, edited messages
-`chat.update`; an answer that is not visible yet may become either, so both limits carry answers at the same time.
-Everything that waits has one rule that says which method it calls next and from when on (`NextCall`). What is due is
-granted, most urgent first; the earliest of the others is when to check again:
+Every answer being written has a `PendingWrite`. Native streams use up `chat.appendStream`, edited messages
+`chat.update`; an answer that is not visible yet may become either, so both limits carry answers at the same time. For
+everything that waits, one rule determines which method it calls next, and when (`NextCall`). Calls that are due are
+granted, most urgent first; the earliest of the others determines when to check again:
 
     replies that a person waits for
     > endings of answers > calls that answers need > openings of hidden answers > progress of visible answers
     > decoration
 
-and within each the longest waiting first. Only native streams are opened for the newest first: of an answer that has
-waited, less is left to be streamed, and the next stream is refilled no sooner. What is overdue goes before all, after
-being passed over a few times (`urgency`). How much of each limit an answer may use follows from all the others
-(`workload`). A look costs what there are answers and buckets that are waited for, however many calls are queued
-(`call_queue`).
+and within each, the longest waiting first. Only native streams go to the newest answer first: an answer that has waited
+has less left to stream, and no stream becomes available sooner because of it. Overdue calls go before all others, after
+being overtaken a few times (`urgency`). How much of each limit an answer may use depends on all other answers
+(`workload`). The cost of a check grows with the number of answers and of buckets waited for, not with the number of
+queued calls (`call_queue`).
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from handlers.rate_limits.workload import (
 )
 
 RECHECK_INTERVAL = 0.25
-"""Seconds between two checks whether there is room for a held answer; it is unknown when another one ends."""
+"""Seconds between two checks whether there is room for a held answer; it is unknown when another answer will end."""
 SCARCE_POST_DELAY = 0.7
-"""Seconds that first words wait where posts are scarce: one word is too little for a message."""
+"""Seconds that first words wait if posts are scarce, because a single word is too little for a message."""
 MAX_HOLD = 8.0
-"""Seconds after which held answers are opened, one by one, even if their edits will be rare."""
+"""Seconds after which held answers are opened, one by one, even if they can rarely be edited."""
 FULL_BUCKET = math.inf
-"""The reserve of a call that is made only while the bucket is full."""
+"""The reserve of a call that is only made while the bucket is full."""
 _MIN_SLEEP = 0.005
 """Minimum seconds between two checks."""
 _TOLERANCE = 1e-6
-"""Seconds that a call may be early: clocks and floating point are not exact."""
+"""Seconds by which a call may be early, since clocks and floating point are not exact."""
 
 Grant = tuple[Waiting, str]
 
 
 class NextCall(NamedTuple):
-    """The call that something waiting makes next, and when it may."""
+    """The next call of something that waits, and when it may be made."""
 
     method: str
     ready_at: float
@@ -91,7 +91,7 @@ class WriteScheduler:
         return len(self._writes)
 
     def enqueue(self, queued_call: QueuedCall) -> QueuedCall | None:
-        """Returns the older call that this one has replaced, which waits no longer."""
+        """Returns the older call that this one has replaced, which no longer waits."""
         return self._queue.add(queued_call)
 
     def put_back(self, queued_call: QueuedCall) -> bool:
@@ -108,7 +108,7 @@ class WriteScheduler:
         return self._buckets.get(method, channel, now)
 
     def set_fraction(self, now: float, fraction: float) -> None:
-        """Only this fraction of each rate limit may be used here from now on; the rest is for other processes."""
+        """Only this fraction of each rate limit may be used here from now on; the rest belongs to other processes."""
         self._buckets.set_fraction(now, fraction)
 
     def rate(self, method: str) -> Rate:
@@ -116,11 +116,11 @@ class WriteScheduler:
         return self._buckets.rate(method)
 
     def rate_limited(self, method: str, channel: str, now: float, retry_after: float) -> None:
-        """Slack answered a call with HTTP 429."""
+        """Slack responded to a call with HTTP 429."""
         self.bucket(method, channel, now).rate_limited(now, retry_after)
 
     def grants(self, now: float) -> list[Grant]:
-        """Who may make which call at this moment; the calls are taken off the buckets."""
+        """Who may make which call at this moment; the calls are deducted from the buckets."""
         load, granted = self._load(now), {}
         for waiting, call in self._candidates(load):
             if call.due(now) and waiting not in granted:
@@ -129,7 +129,7 @@ class WriteScheduler:
         return list(granted.items())
 
     def wake_at(self, now: float) -> float | None:
-        """When `grants` may grant something again; None: not before something changes."""
+        """When `grants` may grant something again; None: not until something changes."""
         candidates = self._candidates(self._load(now))
         earliest = min((call.ready_at for _, call in candidates), default=None)
         return None if earliest is None else max(now + _MIN_SLEEP, earliest)
@@ -140,9 +140,9 @@ class WriteScheduler:
         return Workload(self._writes, self._buckets, self.peers, now, steady)
 
     def _candidates(self, load: Workload) -> Iterator[tuple[Waiting, NextCall]]:
-        """All that may be next, most urgent first, each with its next call.
+        """All candidates for the next grant, most urgent first, each with its next call.
 
-        Each step is computed when it is asked for, so what `grants` has taken off a bucket before counts in it.
+        Each step is computed lazily, so what `grants` has deducted from a bucket before is taken into account.
         """
         ready = [write for write in self._writes if not write.busy and write.wants_call()]
         ready.sort(key=_waiting_since)
@@ -159,7 +159,7 @@ class WriteScheduler:
     def _passed_over(
         self, endings: list[PendingWrite], load: Workload
     ) -> Iterator[tuple[Waiting, NextCall]]:
-        """What is overdue and was passed over often enough, at most one for each bucket at a time."""
+        """Overdue calls that have been overtaken often enough, at most one for each bucket at a time."""
         for urgency in (Urgency.ANSWER, Urgency.DECORATION):
             for call in self._queue.foremost(urgency):
                 if self._has_priority(call.method, call, urgency, load.now):
@@ -257,7 +257,7 @@ class WriteScheduler:
     def _next_progress(
         self, write: PendingWrite, load: Workload, limits: ProgressLimits
     ) -> NextCall:
-        """Evenly, or sooner while the bucket is full, since tokens that run over are lost."""
+        """Evenly, or sooner while the bucket is full, because overflowing tokens are lost."""
         method = APPEND if write.visibility is Visibility.NATIVE else UPDATE
         evenly = max(write.written_at + limits.interval, load.ready_at(method, "", limits.reserve))
         while_full = max(
@@ -267,7 +267,7 @@ class WriteScheduler:
 
 
 def _first(calls: list[NextCall], now: float) -> NextCall:
-    """The first that is due, else the one that will be due earliest."""
+    """The first one that is due, else the one that will be due earliest."""
     return min(calls, key=lambda call: max(call.ready_at, now + _TOLERANCE))
 
 

@@ -1,4 +1,6 @@
-"""Slack's rate limits shared by several replicas: one count in Redis, and a fair fraction each while Redis is away."""
+"""Slack's rate limits shared by several replicas: one count in Redis, and a fair fraction for each while Redis is
+down.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ log = get_logger(__name__)
 
 REPLICA_COUNT_INTERVAL = 2.0
 RECONNECT_INTERVAL = 0.5
-"""Seconds between two attempts to reach shared limits that are unreachable."""
+"""Seconds between two attempts to reach unreachable shared limits."""
 USED_KEY_TTL = 300.0
-"""Seconds after which the bucket of a key is full again, whatever was taken from it."""
+"""Seconds after which a key's bucket is certainly full again."""
 
 
 class SharedRateLimiter:
@@ -46,7 +48,7 @@ class SharedRateLimiter:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Counts the replicas while this is open, and looks for shared limits that are unreachable."""
+        """While this is open, counts the replicas, and tries to reach unreachable shared limits."""
         async with self._tasks:
             self._tasks.repeat(
                 self._count_replicas,
@@ -56,7 +58,7 @@ class SharedRateLimiter:
             yield
 
     async def take(self, key: str, rate: float, burst: float) -> BucketResult | None:
-        """Asks for one call; None while the shared limits are unreachable."""
+        """Requests one call; None while the shared limits are unreachable."""
         self._used_keys[key] = time.monotonic()
         try:
             return None if self.unreachable else await self._coordination.acquire(key, rate, burst)
@@ -94,7 +96,7 @@ class SharedRateLimiter:
             self._on_unreachable()
 
     async def _restart_used_buckets(self) -> None:
-        """Redis may have lost what was used: each bucket starts with one call instead of a full burst."""
+        """Redis may have lost the counts: each bucket starts with one call instead of a full burst."""
         earliest = time.monotonic() - USED_KEY_TTL
         self._used_keys = {key: at for key, at in self._used_keys.items() if at > earliest}
         for key in list(self._used_keys):
@@ -118,17 +120,17 @@ class WorkspaceLimits:
 
     @property
     def peers(self) -> int:
-        """How many processes use the limits that this one uses."""
+        """How many processes use the same limits as this one."""
         return 1 if self.limiter.unreachable else self.limiter.replicas
 
     async def take(
         self, method: str, channel: str, rate: float, burst: float
     ) -> BucketResult | None:
-        """Asks for one call; None while the shared limits are unreachable, so that this process's fraction decides."""
+        """Requests one call; None while the shared limits are unreachable, so that this process's fraction decides."""
         return await self.limiter.take(self._key(method, channel), rate, burst)
 
     def hold(self, method: str, channel: str, seconds: float) -> None:
-        """Slack answered with HTTP 429: no replica may call for this many seconds. Returns at once."""
+        """Slack responded with HTTP 429: no replica may call for this many seconds. Returns immediately."""
         self.start(self.limiter.hold(self._key(method, channel), seconds))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -17,14 +17,14 @@ POST = "chat.postMessage"
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A rate limit: the documented calls per second, and how many are sent at once at most."""
+    """A rate limit: the documented calls per second, and the most calls that are sent at once."""
 
     per_second: float
     burst: float
 
 
 UNCOUNTED = frozenset({"auth.test", "apps.connections.open", "oauth.v2.access"})
-"""Methods called at the start, to connect or to install: once each, and not by way of a scheduler."""
+"""Methods called at startup, to connect or to install: once each, and without a scheduler."""
 RATES: dict[str, Rate] = {
     START: Rate(20 / 60, 4),
     APPEND: Rate(100 / 60, 20),

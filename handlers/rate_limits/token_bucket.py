@@ -1,4 +1,4 @@
-"""A rate limit of Slack's as a token bucket, which each 429 makes smaller. Pure: time is an argument."""
+"""One of Slack's rate limits as a token bucket, which shrinks after each 429. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from handlers.rate_limits.slack_rates import DEFAULT_RATE, PER_CHANNEL, RATES, Rate
 
 RECOVERY_INTERVAL = 60.0
-"""Seconds without a 429 after which a bucket that a 429 has made more cautious recovers by one step."""
+"""Seconds without a 429 after which a bucket that has become more cautious recovers by one step."""
 MAX_IN_FLIGHT_TIME = 10.0
-"""Seconds after which a call without a response counts as one that Slack has counted."""
+"""Seconds after which Slack is assumed to have counted a call without a response."""
 RATE_MARGIN = 0.97
-"""Share of the documented rate that is used, since Slack's clock may differ from ours."""
+"""The share of the documented rate that is used, because Slack's clock may differ from ours."""
 MAX_BUCKETS = 2_000
 
 BucketKey = tuple[str, str]
@@ -26,8 +26,8 @@ def bucket_key(method: str, channel: str) -> BucketKey:
 class TokenBucket:
     """The rate limit of one method; each 429 makes it more cautious for a while.
 
-    Slack counts a call when it arrives, which may be at any moment until its response. Until then Slack's bucket may be
-    fuller than ours; what would run over there is not counted on here.
+    Slack counts a call when it arrives, at any moment until its response. Until then Slack's bucket may be fuller than
+    ours; tokens that might overflow there are not relied upon here.
     """
 
     def __init__(self, rate: Rate, now: float) -> None:
@@ -45,7 +45,7 @@ class TokenBucket:
 
     @property
     def burst(self) -> float:
-        """Calls that may be made at once, as far as is known."""
+        """How many calls may be made at once, as far as is known."""
         return max(1.0, self._burst * self._fraction)
 
     @property
@@ -53,7 +53,7 @@ class TokenBucket:
         return self._documented.per_second * RATE_MARGIN * self._rate_factor * self._fraction
 
     def tokens(self, now: float) -> float:
-        """Calls that may be made at this moment."""
+        """How many calls may be made at this moment."""
         self._refill(now)
         return 0.0 if now < self._blocked_until else self._tokens
 
@@ -63,13 +63,13 @@ class TokenBucket:
         self._in_flight.append(now)
 
     def settle(self, now: float) -> None:
-        """A call has its response, so Slack has counted it."""
+        """A call has received its response, so Slack has counted it."""
         self._refill(now)
         if self._in_flight:
             self._in_flight.popleft()
 
     def give_back(self) -> None:
-        """A call that was taken is not made."""
+        """A call that was deducted is not made."""
         self._tokens = min(self.burst, self._tokens + 1.0)
         if self._in_flight:
             self._in_flight.pop()
@@ -81,24 +81,26 @@ class TokenBucket:
         return max(self._blocked_until, now + missing / self.per_second)
 
     def rate_limited(self, now: float, retry_after: float) -> None:
-        """A 429: no call for `retry_after` seconds and a smaller burst; a lower rate, too, if it was not the first."""
+        """After a 429: no call for `retry_after` seconds and a smaller burst; also a lower rate, if it was not the
+        first.
+        """
         self._refill(now)
         if now - self._adjusted_at < RECOVERY_INTERVAL:
             self._rate_factor = max(0.3, self._rate_factor * 0.85)
         self._adjusted_at = now
         self._burst = max(1.0, self._burst * 0.6)
         self._blocked_until = max(self._blocked_until, now + retry_after)
-        self._tokens = 1.0  # Slack allows one call then, not more
+        self._tokens = 1.0  # Slack then allows one call, not more
         self._refilled_at = self._blocked_until
 
     def sync(self, now: float, tokens: float, wait: float = 0.0) -> None:
-        """Takes over what the shared limit says: the tokens left there, and the seconds until there is one more."""
+        """Takes over the state of the shared limit: its remaining tokens, and the seconds until there is another."""
         self._tokens, self._refilled_at = min(tokens, self.burst), now
         if wait > 0.0:
             self._blocked_until = max(self._blocked_until, now + wait)
 
     def set_fraction(self, now: float, fraction: float) -> None:
-        """Only this fraction of the rate limit, and of the tokens left, may be used from now on."""
+        """Only this fraction of the rate limit, and of the remaining tokens, may be used from now on."""
         if fraction != self._fraction:
             self._refill(now)
             self._tokens *= min(1.0, fraction / self._fraction)
@@ -122,7 +124,7 @@ class TokenBucket:
 
 
 class TokenBuckets:
-    """The buckets of one workspace, made when they are first asked for."""
+    """The buckets of one workspace, created when they are first needed."""
 
     def __init__(self, rates: Mapping[str, Rate] | None = None) -> None:
         self._rates = rates or RATES

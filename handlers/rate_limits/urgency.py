@@ -1,4 +1,4 @@
-"""How urgent a call is, by who waits for it; three classes, each with a longest wait."""
+"""How urgent a call is, depending on who waits for it; three classes, each with a maximum wait."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Urgency(IntEnum):
     """Who waits for a call; the smallest number goes first."""
 
     REPLY = 0
-    """A person waits for the effect of what they just did: a menu, a private notice, a dialog, a button."""
+    """A person waits for the response to what they just did: a menu, a private notice, a dialog, a button."""
     ANSWER = 1
-    """An answer waits, or what the answer needs before it can begin or end."""
+    """An answer waits, or something the answer needs before it can begin or end."""
     DECORATION = 2
     """Nobody waits: a title, a header, a reaction, a status."""
 
@@ -39,13 +39,15 @@ USUAL_URGENCY: Mapping[str, Urgency] = {
     "agents.sessions.setStatus": Urgency.DECORATION,
     "agents.sessions.rename": Urgency.DECORATION,
 }
-"""The urgency of a method's queued calls where the caller names none; of all others, `Urgency.ANSWER`."""
+"""The urgency of a method's queued calls if the caller specifies none; all others have `Urgency.ANSWER`."""
 LONGEST_WAIT: Mapping[Urgency, float] = {
     Urgency.REPLY: 2.0,
     Urgency.ANSWER: 10.0,
     Urgency.DECORATION: 10.0,
 }
-"""Seconds after which a call is overdue: more urgent ones then go first at most `MAX_PASSED_OVER` times in a row."""
+"""Seconds after which a call is overdue: then more urgent calls overtake it at most `MAX_PASSED_OVER` times in a
+row.
+"""
 MAX_PASSED_OVER = 3
 
 
@@ -54,7 +56,7 @@ def usual_urgency(method: str) -> Urgency:
 
 
 class StarvationGuard:
-    """Keeps classes from starving: counts how often each was passed over at a bucket since its last call there."""
+    """Prevents classes from starving: counts how often each was overtaken at a bucket since its last call there."""
 
     def __init__(self) -> None:
         self._passed_over: WeakKeyDictionary[TokenBucket, list[int]] = WeakKeyDictionary()
@@ -67,7 +69,7 @@ class StarvationGuard:
             counts[less_urgent] += 1
 
     def has_priority(self, bucket: TokenBucket, urgency: Urgency, waited: float) -> bool:
-        """Whether a call of this class that has `waited` for so many seconds goes before all others."""
+        """Whether a call of this class that has `waited` this many seconds goes before all others."""
         if waited <= LONGEST_WAIT[urgency]:
             return False
         counts = self._passed_over.get(bucket)

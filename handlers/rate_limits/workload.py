@@ -1,10 +1,9 @@
-"""How much the rate limits can carry for all answers of one workspace at one moment. Pure.
+"""How much of the rate limits each answer of one workspace may use at a given moment. Pure.
 
-How long an answer waits between two writes (`write_interval`) follows from the tokens left and the number of answers
+How long an answer waits between two writes (`write_interval`) depends on the remaining tokens and the number of answers
 that share them: a single answer is written almost immediately, many answers are served evenly instead of in one burst
-followed by a long silence. When even the edits of many answers would come too seldom, the newest answers are held back
-and posted whole, since posts have a rate limit of their own. Where a channel's posts are scarcer still, answers are
-opened early by the posts that can be spared.
+followed by a long silence. If so many answers would be edited too rarely, the newest answers are held back and posted
+complete, since posts have their own rate limit. If a channel's posts are scarcer still, spare posts open answers early.
 """
 
 from __future__ import annotations
@@ -20,52 +19,55 @@ from handlers.rate_limits.token_bucket import BucketKey, TokenBucket, TokenBucke
 from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
 
 MIN_WRITE_INTERVAL = 0.44
-"""Seconds between two writes of one answer, however many tokens are left: more often would only flicker."""
+"""The least seconds between two writes of one answer, however many tokens are left: more often would only flicker."""
 BURST_SPREAD = 3.5
-"""Seconds over which a full bucket's burst is spread, so that a short answer is written evenly, too."""
+"""Seconds over which a full bucket's burst is spread, so that even a short answer is written evenly."""
 REFILL_CREDIT = 1.0
-"""Seconds of refill that are counted on, besides the tokens that are there, to end the answers opened as edits."""
+"""Seconds of refill that are relied upon, besides the available tokens, to end the answers opened as edits."""
 FIRST_WRITE_RATIO = 0.8
-"""How long the first words of many edited answers wait, as a share of the write interval that they will then have."""
+"""How long the first words of many edited answers wait, as a share of their later write interval."""
 FIRST_WRITE_RATIOS = ((0.0, 0.22), (0.65, 0.52), (1.0, 1.0))
-"""The same where one process knows all answers, in steps: (share of the answers up to here, ratio). The first come
-soon, with edits that would otherwise go unused; most come at half the interval; the rest wait, so as not to take edits
-from those."""
+"""The same if one process knows all answers, in steps: (share of the answers up to here, ratio). The first come soon,
+with edits that would otherwise go unused; most come at half the interval; the rest wait, so as not to take edits from
+those.
+"""
 SCARCE_POST_QUEUE = 2.0
-"""Posts are scarce in a channel whose hidden answers would need this many seconds for their posts, the burst spent."""
+"""Posts are scarce in a channel whose hidden answers would need this many seconds for their posts once the burst is
+used up.
+"""
 END_DELAY_RATIO = 2.0
-"""Edits opened to spare posts may end this many times later than the channel's last post."""
+"""Answers opened to save posts may end later than the channel's last post by this factor."""
 
 
 def write_interval(bucket: TokenBucket, now: float, sharers: int, reserve: float = 0.0) -> float:
     """Seconds between two writes of one answer when `sharers` answers use the same bucket.
 
-    `reserve`: tokens that are kept for endings.
+    `reserve`: tokens kept for endings.
     """
     free = max(0.0, bucket.tokens(now) - reserve)
     return max(MIN_WRITE_INTERVAL, sharers / (free / BURST_SPREAD + bucket.per_second))
 
 
 def first_write_ratio(share: float) -> float:
-    """The share of the write interval that first words wait, when this share of the edited answers is opened."""
+    """The share of the write interval that first words wait, if this share of the edited answers is already open."""
     return next((ratio for most, ratio in FIRST_WRITE_RATIOS if share <= most), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningLimits:
-    """How hidden answers may be opened as edited messages at one moment."""
+    """How hidden answers may be opened as edited messages at a given moment."""
 
     room: float
-    """How many more answers the edits can carry to their end."""
+    """How many more answers the available edits can bring to their end."""
     delay: Callable[[int], float]
-    """Seconds that first words wait in an answer that is opened after so many others at this moment."""
+    """Seconds that first words wait in an answer opened after this many others at this moment."""
     scarce: Mapping[str, float]
-    """For each channel in which posts are scarce: how many answers may be opened there to spare posts."""
+    """For each channel with scarce posts: how many answers may be opened there to save posts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressLimits:
-    """How answers that are visible may be written on at one moment."""
+    """How visible answers may be written further at a given moment."""
 
     interval: float
     """Seconds between two writes of one answer."""
@@ -80,14 +82,14 @@ class Workload:
     writes: Collection[PendingWrite]
     buckets: TokenBuckets
     peers: int
-    """Processes that use the same rate limits, this one included; each has about as many answers."""
+    """Processes that use the same rate limits, including this one; each has about as many answers."""
     now: float
     steady_interval: float = 0.0
-    """Seconds between two edits of one answer that can be kept up, if answers go on coming (`RecentAnswers`)."""
+    """The sustainable seconds between two edits of one answer, if answers keep coming (`RecentAnswers`)."""
     _ready_at: dict[tuple[BucketKey, float], float] = field(default_factory=dict)
 
     def ready_at(self, method: str, channel: str, reserve: float = 0.0) -> float:
-        """When the next call may be made so that `reserve` tokens are left after it; remembered until `take`."""
+        """When the next call may be made so that `reserve` tokens are left after it; cached until `take`."""
         key = bucket_key(method, channel), reserve
         known = self._ready_at.get(key)
         if known is None:
@@ -110,7 +112,7 @@ class Workload:
         return float(self._edited)
 
     def progress_limits(self, visibility: Visibility) -> ProgressLimits:
-        """An edited message ends by one more edit, a stream by a method of its own: only edits need a reserve."""
+        """An edited message ends with another edit, a stream with its own method, so only edits need a reserve."""
         if visibility is Visibility.NATIVE:
             sharers = max(1, self._sharers(visibility))
             return ProgressLimits(write_interval(self._bucket(APPEND), self.now, sharers), 0.0)
@@ -128,9 +130,9 @@ class Workload:
         )
 
     def _edit_room(self, refill_credit: float = REFILL_CREDIT) -> float:
-        """How many more answers the edits can carry: each of them, and each that is visible, needs one for its end.
+        """How many more answers the edits suffice for: each of them, and each visible one, needs one edit for its end.
 
-        `refill_credit`: seconds of refill that are counted on.
+        `refill_credit`: seconds of refill that are relied upon.
         """
         bucket = self._bucket(UPDATE)
         owed = self._users[Visibility.EDITED] + self._ending_edited
@@ -138,11 +140,11 @@ class Workload:
         return max(0.0 if owed else 1.0, ours - owed)
 
     def _scarce_channels(self) -> dict[str, float]:
-        """Channels in which hidden answers would wait long for a post, and how many may be opened there before.
+        """Channels in which hidden answers would wait long for a post, and how many may be opened there early.
 
-        Posts that are not made while the bucket is full make the last reader there wait longer. An answer that is
-        opened to prevent this ends by an edit: later than at once, but about when the last post comes. Where the edits
-        carry all that wait, posts need not be spared.
+        Every post that is not made while the bucket is full makes the last reader there wait longer. An answer opened
+        to prevent this ends with an edit, not immediately, but at about the time of the last post. If the edits suffice
+        for all that wait, posts need not be saved.
         """
         waiting = Counter(write.channel for write in self._unopened if not write.final)
         rooms = {}
@@ -157,7 +159,7 @@ class Workload:
         return rooms
 
     def _coming(self) -> int:
-        """Answers that will soon use edits, too, including those that have no text yet."""
+        """Answers that will soon use edits, including those without text yet."""
         starts = self._bucket(START).tokens(self.now)
         return self._with_peers(max(0, int(min(len(self._unopened) - starts, self._edit_room()))))
 
@@ -194,7 +196,7 @@ class Workload:
 
     @cached_property
     def _users(self) -> Counter[Visibility]:
-        """How many answers use up the rate limit of each visibility."""
+        """How many answers use the rate limit of each visibility."""
         used = (Visibility.NATIVE, Visibility.EDITED)
         return Counter(each for write in self.writes for each in used if write.uses(each))
 
@@ -203,7 +205,7 @@ class Workload:
         return [write for write in self.writes if write.unopened()]
 
     def _with_peers(self, count: int) -> int:
-        """How many there probably are in all processes; a single answer is taken for the only one."""
+        """The probable number in all processes; a single answer is assumed to be the only one."""
         return count * self.peers if count > 1 else count
 
     def _bucket(self, method: str, channel: str = "") -> TokenBucket:

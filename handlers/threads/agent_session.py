@@ -30,21 +30,21 @@ PROMPTS_INTERVAL = 600.0
 
 
 class Effect(Enum):
-    """What became of a call."""
+    """The outcome of a call."""
 
     DONE = auto()
     NONE = auto()
     UNKNOWN = auto()
-    """There was no response: it may have taken effect, or may do so within `Timing.late_effect`."""
+    """There was no response: it may have taken effect, or may still do so within `Timing.late_effect`."""
 
 
 class AgentSession:
-    """The session of a thread while an answer is written. A native stream opens and ends the session by itself."""
+    """The session of a thread while an answer is written. A native stream opens and ends the session itself."""
 
     def __init__(
         self, slack: SlackClient, channel: str, thread: str, *, may_be_processing: bool = False
     ) -> None:
-        """`may_be_processing`: an earlier worker of this answer may have left the session in that state."""
+        """`may_be_processing`: whether an earlier worker of this answer may have left the session in that state."""
         self._slack = slack
         self._thread_arguments = {"channel_id": channel, "thread_ts": thread}
         self.processing = may_be_processing
@@ -58,7 +58,7 @@ class AgentSession:
         self._task = asyncio.create_task(self._process_after_delay())
 
     def stream_started(self) -> None:
-        """A native stream has begun, and the session with it."""
+        """A native stream has begun, and with it the session."""
         self.processing = True
 
     def stream_stopped(self) -> None:
@@ -66,7 +66,7 @@ class AgentSession:
         self.processing = False
 
     async def renew(self) -> None:
-        """Repeats the state after the thread's status line, which Slack shows in the same place, was set."""
+        """Sets the state again after the thread's status line, which Slack shows in the same place."""
         if self.processing:
             await self._set("processing")
 
@@ -80,7 +80,7 @@ class AgentSession:
     async def _process_after_delay(self) -> None:
         await asyncio.sleep(self._slack.timing.session_start_delay)
         dispatcher = self._slack.dispatcher
-        # What is left of the rate limit is kept for ending the other sessions.
+        # The rest of the rate limit is reserved for ending the other sessions.
         scarce = dispatcher.available(SET_SESSION_STATUS) < dispatcher.burst(SET_SESSION_STATUS) / 2
         if not self.processing and not scarce:
             self.processing = True  # even if this task is cancelled during the call
@@ -95,7 +95,7 @@ class AgentSession:
 
 
 async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> Effect:
-    """A call that is given up soon and whose failure doesn't matter."""
+    """Makes a call with a short timeout whose failure doesn't matter."""
     timeout = slack.timing.session_call_timeout
     try:
         async with asyncio.timeout(timeout):
@@ -108,11 +108,11 @@ async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> Eff
 
 
 async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> str | None:
-    """Shows a chat's title where Slack lists its conversations; returns why that failed, as `try_call_error` does."""
+    """Shows a chat's title in Slack's list of conversations; returns why that failed, like `try_call_error`."""
     where: dict[str, Any] = {"channel_id": thread.channel, "thread_ts": thread.ts}
     title = session_title(title)
     reason = await slack.try_call_error(RENAME_SESSION, **where, title=title)
-    if reason == "session_not_found":  # edited answers open no session by themselves
+    if reason == "session_not_found":  # edited answers open no session
         reason = await slack.try_call_error(
             SET_SESSION_STATUS, **where, status="active", title=title
         )
@@ -122,7 +122,7 @@ async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> 
 
 
 def session_title(title: str) -> str:
-    """The title in the form that fits an agent session."""
+    """The title in a form that fits an agent session."""
     return plain(title, MAX_TITLE_CHARS)
 
 

@@ -1,11 +1,11 @@
-"""Shows the pictures of an answer in its thread: uploaded one by one, shared all at once, and only once.
+"""Shows the pictures of an answer in its thread: uploads them one by one, and shares them together, once.
 
     no file ──upload──▶ file in Slack that nobody sees ──share──▶ shown
                              ▲ │
                              └─┘ after a kill or a lost response: is it shared already?
 
-Which file is to show a picture is stored before it is shared. So whoever goes on asks Slack whether it is shared, and a
-kill before that leaves a file that nobody sees.
+The id of a picture's file is stored before it is shared. So a process that takes over asks Slack whether the file is
+shared, and a kill before sharing leaves a file that nobody sees.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from storage.pictures import Picture, Pictures
 log = get_logger(__name__)
 
 TRIES_TO_SHOW = MAX_TRIES - 2
-"""Of the tries of the chore; the others are there to tell that the pictures are not shown."""
+"""Attempts of the chore to show them; the remaining ones can say that the pictures are not shown."""
 SHARE_OF_TRY = 0.8
-"""Of the time of one try, so that there is some left to tell that it failed."""
+"""The share of one attempt's time for showing them; the rest is for saying that it failed."""
 _NO_SCOPE = frozenset(
     {"missing_scope", "not_allowed_token_type", "unknown_method", "no_permission"}
 )
@@ -48,7 +48,7 @@ class AnswerPictures:
         names: UserNames,
         label: Callable[[ModelRef], str],
     ) -> None:
-        """`label`: the name of a model for people."""
+        """`label`: a model's name as people see it."""
         self._pictures = pictures
         self._memory = memory
         self._names = names
@@ -90,7 +90,9 @@ class AnswerPictures:
             await self._share(slack, thread, pictures, shared)
 
     async def _uploaded(self, slack: SlackClient, picture: Picture, alt_text: str) -> str:
-        """The id of the file in Slack that shows the picture once it is shared. Raises SlackError."""
+        """Uploads a picture if needed; returns the id of its file, which is visible once it is shared. Raises
+        SlackError.
+        """
         if picture.slack_file is not None:
             return picture.slack_file
         slot = await slack.call_with_retry(
@@ -128,7 +130,7 @@ class AnswerPictures:
         except SlackRejected as error:
             if error.code not in _NO_FILE:
                 raise
-            for picture in pictures:  # Slack has forgotten them: they are uploaded anew
+            for picture in pictures:  # Slack has forgotten them: they are uploaded again
                 await self._pictures.note_file(picture, None)
             raise TimeoutError from error
 

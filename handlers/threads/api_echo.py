@@ -1,4 +1,4 @@
-"""Shows in a chat's thread what was said through the API: before the answer, and once."""
+"""Shows API messages in a chat's thread: before the answer, and once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handlers.views import blocks
 from storage.chats import Chats
 
 MAX_MESSAGE_LENGTH = 2_400
-"""Escaped characters of the message that fit in one section with the name; the chat itself holds all of it."""
+"""Escaped characters of the message that fit into one section with the name; the chat itself has all of it."""
 MAX_NAME_LENGTH = 80
 MAX_FALLBACK_LENGTH = 300
 
@@ -30,7 +30,7 @@ class ApiEcho:
     ) -> None:
         """Posts the question of this answer, if it came through the API.
 
-        `look_first`: an earlier try may have taken effect. Raises SlackError.
+        `look_first`: an earlier attempt may have taken effect. Raises SlackError.
         """
         message = await self._chats.message(answer.question_id)
         thread = chat.thread
@@ -68,7 +68,7 @@ def _mrkdwn(name: str, message: Message) -> str:
 
 
 def escape_and_cut(text: str, max_length: int) -> str:
-    """The text escaped for mrkdwn, so that nothing in it pings or links, with an ellipsis where it is cut."""
+    """The text escaped for mrkdwn, so that nothing in it pings or links, with an ellipsis if it is cut."""
     kept = text[:max_length]
     escaped = mrkdwn_escape(kept)
     if len(escaped) <= max_length and len(text) <= max_length:

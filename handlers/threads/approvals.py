@@ -82,7 +82,7 @@ class Approvals:
     async def _tried(
         self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat
     ) -> bool:
-        """Whether nothing is left to do. Where Slack refuses the question for good, the answer goes on without."""
+        """Whether nothing is left to do. If Slack permanently refuses the question, the answer continues without it."""
         try:
             await self._show(slack, thread, call, chat)
         except SlackRejected as error:
@@ -97,7 +97,7 @@ class Approvals:
             content = approval.approval(call)
             text = approval.fallback(call)
         ts = call.message_ts
-        if ts is None and call.shown_state is not None:  # an earlier try may have posted it
+        if ts is None and call.shown_state is not None:  # an earlier attempt may have posted it
             ts = await find_own(slack, thread, approval.block_id(call))
         if ts is not None:
             try:
@@ -107,7 +107,7 @@ class Approvals:
             except SlackRejected as error:
                 if error.code not in MESSAGE_LOST_CODES or call.state is not CallState.ASKED:
                     raise
-                ts = None  # somebody has deleted it, and has to be asked all the same
+                ts = None  # somebody has deleted it, but the asker still has to be asked
         if ts is None:
             await self._calls.note_shown(call, None, call.state)
             ts = await post_message_once(

@@ -1,4 +1,4 @@
-"""Sends a person a chat as a Markdown file in their direct messages; as text where Bobbin may not send files."""
+"""Sends a chat to a person's direct messages as a Markdown file, or as text if Bobbin may not send files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_TEXT_MESSAGES = 10
 PATIENCE = 60.0
 """Seconds that Slack may take for each call that sends a file. Then the person is told that it could not be sent."""
 TEXT_BYTES = 9_000
-"""Of one of them."""
+"""UTF-8 bytes of one such message."""
 _MAY_NOT_SEND_FILES = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})
 
 
@@ -31,7 +31,7 @@ class ChatExports:
         self._memory = memory
 
     async def send(self, slack: SlackClient, chat: Chat, user: str) -> str:
-        """Sends the chat; what to tell the person about it. Raises StorageError."""
+        """Sends the chat; returns what to tell the person. Raises StorageError."""
         try:
             opened = await slack.call_with_retry(
                 "conversations.open", patience=PATIENCE, users=user

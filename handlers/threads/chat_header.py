@@ -1,7 +1,7 @@
-"""The chat's header: the message in the thread that shows title, model and owner, with a Stop button while there is
+"""The chat's header: the message in the thread that shows title, model and owner, and has a Stop button while there is
 an answer to stop.
 
-Usually the menu becomes the header. A chat that started without a menu gets a header of its own.
+Usually the menu becomes the header. A chat that started without a menu gets its own header message.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from storage.stop_buttons import StopButtons
 log = get_logger(__name__)
 
 RECOVERY_PERIOD = 900.0
-"""Seconds after a request in which recovery looks for its chat's header, and posts it if it is missing."""
+"""Seconds after a request during which recovery looks for its chat's header, and posts it if it is missing."""
 RECOVERY_PERIOD_AT_START = 86_400.0
-"""The same for a process that starts: before it, none may have been running."""
+"""The same for a starting process, before which none may have been running."""
 RECOVERY_BATCH = 50
 MAX_QUESTION_LENGTH = 500
-"""Characters of a question that another model is asked."""
+"""Characters of the question shown in a branch."""
 FEW_ANSWERS = 3
-"""While so few answers are written in a workspace, they can spare the edits that show and hide a Stop button."""
+"""With this many answers or fewer in a workspace, there are enough edits to show and hide a Stop button immediately."""
 
 
 class ChatHeaders:
@@ -77,7 +77,7 @@ class ChatHeaders:
         self._posting: set[str] = set()
 
     async def show(self, chat: Chat, urgency: Urgency = Urgency.DECORATION) -> str | None:
-        """Updates the header, because something that it shows has changed; returns why that failed."""
+        """Updates the header after a change to what it shows; returns why that failed."""
         if chat.thread is not None and chat.header_ts is not None:
             with suppress(NotInstalled):
                 slack = await self._workspaces.client_for(chat.team)
@@ -85,9 +85,9 @@ class ChatHeaders:
         return None
 
     async def show_stop(self, chat: Chat, *, even_if_scarce: bool) -> bool:
-        """Adds the Stop button, if an answer of the chat is being written. False when it must be tried again.
+        """Adds the Stop button, if an answer of the chat is being written. False if it must be tried again.
 
-        `even_if_scarce`: also while many answers need more edits than Slack allows.
+        `even_if_scarce`: also when the answers in progress need more edits than Slack allows.
         """
         slack = await self._workspaces.client_for(chat.team)
         if self._edits_are_scarce(slack) and not even_if_scarce:
@@ -99,8 +99,8 @@ class ChatHeaders:
     async def hide_stop(self, chat: Chat, *, even_if_scarce: bool) -> str | None:
         """Removes the Stop button, unless another answer is being written; returns why that failed.
 
-        `even_if_scarce`: also while many answers need more edits than Slack allows; the next change of the header, for
-        a title, removes it too.
+        `even_if_scarce`: also when the answers in progress need more edits than Slack allows; otherwise the next change
+        of the header, such as a new title, removes it.
         """
         if not chat.stop_shown or await self._stop_buttons.is_wanted(chat.id):
             return None
@@ -175,7 +175,7 @@ class ChatHeaders:
         response_url: str | None = None,
         urgency: Urgency = Urgency.DECORATION,
     ) -> str | None:
-        """Redraws a header from what is stored when its turn comes: no older title replaces a newer one.
+        """Redraws a header from what is stored when its turn comes, so that no older title replaces a newer one.
 
         Returns why that failed.
         """
@@ -199,7 +199,7 @@ class ChatHeaders:
         return message(drawn[-1], await self._title(chat))
 
     async def _note_stop(self, slack: SlackClient, chat: Chat, ts: str, shown: list[Block]) -> None:
-        """Stores that the header has no Stop button, or adds it if an answer has begun in the meantime."""
+        """Stores that the header has no Stop button, or adds one if an answer has begun in the meantime."""
         if chat_header.has_stop(shown) or not chat.stop_shown:
             return
         if not await self._stop_buttons.set_hidden(chat.id):
@@ -217,7 +217,7 @@ class ChatHeaders:
             content = await self.content(chat)
             text = plain(await self._title(chat), MAX_FALLBACK_LENGTH)
             ts = await self._messages.post(slack, request, content, text, look_first=look_first)
-        except SlackError as error:  # the answer reports what keeps it from being shown
+        except SlackError as error:  # the answer reports what prevents it from being shown
             log.warning("header_not_posted", chat=chat.id, reason=str(error))
             return
         finally:
@@ -241,7 +241,7 @@ class ChatHeaders:
             return await self._content(chat)
 
     async def _title(self, chat: Chat) -> str:
-        """What notifications show in the header's place."""
+        """The text that notifications show for the header."""
         async with self._names.speaking_to(User(chat.team, chat.owner)):
             return sentences.title(chat)
 
@@ -258,7 +258,7 @@ class ChatHeaders:
         )
 
     async def _links(self, chat: Chat) -> list[str]:
-        """Links to the chats that this one comes from and leads on to."""
+        """Links to the chats that this one came from or led to."""
         neighbours = await self._successors.neighbours(chat)
         links = [await self._origin(chat, before) for before in (neighbours.before,) if before]
         if neighbours.question is not None:
@@ -286,7 +286,7 @@ class ChatHeaders:
         return [strings.BRANCHED_TO.format(links=", ".join(links))] if links else []
 
     async def link(self, chat: Chat) -> str:
-        """The address of the chat's thread, ready for mrkdwn; empty for a chat without one. Raises NotInstalled."""
+        """The address of the chat's thread, escaped for mrkdwn; empty for a chat without one. Raises NotInstalled."""
         if chat.thread is None:
             return ""
         slack = await self._workspaces.client_for(chat.team)

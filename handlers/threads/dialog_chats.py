@@ -49,7 +49,7 @@ log = get_logger(__name__)
 Found = TypeVar("Found")
 
 LOOKUP_TIMEOUT = 1.0
-"""Seconds that the dialog waits for what it shows besides its fields: a trigger id is valid for three."""
+"""Seconds that the dialog waits for the details it shows besides its fields: a trigger id is valid for three."""
 MAX_CLOCK_SKEW = 60
 """Seconds by which this machine's clock may differ from Slack's."""
 RECOVERY_BATCH = 50
@@ -114,9 +114,9 @@ class DialogChats:
     ) -> None:
         """Opens the dialog. Returns at once.
 
-        `trigger`: trigger id of the interaction. `text`: what the message field holds. `about`: a message that it
-        quotes, and `mentions` the users whom it mentions. `like`: id of a chat whose model is preselected.
-        `refused`: ts of a message in that chat's thread, which the dialog holds instead of `text` if it can be read.
+        `trigger`: trigger id of the interaction. `text`: the initial content of the message field. `about`: a message
+        that the dialog quotes; `mentions`: the users mentioned in it. `like`: id of a chat whose model is preselected.
+        `refused`: ts of a message in that chat's thread, which replaces `text` if it can be read.
         """
         user_of_team = User(slack.team, user)
 
@@ -148,7 +148,7 @@ class DialogChats:
         ts: str,
         known: RefusedQuestion,
     ) -> RefusedQuestion:
-        """The whole message that the chat in the target's channel had no room for; else what is known of it."""
+        """The whole message for which the chat in the target's channel had no room; else the part that is known."""
         if not ts:
             return known
         chat = await self._chats.get(chat_id)
@@ -181,7 +181,7 @@ class DialogChats:
         return DialogDetails(Preselection(info) if info else preselected)
 
     async def _model_of(self, user: User, target: DialogTarget, chat_id: str) -> ModelInfo | None:
-        """The model of a chat that the user takes part in, or sees in the channel where the button is."""
+        """The model of a chat that the user takes part in, or that is in the channel of the button."""
         try:
             chat = await self._chats.get(chat_id)
             in_channel = chat.thread is not None and chat.thread == Thread(
@@ -203,7 +203,7 @@ class DialogChats:
         self._tasks.start(self._start(request, response_url), name="chat from dialog")
 
     async def start_missing(self, min_age: float) -> None:
-        """Starts the chats of submissions whose process ended before it posted them. `min_age`: in seconds."""
+        """Starts the chats of submissions whose process died before posting them. `min_age`: in seconds."""
         missing = await self._chat_requests.not_posted(
             max(min_age, self._timing.dialog_min_age), RECOVERY_BATCH
         )
@@ -222,7 +222,7 @@ class DialogChats:
                 await self._start_in(slack, request, response_url, look_first)
         except NotInstalled:
             await self._lifecycle.advance(request, GivenUp())
-        except (SlackError, ChatError, StorageError) as error:  # recovery tries it again
+        except (SlackError, ChatError, StorageError) as error:  # recovery tries again
             log.warning("dialog_chat_delayed", request=request.id, reason=type(error).__name__)
         finally:
             self._starting.discard(request.id)
@@ -253,7 +253,7 @@ class DialogChats:
     ) -> ChatRequest:
         """Posts the question in its channel, or in the direct messages if Slack refuses that.
 
-        Raises SlackError, or PlaceNotAllowed where no chat may be in direct messages.
+        Raises SlackError, or PlaceNotAllowed if chats are not allowed in direct messages.
         """
         reason = ""
         if request.thread.channel:
@@ -290,7 +290,7 @@ class DialogChats:
     async def _post(
         self, slack: SlackClient, request: ChatRequest, note: str = "", *, look_first: bool
     ) -> ChatRequest:
-        """Posts the question once. `look_first`: a process that ended may have posted it."""
+        """Posts the question once. `look_first`: a dead process may have posted it."""
         thread: dict[str, Any] = {"thread_ts": request.thread.ts} if request.thread.ts else {}
         ts = await post_message_once(
             slack,
@@ -322,7 +322,7 @@ async def _notify(
     text: str,
     content: list[Block] | None = None,
 ) -> None:
-    """Tells who submitted the dialog what came of it, once, in whichever replica."""
+    """Tells the user who submitted the dialog about its outcome, once across all replicas."""
     what = ("dialog", request.id)
     if await slack.claims.is_first(*what, within=slack.timing.notice_claim):
         async with slack.claims.renewing(*what, within=slack.timing.notice_claim):

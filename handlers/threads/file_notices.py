@@ -31,7 +31,7 @@ class FileNotices:
         self._tasks = tasks
 
     def notify(self, chat: Chat, message: Message, report: AttachmentReport) -> None:
-        """Tells the author which files of a message cannot be used for its answer, and why. Returns at once."""
+        """Tells the author which files of a message cannot be used for its answer, and why. Returns immediately."""
         if chat.thread is not None and message.author is not None:
             self._tasks.start(self._notify(chat, message, report), name="file notice")
 
@@ -65,7 +65,7 @@ class FileNotices:
         return "\n".join(rules.report_sentences(report, safe_name))
 
     def cannot_see(self, model: ModelRef) -> str:
-        """That a message consists of images, and this model cannot see."""
+        """Says that a message consists of images, and that this model cannot see."""
         sentence = strings.NO_VISION_AND_NO_TEXT.format(model=self._label(model))
         return sentence + self._seeing_models(strings.NO_VISION_CHOOSE)
 
@@ -78,5 +78,5 @@ class FileNotices:
 
 
 def safe_name(name: str) -> str:
-    """A name for use in a sentence: on one line, and nothing in it pings or links."""
+    """A name for use in a sentence: on one line, without anything that pings or links."""
     return mrkdwn_escape(plain(rules.short_name(name), MAX_NAME_LENGTH))

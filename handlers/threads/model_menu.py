@@ -1,4 +1,4 @@
-"""The menu of models in a thread: posting it, following a choice, and recovering menus after a process ended."""
+"""The menu of models in a thread: posting it, acting on a choice, and recovering menus of dead processes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ModelMenus:
     # -- the menu ----------------------------------------------------------------------------------------------
 
     async def offer(self, request: ChatRequest) -> None:
-        """Posts the menu of a new request; starts at once for people who always use their own model."""
+        """Posts the menu of a new request; starts immediately for people who always use their own model."""
         if request.id in self._offering:
             return
         self._offering.add(request.id)
@@ -114,7 +114,7 @@ class ModelMenus:
             log.warning("menu_not_posted", request=request.id, reason=type(error).__name__)
 
     async def _join(self, slack: SlackClient, request: ChatRequest) -> bool:
-        """Whether the request needs no menu: the thread has a chat by now, or the user has a menu there."""
+        """Whether the request needs no menu: the thread has a chat by now, or the user already has a menu there."""
         try:
             joined = await self._requests.join(request)
         except LimitReached as full:
@@ -159,7 +159,7 @@ class ModelMenus:
     # -- a choice ----------------------------------------------------------------------------------------------
 
     async def show_choice(self, chosen: ModelChosen, response_url: str | None = None) -> None:
-        """Turns the menu into the chat's header, or into the request for a question.
+        """Turns the menu into the chat's header, or into a request for the question.
 
         `response_url`: of the interaction with the menu, which may be used to replace it.
         """
@@ -188,7 +188,7 @@ class ModelMenus:
     ) -> None:
         """Starts the chat of a request whose model is chosen, once its thread context is read.
 
-        If Slack does not let the bot read it in time, or there is no room for the question, the asker is told.
+        If Slack does not return the thread in time, or there is no room for the question, the asker is told.
         """
         if request.id in self._starting:
             return
@@ -211,7 +211,7 @@ class ModelMenus:
     async def _tell_refused(
         self, request: ChatRequest, reason: LimitReached | BudgetReached
     ) -> None:
-        """Tells the asker of a request, which is given up for it."""
+        """Tells the asker why their request is given up."""
         if (slack := await self._messages.client_for(request)) is None:
             return
         content: list[Block] | None = None
@@ -231,7 +231,7 @@ class ModelMenus:
         )
 
     def chat_full(self, request: ChatRequest, chat_id: str) -> tuple[str, list[Block]]:
-        """What says that a chat has no room for the question, as a text and as blocks with the ways on."""
+        """The notice that a chat has no room for the question, as a text and as blocks with the ways to continue."""
         limit, ts = self._service.limit, request.source or request.ts
         blocks = chat_full.limit_reached(chat_id, limit, unmarked(request.text or ""), ts)
         return strings.CHAT_FULL.format(count=limit), blocks
@@ -273,7 +273,7 @@ class ModelMenus:
         return [
             _unfinished("menu", request, self._offer_again)
             for request in await self._chat_requests.without_menu(min_age, RECOVERY_BATCH)
-            if request.id not in self._offering  # it only waits for Slack
+            if request.id not in self._offering  # it is only waiting for Slack
         ]
 
     async def _offer_again(self, request: ChatRequest) -> None:
@@ -284,7 +284,7 @@ class ModelMenus:
         await self.offer(request)
 
     async def _has_menu(self, slack: SlackClient, request: ChatRequest) -> bool:
-        """Whether the request has a menu in Slack, or needs none. True too while Slack cannot be asked."""
+        """Whether the request has a menu in Slack, or needs none. Also True while Slack cannot be asked."""
         try:
             if await self._join(slack, request):
                 return True
@@ -331,7 +331,7 @@ class ModelMenus:
             del self._offered_again[request.id]
 
     async def _delete_duplicates(self, request: ChatRequest) -> bool:
-        """Whether that is done; if not, because Slack could not be asked, it is tried again."""
+        """Whether this is done; if Slack could not be asked, it is tried again."""
         current = await self._chat_requests.get(request.id)
         if current.menu_ts is None:
             return not current.open

@@ -22,7 +22,7 @@ _OPENED_BEFORE = "exchanged_trigger_id"
 
 
 async def open_view(slack: SlackClient, trigger: str, view: View, reader: Reader) -> None:
-    """Opens it, or tells the user that it did not open. `trigger`: trigger id of the interaction."""
+    """Opens the dialog, or tells the user that it could not be opened. `trigger`: trigger id of the interaction."""
     try:
         patience = slack.timing.dialog_open_timeout
         await slack.call_with_retry("views.open", patience=patience, trigger_id=trigger, view=view)

@@ -1,4 +1,4 @@
-"""Finds the bot's own messages in Slack by the id of a block, whose content tells for what it was posted."""
+"""Finds the bot's own messages in Slack by a block id, which identifies the purpose of a message."""
 
 from __future__ import annotations
 

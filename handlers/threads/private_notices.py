@@ -1,6 +1,6 @@
 """Notices to one user: ephemeral, or as a direct message if Bobbin cannot write where they asked.
 
-What a message or a press leads to is told once, whichever replica comes to it first.
+The outcome of a message or a button press is told once, by whichever replica gets to it first.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from handlers.views.payloads import Reader
 log = get_logger(__name__)
 
 NOTICE_TTL = 90_000.0
-"""Seconds for which a notice counts as told: Slack may deliver a message again for a day."""
+"""Seconds for which a notice counts as told: Slack may redeliver a message for a day."""
 NOTICE_TIMEOUT = 15.0
-"""Seconds that a notice about a press waits for Slack before it takes another way."""
+"""Seconds that a notice about a press waits for Slack before it is sent another way."""
 CANNOT_WRITE_INTERVAL = 3600.0
 """Seconds within which a user gets at most one notice that Bobbin cannot write in a channel."""
 _QUESTION_DELETED_CODES = frozenset({"invalid_thread_ts", "thread_not_found"})
-"""The thread is gone because its question was deleted: nobody waits for an answer."""
+"""The thread is gone because its question was deleted, so nobody waits for an answer."""
 _SAME_REASON = {"channel_not_found": "not_in_channel"}
-"""Slack hides private channels from those who are not members, so their codes mean the same."""
+"""Slack hides private channels from non-members, so their error codes mean the same."""
 
 
 async def tell(
     slack: SlackClient, reader: Reader, text: str, content: list[Block] | None = None
 ) -> None:
-    """Tells a user what came of what they pressed, by the first way that Slack accepts.
+    """Tells a user the outcome of a button press, in the first way that Slack accepts.
 
-    Where the bot is no member, only the response URL reaches them; a Home tab has neither, so there it is a direct
-    message. `content`: blocks that stand for the text.
+    If the bot is not a member of the channel, only the response URL reaches them; a Home tab has neither, so it gets a
+    direct message. `content`: blocks that replace the text.
     """
     notice = {"text": text, **({"blocks": content} if content else {})}
     if reader.channel and await slack.try_call(
@@ -55,9 +55,9 @@ async def tell(
 
 
 async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> None:
-    """`post_ephemeral` about something that no other notice tells about, in any replica.
+    """Like `post_ephemeral`, but only if no other replica posts a notice about the same thing.
 
-    `about`: names it within the workspace, for instance by a message's ts.
+    `about`: identifies the thing within the workspace, for instance by a message's ts.
     """
     what = ("notice", notice["channel"], about)
     if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
@@ -77,7 +77,7 @@ async def post_ephemeral(
     thread: str | None = None,
     content: list[Block] | None = None,
 ) -> bool:
-    """Posts a message that only this user sees, if Slack accepts it; tells whether it did.
+    """Posts a message that only this user sees, if Slack accepts it; returns whether it did.
 
     `content`: blocks, shown instead of the text.
     """
@@ -103,9 +103,9 @@ def _reason(code: str) -> str:
 
 
 async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, code: str) -> bool:
-    """Sends a direct message that says why no answer comes in the user's thread.
+    """Sends a direct message that says why no answer will come in the user's thread.
 
-    False if somebody else has told them so lately, or is about to.
+    False if the user has been told recently, or is about to be.
     """
     if user is None or code in _QUESTION_DELETED_CODES:
         return True

@@ -13,11 +13,11 @@ REACTION = "hourglass_flowing_sand"
 MAX_TRACKED = 1_000
 """Reactions that a process remembers. It still removes older ones, but does not wait until they have been added."""
 STORAGE_RETRY_DELAY = 0.5
-"""Seconds until a database that failed is asked again."""
+"""Seconds before asking a database again that failed."""
 
 
 class QueuedReactions:
-    """Adds and removes the reaction in that order, however soon the answer begins."""
+    """Adds and removes the reaction, always in that order, however soon the answer begins."""
 
     def __init__(self, answers: Answers, tasks: Tasks) -> None:
         self._answers = answers
@@ -25,7 +25,7 @@ class QueuedReactions:
         self._adding: dict[str, asyncio.Task[bool]] = {}
 
     def add(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
-        """Marks the message `ts` whose answer waits. Returns at once."""
+        """Marks the message `ts` whose answer waits. Returns immediately."""
         if answer_id in self._adding:
             return
         while len(self._adding) >= MAX_TRACKED:
@@ -35,9 +35,9 @@ class QueuedReactions:
         )
 
     async def remove(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> str | None:
-        """Removes the reaction when the answer begins; returns why that failed, as `try_call_error` does.
+        """Removes the reaction when the answer begins; returns why that failed, like `try_call_error`.
 
-        One that this process knows nothing of may have been added by another.
+        A reaction unknown to this process may have been added by another one.
         """
         if (adding := self._adding.get(answer_id)) is not None:
             await asyncio.wait([adding])
@@ -61,7 +61,9 @@ class QueuedReactions:
         return True
 
     async def _still_waits(self, answer_id: str) -> bool:
-        """Asks until the database responds, so that no reaction is left behind when the database restarts."""
+        """Repeats the question until the database responds, so that no reaction is left behind when the database
+        restarts.
+        """
         while True:
             try:
                 return await self._answers.is_waiting(answer_id)

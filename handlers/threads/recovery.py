@@ -46,7 +46,7 @@ class ThreadRecovery:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Sweeps while this is open, for the first time at once."""
+        """Sweeps while this is open, for the first time immediately."""
         self._started_at = time.monotonic()
         async with Tasks(exit_timeout=0.0) as tasks:
             under_way = KeyedTasks[tuple[str, str]](tasks, MAX_OF_TEAM)
@@ -78,7 +78,9 @@ class ThreadRecovery:
         ]
 
     def _min_age(self) -> float:
-        """Seconds that a request must be old. At first, whatever is older than this process was another one's."""
+        """The minimum age of a request in seconds. At first, anything older than this process belonged to another
+        one.
+        """
         if self._has_swept:
             return self._timing.thread_sweep_min_age
         return time.monotonic() - self._started_at

@@ -1,4 +1,4 @@
-"""What a message says that a full chat had no room for: nothing of it is stored, so Slack is asked."""
+"""Reads a message for which a full chat had no room: it is not stored, so Slack is asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handlers.views.message_content import content_of
 
 @dataclass(frozen=True, slots=True)
 class RefusedQuestion:
-    """What a new chat's dialog is to hold."""
+    """The initial content of a new chat's dialog."""
 
     text: str = field(repr=False)
     files: tuple[tuple[str, str], ...] = ()
@@ -22,7 +22,7 @@ class RefusedQuestion:
 async def read_refused(
     slack: SlackClient, names: UserNames, chat: Chat, ts: str
 ) -> RefusedQuestion | None:
-    """The message `ts` in the chat's thread; None if it is not there any more. Raises SlackError."""
+    """The message `ts` in the chat's thread; None if it no longer exists. Raises SlackError."""
     if chat.thread is None:
         return None
     page = await slack.call_with_retry(

@@ -1,4 +1,4 @@
-"""Shows in the thread what was said in a question's voice clips: once, whoever is killed."""
+"""Shows the transcript of a question's voice clips in the thread, exactly once even after a kill."""
 
 from __future__ import annotations
 

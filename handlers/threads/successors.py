@@ -1,4 +1,4 @@
-"""Posts the chats that others lead on to, each as a new thread in the same channel: see `bot.chats.successors`."""
+"""Posts continuations and branches, each as a new thread in the same channel: see `bot.chats.successors`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = get_logger(__name__)
 
 CLAIM = "successor"
 CLAIM_LEASES = 1.5
-"""How many leases a claim lasts: after a kill it outlasts that to write the summary, which is needed first."""
+"""How many leases a claim lasts: after a kill it outlasts the lease for writing the summary, which is needed first."""
 MAX_CLOCK_SKEW = 60.0
 """Seconds by which this machine's clock may differ from Slack's."""
 RECOVERY_BATCH = 20
@@ -57,12 +57,12 @@ class SuccessorThreads:
         self._timing = timing
 
     def open(self, successor: Successor) -> None:
-        """Prepares and posts the thread, unless another process is doing it. Returns at once."""
+        """Prepares and posts the thread, unless another process is doing so. Returns immediately."""
         self._tasks.start(self._open(successor), name="successor")
 
     async def open_missing(self, min_age: float) -> None:
-        """Posts what a process left undone that ended. `min_age`: of the successors, in seconds."""
-        # Sooner than elsewhere: whoever is at it holds a claim.
+        """Posts what dead processes left undone. `min_age`: of the successors, in seconds."""
+        # Sooner than elsewhere, because a process that is working on one holds a claim.
         age = min(min_age, self._timing.lease)
         missing = await self._service.without_thread(age, RECOVERY_BATCH)
         for successor in missing:
@@ -80,10 +80,10 @@ class SuccessorThreads:
         except (SlackRejected, NotInstalled) as error:
             log.warning("successor_refused", chat=chat.id, reason=str(error))
             await self._service.give_up_thread(chat)
-        except (SlackError, ChatError, StorageError) as error:  # recovery tries it again
+        except (SlackError, ChatError, StorageError) as error:  # recovery tries again
             log.warning("successor_delayed", chat=chat.id, reason=type(error).__name__)
         finally:
-            with suppress(StorageError):  # then the claim expires by itself
+            with suppress(StorageError):  # then the claim expires
                 await self._claims.release(CLAIM, chat.id)
 
     async def _post(self, slack: SlackClient, successor: Successor, look_first: bool) -> None:

@@ -32,13 +32,13 @@ MAX_CONTEXT_LENGTH = 12_000
 MAX_MESSAGE_LENGTH = 4_000
 """Characters of one message."""
 GAP = "[…]"
-"""Tells the model that lines are left out here."""
+"""Tells the model that lines were left out here."""
 SHARED_FILES = "[shared: {names}]"
 """Tells the model which files a message shared."""
 
 
 _Said = tuple[dict[str, Any], MessageContent]
-"""A message with what a person sees in it."""
+"""A message with its content as people see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,20 @@ class ThreadContext:
     text: str = field(repr=False)
     """Lines "name: text" before the question; empty if there are none."""
     since: str = field(repr=False)
-    """What was said after it: the asker's own words, and lines "name: text" of others."""
+    """What was said after it: the asker's own messages without a name, and lines "name: text" by others."""
     files: tuple[SharedFile, ...] = ()
-    """Of all shared files, those that may be of use to a model."""
+    """The shared files that may be useful to a model."""
     until: str | None = None
     """Ts of the newest message."""
 
 
 class ThreadContextReader:
-    """Reads the thread context of chat requests: in the background, and again when a chat is to start."""
+    """Reads the thread context of chat requests: in the background, and again before a chat starts."""
 
     def __init__(
         self, lifecycle: RequestLifecycle, names: UserNames, hears: bool, timing: Timing
     ) -> None:
-        """`hears`: voice clips are turned into text."""
+        """`hears`: whether voice clips are transcribed."""
         self._hears = hears
         self._lifecycle = lifecycle
         self._names = names
@@ -72,8 +72,8 @@ class ThreadContextReader:
     async def reading(self, slack: SlackClient, request: ChatRequest) -> AsyncIterator[None]:
         """Reads the context, if the request needs one, while the block runs.
 
-        The block starts after `context_grace` seconds at most, so that a menu is not late; leaving it waits until the
-        context is read, for `context_timeout` seconds at most.
+        The block starts after at most `context_grace` seconds, so that a menu is not late; leaving it waits until the
+        context is read, for at most `context_timeout` seconds.
         """
         if not request.needs_context:
             yield
@@ -92,9 +92,9 @@ class ThreadContextReader:
     async def finish(
         self, slack: SlackClient, request: ChatRequest, question: str | None = None
     ) -> None:
-        """Reads the context, or waits until it is read, for `context_timeout_after_choice` seconds at most.
+        """Reads the context, or waits until it is read, for at most `context_timeout_after_choice` seconds.
 
-        If Slack does not let the bot read it in that time, the asker is told. `question`: of a request from a dialog,
+        If Slack does not return the thread in that time, the asker is told. `question`: for a request from a dialog,
         the ts of the message that shows it.
         """
         is_read = False
@@ -112,7 +112,7 @@ class ThreadContextReader:
     async def _read_patiently(
         self, slack: SlackClient, request: ChatRequest, question: str | None = None
     ) -> ChatRequest:
-        """Reads again while Slack refuses, and what was said meanwhile; gives up after the last delay."""
+        """Retries while Slack refuses, and includes what was said meanwhile; gives up after the last delay."""
         for delay in (0.0, *self._timing.context_retry_delays):
             if not _is_due(request, question):
                 break
@@ -123,9 +123,9 @@ class ThreadContextReader:
     async def read(
         self, slack: SlackClient, request: ChatRequest, question: str | None = None
     ) -> ChatRequest:
-        """Stores the context of a request. A thread that cannot be read leaves the request as it is.
+        """Stores the context of a request. If the thread cannot be read, the request stays as it is.
 
-        `question`: ts of the message with the question; by default the reply that is it, else the mention.
+        `question`: ts of the message with the question; by default the reply that contains it, else the mention.
         """
         at = question or request.source or request.ts
         try:
@@ -179,7 +179,7 @@ async def read_thread(
 
 
 def _adds(request: ChatRequest, slack: SlackClient, said: _Said) -> bool:
-    """Whether a later message adds to the question: it is not the question itself, nor another question."""
+    """Whether a later message adds to the question: it is neither the question itself nor another question."""
     message, content = said
     is_own_files = bool(content.files) and message.get("user") == request.user
     known = {file.id for file in request.files}
@@ -204,7 +204,7 @@ def fit_lines(lines: Sequence[str], max_length: int = MAX_CONTEXT_LENGTH) -> str
 
 
 def _speech(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> list[_Said]:
-    """What people and other bots wrote; the bot's own messages are left out."""
+    """Messages by people and other bots, without the bot's own."""
     found = [(m, content_of(m, slack.bot_user)) for m in messages if _is_speech(m, slack)]
     return [(message, content) for message, content in found if content.text or content.files]
 
@@ -216,7 +216,7 @@ def _is_speech(message: dict[str, Any], slack: SlackClient) -> bool:
 
 
 def _people_of(slack: SlackClient, said: Sequence[_Said]) -> set[User]:
-    """Everybody who wrote one of the messages or is mentioned in one."""
+    """Everybody who wrote or is mentioned in one of the messages."""
     ids: set[str] = set()
     for message, content in said:
         ids |= {str(message.get("user") or "")} | content.mentions
@@ -230,7 +230,7 @@ async def _line(
     content: MessageContent,
     of: str = "",
 ) -> str:
-    """A message as a line with its author's name; of the user `of`, who asks, the words alone."""
+    """A message as a line with its author's name; without the name if the author is `of`, the asker."""
     author = str(message.get("user") or "")
     name = message.get("username") or (message.get("bot_profile") or {}).get("name")
     if not name and author:

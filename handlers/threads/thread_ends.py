@@ -1,8 +1,8 @@
-"""Reads how a thread begins and how it ends; of a long one not everything in between.
+"""Reads the beginning and the end of a thread, but not everything in between if it is long.
 
-Slack returns a thread from its beginning. So of a thread that has more than one page, messages of the last minute
-are read, then of a longer time, until there are enough. A time in which more was said than is read tells nothing of its
-end: then it stays at what the shorter one held.
+Slack returns a thread from its beginning. So for a thread with more than one page, the messages of the last minute are
+read, then those of longer periods, until there are enough. If a period contains more than is read, its end is missing,
+so the result of the shorter period is used.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from handlers.client.pages import PAGE_SIZE, next_cursor_of
 from handlers.client.web_api import SlackClient
 
 MAX_MESSAGES = 50
-"""This many of the newest messages are read, besides the first message of the thread."""
+"""How many of the newest messages are read, besides the first message of the thread."""
 MAX_PAGES = 10
-"""Of one time: if more was said in it, what comes after these pages is not read."""
+"""Pages read from one period: what comes after them is not read."""
 WINDOWS = (60.0, 3_600.0, 86_400.0, 2_592_000.0)
 """Seconds before the newest message."""
 
@@ -37,7 +37,7 @@ class _Ends:
             self.newest.append(message)
 
     def fill_up(self, wider: _Ends) -> None:
-        """With what stands before, if `wider`, which was not read to its end, reaches as far as these messages."""
+        """Adds earlier messages from `wider`, if that was not read to its end but reaches these messages."""
         first = self.newest[0]["ts"] if self.newest else ""
         if first and wider.newest and wider.newest[-1]["ts"] >= first:
             older = [message for message in wider.newest if message["ts"] < first]
@@ -49,7 +49,7 @@ class _Ends:
 
     @property
     def latest(self) -> float | None:
-        """When the newest message of the whole thread was written, if Slack tells it."""
+        """When the newest message of the whole thread was written, if Slack says so."""
         latest = (self.root or {}).get("latest_reply")
         return float(latest) if latest else None
 
@@ -72,7 +72,7 @@ async def ends_of(slack: SlackClient, thread: Thread) -> list[dict[str, Any]]:
 
 
 def _windows(latest: float | None) -> list[dict[str, str]]:
-    """From the shortest time before `latest` to the whole thread, as arguments of Slack's."""
+    """From the shortest period before `latest` to the whole thread, as arguments for Slack."""
     times = [] if latest is None else [latest - window for window in WINDOWS]
     return [*({"oldest": f"{time:.6f}"} for time in times), {}]
 
@@ -80,7 +80,7 @@ def _windows(latest: float | None) -> list[dict[str, str]]:
 async def _read(
     slack: SlackClient, thread: Thread, pages: int, since: Mapping[str, str] | None = None
 ) -> _Ends:
-    """So many pages of a thread."""
+    """Reads this many pages of a thread."""
     ends, read = _Ends(), 0
     arguments: dict[str, Any] = {
         "channel": thread.channel,

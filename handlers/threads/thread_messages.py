@@ -24,7 +24,7 @@ Draw = Callable[[], Awaitable[dict[str, Any]]]
 MAX_FALLBACK_LENGTH = 300
 """Characters of the text that notifications show in place of the blocks."""
 CROWDED_SHARE = 0.5
-"""When less than this share of the rate limit for edits is left, replacing a message avoids an edit if it can."""
+"""If less than this share of the rate limit for edits is left, messages are replaced without an edit if possible."""
 REMEMBERED_URLS = 1_000
 """Messages whose newest `response_url` is remembered."""
 
@@ -45,7 +45,9 @@ class ThreadMessages:
         """The newest by channel and ts, and until when it is used (`time.monotonic()`), in the order they came."""
 
     async def client_for(self, request: ChatRequest) -> SlackClient | None:
-        """The request's workspace. If the app is not installed there any more: None, and the request is given up."""
+        """The client of the request's workspace. If the app is no longer installed there: None, and the request is
+        given up.
+        """
         try:
             return await self._workspaces.client_for(request.thread.team)
         except NotInstalled:
@@ -61,9 +63,9 @@ class ThreadMessages:
         *,
         look_first: bool = False,
     ) -> str:
-        """Posts a message, known by the id of its first block, once, in the request's thread; returns its ts.
+        """Posts a message, identified by its first block's id, once, in the request's thread; returns its ts.
 
-        `look_first`: a process that ended may have posted it. Raises SlackError.
+        `look_first`: a dead process may have posted it. Raises SlackError.
         """
         return await post_message_once(
             slack,
@@ -76,7 +78,7 @@ class ThreadMessages:
         )
 
     async def find(self, slack: SlackClient, request: ChatRequest, block_id: str) -> str | None:
-        """The ts of the bot's message with this block; None too if Slack refuses to show the thread."""
+        """The ts of the bot's message with this block; also None if Slack refuses to show the thread."""
         try:
             found = await self.find_all(slack, request, block_id)
         except SlackRejected:
@@ -99,10 +101,11 @@ class ThreadMessages:
         urgency: Urgency = Urgency.DECORATION,
         response_url: str | None = None,
     ) -> str | None:
-        """Replaces a message; returns why that failed, None when Slack accepted it or a newer replacement meanwhile.
+        """Replaces a message; returns why that failed, None if Slack accepted it or a newer replacement meanwhile.
 
-        `draw` is called when the turn for the call has come, so that it shows what is true then. `response_url`: of an
-        interaction with this message. It costs no rate limit, so it serves when edits are scarce, now and later.
+        `draw` is called when the call's turn has come, so that it shows the current state. `response_url`: of an
+        interaction with this message. It is not subject to rate limits, so it is used when edits are scarce, now and
+        later.
         """
         if response_url:
             self._remember((channel, ts), response_url)
@@ -119,15 +122,15 @@ class ThreadMessages:
             del self._response_urls[next(iter(self._response_urls))]
 
     def _forget(self, message: tuple[str, str], response_url: str) -> None:
-        """Forgets a URL that is of no use any more, unless a press has brought a newer one meanwhile."""
+        """Forgets a URL that is no longer usable, unless a press has brought a newer one meanwhile."""
         if self._response_urls.get(message, ("", 0.0))[0] == response_url:
             del self._response_urls[message]
 
     async def _respond(self, slack: SlackClient, channel: str, ts: str, draw: Draw) -> bool:
-        """Replaces the message by its newest `response_url`, if there is one that is neither used up nor too old.
+        """Replaces the message through its newest `response_url`, if there is one that is neither used up nor too old.
 
-        It is drawn when its turn has come, as for an edit: drawn before, it could undo what is newer. Whoever waits for
-        the turn holds no connection to the database, and each step of it has a time limit.
+        It is drawn when its turn has come, as for an edit: drawn earlier, it could undo something newer. While waiting
+        for its turn it holds no database connection, and each step has a time limit.
         """
         async with slack.in_order(UPDATE, channel=channel, ts=ts):
             response_url, until = self._response_urls.get((channel, ts), ("", 0.0))
@@ -150,7 +153,7 @@ class ThreadMessages:
 
 
 def message(content: list[Block], text: str) -> dict[str, Any]:
-    """The arguments that show these blocks; `text` is what notifications show in their place."""
+    """The arguments that show these blocks; `text` is what notifications show instead."""
     return {"blocks": content, "text": plain(text, MAX_FALLBACK_LENGTH)}
 
 

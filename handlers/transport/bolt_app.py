@@ -1,7 +1,8 @@
 """The Bolt application: what all listeners have in common.
 
-It serves guests (people of other workspaces in channels that are shared), handles each press and command once, in
-whichever replica, and tells people when what they pressed could not be stored."""
+It serves guests (people from other workspaces in shared channels), handles each press and command once across all
+replicas, and tells people if their press could not be stored.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +41,8 @@ def build_app(
     """The Bolt application with all listeners. Nothing is read from the environment.
 
     With a `signing_secret` each request must be signed with it and younger than five minutes; without one, requests may
-    come by Socket Mode only. `process_before_response`: a request is acknowledged only when its listener has returned,
-    and so has stored what the request says.
+    only come over Socket Mode. `process_before_response`: a request is acknowledged only when its listener has
+    returned, and has thus stored its content.
     """
 
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
@@ -64,7 +65,9 @@ def build_app(
 
     @app.error
     async def on_error(error: Exception, body: dict[str, Any], context: dict[str, Any]) -> None:
-        """Logs, and tells who pressed something. Returns nothing: a response would acknowledge what was not stored."""
+        """Logs the error, and tells the person who pressed something. Returns nothing: a response would acknowledge
+        what was not stored.
+        """
         kind = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
         if isinstance(error, StorageError):
             log.warning("not_stored", kind=kind, reason=str(error))
@@ -77,7 +80,7 @@ def build_app(
 
 @contextmanager
 def _environment_hidden() -> Iterator[None]:
-    """Bolt would take a token from the environment, and for a client id keep installations in files."""
+    """Hides the environment: Bolt would take a token from it, and for a client id store installations in files."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
     try:
         yield
@@ -86,14 +89,14 @@ def _environment_hidden() -> Iterator[None]:
 
 
 ACK_OVERDUE = 6.0
-"""Seconds after which an event that is not acknowledged counts as a fault; Slack waits for three."""
+"""Seconds after which an unacknowledged event counts as a fault; Slack waits for three."""
 
 
 class SharedApp(AsyncApp):
-    """A Bolt application that answers guests on behalf of the workspace where it is installed.
+    """A Bolt application that serves guests on behalf of the workspace where it is installed.
 
-    What guests do in a dialog, and sometimes what they do in a message, names their own workspace, which need not have
-    the app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
+    Interactions of guests with dialogs, and some with messages, name the guest's own workspace, which may not have the
+    app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
     """
 
     def __init__(self, claims: ActionClaims, door: Doorkeeper, **options: Any) -> None:
@@ -105,7 +108,7 @@ class SharedApp(AsyncApp):
 
     @property
     def requests_in_progress(self) -> int:
-        """Requests that are being handled and are not acknowledged yet."""
+        """Requests that are being handled and not acknowledged yet."""
         return len(self._began_at)
 
     def fault(self) -> str | None:
@@ -138,10 +141,10 @@ class SharedApp(AsyncApp):
             return await self._dispatch_once(req)
 
     async def _dispatch_once(self, req: AsyncBoltRequest) -> BoltResponse:
-        """Acknowledges a press, a shortcut or an opened Home tab that any replica handled, or is handling, as it is.
+        """Acknowledges a press, a shortcut or an opened Home tab that any replica has handled or is handling.
 
-        Their acknowledgements say nothing, so it does not matter which of two reaches Slack. Without the database a
-        press is handled all the same: whether it can be, its listener knows.
+        The acknowledgements have no content, so it does not matter which of two reaches Slack. Without the database a
+        press is handled anyway; its listener knows whether that is possible.
         """
         envelope = _envelope_id(req.body)
         if envelope is None:
@@ -161,12 +164,12 @@ class SharedApp(AsyncApp):
             handled = response.status == 200
             return response
         finally:
-            with suppress(StorageError):  # then the claim expires by itself
+            with suppress(StorageError):  # then the claim expires
                 await (self._claims.keep if handled else self._claims.release)("envelope", envelope)
 
 
 def _span_of(body: dict[str, Any], team: str | None) -> AbstractContextManager[Span]:
-    """From the arrival of what Slack sends to its acknowledgement, when it is stored."""
+    """A span from the arrival of a request from Slack to its acknowledgement, after it is stored."""
     event = body.get("event") or {}
     kind = str(event.get("type") or body.get("type") or ("command" if body.get("command") else ""))
     attributes: dict[str, Attribute] = {"messaging.system": "slack", "bobbin.team": team or ""}
@@ -174,7 +177,7 @@ def _span_of(body: dict[str, Any], team: str | None) -> AbstractContextManager[S
 
 
 def _envelope_id(body: dict[str, Any]) -> str | None:
-    """What is the same in each copy of an interaction whose acknowledgement says nothing; None for all others."""
+    """An id shared by all copies of an interaction whose acknowledgement has no content; None for all others."""
     if body.get("type") in ("block_actions", "shortcut", "message_action"):
         trigger = body.get("trigger_id")
     elif (body.get("event") or {}).get("type") == "app_home_opened":

@@ -26,7 +26,7 @@ MAX_SIGNATURE_AGE = 300.0
 """Seconds, as in slack_sdk's own check."""
 REFUSAL_LOG_INTERVAL = 60.0
 SIGNATURE_TTL = 660.0
-"""Seconds: a signature is valid five minutes before and after its time; the rest is for clocks that differ."""
+"""Seconds: a signature is valid five minutes before and after its timestamp; the rest allows for clock differences."""
 _EVENT_PREFIX = b"{"
 """How the body of an event begins. The content type is not signed, so it cannot be trusted."""
 _MALFORMED_ERRORS = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
@@ -37,7 +37,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Refusal(StrEnum):
-    """Why a request is not taken for Slack's."""
+    """Why a request is not accepted as Slack's."""
 
     UNSIGNED = "unsigned"
     EXPIRED = "expired"
@@ -61,7 +61,7 @@ class HttpTransport:
     def __init__(
         self, app: SharedApp, signing_secret: str, shared: Coordination | None, metrics: Metrics
     ) -> None:
-        """`shared`: what connects several replicas; None for a single one."""
+        """`shared`: connects several replicas; None for a single one."""
         self._app = app
         self._handler = AsyncSlackRequestHandler(app, path=PATH)
         self._verifier = SignatureVerifier(signing_secret)
@@ -75,7 +75,7 @@ class HttpTransport:
             return
         headers = dict(scope["headers"])
         if (early := self._unsigned(headers)) is not None:
-            self._tell(early)  # before the body, which strangers may make as large as they like
+            self._tell(early)  # before the body, which an attacker may make arbitrarily large
             await _respond(send, 401)
             return
         body = await _read_body(receive)
@@ -87,7 +87,7 @@ class HttpTransport:
                 self._tell(refusal)
                 await _respond(send, 401)
             elif body.startswith(_EVENT_PREFIX) or _is_options_request(body):
-                # An event that comes twice is recognised by its message in the database.
+                # An event that arrives twice is recognised by its message in the database.
                 await self._handler(scope, _replay(body, receive), send)  # type: ignore[arg-type]
             else:
                 await self._handle_unless_replayed(signature, scope, body, receive, send)
@@ -96,7 +96,7 @@ class HttpTransport:
             await _respond(send, 400)
 
     def _unsigned(self, headers: Mapping[bytes, bytes]) -> Refusal | None:
-        """Why a request cannot be Slack's, whatever its body is."""
+        """Why a request cannot be from Slack, regardless of its body."""
         stamp = headers.get(b"x-slack-request-timestamp", b"")
         signature = headers.get(b"x-slack-signature", b"")
         if not (stamp.isdigit() and len(stamp) < 20 and signature.isascii() and signature):
@@ -105,7 +105,7 @@ class HttpTransport:
         return Refusal.EXPIRED if expired else None
 
     def _signature(self, headers: Mapping[bytes, bytes], body: bytes) -> tuple[str, Refusal | None]:
-        """The request's signature, and why it does not count. Raises UnicodeDecodeError."""
+        """The request's signature, and why it is invalid. Raises UnicodeDecodeError."""
         stamp, given = (
             headers[name].decode() for name in (b"x-slack-request-timestamp", b"x-slack-signature")
         )
@@ -113,7 +113,7 @@ class HttpTransport:
         return given, None if is_valid else Refusal.WRONG_SIGNATURE
 
     def _tell(self, refusal: Refusal) -> None:
-        """Counts a refused request, and logs the first of each kind and then one a minute."""
+        """Counts a refused request, and logs the first of each kind and then at most one a minute."""
         self._metrics.count_request_refused(refusal.value)
         now = time.monotonic()
         if now >= self._told_until.get(refusal, 0.0):
@@ -136,17 +136,17 @@ class HttpTransport:
             await send(message)
 
         await self._handler(scope, _replay(body, receive), watched)  # type: ignore[arg-type]
-        # After another status a proxy in front of the bot may send the request to another replica.
+        # After another status, a proxy in front of the bot may send the request to another replica.
         if status == 200:
             await self._handled.remember(signature)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Does nothing: the HTTP server brings the requests, and no connection has to be kept."""
+        """Does nothing: requests arrive through the HTTP server, and there is no connection to maintain."""
         yield
 
     async def fault(self) -> str | None:
-        """Why events are not acknowledged."""
+        """Why events are not being acknowledged."""
         return self._app.fault()
 
     async def until_connected(self, seconds: float = 30.0) -> bool:
@@ -154,10 +154,10 @@ class HttpTransport:
 
 
 class _SeenSignatures:
-    """The signatures of requests that have been handled: by this process, and by other replicas while Redis is there.
+    """The signatures of handled requests: by this process, and by other replicas while Redis is available.
 
-    In Redis each is a token bucket for one call that refills at once, until `remember` blocks it: a request that failed
-    may be sent again.
+    In Redis each is a token bucket for one call that refills immediately, until `remember` blocks it: a request that
+    failed may be sent again.
     """
 
     def __init__(self, shared: Coordination | None) -> None:
@@ -184,7 +184,9 @@ class _SeenSignatures:
 
 
 def _is_options_request(body: bytes) -> bool:
-    """Whether a menu asks for its options, which changes nothing and may come twice in a second. Raises ValueError."""
+    """Whether a menu asks for its options, which has no effect and may happen twice within a second. Raises
+    ValueError.
+    """
     payload = json.loads(parse_qs(body.decode()).get("payload", ["null"])[0])
     return isinstance(payload, dict) and payload.get("type") == "block_suggestion"
 

@@ -32,7 +32,7 @@ REDIRECT = "/slack/oauth_redirect"
 STATE_TTL = 600
 """Seconds that a user has between the two pages."""
 _STATE_PREFIX = "install:"
-"""Starts the text of each state, so that no other encrypted secret can pass for a state."""
+"""Begins the text of each state, so that no other encrypted secret can pass for a state."""
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -56,7 +56,7 @@ class _Page:
 
 
 class InstallPages:
-    """An ASGI application for `INSTALL` and `REDIRECT`. `installed` is called with every new installation."""
+    """An ASGI application for `INSTALL` and `REDIRECT`. `installed` is called with each new installation."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class InstallPages:
         )
 
     def _is_own_state(self, state: str) -> bool:
-        """Whether a replica of this bot made the state, and not too long ago."""
+        """Whether a replica of this bot issued the state, and recently enough."""
         try:
             return self._cipher.decrypt(state, max_age=STATE_TTL).startswith(_STATE_PREFIX)
         except WrongKey:

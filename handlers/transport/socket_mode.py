@@ -1,4 +1,4 @@
-"""The Socket Mode connection, with a watchdog that replaces a connection that has died silently."""
+"""The Socket Mode connection, with a watchdog that replaces a connection that has silently died."""
 
 from __future__ import annotations
 
@@ -28,23 +28,26 @@ A ping that is not answered within half of that ends the connection, and with it
 machine that stalls for a moment must not look like a dead one."""
 WATCH_INTERVAL = 1.0
 NEW_ADDRESS_DELAY = 3.0
-"""Seconds without a connection after which the client must ask for a new address: by itself it would try the address it
-was last given for ever, and an address is valid only for moments."""
+"""Seconds without a connection after which the client must ask for a new address. The client itself would retry its
+last address for ever, although an address is valid only for moments.
+"""
 REPLACE_DELAY = 25.0
 """Seconds without a connection after which the whole client is replaced."""
 QUIET_PERIOD = 0.05
 """Seconds without a request before a connection is closed: if it were closed during an acknowledgement, Slack would
-deliver the event again a minute later. Slack also echoes the bot's own last messages just then."""
+redeliver the event a minute later. Slack also echoes the bot's own last messages at that time.
+"""
 MAX_QUIET_WAIT = 1.0
-"""Seconds that closing waits for such a quiet period at most."""
+"""The longest that closing waits for such a quiet period, in seconds."""
 CLOSE_TIMEOUT = 3.0
 MAX_CONNECTION_AGE = 2 * 3600.0
-"""Seconds after which a connection is renewed. Slack renews it about hourly; one that Slack has forgotten may look
-alive and deliver nothing."""
+"""Seconds after which a connection is renewed. Slack renews it about hourly; a connection that Slack has forgotten may
+look alive and deliver nothing.
+"""
 
 
 class SocketModeTransport:
-    """Receives Slack's requests by Socket Mode."""
+    """Receives Slack's requests over Socket Mode."""
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class SocketModeTransport:
             await self._close()
 
     async def fault(self) -> str | None:
-        """Why no events arrive, or are not acknowledged."""
+        """Why no events arrive, or why they are not acknowledged."""
         return self._app.fault() if await self.connected() else "the socket is not connected"
 
     async def connected(self) -> bool:
@@ -120,7 +123,7 @@ class SocketModeTransport:
             ping_interval=PING_INTERVAL,
             logger=logging.getLogger("slack_sdk.socket_mode"),
         )
-        # The client has made a session of its own, and has taken a proxy from the environment.
+        # The client has created its own session, and has taken a proxy from the environment.
         await handler.client.aiohttp_client_session.close()
         handler.client.aiohttp_client_session = aiohttp.ClientSession(
             connector=self._network.connector()
@@ -151,7 +154,7 @@ class SocketModeTransport:
                 await self._diagnose()
 
     async def _diagnose(self) -> None:
-        """Finds out whether Slack refuses the token: the client itself tries again for ever, whatever the reason."""
+        """Finds out whether Slack rejects the token: the client itself retries for ever, whatever the reason."""
         refusal = await app_token_refusal(self._client, self._app_token)
         if refusal is not None and refusal != self._refusal:
             log.error("app_token_refused", advice=refusal)

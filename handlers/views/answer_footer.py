@@ -1,4 +1,4 @@
-"""The blocks below an answer: facts and sources, or the failure, and the ways on. Pure."""
+"""The blocks below an answer: facts and sources, or the failure, and the ways to continue. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from handlers.views.blocks import (
 from handlers.views.chat_header import continue_button
 
 MAX_LINK_WORDS = 60
-"""Characters of a question by which a link names it."""
+"""Characters of a question in the text of its link."""
 
 
 def answer_footer(
@@ -36,10 +36,11 @@ def answer_footer(
     rich: bool,
     question_link: str = "",
 ) -> list[Block]:
-    """The blocks below an answer: a line of facts and the feedback buttons or Retry, or the failure and the ways on.
+    """The blocks below an answer: a line of facts and the feedback buttons or Retry, or the failure and the ways to
+    continue.
 
     `left`: messages that the chat may still hold, if they are to be announced. `rich` is False when Slack has refused
-    the newer block types. `question_link`: to what it answers, if that is to be said, as mrkdwn.
+    the newer block types. `question_link`: a link to the question in mrkdwn, if it should be named.
     """
     answered = [strings.ANSWERS.format(link=question_link)] if question_link else []
     if result.status is Status.FAILED:
@@ -88,7 +89,7 @@ def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
 
 
 def _ask_another() -> Block:
-    """A menu whose choice asks that model the same question, in a chat of its own."""
+    """A menu; choosing a model asks it the same question in its own chat."""
     return model_select(ASK_ANOTHER_ACTION, placeholder=strings.ASK_ANOTHER)
 
 
@@ -110,7 +111,7 @@ def parse_answer_block_id(block_id: str) -> str:
 
 
 def question_link(question: str, address: str) -> str:
-    """A link to a question, by its first words, as mrkdwn."""
+    """A link to a question, labelled with its first words, as mrkdwn."""
     words = _link_text(shorten(plain(question, 500), MAX_LINK_WORDS, placeholder="…"))
     return f"<{_url_in_link(address)}|“{words}”>"
 

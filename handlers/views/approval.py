@@ -1,4 +1,4 @@
-"""The message that asks somebody about a tool call, or shows what became of it. Pure."""
+"""The message that asks for a decision about a tool call, or shows the outcome. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ACTIONS = {
     Decision.DENY: "tool_deny",
 }
 MAX_ARGUMENTS = 2_900
-"""Characters of arguments that are shown: one section's."""
+"""Characters of arguments that are shown: they fill one section."""
 MAX_NAME = 150
 
 
 def approval(call: StoredCall) -> list[Block]:
-    """What would be called, its arguments as plain text, which cannot ping, and the buttons or what became of it."""
+    """The tool, its arguments as plain text, which cannot ping, and the buttons or the outcome."""
     told = strings.APPROVAL_ASKS if call.state is CallState.ASKED else strings.APPROVAL_CALL
     head = told.format(tool=_code(call.path), user=call.asker or "")
     return [
@@ -31,23 +31,23 @@ def approval(call: StoredCall) -> list[Block]:
 
 
 def gone(approval_id: str) -> list[Block]:
-    """What is left of the message of a call that was erased. `approval_id`: `StoredCall.approval`."""
+    """What remains of the message about an erased call. `approval_id`: `StoredCall.approval`."""
     block = f"{BLOCK_ID_PREFIX}approval.{approval_id.partition('-')[0]}"
     return [{**section(strings.APPROVAL_UNKNOWN_CALL), "block_id": block}]
 
 
 def fallback(call: StoredCall) -> str:
-    """The message where blocks are not shown."""
+    """The text shown where blocks are not."""
     return strings.APPROVAL_FALLBACK.format(tool=plain(call.path, MAX_NAME))
 
 
 def block_id(call: StoredCall) -> str:
-    """Of the block that identifies the message."""
+    """The id of the block that identifies the message."""
     return f"{BLOCK_ID_PREFIX}approval.{call.id}"
 
 
 def outcome(call: StoredCall) -> str:
-    """What became of a call, as mrkdwn."""
+    """The outcome of a call, as mrkdwn."""
     user = call.decided_by or ""
     if call.state is CallState.UNKNOWN:
         return strings.APPROVAL_UNKNOWN

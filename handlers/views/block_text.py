@@ -1,6 +1,6 @@
-"""The words that a person sees in Block Kit blocks, as mrkdwn with Slack's own marks. Pure.
+"""The text that a person sees in Block Kit blocks, as mrkdwn with Slack's own marks. Pure.
 
-Buttons, menus and input fields say nothing and are left out.
+Buttons, menus and input fields are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _block(block: Json, depth: int) -> str:
 
 
 def text_object(value: object) -> str:
-    """A text object: mrkdwn as it is, anything else without marks."""
+    """A text object: mrkdwn as it is, anything else with its special characters escaped."""
     if not isinstance(value, Mapping):
         return mrkdwn_escape(value) if isinstance(value, str) else ""
     text = value.get("text")
@@ -59,7 +59,7 @@ def _elements(block: Json) -> str:
 
 
 def _element(element: Json) -> str:
-    """What an element says without being pressed: a picture, or the lines of a list to tick."""
+    """The text of an element apart from its function: a picture's, or the lines of a checklist."""
     if element.get("type") == "image":
         return text_object(element.get("alt_text"))
     if element.get("type") in ("checkboxes", "radio_buttons"):
@@ -150,7 +150,7 @@ def _inline_element(element: Json) -> str:
 
 
 def _styled(text: str, style: object) -> str:
-    """The text with the marks of those styles that change what it means."""
+    """The text with the marks of those styles that change its meaning."""
     for name, mark in (("code", "`"), ("strike", "~")):
         if isinstance(style, Mapping) and style.get(name) is True and text.strip():
             text = f"{mark}{text}{mark}"
@@ -167,7 +167,7 @@ _INLINE: Mapping[str, str] = {
     "date": "<!date^{timestamp}^|{fallback}>",
     "color": "{value}",
 }
-"""What a person sees of each inline element, as mrkdwn."""
+"""How a person sees each inline element, as mrkdwn."""
 
 
 def _lines(texts: Iterable[str]) -> str:
@@ -175,7 +175,7 @@ def _lines(texts: Iterable[str]) -> str:
 
 
 def dicts(values: object) -> list[Json]:
-    """The objects in what should be a list of objects."""
+    """The objects in a list that should contain only objects."""
     return (
         [each for each in values if isinstance(each, Mapping)] if isinstance(values, list) else []
     )
@@ -187,7 +187,7 @@ def _nothing(_: Json) -> str:
 
 _CONTAINERS = ("blocks", "child_blocks", "elements")
 _WORDS = _named("title", "text", "subtitle", "description", "body")
-"""Reads a block of a kind that is not known yet: the words that most kinds have."""
+"""Reads a block of an unknown kind: the fields that most kinds have."""
 _NAMED_LINK = _named("name", "join_url")
 
 _READERS: Mapping[str, Callable[[Json], str]] = {

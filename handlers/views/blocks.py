@@ -1,4 +1,4 @@
-"""Block Kit shared by all surfaces: the domain's values as what Slack shows. Pure; Slack's limits are kept here."""
+"""Block Kit shared by all surfaces: renders the domain's values. Pure; observes Slack's limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_VALUE_LENGTH = 2_000
 
 
 def is_direct(channel: str) -> bool:
-    """Whether the channel is a direct message: between one person and the bot, or between two others.
+    """Whether the channel is a direct message, between one person and the bot or between two others.
 
     Only their ids begin with D; those of group direct messages don't.
     """
@@ -47,7 +47,7 @@ def markdown(text: str) -> list[Block]:
 
 
 def plain_sections(text: str) -> list[Block]:
-    """Plain text of any length, in as many sections as it takes."""
+    """Plain text of any length, in as many sections as needed."""
     pieces = (text[at : at + MAX_SECTION_LENGTH] for at in range(0, len(text), MAX_SECTION_LENGTH))
     return [
         {"type": "section", "text": {"type": "plain_text", "text": piece}}
@@ -80,7 +80,7 @@ def button(text: str, action: str, value: str, style: str | None = None) -> Bloc
 
 
 def plain_text(text: str, limit: int = 75, *, emoji: bool = False) -> Block:
-    """A text object without formatting; with `emoji`, colon codes are shown as emoji. Slack refuses an empty one."""
+    """A text object without formatting; with `emoji`, colon codes are shown as emoji. Slack rejects an empty one."""
     block: Block = {"type": "plain_text", "text": plain(text, limit) or "–"}
     return {**block, "emoji": True} if emoji else block
 
@@ -88,7 +88,7 @@ def plain_text(text: str, limit: int = 75, *, emoji: bool = False) -> Block:
 def model_select(
     action: str, preselected: ModelInfo | None = None, placeholder: str | None = None
 ) -> Block:
-    """A searchable menu of models, whose options Slack asks the bot for."""
+    """A searchable menu of models, whose options Slack requests from the bot."""
     select: Block = {
         "type": "external_select",
         "action_id": action,
@@ -128,22 +128,22 @@ def is_service_message(message: dict[str, Any]) -> bool:
 
 
 def shows_files(message: dict[str, Any]) -> bool:
-    """Whether one of the bot's messages holds files, such as an answer's pictures."""
+    """Whether one of the bot's messages contains files, such as an answer's pictures."""
     return bool(message.get("files"))
 
 
 def api_message(message_id: str, text: str) -> list[Block]:
-    """What a user said through the API; `text` is ready mrkdwn."""
+    """A message sent through the API; `text` is escaped mrkdwn."""
     return [{**section(text), "block_id": api_message_block_id(message_id)}]
 
 
 def pictures_block_id(answer_id: str) -> str:
-    """That of the line which says that an answer's pictures are not shown."""
+    """The id of the line that says that an answer's pictures are not shown."""
     return f"{BLOCK_ID_PREFIX}pictures.{answer_id}"
 
 
 def spoken_block_id(message_id: str) -> str:
-    """That of the message which shows what was said in a message's voice clips."""
+    """The id of the block that identifies the transcript of a message's voice clips."""
     return f"{BLOCK_ID_PREFIX}spoken.{message_id}"
 
 

@@ -1,4 +1,4 @@
-"""The dialog with a channel's own settings, and what was submitted in it. Pure."""
+"""The dialog with a channel's settings, and its submission. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ASKED_TOOLS_BLOCK = "bobbin.channel_asked_tools"
 MAX_OPTIONS = 100
 """Options of one group, and groups, that Slack shows in a menu."""
 NO_DEFAULT = "-"
-"""The value of the option that removes the default model: Slack lets nobody empty a menu."""
+"""The value of the option that removes the default model, because Slack has no way to empty a menu."""
 
 
 def no_default_option() -> Block:
@@ -37,7 +37,9 @@ def no_default_option() -> Block:
 
 
 def tool_groups(tools: Sequence[Tool], *, none: bool) -> list[Block]:
-    """The options of a menu of tools: each server as a whole, then its tools. `none`: with one for no tools at all."""
+    """The options of a menu of tools: each server as a whole, then its tools. `none`: includes an option for no tools
+    at all.
+    """
     groups = [
         {
             "label": plain_text(server, 75),
@@ -71,7 +73,7 @@ def settings_dialog(
     *,
     has_tools: bool = False,
 ) -> View:
-    """`default`: the settings' default model, if it is offered. `has_tools`: whether there are any to choose."""
+    """`default`: the settings' default model, if it is offered. `has_tools`: whether there are tools to choose from."""
     return {
         "type": "modal",
         "callback_id": CHANNEL_SETTINGS_ACTION,
@@ -166,11 +168,11 @@ class SettingsSubmission:
     """Key of the default model; None for none."""
     skip_menu: bool
     tools: ChannelTools | None
-    """None: the dialog did not ask."""
+    """None: the dialog did not ask for them."""
 
 
 def settings_submission(body: dict[str, Any]) -> SettingsSubmission:
-    """A view_submission of the dialog. Raises ValueError if its metadata is not the bot's."""
+    """Parses a view_submission of the dialog. Raises ValueError if its metadata is not the bot's."""
     view = body["view"]
     values = (view.get("state") or {}).get("values") or {}
 

@@ -17,7 +17,7 @@ from handlers.views.chat_header import continue_button
 
 
 def limit_reached(chat_id: str, limit: int, refused: str, ts: str) -> list[Block]:
-    """The notice to a user whose message the chat has no room for. `refused`: its text; `ts`: where it stands."""
+    """The notice to a user for whose message the chat has no room. `refused`: its text; `ts`: its timestamp."""
     value = f"{chat_id}@{ts}\n{refused}"
     if len(value) > MAX_VALUE_LENGTH:
         value = f"{value[: MAX_VALUE_LENGTH - 1]}…"
@@ -34,14 +34,14 @@ def limit_reached(chat_id: str, limit: int, refused: str, ts: str) -> list[Block
 
 @dataclass(frozen=True, slots=True)
 class NewChat:
-    """What a "New chat" button says."""
+    """The value of a "New chat" button."""
 
     like: str
-    """Id of the chat whose model is to be preselected."""
+    """Id of the chat whose model is preselected."""
     text: str = field(default="", repr=False)
-    """What the dialog is to hold, as much of it as a button can carry."""
+    """The initial text of the dialog, as much of it as a button can carry."""
     ts: str = ""
-    """The message in that chat's thread which has all of it; empty in older buttons."""
+    """The message in that chat's thread with the complete text; empty in older buttons."""
 
 
 def parse_new_chat(value: str) -> NewChat:

@@ -34,9 +34,8 @@ def header(
 ) -> list[Block]:
     """The chat's header, which the menu becomes: title, model, owner, and the button that stops an answer.
 
-    `options`: how the model is asked.
-    `links`: to the chats that it continues and is continued by, as mrkdwn. `summary`: of the one that it continues.
-    `stop`: with the button.
+    `options`: the model's options. `links`: to the chats that it continues and that continue it, as mrkdwn. `summary`:
+    of the chat that it continues. `stop`: whether to include the Stop button.
     """
     title = section(
         f"*{mrkdwn_escape(plain(sentences.title(chat), 200))}*", accessory=header_menu(chat.id)
@@ -60,7 +59,7 @@ def header(
 
 
 def has_stop(content: Sequence[Block]) -> bool:
-    """Whether these blocks have a Stop button."""
+    """Whether these blocks include a Stop button."""
     buttons = (each for block in content for each in block.get("elements") or ())
     return any(each.get("action_id") == STOP_ANSWER_ACTION for each in buttons)
 

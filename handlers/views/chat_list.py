@@ -1,4 +1,4 @@
-"""A user's list of chats: what its buttons carry, and its rows and pages as blocks. Pure."""
+"""A user's list of chats: the values of its buttons, and its rows and pages as blocks. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from handlers.views.blocks import (
 )
 
 CHATS_PAGE_ACTION = "chats_page"
-"""Action id of the list's paging buttons, each followed by a point and a number."""
+"""The prefix of the action ids of the list's paging buttons; a period and a number follow."""
 MAX_SEARCH_LENGTH = 200
 """Characters of a search that are used, and that a paging button carries."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Which part of a list a user looks at: its first page, or the page after or before a cursor."""
+    """Which part of a list a user is looking at: its first page, or the page after or before a cursor."""
 
     search: str = ""
     cursor: str | None = None
@@ -43,7 +43,7 @@ class ListQuery:
         return cls(" ".join(search[:MAX_SEARCH_LENGTH].split()))
 
     def dump(self) -> str:
-        """What a paging button carries; a few hundred characters on any page."""
+        """The value of a paging button; a few hundred characters on any page."""
         return json.dumps([self.search, self.cursor, self.newer, self.first], ensure_ascii=False)
 
     @classmethod
@@ -64,7 +64,7 @@ class ListQuery:
 
 @dataclass(frozen=True, slots=True)
 class ChatListView:
-    """One page, ready to be shown."""
+    """One page, ready to be rendered."""
 
     query: ListQuery
     blocks: list[dict[str, Any]]
@@ -85,7 +85,7 @@ def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
 
 
 def _place(chat: Chat) -> str:
-    """Where the chat is held, as mrkdwn."""
+    """Where the chat takes place, as mrkdwn."""
     if chat.thread is None:
         return strings.PLACE_API
     channel = chat.thread.channel
@@ -116,7 +116,7 @@ def chat_list(
 
 
 def as_message(view: ChatListView) -> list[Block]:
-    """The list as a message: with New chat, and with Refresh, since messages do not update themselves."""
+    """The list as a message with *New chat*, and with *Refresh*, since messages do not update themselves."""
     *rows, last = view.blocks
     paging = last["elements"] if last["type"] == "actions" else []
     above = rows if paging else view.blocks

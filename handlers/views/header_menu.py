@@ -11,7 +11,7 @@ HEADER_MENU_ACTION = "chat_menu"
 
 
 class HeaderChoice(StrEnum):
-    """What the menu offers."""
+    """The entries of the menu."""
 
     CONTINUE = "continue"
     EXPORT = "export"
@@ -19,7 +19,7 @@ class HeaderChoice(StrEnum):
 
 
 def header_menu(chat_id: str) -> dict[str, Any]:
-    """The menu, for the side of the title."""
+    """The menu beside the title."""
     labels = {
         HeaderChoice.CONTINUE: strings.CONTINUE_BUTTON,
         HeaderChoice.EXPORT: strings.EXPORT_BUTTON,
@@ -33,6 +33,6 @@ def header_menu(chat_id: str) -> dict[str, Any]:
 
 
 def parse_header_choice(value: str) -> tuple[HeaderChoice, str]:
-    """What was chosen, and the chat's id. Raises ValueError for any other value."""
+    """The choice, and the chat's id. Raises ValueError for any other value."""
     choice, _, chat_id = value.partition(":")
     return HeaderChoice(choice), chat_id

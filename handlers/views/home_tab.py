@@ -25,7 +25,7 @@ from handlers.views.chat_list import ChatListView, ListQuery
 HOME_MODEL_ACTION = "home_model"
 HOME_ALWAYS_ACTION = "home_always"
 HOME_PREFIX = "home_"
-"""Begins the ids of actions that concern the user's own model."""
+"""The prefix of action ids that concern the user's own model."""
 HOME_SEARCH_ACTION = "home_search"
 HOME_PAGE_ACTION = "home_page"
 SEARCH_BLOCK = "bobbin.search"
@@ -34,7 +34,7 @@ MAX_VIEW_BLOCKS = 100
 
 
 def home_with_notice(text: str) -> View:
-    """The Home tab of somebody for whom there is nothing but this to read."""
+    """A Home tab with nothing but this notice."""
     return {"type": "home", "blocks": [section(mrkdwn_escape(text))]}
 
 
@@ -49,9 +49,9 @@ def home_tab(
 ) -> View:
     """The Home tab.
 
-    `shown`: the model that is preselected for the user; None while no model is offered. `gone`: the user's own
-    model, if it is not offered any more. `always`: whether the user skips the menu. `options`: the elements for what
-    goes along with the model. `usage`: one line.
+    `shown`: the model that is preselected for the user; None while no model is offered. `gone`: the user's own model,
+    if it is not offered any more. `always`: whether the user skips the menu. `options`: the elements for the model's
+    options. `usage`: one line.
     """
     query, rows = listing.query, listing.blocks
     many = f"{number(listing.total)}{'+' if listing.at_least else ''}"
@@ -95,7 +95,7 @@ def _preferences(
     }
     if always:
         checkboxes["initial_options"] = [always_option]
-    # Slack keeps what was selected in a block whose id it knows, so each state has an id of its own.
+    # Slack keeps the selection of a block whose id it knows, so each state has its own id.
     block_id = (
         f"bobbin.prefer.{_digest(f'{shown and menu_key(shown.ref)} {gone} {always} {options}')}"
     )

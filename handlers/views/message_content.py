@@ -1,6 +1,6 @@
-"""All words and files that a person sees in a Slack message, wherever Slack keeps them. Pure.
+"""All text and files that a person sees in a Slack message, wherever Slack stores them. Pure.
 
-A message has its own text and blocks, and in `attachments` what was forwarded, what apps report, and previews of links.
+A message has its own text and blocks, and `attachments` with forwarded messages, reports of apps, and link previews.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FORWARD_MARKS = (
     "is_thread_root_unfurl",
     "message_blocks",
 )
-"""Fields of attachments that show another message of Slack."""
+"""Fields of attachments that show another Slack message."""
 _UNNAMED_MARK = re.compile(r"<(?:@(?=[UW])|#(?=[CG]))([A-Z0-9]+)\|?>")
 _LINK = re.compile(r"<([^<>|@#!][^<>|]*)")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -44,13 +44,13 @@ class MessageContent:
     """What a person sees in a message."""
 
     text: str = field(repr=False)
-    """Its own words, then what is attached; without the mention of the bot in its own words."""
+    """Its own text, then the attached texts; without the mention of the bot in its own text."""
     files: tuple[SharedFile, ...]
-    """Its own files and those in what is attached, as forwarded messages are, in order."""
+    """Its own files, then those in attachments such as forwarded messages, in order."""
     mentions: frozenset[str]
-    """Ids of the users and channels that it mentions anywhere, by Slack's marks without a name beside the id."""
+    """Ids of the users and channels mentioned anywhere in Slack's markup without a name beside the id."""
     own: str = field(repr=False)
-    """Its author's own words as Slack spells them: only these address somebody."""
+    """The author's own text in Slack's markup: only this addresses somebody."""
 
 
 def content_of(message: Json, bot_user: str) -> MessageContent:
@@ -77,7 +77,7 @@ def _readable(raw: str, bot_user: str = "") -> str:
 
 
 def _own_words(message: Json) -> str:
-    """The blocks, where they say more than the text; of what people write, the blocks repeat the text."""
+    """The blocks, if they contain more than the text; in messages by people, blocks repeat the text."""
     text, blocks = _string(message.get("text")), message.get("blocks")
     is_written = all(block.get("type") == "rich_text" for block in dicts(blocks))
     is_written = is_written and not message.get("bot_id")
@@ -92,7 +92,7 @@ def _attachments(message: Json) -> list[Json]:
 
 
 def _attached(attachment: Json, beside: str, depth: int = 0) -> str:
-    """The words of one attachment. `beside`: the words that it is attached to, whose links it may preview."""
+    """The text of one attachment. `beside`: the text that it is attached to, whose links it may preview."""
     if _is_forward(attachment):
         return _forward(attachment, depth)
     return "" if _is_preview(attachment, beside) else _report(attachment)
@@ -104,7 +104,7 @@ def _is_forward(attachment: Json) -> bool:
 
 
 def _is_preview(attachment: Json, beside: str) -> bool:
-    """Whether it shows what a link in the text leads to."""
+    """Whether it previews a link in the text."""
     urls = (
         _string(attachment.get(name)) for name in ("from_url", "original_url", "app_unfurl_url")
     )
@@ -133,7 +133,7 @@ def _forward(attachment: Json, depth: int) -> str:
 
 
 def _forwarded_words(attachment: Json) -> str:
-    """Slack tells them in the attachment, in the message inside it, or in both."""
+    """Slack puts the text into the attachment, into the message inside it, or into both."""
     messages = _forwarded_messages(attachment)
     blocks = [block for message in messages for block in dicts(message.get("blocks"))]
     text = _string(attachment.get("text")) or _lines(_string(m.get("text")) for m in messages)
@@ -154,7 +154,7 @@ def _author(attachment: Json) -> str:
 
 
 def _report(attachment: Json, *, forwarded: bool = False) -> str:
-    """What an app reports. `forwarded`: without the text and the author, which the forward has shown."""
+    """The report of an app. `forwarded`: without the text and author, which the forward has already shown."""
     if attachment.get("blocks"):
         words = [_string(attachment.get("pretext")), blocks_text(attachment.get("blocks"))]
     else:
@@ -186,7 +186,7 @@ def _field_value(value: object) -> str:
 
 
 def _footer(attachment: Json) -> str:
-    # Under a forwarded message Slack itself writes where it was posted.
+    # Slack itself writes below a forwarded message where it was posted.
     return "" if _is_forward(attachment) else _string(attachment.get("footer"))
 
 
@@ -201,7 +201,7 @@ def own_files(message: Json) -> list[SharedFile]:
 
 
 def _files(message: Json, depth: int = 0) -> Iterator[SharedFile]:
-    """The message's own files, then those of what is attached to it."""
+    """The message's own files, then those of its attachments."""
     yield from own_files(message)
     if depth < MAX_DEPTH:
         for attachment in _attachments(message):
@@ -235,7 +235,7 @@ def shared_file(description: object) -> SharedFile | None:
 
 
 def _mime(mime: str, subtype: str) -> str:
-    """Slack says of some voice clips that they are videos, as their container may be."""
+    """Slack reports some voice clips as videos, because their container format may be one."""
     if subtype == "slack_audio" and not mime.startswith("audio/"):
         return f"audio/{mime.rpartition('/')[2].replace('quicktime', 'mp4') or 'mp4'}"
     return mime

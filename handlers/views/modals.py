@@ -1,4 +1,4 @@
-"""The dialog that starts a chat as a modal view, and the message that shows what was asked in it. Pure."""
+"""The dialog that starts a chat as a modal view, and the message that shows the submitted question. Pure."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ QUOTE_BLOCK = "bobbin.quote"
 MAX_TEXT_LENGTH = 3_000
 """Characters of one text field in Slack."""
 MAX_QUOTE_LENGTH = 2_000
-"""Characters of a message that the dialog quotes."""
+"""Characters of the message that the dialog quotes."""
 MAX_METADATA_LENGTH = 3_000
-"""Characters that Slack keeps with a view."""
+"""Characters that Slack stores with a view."""
 MAX_SECTION_LENGTH = 2_900
 MAX_SECTIONS = 4
-"""Slack takes about 13,000 characters in all blocks of a message together."""
+"""Slack accepts about 13,000 characters in all blocks of a message together."""
 
 
 # -- the dialog ----------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ MAX_SECTIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class DialogTarget:
-    """Where the chat that a dialog asks for is to start. The dialog carries it as its metadata."""
+    """Where the chat of a dialog is to start. The dialog carries it as its metadata."""
 
     channel: str = ""
     """Empty: in the user's direct messages."""
@@ -89,7 +89,7 @@ class DialogTarget:
 
     @property
     def shared_files(self) -> tuple[SharedFile, ...]:
-        """The files by id and name; all other details are asked for when they are downloaded."""
+        """The files by id and name; all other details are requested when they are downloaded."""
         return tuple(SharedFile(id, name) for id, name in self.files)
 
 
@@ -105,7 +105,7 @@ def dialog(
     """The modal that asks for a model and a first message.
 
     `about`: a message that the dialog quotes above the empty field. `existing_chat`: title and model of the chat in the
-    target's thread; the dialog then asks for a message only. `offered`: what it asks for beside the model.
+    target's thread; the dialog then asks for a message only. `offered`: the options it asks for beside the model.
     """
     if existing_chat is None:
         submit, inputs = strings.DIALOG_START, _new_chat_inputs(target, preselected, offered, text)
@@ -190,7 +190,7 @@ def _file_names(files: Sequence[SharedFile]) -> str:
 
 
 def _quotation(message: str) -> list[Block]:
-    """The block that quotes a message. It comes back with the submission, so the quoted text is in it as it is."""
+    """The block that quotes a message. It is returned with the submission, so it contains the quoted text unchanged."""
     message = message.strip()
     if not message:
         return []
@@ -202,7 +202,7 @@ def _quotation(message: str) -> list[Block]:
 
 
 def quoted_message(blocks: Sequence[Block]) -> str:
-    """The message that a dialog's blocks quote; empty if there is none."""
+    """The message quoted by a dialog's blocks; empty if there is none."""
     return "".join(
         str(element.get("text") or "")
         for block in blocks
@@ -222,7 +222,7 @@ def with_quote(question: str, message: str) -> str:
 
 
 def dialog_question(request: ChatRequest, note: str = "") -> list[Block]:
-    """Who asks, and the question. Nothing in it pings; what does not fit is in the stored chat all the same."""
+    """The asker, and the question. Nothing in it pings; the stored chat also has the part that does not fit."""
     first, *rest = _escaped_sections(request.text or "")
     heading = strings.ASKED.format(user=request.user)
     blocks = [section(f"{heading}\n{first}"), *map(section, rest)]
@@ -233,7 +233,7 @@ def dialog_question(request: ChatRequest, note: str = "") -> list[Block]:
 
 
 def question_block_id(request_id: str) -> str:
-    """The id of the block that identifies the message of a request that was made in a dialog."""
+    """The id of the block that identifies the message for a dialog's request."""
     return f"bobbin.asked.{request_id}"
 
 

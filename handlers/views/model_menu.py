@@ -26,7 +26,7 @@ def menu(
 ) -> list[Block]:
     """The message that asks for a model, and for the question if there is none yet.
 
-    `options`: the elements for what can be chosen with it.
+    `options`: the elements for the model's options.
     """
     prompt = strings.MENU_PROMPT if request.text or request.files else strings.MENU_ASKS
     elements = [model_select(MODEL_MENU_ACTION, preselected)]
@@ -64,7 +64,7 @@ def menu_block_id(request_id: str) -> str:
 
 
 def model_select_block_id(request_id: str, preselected: ModelInfo | None) -> str:
-    """Carries the request and the preselected model, so that a restart loses neither."""
+    """Contains the request and the preselected model, so that a restart loses neither."""
     key = menu_key(preselected.ref) if preselected else ""
     return f"{BLOCK_ID_PREFIX}choose.{request_id}.{key}"
 

@@ -1,4 +1,4 @@
-"""What can be chosen beside a model, as elements of Block Kit, and what was. Pure."""
+"""The options chosen along with a model, as Block Kit elements, and their chosen values. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ REASONING_ACTION = "reasoning"
 SEARCH_BLOCK = "bobbin.search"
 REASONING_BLOCK = "bobbin.reasoning"
 DEFAULT_EFFORT = "default"
-"""The value of the option that leaves it to the provider."""
+"""The value of the option for the provider's default."""
 
 
 def elements(offered: OfferedOptions, chosen: ModelOptions, prefix: str = "") -> list[Block]:
-    """Those of an actions block. `prefix`: of their action ids."""
+    """The elements for an actions block. `prefix`: of their action ids."""
     found = {
         f"{prefix}{WEB_SEARCH_ACTION}": _search_checkbox(chosen) if offered.web_search else None,
         f"{prefix}{REASONING_ACTION}": _effort_select(chosen) if offered.effort else None,
@@ -28,7 +28,7 @@ def elements(offered: OfferedOptions, chosen: ModelOptions, prefix: str = "") ->
 
 
 def inputs(offered: OfferedOptions, chosen: ModelOptions) -> list[Block]:
-    """Those of a dialog."""
+    """The elements for a dialog."""
     places = {
         WEB_SEARCH_ACTION: (SEARCH_BLOCK, strings.WEB_SEARCH_LABEL),
         REASONING_ACTION: (REASONING_BLOCK, strings.REASONING_LABEL),
@@ -49,7 +49,7 @@ def inputs(offered: OfferedOptions, chosen: ModelOptions) -> list[Block]:
 
 
 def chosen_in(state: Mapping[str, Any], *block_ids: str) -> ModelOptions:
-    """What these blocks hold in the `values` of a payload's state."""
+    """The values chosen in these blocks, from the `values` of a payload's state."""
     chosen: dict[str, Any] = {}
     for block_id in block_ids:
         chosen |= state.get(block_id) or {}

@@ -17,7 +17,9 @@ from handlers.views.message_content import MessageContent, content_of
 from handlers.views.modals import DialogTarget
 
 MESSAGE_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""Subtypes of messages that people write. An allow-list: Slack adds subtypes, and most are not written by people."""
+"""Subtypes of messages written by people. An allow-list, because Slack adds subtypes, and most are not written by
+people.
+"""
 _LEADING_MENTION = re.compile(
     r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>"
 )
@@ -26,9 +28,9 @@ _LEADING_MENTION = re.compile(
 def incoming_message(
     event: dict[str, Any], *, team: str, bot_user: str, hears: bool = False
 ) -> IncomingMessage | None:
-    """What a user wrote; None for all other messages: bots, edits that mention nobody, joins, the bot's own.
+    """What a user wrote; None for all other messages: bots, edits without a new mention, joins, the bot's own.
 
-    `hears`: voice clips are turned into text.
+    `hears`: whether voice clips are transcribed.
     """
     user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
     if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
@@ -62,24 +64,24 @@ def incoming_message(
 
 
 def is_mentioned(user: str, content: MessageContent) -> bool:
-    """Whether the author's own words mention the user. A mention in what they forward addresses nobody."""
+    """Whether the author's own text mentions the user. A mention in a forwarded message addresses nobody."""
     return bool(re.search(rf"<@{re.escape(user)}(\||>)", content.own))
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whom a notice is for, and where they are looking."""
+    """The recipient of a notice, and where they are looking."""
 
     user: str
     channel: str = ""
-    """Empty: at their Home tab."""
+    """Empty for their Home tab."""
     thread: str | None = None
     response_url: str = ""
-    """Of what they pressed; may be empty."""
+    """Of the pressed element; may be empty."""
 
 
 def reader_of(body: dict[str, Any]) -> Reader | None:
-    """Who used an element, a command or a shortcut, and where; None for all else that Slack sends."""
+    """The user of an element, a command or a shortcut, and where they are; None for everything else from Slack."""
     url = body.get("response_url") or ""
     if body.get("command"):
         return Reader(body["user_id"], body.get("channel_id") or "", response_url=url)
@@ -147,7 +149,7 @@ def selected_option(body: dict[str, Any]) -> dict[str, Any]:
 def model_beside_button(body: dict[str, Any]) -> str:
     """Key of the model in the menu beside the pressed button: the user's last choice, else the preselected one.
 
-    Raises ValueError when there is no menu of models beside the button.
+    Raises ValueError if there is no menu of models beside the button.
     """
     block = body["actions"][0].get("block_id", "")
     state = ((body.get("state") or {}).get("values") or {}).get(block) or {}
@@ -156,7 +158,7 @@ def model_beside_button(body: dict[str, Any]) -> str:
 
 
 def options_beside_menu(body: dict[str, Any]) -> ModelOptions:
-    """What is chosen beside the menu or button that was used."""
+    """The options chosen beside the menu or button."""
     values = (body.get("state") or {}).get("values") or {}
     return model_options.chosen_in(values, body["actions"][0].get("block_id", ""))
 
@@ -166,7 +168,7 @@ class DialogSubmission:
     """What a user submitted in the dialog."""
 
     dialog: str
-    """Slack's id of this dialog; a submission with the same id is the same one, delivered again."""
+    """Slack's id of this dialog; a submission with the same id is a redelivery."""
     user: str
     target: DialogTarget
     text: str = field(repr=False)
@@ -182,7 +184,7 @@ class DialogSubmission:
 
 
 def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
-    """A view_submission of the dialog. Raises ValueError if its metadata is not the bot's."""
+    """Parses a view_submission of the dialog. Raises ValueError if its metadata is not the bot's."""
     view = body["view"]
     values = (view.get("state") or {}).get("values") or {}
     model_state = (values.get(modals.MODEL_BLOCK) or {}).get(modals.DIALOG_MODEL_ACTION) or {}
@@ -233,7 +235,7 @@ def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
 
 
 class Subcommand(StrEnum):
-    """What can follow the slash command's name. All other text is a search."""
+    """Words that may follow the slash command's name. Any other text is a search."""
 
     HELP = "help"
     ACCESS = "token"
@@ -249,13 +251,13 @@ class SlashCommand:
     """A user used the slash command."""
 
     name: str
-    """As it was installed, with its slash."""
+    """As installed, including the slash."""
     user: str
     channel: str
     trigger: str
     response_url: str
     text: str
-    """All that follows the name."""
+    """Everything after the name."""
     subcommand: Subcommand
     argument: str
     """What follows `new` or `token`."""

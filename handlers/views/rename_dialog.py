@@ -17,7 +17,7 @@ MAX_TITLE_LENGTH = 150
 
 
 def dialog(chat: Chat, channel: str) -> View:
-    """The modal with the present title in it. `channel`: where the chat's header is."""
+    """The modal with the current title in it. `channel`: where the chat's header is."""
     return {
         "type": "modal",
         "callback_id": RENAME_DIALOG,
@@ -42,7 +42,7 @@ def dialog(chat: Chat, channel: str) -> View:
 
 
 def shown_title(chat: Chat) -> str:
-    """The title that the dialog begins with: submitted as it is, it changes nothing."""
+    """The initial title of the dialog; submitting it unchanged changes nothing."""
     return plain(sentences.title(chat), MAX_TITLE_LENGTH)
 
 
@@ -58,5 +58,5 @@ def submission(body: dict[str, Any]) -> tuple[str, str]:
 def _chat_of(metadata: str) -> str:
     try:
         return DialogTarget.load(metadata).chat
-    except ValueError:  # a dialog that an older version opened: the id alone
+    except ValueError:  # a dialog opened by an older version: the id alone
         return metadata

@@ -1,4 +1,4 @@
-"""The small lines that tell of an answer's steps where Slack shows no task cards. Pure."""
+"""The small lines that show an answer's steps if Slack shows no task cards. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import MAX_CONTEXT_LENGTH, Block, context
 
 MAX_SHOWN_DETAIL = 300
-"""Characters of what a step lets see: a line can't be opened."""
+"""Characters of a step's detail, because a line can't be expanded."""
 _MARKS = {
     StepKind.THINKING: "💭",
     StepKind.SEARCH: "🔎",
@@ -21,7 +21,7 @@ _MARKS = {
 
 
 def step_lines(steps: Sequence[Step]) -> list[Block]:
-    """One block, or none: the steps beside each other, and below them what thoughts let see."""
+    """One block or none: the steps in one line, with the revealed reasoning below."""
     if not steps:
         return []
     titles = "   ".join(f"{_MARKS[step.kind]} {_text(step_title(step), 150)}" for step in steps)

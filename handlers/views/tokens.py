@@ -1,4 +1,4 @@
-"""What a user reads of their API tokens. Pure."""
+"""The list of API tokens that a user reads. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_LISTED = 20
 
 
 def token_list(tokens: Sequence[TokenInfo]) -> str:
-    """One line for each token: when it was made, when it ends, when it was used. The newest comes first."""
+    """One line for each token: when it was made, when it expires, when it was last used. Newest first."""
     lines = [strings.API_ACCESS_HEADING.format(count=len(tokens)), *map(_line, tokens[:MAX_LISTED])]
     more = len(tokens) - MAX_LISTED
     return "\n".join([*lines, *([strings.API_ACCESS_MORE.format(count=more)] if more > 0 else [])])

@@ -1,4 +1,4 @@
-"""What `/chats usage` and the Home tab say of usage. Pure."""
+"""Usage in `/chats usage` and the Home tab. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handlers.markdown.plain_text import mrkdwn_escape, plain
 
 _Name = Callable[[str], str]
 MAX_LINES = 20
-"""Groups that are listed: those that used most."""
+"""Groups that are listed: those with the most usage."""
 
 
 def usage_message(overview: Overview) -> str:

@@ -1,4 +1,4 @@
-"""Who is at which door: what the access rules need of anything that Slack sends. Pure."""
+"""Who does what at which door: the input for the access rules, from any payload of Slack. Pure."""
 
 from __future__ import annotations
 
@@ -13,39 +13,41 @@ from handlers.views.payloads import MESSAGE_SUBTYPES, Reader, reader_of
 
 
 class Door(StrEnum):
-    """The ways by which people reach the bot in Slack. Each has a refusal of its own kind."""
+    """The entry points through which people reach the bot in Slack. Each has its own kind of refusal."""
 
     MESSAGE = "message"
     HOME = "home"
     PANE = "pane"
-    """Slack's own controls of agent sessions, and the empty pane: a refusal has nothing to say."""
+    """Slack's own controls of agent sessions, and the empty pane: a refusal shows nothing there."""
     COMMAND = "command"
     PRESS = "press"
     """Buttons, menus and shortcuts."""
     OPTIONS = "options"
-    """A menu asks what to show."""
+    """A menu requests its options."""
     DIALOG = "dialog"
     """A submitted dialog."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Somebody does something in Slack."""
+    """A person's action in Slack."""
 
     door: Door
     user: str
     channel: str = ""
-    """Empty where it happens in none."""
+    """Empty if the action happens in none."""
     own_team: str | None = None
-    """The account's own workspace or organisation, if Slack names it."""
+    """The account's home workspace or organisation, if Slack names it."""
     shared: bool = True
-    """The channel may have people of other organisations."""
+    """Whether people from other organisations may be in the channel."""
     reader: Reader | None = None
-    """Where they can be told something."""
+    """Where the person can be told something."""
 
 
 def visit_of(body: dict[str, Any]) -> Visit | None:
-    """What somebody does; None for all that no person does for themselves: joins, removals, messages of bots."""
+    """The person's action; None for everything that no person does for themselves: joins, removals, messages of
+    bots.
+    """
     if isinstance(event := body.get("event"), dict):
         return _of_event(event, shared=body.get("is_ext_shared_channel") is not False)
     if body.get("command"):
@@ -106,10 +108,10 @@ def _channel_of(body: dict[str, Any]) -> str:
 
 
 def _dialog_channel(view: dict[str, Any]) -> str:
-    """What a dialog is about. A chat without a channel would start in the user's direct messages."""
+    """The channel that a dialog is about. A chat without a channel would start in the user's direct messages."""
     try:
         channel = DialogTarget.load(view.get("private_metadata") or "").channel
-    except ValueError:  # not the bot's: its listener refuses it
+    except ValueError:  # not the bot's: its listener rejects it
         return ""
     starts_chat = view.get("callback_id") == blocks.NEW_CHAT_ACTION
     return channel or (DIRECT if starts_chat else "")
