@@ -94,6 +94,16 @@ class ModelRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs according to its provider's list of models, in US dollars per token."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+    """For tokens of the prompt that the provider has cached; None: the same as `prompt`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """One entry of a provider's list of models."""
 
@@ -114,6 +124,8 @@ class ModelInfo:
     """Whether its provider can search the web."""
     takes_effort: bool = False
     """Whether its reasoning effort can be chosen."""
+    price: Price | None = None
+    """None if the list names none."""
 
 
 @dataclass(frozen=True, slots=True)

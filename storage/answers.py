@@ -342,11 +342,10 @@ class Answers(AnswerReads):
             row = (await connection.execute(requested)).one_or_none()
             if row is None:
                 return None
+            changed = {"provider": model.provider, "model": model.name} if model else {}
+            used = update(chats).where(chats.c.id == row.chat_id)
+            await connection.execute(used.values(updated_at=utc_now(), **changed))
             if model is not None:
-                changed = {"provider": model.provider, "model": model.name, "updated_at": utc_now()}
-                await connection.execute(
-                    update(chats).where(chats.c.id == row.chat_id).values(changed)
-                )
                 await forget_extras(connection, row.chat_id)
             if row.state == "ended":
                 await begin_again(connection, answer_id)

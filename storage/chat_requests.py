@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, not_, or_, select, update
@@ -14,6 +15,7 @@ from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.served_teams import Serves, every_team
 from storage.statements.queries import dialect_insert
+from storage.statements.quotes import to_quoted
 from storage.statements.request_rows import ChatRequest, to_request
 from storage.statements.rows import files_to_json, options_row
 from storage.tables import chats, messages, questions
@@ -210,10 +212,11 @@ class ChatRequests:
         *,
         since: str | None = None,
         until: str | None = None,
+        quoted: Collection[str] = (),
     ) -> ChatRequest:
         """Stores the messages and files that the thread held before, and what was said `since`. Raises ChatNotFound.
 
-        `until`: ts of the newest message that was read.
+        `until`: ts of the newest message that was read. `quoted`: Slack ids of others whose words or files these are.
         """
         return await self._update(
             request_id,
@@ -221,6 +224,7 @@ class ChatRequests:
             context_files=files_to_json(files),
             said_since=since,
             read_until=until,
+            quoted=to_quoted(quoted),
         )
 
     async def set_thread(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:

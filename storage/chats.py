@@ -51,6 +51,7 @@ from storage.statements.queries import (
 )
 from storage.statements.rows import chat_row, new_chat, to_chat, to_message
 from storage.statements.search import SearchLimits
+from storage.statements.titles import set_written_title
 from storage.tables import chats, messages, participants
 
 
@@ -349,10 +350,10 @@ class Chats:
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
         """Whether the title was set: a model's replaces only the default, a user's replaces any."""
-        replaceable = chats.c.id == chat_id
         if by is TitleBy.MODEL:
-            replaceable = and_(replaceable, chats.c.title_by == TitleBy.DEFAULT)
-        return await self._update(replaceable, title=title, title_by=by)
+            async with self._database.begin() as connection:
+                return await set_written_title(connection, chat_id, title)
+        return await self._update(chats.c.id == chat_id, title=title, title_by=by)
 
     async def set_header(self, chat_id: str, ts: str | None) -> None:
         """Stores which Slack message shows title, model and Stop button. Raises ChatNotFound."""

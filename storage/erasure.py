@@ -25,11 +25,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import User
+from bot.domain import TitleBy, User
 from storage.engine.database import Database
+from storage.engine.types import database_time
 from storage.statements.queries import ASK_TO_STOP, dialect_insert
+from storage.statements.quotes import (
+    ERASED_TEXT,
+    forget_quotes,
+    forget_quotes_in_requests,
+    forget_summaries,
+    stop_running,
+)
+from storage.statements.titles import forget_titles
 from storage.statements.tool_call_rows import EMPTY_CALL
 from storage.tables import (
+    IS_HELD,
     IS_OPEN,
     IS_UNWRITTEN,
     answer_steps,
@@ -54,13 +64,11 @@ from storage.tables import (
     usage_days,
 )
 
-ERASED_TEXT = "(erased)"
-"""What is left of a person's message in somebody else's chat, whose answers rest on it."""
 COVERED = {
-    "chats": "the person's own, or those not used any more",
+    "chats": "the person's own, or those not used any more; of others, what they quote of the person",
     "messages": "of these chats; in chats of others, the person's text, files and name are removed from them",
     "answers": "of these chats; the person's id as the one who asked or stopped",
-    "answer_steps": "of these chats",
+    "answer_steps": "of these chats; of answers to the person's other messages, all but their kind",
     "attachments": "of these chats, and of the person's other messages",
     "summaries": "of these chats, and of the person's other messages",
     "chores": "of these chats",
@@ -68,7 +76,7 @@ COVERED = {
     "tool_pictures": "of these calls",
     "tool_grants": "of these chats, and the person's in chats of others",
     "participants": "of these chats, and the person's in chats of others",
-    "questions": "of these chats, and all that the person asked",
+    "questions": "of these chats, and all that the person asked; of others, what they quote of the person",
     "feedback": "on answers of these chats, and the person's",
     "people": "the person's name and preferences",
     "api_tokens": "the person's",
@@ -97,6 +105,12 @@ _EMPTY_MESSAGE = {
 }
 """What is left of a person's message. The source of one from the API names its author; Slack's is only a timestamp."""
 _DAY_KEYS = tuple(usage_days.primary_key)
+_IS_USED_NOW = (
+    exists()
+    .where(answers.c.chat_id == chats.c.id, IS_HELD, answers.c.lease_until > database_time())
+    .correlate(chats)
+)
+"""An answer of the chat is being written, or waits for a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,8 @@ class Selection:
         """The chats that are removed as a whole."""
         if self.user is not None:
             return and_(chats.c.team == self.user.team, chats.c.owner == self.user.id)
-        return chats.c.updated_at < self.before
+        assert self.before is not None
+        return and_(chats.c.updated_at < self.before, not_(_IS_USED_NOW))
 
     def calls(self) -> ColumnElement[bool]:
         """The rows of the ledger that are made anonymous."""
@@ -199,8 +214,20 @@ class Erasure:
             await _forget_calls(connection, answered)
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
             await _empty(connection, ids)
-            await _forget_summaries(connection, ids)
+            await forget_summaries(connection, ids)
+            await forget_titles(connection, ids, by=(TitleBy.MODEL, TitleBy.PERSON))
+            told = exists().where(
+                messages.c.id.in_(ids),
+                messages.c.chat_id == answers.c.chat_id,
+                messages.c.number < answers.c.number,
+            )
+            await stop_running(connection, told)
             return len(ids)
+
+    async def forget_quotes_in_requests(self, user: User, limit: int) -> int:
+        """Removes what some of the chat requests of others quote of the person; 0 when there are no more."""
+        async with self._database.begin() as connection:
+            return await forget_quotes_in_requests(connection, user.team, user.id, limit)
 
     async def anonymise_calls(self, selection: Selection, limit: int) -> int:
         """Removes people and chats from some rows of the ledger; 0 when there are no more."""
@@ -233,8 +260,9 @@ class Erasure:
                 )
             return len(rows)
 
-    async def forget_stops(self, user: User, after: str, limit: int) -> str | None:
-        """Removes, from the next chats of the workspace in order, that the person has stopped answers.
+    async def forget_traces(self, user: User, after: str, limit: int) -> str | None:
+        """Removes, from the next chats of the workspace in order, what others' words quote of the person, and that
+        they have stopped answers.
 
         The id of the last of these chats; None when there are no more.
         """
@@ -249,6 +277,9 @@ class Erasure:
             forgotten = update(answers).where(answers.c.message_id.in_(found))
             async with self._database.begin() as connection:
                 await connection.execute(forgotten.values(stopped_by=None))
+        if ids:
+            async with self._database.begin() as connection:
+                await forget_quotes(connection, user.id, ids)
         return ids[-1] if ids else None
 
     async def forget_person(self, user: User) -> None:
@@ -289,6 +320,8 @@ async def _forget_calls(connection: AsyncConnection, answered: Select[Any]) -> N
     await connection.execute(update(tool_calls).where(unwritten).values(EMPTY_CALL))
     of_written = tool_calls.c.answer_id.in_(answered.where(not_(IS_UNWRITTEN)))
     await connection.execute(delete(tool_calls).where(of_written))
+    steps = update(answer_steps).where(answer_steps.c.message_id.in_(answered))
+    await connection.execute(steps.values(detail=""))
 
 
 async def _empty(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
@@ -297,19 +330,6 @@ async def _empty(connection: AsyncConnection, message_ids: Sequence[str]) -> Non
     in_order = select(messages.c.id).where(these).order_by(messages.c.id)
     await connection.execute(in_order.with_for_update(key_share=True))
     await connection.execute(update(messages).where(these).values(_EMPTY_MESSAGE))
-
-
-async def _forget_summaries(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
-    """Removes what models wrote about these messages; they write it anew from what is left.
-
-    After the messages are emptied: then no other summary of what they said is stored.
-    """
-    summarised = exists().where(
-        messages.c.id.in_(message_ids),
-        messages.c.chat_id == summaries.c.chat_id,
-        messages.c.number.between(summaries.c.since, summaries.c.through),
-    )
-    await connection.execute(delete(summaries).where(summarised))
 
 
 def _own_messages(user: User) -> ColumnElement[bool]:

@@ -5,9 +5,11 @@ Each is stored when it is asked for, and gets its thread in Slack afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, TitleBy
@@ -19,9 +21,12 @@ from storage.messages import StoredMessage
 from storage.served_teams import Serves, every_team
 from storage.statements.branch_copy import copy_conversation
 from storage.statements.queries import dialect_insert
+from storage.statements.quotes import ERASED_TEXT, people_in, to_quoted
 from storage.statements.rows import chat_row, to_chat
 from storage.statements.spending import admit
 from storage.tables import chats, messages
+
+_OLD = chats.alias("old")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,9 @@ class Successors:
             new = _new_chat(old, owner, model, branch_of=question.id)
             successor, created = await _create(connection, new, channel, same)
             if created:
+                quoted = select(_OLD.c.quoted).where(_OLD.c.id == old.id)
+                copied = update(chats).where(same).values(quoted=quoted.scalar_subquery())
+                await connection.execute(copied)
                 await admit(connection, self._limits, payer_of(old, owner))
             return successor
 
@@ -99,10 +107,24 @@ class Successors:
         async with self._database.read() as connection:
             return [to_chat(row) for row in reversed((await connection.execute(query)).all())]
 
-    async def set_summary(self, chat_id: str, text: str) -> Chat:
-        """Stores what is known of the earlier chat, unless something is stored already."""
+    async def set_summary(
+        self, chat_id: str, text: str, *, through: int = 0, authored: int = 0
+    ) -> Chat:
+        """Stores what is known of the earlier chat, and of whom, unless something is stored already.
+
+        `authored`: how many of the earlier chat's messages up to number `through` had an author before they were read
+        for it. If somebody has been erased from them since, nothing is known.
+        """
+        unknown = chats.c.context.is_(None)
         async with self._database.begin() as connection:
-            return await _fill(connection, chat_id, chats.c.context.is_(None), context=text)
+            said = await _said_before(connection, chat_id)
+            if sum(row.number <= through for row in said) < authored:
+                return await _fill(connection, chat_id, unknown, context=ERASED_TEXT)
+            old = _OLD.c.id == chats.c.continues
+            earlier = select(_OLD.c.quoted).join(chats, old).where(chats.c.id == chat_id)
+            authors = {row.author for row in said}
+            quoted = to_quoted(authors | people_in(await connection.scalar(earlier)))
+            return await _fill(connection, chat_id, unknown, context=text, quoted=quoted)
 
     async def set_thread(self, chat_id: str, ts: str) -> Chat:
         """Stores the message that begins its thread, unless one is stored already: it is the header too."""
@@ -176,6 +198,14 @@ async def _create(
         await connection.execute(update(chats).where(homeless).values(channel=channel))
     found = (await connection.execute(select(chats).where(same))).one()
     return Successor(to_chat(found), found.channel), created
+
+
+async def _said_before(connection: AsyncConnection, chat_id: str) -> Sequence[Row[Any, Any]]:
+    """Author and number of each message of people in the chat that this one continues; nobody is erased meanwhile."""
+    old = select(chats.c.continues).where(chats.c.id == chat_id).scalar_subquery()
+    authored = messages.c.chat_id == old, messages.c.author.is_not(None)
+    locked = select(messages.c.author, messages.c.number).where(*authored).order_by(messages.c.id)
+    return (await connection.execute(locked.with_for_update(read=True))).all()
 
 
 async def _fill(

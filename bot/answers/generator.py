@@ -45,7 +45,7 @@ from bot.stream_events import (
     ToolsCalled,
 )
 from bot.tool_calls import StoredCall
-from bot.usage.calls import Call, Meter, call_for_answer, metered
+from bot.usage.calls import Call, Meter, PriceOf, call_for_answer, metered, no_price
 from bot.usage.tokens import tokens_of_round, tokens_of_tool
 from storage.engine.types import new_id
 from storage.ledger import Ledger
@@ -81,6 +81,7 @@ class AnswerGenerator:
     pictures: PictureIntake
     tools: ToolLoop
     thoughts: Thoughts = THOUGHTS_TIMED
+    price_of: PriceOf = no_price
 
     async def generate(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """The result of the model's work, whether it succeeds, fails or is stopped.
@@ -258,7 +259,7 @@ class _Generation:
         asked = call_for_answer(new_id(), self.chat, run.answer, request.model)
         estimated = request.facts.estimated_tokens
         async with run.noting(asked, estimated):
-            with metered(asked, run.calls, estimated) as meter:
+            with metered(asked, run.calls, estimated, self.by.price_of(asked.model)) as meter:
                 run.meter = meter
                 await self._read(request, meter)
 

@@ -33,7 +33,7 @@ class UsageFigures(CamelModel):
     )
     cost: float | None = Field(description="US dollars, as far as providers told; null: unknown")
     estimated_cost: float = Field(
-        description="US dollars of the estimated tokens, as far as their price is known; beside `cost`"
+        description="US dollars that no provider told, as far as a price is known; beside `cost`"
     )
 
     @classmethod

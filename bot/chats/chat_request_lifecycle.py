@@ -109,6 +109,8 @@ class ContextRead:
     since: str = field(default="", repr=False)
     until: str | None = None
     """Ts of the newest message that was read."""
+    quoted: frozenset[str] = frozenset()
+    """Slack ids of others who said or shared some of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,9 @@ class RequestLifecycle:
                 return filled or await self._requests.get(request.id)
             case FilesAdded(files, text):
                 return await self._requests.add_files(request.id, text, files)
-            case ContextRead(text, files, since, until):
+            case ContextRead(text, files, since, until, quoted):
                 return await self._requests.set_context(
-                    request.id, text, files, since=since or None, until=until
+                    request.id, text, files, since=since or None, until=until, quoted=quoted
                 )
             case QuestionMoved(channel):
                 thread = Thread(request.thread.team, channel, "")

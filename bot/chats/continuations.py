@@ -63,7 +63,8 @@ class ContinueService:
         if chat.thread_context is not None or chat.continues is None:
             return chat
         old = await self._chats.get(chat.continues)
-        authored = await self._summarizer.authored(old.id, 1, old.message_count)
+        through = old.message_count
+        authored = await self._summarizer.authored(old.id, 1, through)
         turns = await self._turns_of(old)
         info = self._models.info(old.model)
         room = room_for_prompt(info.context) if info and info.context else None
@@ -72,15 +73,14 @@ class ContinueService:
             old.model,
             turns,
             since=1,
-            through=old.message_count,
+            through=through,
             authored=authored,
             room=room,
             wait=self._timing.longest_summary,
         )
-        text = summary.text if summary else await self._excerpt(old)
-        return await self._successors.set_summary(chat.id, text)
-
-    async def _excerpt(self, chat: Chat) -> str:
-        """The newest turns, read again because somebody may have been erased while the summary was awaited."""
-        turns = await self._turns_of(chat)
-        return transcript(turns[-EXCERPT_TURNS:], EXCERPT_LENGTH)
+        text = summary.text if summary else ""
+        if summary is None:  # read again: somebody may have been erased while it was awaited
+            authored = await self._summarizer.authored(old.id, 1, through)
+            turns = await self._turns_of(old)
+            text = transcript(turns[-EXCERPT_TURNS:], EXCERPT_LENGTH)
+        return await self._successors.set_summary(chat.id, text, through=through, authored=authored)

@@ -60,7 +60,7 @@ class Eraser:
                 gone["calls made anonymous"] += count
                 await asyncio.sleep(PAUSE)
         if user is not None:
-            await self._forget_stops(user)
+            await self._forget_traces(user)
             await self._erasure.forget_person(user)
         audit.record(
             audit.Action.ERASED,
@@ -70,10 +70,14 @@ class Eraser:
         )
         return gone
 
-    async def _forget_stops(self, user: User) -> None:
+    async def _forget_traces(self, user: User) -> None:
+        more = BATCH
+        while more:
+            more = await self._erasure.forget_quotes_in_requests(user, BATCH)
+            await asyncio.sleep(PAUSE)
         last: str | None = ""
         while last is not None:
-            last = await self._erasure.forget_stops(user, last, CHATS_AT_ONCE)
+            last = await self._erasure.forget_traces(user, last, CHATS_AT_ONCE)
 
     async def _remove(self, selection: Selection, ids: list[str]) -> int:
         for _ in range(

@@ -15,7 +15,16 @@ from bot.providers.transcription import Transcriber, VoiceClip
 from bot.stream_events import (
     StreamEvent,
 )
-from bot.usage.calls import Call, CallKind, CallOutcome, Meter, Payer, metered
+from bot.usage.calls import (
+    Call,
+    CallKind,
+    CallOutcome,
+    Meter,
+    Payer,
+    PriceOf,
+    metered,
+    no_price,
+)
 from storage.engine.types import new_id
 from storage.ledger import Ledger
 
@@ -29,8 +38,11 @@ class Models(Protocol):
 class SideCalls:
     """Asks models, and stores each call before it is made, so that a kill does not lose it, and after."""
 
-    def __init__(self, models: Models, ledger: Ledger, metrics: Metrics) -> None:
+    def __init__(
+        self, models: Models, ledger: Ledger, metrics: Metrics, price_of: PriceOf = no_price
+    ) -> None:
         self._models = models
+        self._price_of = price_of
         self._ledger = ledger
         self._metrics = metrics
 
@@ -59,7 +71,7 @@ class SideCalls:
         await self._ledger.ask(replace(asked, estimated_tokens=tokens))
         ended: list[Call] = []
         try:
-            with metered(asked, ended, tokens) as meter:
+            with metered(asked, ended, tokens, self._price_of(asked.model)) as meter:
                 yield meter
         finally:
             not_made = replace(asked, outcome=CallOutcome.FAILED)

@@ -51,7 +51,7 @@ async def uncounted(
         return None
     told = {each.name for each in providers if tells_cost(each.kind)}
     priced = await ledger.priced_models()
-    refs = [info.ref for info in models if info.ref.provider not in told]
+    refs = [info.ref for info in models if info.price is None and info.ref.provider not in told]
     unpriced = tuple(ref for ref in refs if str(ref) not in priced)
     variables = tuple(f"BOBBIN_BUDGET_{each.scope.upper()}" for each in dollars)
     return Uncounted(variables, unpriced) if unpriced else None

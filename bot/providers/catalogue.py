@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Self
 
-from bot.domain import ModelInfo, ModelRef
+from bot.domain import ModelInfo, ModelRef, Price
 from bot.errors import ModelTimeout, ProviderError
 from bot.observability import get_logger
 from bot.providers.base import Provider
@@ -129,6 +129,12 @@ class Catalogue:
         listed = self._lists.get(ref.provider)
         info = listed.models.get(ref.name) if listed else None
         return info if listed and info and self._offers(listed, info) else None
+
+    def price(self, ref: ModelRef) -> Price | None:
+        """The price in its provider's list, whether the model is offered or not."""
+        listed = self._lists.get(ref.provider)
+        info = listed.models.get(ref.name) if listed else None
+        return info.price if info else None
 
     def search(
         self,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from bot.domain import Answer, Chat, ModelRef, Usage
+from bot.domain import Answer, Chat, ModelRef, Price, Usage
 from bot.errors import ProviderError, StorageError
 from bot.stream_events import (
     Done,
@@ -21,6 +21,10 @@ from bot.stream_events import (
 
 BYTES_PER_TOKEN = 3
 """For estimates. This is cautious: in most languages a token has more bytes."""
+
+
+PriceOf = Callable[[ModelRef], Price | None]
+"""Looks up the price of a model; None if its provider's list names none."""
 
 
 class CallKind(StrEnum):
@@ -85,8 +89,11 @@ class Call:
     answer_id: str | None = None
     estimated_tokens: int | None = None
     """What it probably used if its provider reported nothing: prompt and text together, by our own estimate."""
+    listed_cost: float | None = None
+    """US dollars by the prices in the provider's list, if it reported no cost: for reported or estimated tokens."""
     estimated_cost: float | None = None
-    """US dollars for those tokens, at what the model has recently cost the same user; None: unknown."""
+    """US dollars, if the provider reported no cost: estimated tokens at what the model has recently cost the same user,
+    otherwise `listed_cost`; None: unknown."""
 
     def repeated(self) -> Call:
         """The same call, marked as repeated because the model is asked again."""
@@ -100,6 +107,8 @@ class Meter:
     asked: Call
     prompt_tokens: int = 0
     """Tokens of what is sent, by our own estimate."""
+    price: Price | None = None
+    """From the provider's list of models."""
     usage: Usage | None = None
     received: int = 0
     """Bytes of text, reasoning and tool calls."""
@@ -140,6 +149,7 @@ class Meter:
             outcome=outcome,
             usage=self.usage,
             estimated_tokens=self._estimate(outcome) if self.usage is None else None,
+            listed_cost=self._listed_cost(outcome),
             seconds=time.monotonic() - self.started,
             error=error,
         )
@@ -150,9 +160,22 @@ class Meter:
         return self.usage is None and not self.received
 
     def _estimate(self, outcome: CallOutcome) -> int | None:
-        """None for a call that was refused, because nobody charges for it."""
-        refused = outcome is CallOutcome.FAILED and self.is_free
-        return None if refused else self.tokens
+        return None if self._is_refused(outcome) else self.tokens
+
+    def _listed_cost(self, outcome: CallOutcome) -> float | None:
+        usage, price = self.usage, self.price
+        if price is None or self._is_refused(outcome) or (usage and usage.cost is not None):
+            return None
+        if usage is None:
+            usage = Usage(self.prompt_tokens, self.received // BYTES_PER_TOKEN)
+        cached = min(usage.cached_tokens, usage.prompt_tokens)
+        of_cached = price.prompt if price.cached is None else price.cached
+        of_prompt = (usage.prompt_tokens - cached) * price.prompt + cached * of_cached
+        return of_prompt + usage.completion_tokens * price.completion
+
+    def _is_refused(self, outcome: CallOutcome) -> bool:
+        """Whether the call failed before it returned anything, so that nobody charges for it."""
+        return outcome is CallOutcome.FAILED and self.is_free
 
 
 def _size(text: str) -> int:
@@ -160,14 +183,21 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
+def no_price(model: ModelRef) -> Price | None:
+    """A PriceOf for providers that list no prices."""
+    return None
+
+
 @contextmanager
-def metered(asked: Call, ended: list[Call], prompt_tokens: int = 0) -> Iterator[Meter]:
+def metered(
+    asked: Call, ended: list[Call], prompt_tokens: int = 0, price: Price | None = None
+) -> Iterator[Meter]:
     """Meters the call that is made inside the block, and adds it to `ended`, however it ends.
 
     A StorageError means that the call was not made, because its input could not be read. `prompt_tokens`: tokens of
-    what is sent, by our own estimate.
+    what is sent, by our own estimate. `price`: from the provider's list of models.
     """
-    meter = Meter(asked, prompt_tokens)
+    meter = Meter(asked, prompt_tokens, price)
     outcome: CallOutcome | None = CallOutcome.FAILED
     error = None
     try:

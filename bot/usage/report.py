@@ -57,7 +57,7 @@ def _csv(rows: Sequence[dict[str, Any]], by: GroupBy) -> str:
 
 def _table(rows: Sequence[dict[str, Any]], by: GroupBy) -> str:
     """With the columns of estimates only if something is estimated."""
-    is_estimated = any(row["estimated_tokens"] for row in rows)
+    is_estimated = any(row["estimated_tokens"] or row["estimated_cost"] for row in rows)
     names = [str(by), *(_COLUMNS if is_estimated else _TOLD)]
     head = [name.replace("_", " ") for name in names]
     lines = [head, *([_cell(row[name]) for name in names] for row in rows)]

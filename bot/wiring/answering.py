@@ -62,7 +62,12 @@ class Answering:
 
     @cached_property
     def side_calls(self) -> SideCalls:
-        return SideCalls(self.resources.providers, self.repositories.ledger, self.resources.metrics)
+        return SideCalls(
+            self.resources.providers,
+            self.repositories.ledger,
+            self.resources.metrics,
+            self.resources.providers.catalogue.price,
+        )
 
     @cached_property
     def titles(self) -> Titles:
@@ -209,6 +214,7 @@ class Answering:
             thoughts=Thoughts(
                 are_steps=mode is not ReasoningMode.OFF, are_kept=mode is ReasoningMode.SHOWN
             ),
+            price_of=self.resources.providers.catalogue.price,
         )
 
     @cached_property

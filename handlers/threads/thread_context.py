@@ -53,6 +53,8 @@ class ThreadContext:
     """The shared files that may be useful to a model."""
     until: str | None = None
     """Ts of the newest message."""
+    quoted: frozenset[str] = frozenset()
+    """Slack ids of the people, except the asker, who said or shared it."""
 
 
 class ThreadContextReader:
@@ -135,7 +137,7 @@ class ThreadContextReader:
             return request
         own = {file.id for file in request.files}
         files = tuple(file for file in context.files if file.id not in own)
-        event = ContextRead(context.text, files, context.since, context.until)
+        event = ContextRead(context.text, files, context.since, context.until, context.quoted)
         return await self._lifecycle.advance(request, event)
 
 
@@ -175,6 +177,7 @@ async def read_thread(
             [file for _, content in (*before, *since) for file in content.files], hears=hears
         ),
         until=max((str(message["ts"]) for message in messages), default=None),
+        quoted=_authors_of((*before, *since)) - {request.user},
     )
 
 
@@ -221,6 +224,11 @@ def _people_of(slack: SlackClient, said: Sequence[_Said]) -> set[User]:
     for message, content in said:
         ids |= {str(message.get("user") or "")} | content.mentions
     return {User(slack.team, id) for id in ids - {"", slack.bot_user}}
+
+
+def _authors_of(said: Sequence[_Said]) -> frozenset[str]:
+    """People and bots that have an account."""
+    return frozenset(str(message["user"]) for message, _ in said if message.get("user"))
 
 
 async def _line(

@@ -85,6 +85,7 @@ async def _copy_messages(
         select(messages)
         .where(messages.c.chat_id == question.chat_id, messages.c.number <= question.number)
         .order_by(messages.c.number)
+        .with_for_update(read=True)  # nobody is erased from them before they are copied
     )
     new_ids: dict[str, str] = {}
     now = utc_now()

@@ -28,6 +28,7 @@ from storage.statements.queries import (
     SELECT_MESSAGE_BY_SOURCE,
     TOUCH_PARTICIPANTS,
 )
+from storage.statements.quotes import note_quoted
 from storage.statements.rows import (
     files_to_json,
     image_rows,
@@ -191,7 +192,7 @@ async def store_message(
     answer = await store_answer(connection, chat, answer)
     await add_participants(connection, chat, new.author)
     if request_id is not None:
-        await _mark_request_used(connection, request_id, message.id)
+        await _mark_request_used(connection, request_id, message)
     return StoredMessage(chat, message, answer, queued=answer.was_queued)
 
 
@@ -309,9 +310,18 @@ async def _keep_spoken(connection: AsyncConnection, message_id: str, spoken: str
         await add_chores(connection, answer_id, {Chore.SHOW_SPOKEN: 0.0})
 
 
-async def _mark_request_used(connection: AsyncConnection, request_id: str, message_id: str) -> None:
-    await connection.execute(
+_REQUEST_QUOTES = (questions.c.quoted, questions.c.said_since, questions.c.context_files)
+
+
+async def _mark_request_used(
+    connection: AsyncConnection, request_id: str, message: Message
+) -> None:
+    used = (
         update(questions)
         .where(questions.c.id == request_id)
-        .values(state="used", message_id=message_id)
+        .values(state="used", message_id=message.id)
+        .returning(*_REQUEST_QUOTES)
     )
+    request = (await connection.execute(used)).one_or_none()
+    if request is not None:
+        await note_quoted(connection, request, message)

@@ -1,4 +1,5 @@
-"""What tokens cost that no provider has counted: as much as the same model has cost the same user lately."""
+"""What calls cost whose provider did not tell: tokens that it did not count as much as the same model has cost the same
+user lately, all else what the provider's list says."""
 
 from __future__ import annotations
 
@@ -16,12 +17,12 @@ _PRICE_AGE = timedelta(days=30)
 
 
 async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> Call:
-    """The call with the cost of its estimated tokens, if the model has cost its user anything lately.
+    """The call with what it will have cost, as far as that is known.
 
     Days with tokens whose cost was not told say nothing of the price.
     """
     if not call.estimated_tokens:
-        return call
+        return replace(call, estimated_cost=call.listed_cost)
     days = usage_days.c
     lately = (
         days.team == call.payer.team,
@@ -35,5 +36,5 @@ async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> 
     sums = select(func.sum(days.cost), tokens).where(*lately)
     cost, counted = (await connection.execute(sums)).one()
     if not counted:
-        return call
+        return replace(call, estimated_cost=call.listed_cost)
     return replace(call, estimated_cost=call.estimated_tokens * float(cost) / float(counted))

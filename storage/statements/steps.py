@@ -28,8 +28,8 @@ async def add_steps(connection: AsyncConnection, answer_id: str, steps: Sequence
 
 
 def without_contents(steps: Sequence[Step]) -> list[Step]:
-    """The same steps without what tool calls were given and returned: whoever asked has been erased."""
-    return [replace(step, detail="") if step.kind is StepKind.TOOL else step for step in steps]
+    """The same steps without what they let see, such as a call's arguments: whoever asked has been erased."""
+    return [replace(step, detail="") for step in steps]
 
 
 async def remove_steps(connection: AsyncConnection, answer_id: str) -> None:

@@ -26,6 +26,7 @@ questions = Table(
     Column("said_until", String(64)),
     Column("read_until", String(64)),
     Column("said_since", SafeText),
+    Column("quoted", SafeText),
     Column("model", SafeText),
     Column("web_search", Boolean),
     Column("effort", String(16)),

@@ -14,18 +14,19 @@ from sqlalchemy import func, insert, select, text, update
 from bot.chats.export import Exporter, ExportFormat
 from bot.chats.retention import Eraser, Keeper
 from bot.chores import Chore
-from bot.domain import Image, ModelRef, Usage, User
+from bot.domain import Image, ModelRef, Status, Usage, User
 from bot.usage.calls import Call, CallKind, CallOutcome, payer_of
 from bot.usage.limits import Limits, Scope, parse_budget
 from storage.action_claims import ActionClaims
 from storage.engine.database import Database
 from storage.engine.types import utc_now
-from storage.erasure import COVERED, ERASED_TEXT, EXEMPT, Erasure, Selection
+from storage.erasure import COVERED, EXEMPT, Erasure, Selection
 from storage.ledger import Ledger
 from storage.messages import NewMessage
 from storage.people import People
 from storage.personal_data import EXEMPT as NOT_EXPORTED
 from storage.personal_data import IN_CHATS, SECTIONS, PersonalData
+from storage.statements.quotes import ERASED_TEXT
 from storage.successors import Successors
 from storage.summaries import Summaries, Summary
 from storage.tables import (
@@ -317,3 +318,22 @@ async def test_one_replica_a_day_removes_old_chats(
     await claims[0].release("keep", f"{utc_now():%Y-%m-%d}")
     await keepers[0].run()
     assert (await rows(database))["chats"] == 0
+
+
+async def test_a_chat_that_is_being_answered_is_left_for_the_next_night(
+    database: Database, builder: ChatBuilder
+) -> None:
+    """Whether it is answered now, or was just asked for again."""
+    running, retried, old = [(await builder.start(f"1.{n}")).chat for n in range(3)]
+    failed = await builder.answer(retried, status=Status.FAILED)
+    await builder.answer(old)
+    month = timedelta(days=30)
+    async with database.begin() as connection:
+        await connection.execute(update(chats).values(updated_at=utc_now() - 2 * month))
+    assert await builder.replies.claim(running.id, "writer", 30)
+    assert await builder.replies.retry(failed.id)
+    gone = await Eraser(Erasure(database)).erase(Selection(before=utc_now() - month))
+    assert gone["chats"] == 1
+    assert {(await builder.chats.get(each.id)).id for each in (running, retried)} == {
+        running.id, retried.id,
+    }  # fmt: skip

@@ -8,6 +8,7 @@ from bot.usage.limits import Scope, parse_budget
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import scripted_world
 from tests.handlers.world import Row, World, elements
+from tests.providers.scripted_server import responding
 from tests.usage.charging import ChargingModel, Reply, Told, told_in
 
 TOLD: Told = (500, 20, 0, 0.5)
@@ -165,3 +166,40 @@ async def test_a_call_that_a_stop_of_the_process_cut_off_is_unknown_not_zero(
         assert sorted(row["outcome"] for row in answers) == ["asked", "done"]
         assert told_in(answers).count(None) == 1
         assert_days_add_up(world)
+
+
+PRICED = {"pricing": {"prompt": "0.001", "completion": "0.002", "input_cache_read": "0.0005"}}
+"""What the model's list says."""
+
+
+@pytest.mark.parametrize(
+    ("reply", "cost"),
+    [
+        (Reply(told=(100, 10, 40, None)), 0.1),
+        (Reply(told=(100, 10, 40, None), end="break"), 0.1),
+        (Reply(told=(100, 10, 40, 0.25)), None),
+        (Reply(end="http"), None),
+    ],
+)
+async def test_what_is_not_told_costs_what_the_list_says(
+    worlds: WorldFactory, reply: Reply, cost: float | None
+) -> None:
+    """In budgets too; beside what was told."""
+    model = ChargingModel([reply] * 3)
+    listed = responding({"data": [{"id": "demo/quick", **PRICED}]})
+    budget = parse_budget(Scope.USER, "0.05 USD/day")
+    async with scripted_world(worlds, model.answer, models=listed, bobbin_budget_user=budget) as (
+        world,
+        _,
+    ):
+        thread = await world.start("What does it cost?")
+        await world.answered(thread)
+        await world.idle()
+        last = [row for row in rows(world) if row["kind"] == "answer"][-1]
+        assert last["cost"] == (reply.told and reply.told[3] if reply.end != "http" else None)
+        assert last["estimated_cost"] == (cost if cost is None else pytest.approx(cost))
+        assert_days_add_up(world)
+        (spent,) = world.rows("SELECT cost FROM spending WHERE scope = 'user'")
+        used = cost or (0.25 if reply.end != "http" else 0.0)
+        assert spent["cost"] == pytest.approx(used)
+        assert not [line for line in world.lines() if line["event"] == "models_without_price"]

@@ -14,6 +14,7 @@ from PIL import GifImagePlugin, ImageOps, JpegImagePlugin, PngImagePlugin, WebPI
 from PIL import Image as Pillow
 from PIL.ImageFile import ImageFile
 
+from bot.chats.attachments.image_parts import has_too_many_parts
 from bot.domain import Image
 from bot.errors import FileProblem
 
@@ -79,6 +80,8 @@ def _opened(data: bytes) -> Iterator[tuple[ImageFile, str]]:
     mime = image_type(data)
     if mime is None:
         raise FileProblem("kind")
+    if has_too_many_parts(data, mime):
+        raise FileProblem("broken")
     try:
         with _DECODERS[mime](io.BytesIO(data)) as picture:
             pixels = picture.width * picture.height

@@ -1,0 +1,117 @@
+"""Whose words stand in a text beside its author's: of a thread that was read, or of the chat that one continues.
+
+Kept as Slack ids in the columns `quoted`, so that erasing a person finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Message
+from storage.statements.queries import ASK_TO_STOP
+from storage.statements.titles import forget_titles
+from storage.tables import (
+    IS_RUNNING,
+    answers,
+    attachments,
+    chats,
+    messages,
+    questions,
+    summaries,
+)
+
+ERASED_TEXT = "(erased)"
+"""What is left of an erased person's words in somebody else's chat, whose answers rest on them."""
+
+
+def to_quoted(people: Collection[str]) -> str | None:
+    """A value for these columns: each id between two spaces."""
+    return f" {' '.join(sorted(set(people)))} " if people else None
+
+
+def people_in(quoted: str | None) -> set[str]:
+    """The ids in such a value."""
+    return set((quoted or "").split())
+
+
+def quotes(column: ColumnElement[str | None], user: str) -> ColumnElement[bool]:
+    """Whether this user is among them."""
+    return column.contains(f" {user} ", autoescape=True)
+
+
+async def note_quoted(connection: AsyncConnection, request: Row[Any], message: Message) -> None:
+    """Notes of a question and its chat whom they quote, as the request says that has become it.
+
+    What was said before it stands in the chat; what was said since, and files of others, in the question.
+    """
+    if request.quoted is None:
+        return
+    new = chats.c.id == message.chat_id, chats.c.context.is_not(None), chats.c.quoted.is_(None)
+    await connection.execute(update(chats).where(*new).values(quoted=request.quoted))
+    if request.said_since or request.context_files:
+        this = update(messages).where(messages.c.id == message.id)
+        await connection.execute(this.values(quoted=request.quoted))
+
+
+async def forget_quotes(connection: AsyncConnection, user: str, chat_ids: Collection[str]) -> None:
+    """Removes what these chats quote of the user. Answers that are being written from it are stopped.
+
+    Of a question that quotes them its author's own words are left, as far as they are known.
+    """
+    in_chats = and_(chats.c.id.in_(chat_ids), quotes(chats.c.quoted, user))
+    in_messages = and_(messages.c.chat_id.in_(chat_ids), quotes(messages.c.quoted, user))
+    quoting = (await connection.scalars(select(chats.c.id).where(in_chats))).all()
+    questions_with = (await connection.scalars(select(messages.c.id).where(in_messages))).all()
+    if quoting:
+        forgotten = update(chats).where(chats.c.id.in_(quoting))
+        await connection.execute(forgotten.values(context=ERASED_TEXT, quoted=None))
+    if questions_with:
+        await _leave_own_words(connection, questions_with)
+    affected = select(messages.c.chat_id).where(messages.c.id.in_(questions_with))
+    in_affected = or_(answers.c.chat_id.in_(quoting), answers.c.chat_id.in_(affected))
+    await stop_running(connection, in_affected)
+
+
+async def _leave_own_words(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
+    """Removes what these questions have beside their authors' own words, and what was made of it."""
+    own = select(func.max(questions.c.text)).where(questions.c.message_id == messages.c.id)
+    text = func.coalesce(own.scalar_subquery(), ERASED_TEXT)
+    left = {"text": text, "files": None, "spoken": None, "quoted": None}
+    these = messages.c.id.in_(message_ids)
+    await connection.execute(update(messages).where(these).values(left))
+    await connection.execute(delete(attachments).where(attachments.c.message_id.in_(message_ids)))
+    await forget_titles(connection, message_ids)
+    await forget_summaries(connection, message_ids)
+
+
+async def forget_summaries(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
+    """Removes what models wrote about these messages; they write it anew from what is left.
+
+    After the messages are emptied: then no other summary of what they said is stored.
+    """
+    summarised = exists().where(
+        messages.c.id.in_(message_ids),
+        messages.c.chat_id == summaries.c.chat_id,
+        messages.c.number.between(summaries.c.since, summaries.c.through),
+    )
+    await connection.execute(delete(summaries).where(summarised))
+
+
+async def forget_quotes_in_requests(
+    connection: AsyncConnection, team: str, user: str, limit: int
+) -> int:
+    """Removes what some of the chat requests of others quote of the user; 0 when there are no more."""
+    quoting = and_(questions.c.team == team, quotes(questions.c.quoted, user))
+    some = select(questions.c.id).where(quoting).limit(limit)
+    left = {"context": ERASED_TEXT, "said_since": None, "context_files": None, "quoted": None}
+    changed = update(questions).where(questions.c.id.in_(some)).values(left)
+    return (await connection.execute(changed)).rowcount
+
+
+async def stop_running(connection: AsyncConnection, where: ColumnElement[bool]) -> None:
+    """Stops the answers that are being written, by models that know what is erased now."""
+    await connection.execute(update(answers).where(IS_RUNNING, where).values(ASK_TO_STOP))

@@ -1,0 +1,42 @@
+"""The titles that models write for chats, inside a transaction of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import and_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import DEFAULT_TITLE, TitleBy
+from storage.engine.types import utc_now
+from storage.tables import chats, messages
+
+
+async def set_written_title(connection: AsyncConnection, chat_id: str, title: str) -> bool:
+    """Whether it was set: it replaces only the default.
+
+    Not if whoever wrote the first message, of which the title is made, has been erased meanwhile.
+    """
+    first = and_(messages.c.chat_id == chat_id, messages.c.number == 1)
+    # The lock: nobody is erased from it before the transaction has ended.
+    author = select(messages.c.author).where(first).with_for_update(read=True)
+    if await connection.scalar(author) is None:
+        return False
+    untitled = update(chats).where(chats.c.id == chat_id, chats.c.title_by == TitleBy.DEFAULT)
+    values = {"title": title, "title_by": TitleBy.MODEL, "updated_at": utc_now()}
+    return (await connection.execute(untitled.values(values))).rowcount > 0
+
+
+async def forget_titles(
+    connection: AsyncConnection,
+    message_ids: Sequence[str],
+    by: Collection[TitleBy] = (TitleBy.MODEL,),
+) -> None:
+    """Removes titles that were made of these messages: each is made of a chat's first.
+
+    `by`: a branch of an erased person's chat has the title, too, that they may have chosen.
+    """
+    begun = select(messages.c.chat_id).where(messages.c.id.in_(message_ids), messages.c.number == 1)
+    titled = and_(chats.c.id.in_(begun), chats.c.title_by.in_(by))
+    untitled = {"title": DEFAULT_TITLE, "title_by": TitleBy.DEFAULT}
+    await connection.execute(update(chats).where(titled).values(untitled))
