@@ -26,19 +26,19 @@ from storage.statements.queries import dialect_insert
 from storage.tables import done_once
 
 CLAIM_TIMEOUT = 20.0
-"""Seconds after which a claim expires: the process that made it has ended."""
+"""Seconds after which a claim expires, because its process must have ended."""
 DONE_TTL = 90_000.0
-"""Seconds for which a done action is remembered: longer than the day in which Slack may deliver an event again."""
+"""Seconds for which a completed action is remembered: longer than the day during which Slack may redeliver an event."""
 RENEWALS = 4
-"""How often a claim is renewed before it would lapse."""
+"""How often a claim is renewed during its lifetime."""
 FORGET_BATCH = 1_000
 """Rows deleted in one transaction."""
 
 
 class ActionClaims:
-    """The repository of claimed and done actions. `what` names an action; every method raises StorageError.
+    """The repository of claimed and completed actions. `what` identifies an action; every method raises StorageError.
 
-    A claim that lapsed and was made by another process since is neither kept nor released here.
+    A claim that has lapsed and was then made by another process is neither kept nor released here.
     """
 
     def __init__(self, database: Database) -> None:
@@ -62,7 +62,7 @@ class ActionClaims:
             return claimed is not None
 
     async def keep(self, *what: str, seconds: float = DONE_TTL) -> None:
-        """Records that the action is done; with other `seconds`, that the claim lasts so long from now on."""
+        """Records that the action is done; other `seconds` make the claim last that long from now on."""
         async with self._database.begin() as connection:
             await connection.execute(
                 update(done_once)
@@ -71,7 +71,7 @@ class ActionClaims:
             )
 
     async def release(self, *what: str) -> None:
-        """Gives the action back: the next caller may do it."""
+        """Gives up the claim: the next caller may do the action."""
         async with self._database.begin() as connection:
             await connection.execute(delete(done_once).where(self._is_own(what)))
 
@@ -81,7 +81,9 @@ class ActionClaims:
 
     @asynccontextmanager
     async def renewing(self, *what: str, seconds: float) -> AsyncIterator[None]:
-        """Keeps a claim while the block runs, always for `seconds` more: so soon it lapses if the process is killed."""
+        """Keeps a claim while the block runs, always for another `seconds`: it lapses that soon after the process is
+        killed.
+        """
         renewal = asyncio.create_task(self._renew(what, seconds), name="claim")
         try:
             yield
@@ -92,14 +94,14 @@ class ActionClaims:
     async def _renew(self, what: tuple[str, ...], seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds / RENEWALS)
-            with suppress(StorageError):  # the next renewal may come in time
+            with suppress(StorageError):  # the next renewal may be in time
                 await self.keep(*what, seconds=seconds)
 
     @asynccontextmanager
     async def alone(self, *what: str, seconds: float) -> AsyncIterator[bool]:
-        """Claims the action for the block, which may do it if the value is True; afterwards anybody may.
+        """Claims the action for the block, which may do it if the value is True; afterwards anybody may do it.
 
-        Also so many `seconds` after the process was killed.
+        Or `seconds` after the process was killed.
         """
         if not await self.claim(*what, seconds=seconds):
             yield False
@@ -108,18 +110,20 @@ class ActionClaims:
             async with self.renewing(*what, seconds=seconds):
                 yield True
         finally:
-            with suppress(StorageError):  # then the claim expires by itself
+            with suppress(StorageError):  # then the claim expires
                 await self.release(*what)
 
     @asynccontextmanager
     async def attempt(self, *what: str) -> AsyncIterator[bool]:
-        """Claims the action for the block, which takes it if the value is True. A block that raises gives it back."""
+        """Claims the action for the block, which may do it if the value is True. If the block raises, the claim is
+        released.
+        """
         claimed = await self.claim(*what)
         try:
             yield claimed
         except BaseException:
             if claimed:
-                with suppress(StorageError):  # then the claim expires by itself
+                with suppress(StorageError):  # then the claim expires
                     await self.release(*what)
             raise
         if claimed:

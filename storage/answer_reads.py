@@ -1,4 +1,4 @@
-"""What is stored of answers: their states, their results, and where Slack shows them."""
+"""Reads what is stored about answers: their states, their results, and where Slack shows them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from storage.tables import (
 
 
 class AnswerReads:
-    """The reading half of the repository of answers."""
+    """The read methods of the repository of answers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class AnswerReads:
             return replace(result, steps=steps.get(answer_id, ()))
 
     async def results(self, chat_id: str) -> dict[str, AnswerResult]:
-        """The results of the chat's answers whose model has finished, by the ids of the answers."""
+        """The results of the chat's answers whose model has finished, by answer id."""
         async with self._database.read() as connection:
             rows = await connection.execute(
                 select_answers().where(answers.c.chat_id == chat_id, answers.c.complete)
@@ -71,7 +71,7 @@ class AnswerReads:
         }
 
     async def last_measure(self, chat_id: str, before_number: int) -> tuple[int, int] | None:
-        """The estimated and the counted tokens of the chat's newest prompt of which both are known."""
+        """The estimated and the counted tokens of the chat's newest prompt for which both are known."""
         query = (
             select(answers.c.estimated_tokens, answers.c.prompt_tokens)
             .where(
@@ -126,11 +126,11 @@ class AnswerReads:
         return await self._exists(and_(IS_OPEN, IS_SHOWING, earlier))
 
     async def is_busy(self, chat_id: str) -> bool:
-        """Whether an answer of this chat is being written or shown, or waits for a decision in between."""
+        """Whether an answer of this chat is being written or shown, or waits for a decision."""
         return await self._exists(and_(IS_OPEN, IS_HELD, answers.c.chat_id == chat_id))
 
     async def is_at_work(self, chat_id: str) -> bool:
-        """Whether an answer of this chat is being written or shown, and waits for nobody's decision."""
+        """Whether an answer of this chat is being written or shown, and does not wait for a decision."""
         at_work = and_(IS_OPEN, IS_HELD, answers.c.parked.is_not(true()))
         return await self._exists(and_(at_work, answers.c.chat_id == chat_id))
 
@@ -151,7 +151,7 @@ class AnswerReads:
 
 
 async def first_answer(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:
-    """The first of its chat that meets this."""
+    """The first answer of its chat that meets this condition."""
     row = (
         await connection.execute(select_answers().where(where).order_by(answers.c.number).limit(1))
     ).one_or_none()

@@ -10,8 +10,8 @@ The column `state` of an answer:
        +------------------------- retry, of a failed answer ------------+
 
 A running answer has no text yet, so the next answer of its chat waits for it. From `save_result` on, the text is stored
-and the message has its final status: the next answer may be claimed, however long it takes to show this one. Whoever
-presses Retry while the failure is being shown sets `retry_requested`, and `finish` leads to waiting.
+and the message has its final status: the next answer may be claimed, however long it takes to show this one. Pressing
+Retry while the failure is being shown sets `retry_requested`, and `finish` then leads to waiting.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class Finished(Enum):
 class Answers(AnswerReads):
     """The repository of answers.
 
-    A worker is a process. A worker that has lost the lease gets False from every method that writes, and must make no
-    further Slack call for that answer. Every method raises StorageError when the database fails.
+    A worker that has lost the lease gets False from every method that writes, and must make no further Slack call for
+    that answer. Every method raises StorageError when the database fails.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Answers(AnswerReads):
     ) -> None:
         """`limits`: what people may use.
 
-        `serves`: the workspaces whose answers this process claims, looks for, or takes from dead workers.
+        `serves`: the workspaces whose answers this process claims, looks for, or takes over from dead workers.
         """
         super().__init__(database)
         self._limits = limits
@@ -122,11 +122,11 @@ class Answers(AnswerReads):
                     connection, self._limits, self._select_next, chat_id, worker_id, lease
                 )
         except Conflict:
-            # The database allows one running answer per chat, and another worker has claimed first.
+            # The database allows one running answer per chat, and another worker has claimed one first.
             return None
 
     async def begin_call(self, answer_id: str, worker_id: str, call_id: str, tokens: int) -> bool:
-        """Notes that a model is about to be called for the answer; False when the worker no longer holds it.
+        """Records that a model is about to be called for the answer; False if the worker no longer holds it.
 
         `tokens`: of what is sent, by our own estimate.
         """
@@ -136,7 +136,7 @@ class Answers(AnswerReads):
             )
 
     async def forget_call(self, answer_id: str, worker_id: str) -> None:
-        """Takes back what `begin_call` has noted: nobody charges for that call."""
+        """Removes the record made by `begin_call`, because the call was free."""
         async with self._database.begin(urgent=True) as connection:
             await update_owned(connection, answer_id, worker_id, call=None, call_tokens=None)
 
@@ -147,10 +147,10 @@ class Answers(AnswerReads):
         only: Collection[str] | None = None,
         used: Mapping[str, int] | None = None,
     ) -> dict[str, bool]:
-        """Extend the worker's leases; for each answer that it still holds, whether a stop was requested.
+        """Extends the worker's leases; returns, for each answer that it still holds, whether a stop was requested.
 
-        `only`: the answers that it is really writing, so that the lease of one it dropped lapses. `used`: by answer,
-        the tokens that the call under way has used so far.
+        `only`: the answers that it is really writing, so that the lease of a dropped one lapses. `used`: by answer, the
+        tokens that the current call has used so far.
         """
         held = and_(IS_HELD, answers.c.owner == worker_id)
         renewed: dict[str, Any] = {"lease_until": database_time(lease)}
@@ -163,14 +163,14 @@ class Answers(AnswerReads):
             .values(renewed)
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
-        # Urgent: behind a queue of other writes it would come too late.
+        # Urgent: behind a queue of other writes it would be too late.
         async with self._database.begin(urgent=True) as connection:
             return {row.message_id: row.stop_requested for row in await connection.execute(query)}
 
     async def save_slack_messages(
         self, answer_id: str, worker_id: str, parts: tuple[MessageRef, ...]
     ) -> bool:
-        """Stores which Slack messages show the answer. False when the worker no longer holds it."""
+        """Stores which Slack messages show the answer. False if the worker no longer holds it."""
         async with self._database.begin() as connection:
             return await update_owned(connection, answer_id, worker_id, parts=parts_to_json(parts))
 
@@ -183,12 +183,12 @@ class Answers(AnswerReads):
         calls: Sequence[Call] = (),
         pictures: tuple[Image, ...] = (),
     ) -> AnswerResult | None:
-        """Stores the whole result of the model; what remains is to show it. None when the worker no longer holds it.
+        """Stores the whole result of the model, which then only has to be shown. None if the worker no longer holds it.
 
-        `then`: the chores that it leads to, with the seconds until each is due. `calls`: those of models that were made
-        for it and are not in the ledger yet. `pictures`: what they drew.
+        `then`: the chores that it leads to, with the seconds until each is due. `calls`: its model calls that are not
+        in the ledger yet. `pictures`: what the model drew.
 
-        Returns the result with what is only known now.
+        Returns the result, completed with facts that are only known now.
         """
         async with self._database.begin() as connection:
             stored = result_row(result)
@@ -226,8 +226,8 @@ class Answers(AnswerReads):
     ) -> Finished | None:
         """Ends an answer whose result is stored and shown; `parts` are the Slack messages, if they changed.
 
-        `then`: what is left to do, with the seconds until each chore is due; `refusal`: see Answer. None when its
-        result is not stored, or when the worker no longer holds it.
+        `then`: what is left to do, with the seconds until each chore is due; `refusal`: see Answer. None if its result
+        is not stored, or if the worker no longer holds it.
         """
         shown: dict[str, object] = {} if parts is None else {"parts": parts_to_json(parts)}
         if refusal is not None:
@@ -246,10 +246,11 @@ class Answers(AnswerReads):
     async def release(
         self, worker_id: str, *, chat_id: str | None = None, keep: Collection[str] = ()
     ) -> list[str]:
-        """Ends the leases of a worker that is stopping or dead, or has lost count; the ids of the chats.
+        """Ends the leases of a worker that is stopping, is dead, or does not know which it holds; returns the ids of
+        the chats.
 
-        Any worker may claim the answers at once, and the old worker cannot write to them any more. `chat_id`: only in
-        this chat. `keep`: answers that it goes on writing.
+        Any worker may claim the answers immediately, and the old worker can no longer write to them. `chat_id`: only in
+        this chat. `keep`: answers that it continues to write.
         """
         held = and_(IS_HELD, answers.c.owner == worker_id, answers.c.message_id.not_in(keep))
         query = (
@@ -269,7 +270,7 @@ class Answers(AnswerReads):
             return frozenset(await connection.scalars(query))
 
     async def chats_to_claim(self, limit: int) -> list[str]:
-        """Ids of chats with an answer that can be claimed, the longest waiting first."""
+        """Ids of chats with an answer that can be claimed, longest waiting first."""
         idle = and_(IS_WAITING, ~OTHER_IS_RUNNING)
         query = (
             select(answers.c.chat_id, answers.c.message_id)
@@ -281,7 +282,7 @@ class Answers(AnswerReads):
             return list(dict.fromkeys(await connection.scalars(query)))
 
     async def waiting_count(self) -> int:
-        """How many answers wait to be claimed, in all processes."""
+        """How many answers are waiting to be claimed, in all processes."""
         async with self._database.read() as connection:
             waiting = and_(IS_OPEN, IS_WAITING, self._is_served)
             query = select(func.count()).select_from(answers).where(waiting)
@@ -290,15 +291,15 @@ class Answers(AnswerReads):
     async def request_stop(
         self, chat_id: str, source: str | None = None, user: str | None = None
     ) -> Answer | None:
-        """Request that the running answer of this chat is stopped; its worker sees it when it renews.
+        """Requests that the running answer of this chat is stopped; its worker sees the request when it renews.
 
-        If all answers are waiting because no worker has claimed one yet, it is the next of them. The same `source`
-        again returns the answer that it stopped before, even if that has ended since. `user`: Slack id of who asks; the
-        first who did is kept.
+        If all answers are waiting because no worker has claimed one yet, the next of them is stopped. The same `source`
+        again returns the answer that it stopped before, even if that has ended since. `user`: Slack id of the user who
+        stops it; the first one is recorded.
         """
         in_chat = answers.c.chat_id == chat_id
         next_one = select(answers.c.message_id).where(in_chat, IS_OPEN)
-        # One that is being shown has nothing left to stop, and those behind it are not meant.
+        # An answer that is being shown has nothing left to stop, and the user does not mean those behind it.
         order = case((IS_RUNNING, 0), (IS_SHOWING, 1), else_=2)
         next_one = next_one.order_by(order, answers.c.number).limit(1)
         query = (
@@ -324,9 +325,9 @@ class Answers(AnswerReads):
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
         """Makes a failed or stopped answer wait again; its partial text stays.
 
-        One of several callers gets it, the others get None. If the end is still being shown, the answer waits as soon
-        as that is done. With a `model`, the chat continues with that one, which only works if the answer failed for a
-        reason that another model may cure. Raises BudgetReached when whoever asked may use no more.
+        Only one of several callers gets it, the others get None. If its end is still being shown, the answer waits
+        again once that is done. With a `model`, the chat continues with it, which only works if another model would
+        cure the failure. Raises BudgetReached if the asker may use no more.
         """
         failed = and_(
             answers.c.message_id == answer_id,

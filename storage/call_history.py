@@ -1,4 +1,4 @@
-"""What tools returned for earlier answers of a chat, as much of it as its model is sent again."""
+"""The tool results of a chat's earlier answers, as much of them as its model is sent again."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from storage.tables import answers, messages, tool_calls, tool_pictures
 
 LEFT_OUT = "[What this call returned is left out here]"
 FIRST_ANSWER = 2
-"""The number of a chat's first answer, before which nothing was called."""
+"""The number of a chat's first answer, before which there were no calls."""
 MAX_OLD_ARGUMENTS = 500
-"""Characters of the arguments of calls whose results are left out; longer ones are left out too."""
+"""Characters of the arguments of calls whose results are left out; longer arguments are left out too."""
 _HAS_PICTURES = exists().where(tool_pictures.c.call_id == tool_calls.c.id)
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierCalls:
-    """The calls for one earlier answer, whether that succeeded or not."""
+    """The calls for one earlier answer, whether it succeeded or not."""
 
     answer_id: str
     question_id: str
@@ -40,10 +40,10 @@ class CallHistory:
         self._database = database
 
     async def before(self, chat_id: str, number: int, budget: int) -> list[EarlierCalls]:
-        """The calls of the answers before message `number` of a chat, the oldest first.
+        """The calls of the answers before message `number` of a chat, oldest first.
 
-        The newest have their results. When all have more than `budget` characters, so many old ones lose theirs that
-        half of it is free again: what was sent once stays the same for many turns.
+        The newest ones have their results. If all together exceed `budget` characters, enough old ones lose theirs to
+        free half of it, so that what is sent stays the same for many turns.
         """
         if number <= FIRST_ANSWER:
             return []
@@ -56,7 +56,9 @@ class CallHistory:
 
 
 async def _sizes(connection: AsyncConnection, chat_id: str, number: int) -> Mapping[str, int]:
-    """The characters of each answer's calls, by its id, the oldest first; without answers that still call tools."""
+    """The number of characters in each answer's calls, by answer id, oldest first; without answers that still call
+    tools.
+    """
     columns = (tool_calls.c.said, tool_calls.c.arguments, tool_calls.c.result)
     size = func.sum(sum((func.length(column) for column in columns), literal(0)))
     unfinished = func.sum(case((tool_calls.c.state.in_(ENDED_STATES), 0), else_=1))

@@ -1,4 +1,4 @@
-"""What admins have set for channels: instructions, default model, whether the menu is skipped."""
+"""What admins have set for channels: instructions, default model, whether the menu is skipped, and tools."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from storage.tables import channel_settings
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """The settings of one channel. A chat keeps what it started with."""
+    """The settings of one channel. A chat keeps the ones it started with."""
 
     instructions: str = field(default="", repr=False)
     """Sent after the fixed system prompt."""
     default_model: ModelRef | None = None
-    """Preselected for people who have no model of their own."""
+    """Preselected for people who have not set their own model."""
     skip_menu: bool = False
-    """Mentions are answered at once by the preselected model."""
+    """Whether the preselected model answers mentions immediately."""
     tools: ChannelTools = ALL_TOOLS
-    """Which tools may be used: at once, in chats that have started too."""
+    """Which tools may be used; takes effect immediately, also in existing chats."""
 
 
 class ChannelSettingsStore:
@@ -36,7 +36,7 @@ class ChannelSettingsStore:
         self._database = database
 
     async def get(self, team: str, channel: str) -> ChannelSettings:
-        """The channel's settings; the default ones where nobody has set any."""
+        """The channel's settings; the defaults if nobody has set any."""
         same = (channel_settings.c.team == team, channel_settings.c.channel == channel)
         async with self._database.read() as connection:
             row = (await connection.execute(select(channel_settings).where(*same))).one_or_none()
@@ -46,7 +46,7 @@ class ChannelSettingsStore:
         return ChannelSettings(row.instructions, model, row.skip_menu, _tools(row.tools))
 
     async def tools_for(self, chat: Chat) -> ChannelTools:
-        """Which tools may be used in a chat: what its channel's settings say, or those of where it has come from."""
+        """Which tools may be used in a chat: according to its channel's settings, or those of its original channel."""
         channel = chat.thread.channel if chat.thread else chat.origin_channel
         if channel is None:
             return ALL_TOOLS

@@ -1,4 +1,4 @@
-"""Questions before their chat exists: a mention or a dialog is a row from the moment Slack delivered it."""
+"""Questions without a chat: a mention or a dialog is a row from the moment Slack delivers it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["ChatRequest", "ChatRequests"]
 
 _IS_OPEN = questions.c.state == "open"
 _MAX_REQUEST_AGE = 86_400.0
-"""Seconds before its chat started: older requests are not searched for a header that is missing in Slack."""
+"""Seconds before its chat started: older requests are not searched for a missing header in Slack."""
 _NOT_POSTED = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 
 
@@ -55,8 +55,8 @@ class ChatRequests:
     ) -> tuple[ChatRequest, bool]:
         """Stores a request. The second value is False when this Slack message had been stored before.
 
-        `in_dialog`: no Slack message has the text yet. Then `ts` is the dialog's id, and `thread` says where the chat
-        is to be; its `ts` is empty for a new thread.
+        `in_dialog`: no Slack message has the text yet. Then `ts` is the dialog's id, and `thread` is where the chat
+        will be; its `ts` is empty for a new thread.
         """
         row = {
             "id": new_id(),
@@ -137,10 +137,10 @@ class ChatRequests:
     async def set_text(
         self, request_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest | None:
-        """Gives an open request its text, or files instead of one; files are added to those that it has.
+        """Gives an open request its text, or files instead of a text; files are added to existing ones.
 
-        None when it has a text already, so that only one reply becomes its text. What was said before it is to be read
-        again, since some of it may have been read as said after the mention.
+        None if it already has a text, so that only one reply becomes its text. The messages before it are read again,
+        since some of them may have been read as messages after the mention.
         """
         without_text = and_(_IS_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
         async with self._database.begin() as connection:
@@ -158,7 +158,7 @@ class ChatRequests:
     ) -> ChatRequest:
         """Adds files, and the text that came with them, to a request that waits for its model.
 
-        Adding the same files again changes nothing. Raises ChatNotFound.
+        Repeating it changes nothing. Raises ChatNotFound.
         """
         async with self._database.begin() as connection:
             before = await _get(connection, questions.c.id == request_id)
@@ -174,14 +174,14 @@ class ChatRequests:
     async def set_model(
         self, request_id: str, model: ModelRef, options: ModelOptions = NO_OPTIONS
     ) -> ChatRequest:
-        """Stores the chosen model, and what was chosen with it, if the request is still open.
+        """Stores the chosen model and its options if the request is still open.
 
-        `ChatRequest.open` shows that. Raises ChatNotFound.
+        `ChatRequest.open` shows whether it was. Raises ChatNotFound.
         """
         return await self._update(request_id, model=str(model), **options_row(options))
 
     async def set_menu(self, request_id: str, menu_ts: str) -> ChatRequest:
-        """Stores which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` shows which.
+        """Stores which Slack message has the menu, unless one is already stored; `ChatRequest.menu_ts` shows which.
 
         Raises ChatNotFound.
         """
@@ -191,7 +191,7 @@ class ChatRequests:
             return await _get(connection, questions.c.id == request_id)
 
     async def note_said(self, thread: Thread, ts: str) -> bool:
-        """Notes for the thread's open requests that a message came which they have to read. False: none is open."""
+        """Records for the thread's open requests that there is a new message to read. False: none is open."""
         news = or_(questions.c.said_until.is_(None), questions.c.said_until < ts)
         where = and_(
             _IS_OPEN,
@@ -228,7 +228,7 @@ class ChatRequests:
         )
 
     async def set_thread(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
-        """A dialog's request is now posted in Slack as the message `source`, or (None) is to go to another thread.
+        """A dialog's request is now posted in Slack as the message `source`, or (None) will go to another thread.
 
         Raises ChatNotFound.
         """
@@ -253,7 +253,7 @@ class ChatRequests:
         return await self._update(request_id, state="closed")
 
     async def without_menu(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
-        """Open requests older than this that need a menu which Slack has not confirmed, oldest first."""
+        """Open requests older than this whose needed menu has not been confirmed by Slack, oldest first."""
         needs = or_(questions.c.text.is_(None), questions.c.model.is_(None))
         return await self._stale(
             and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit
@@ -264,7 +264,7 @@ class ChatRequests:
         return await self._stale(_NOT_POSTED, older_than_seconds, limit)
 
     async def ready_to_start(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
-        """Open requests older than this that have both text and model and yet started no chat, oldest first."""
+        """Open requests older than this with both text and model that have not started a chat, oldest first."""
         has_content = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
         complete = and_(has_content, questions.c.model.is_not(None), not_(_NOT_POSTED))
         return await self._stale(complete, older_than_seconds, limit)
@@ -297,7 +297,7 @@ class ChatRequests:
         )
 
     async def mark_header_shown(self, request_id: str) -> None:
-        """The menu of this request, which has started a chat, shows the chat's header now."""
+        """The menu of this request, which has started a chat, now shows the chat's header."""
         used = and_(questions.c.id == request_id, questions.c.state == "used")
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(used).values(state="shown"))
@@ -355,7 +355,7 @@ async def _get(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatR
 async def _give_late_files(
     connection: AsyncConnection, same: ColumnElement[bool], files: tuple[SharedFile, ...], ts: str
 ) -> None:
-    """Slack sends two events for a mention, and the first one may have come without the files."""
+    """Adds files that arrived late: Slack sends two events for a mention, and the first may lack the files."""
     without_files = and_(_IS_OPEN, same, questions.c.files.is_(None))
     await connection.execute(
         update(questions).where(without_files).values(files=files_to_json(files), source=ts)
@@ -365,7 +365,9 @@ async def _give_late_files(
 async def _add_files(
     connection: AsyncConnection, request_id: str, files: tuple[SharedFile, ...]
 ) -> ChatRequest:
-    """Adds the files that the request does not have. Locks the row, because two replies may come at the same moment."""
+    """Adds the files that the request does not have. Locks the row, because two replies may arrive at the same
+    moment.
+    """
     same = questions.c.id == request_id
     await connection.execute(update(questions).where(same).values(state=questions.c.state))
     request = await _get(connection, same)

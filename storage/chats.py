@@ -92,8 +92,8 @@ class Chats:
     ) -> StoredMessage:
         """Stores a chat with its first message and the answer to it: all of it or nothing.
 
-        If the thread has a chat already, the message is added to that chat. A message that is known by its source or
-        its request is returned as a duplicate. Raises LimitReached, BudgetReached.
+        If the thread has a chat already, the message is added to that chat. A message already stored under its source
+        or request is returned as a duplicate. Raises LimitReached, BudgetReached.
         """
         chat = new_chat(
             team=team,
@@ -140,7 +140,7 @@ class Chats:
         title: str = DEFAULT_TITLE,
         options: ModelOptions = NO_OPTIONS,
     ) -> Chat:
-        """Stores an empty chat that has no Slack thread. Lists show a chat from its first message on."""
+        """Stores an empty chat without a Slack thread. It is not listed until its first message."""
         chat = new_chat(team=team, owner=owner, model=model, title=title, options=options)
         async with self._database.begin() as connection:
             await connection.execute(insert(chats), chat_row(chat))
@@ -156,7 +156,7 @@ class Chats:
     ) -> StoredMessage:
         """Stores the next message of a chat and its waiting answer.
 
-        A known source returns the stored message as a duplicate, even when the chat is full by now. `reject_if_busy`:
+        A known source returns the stored message as a duplicate, even if the chat is full by now. `reject_if_busy`:
         raise ChatBusy and store nothing if an answer has not ended. Raises LimitReached, BudgetReached, ChatNotFound.
         """
         try:
@@ -167,7 +167,7 @@ class Chats:
     async def check_new(
         self, chat_id: str, message: NewMessage, *, limit: int
     ) -> StoredMessage | None:
-        """What `add_message` would do with a message that rejects if busy: None if it would store it now.
+        """What `add_message` with `reject_if_busy` would do with a message: None if it would store it now.
 
         Returns the stored message of a known source; raises LimitReached, ChatBusy, ChatNotFound.
         """
@@ -196,7 +196,7 @@ class Chats:
     ) -> tuple[Chat | None, bool, bool]:
         """The chat in this thread, and whether this user, or anybody, has an open chat request there.
 
-        One query for all, because most messages that Slack sends are in threads with neither.
+        One query for all of it, because most messages from Slack are in threads with neither.
         """
         async with self._database.read() as connection:
             parameters = {**_thread_parameters(thread), "user": user}
@@ -210,7 +210,7 @@ class Chats:
             return await load_chat(connection, chat_id)
 
     async def get_visible_to(self, user: User, chat_id: str) -> Chat:
-        """The chat, if this user started it or took part in it, or in the one that it continues, and can still see it.
+        """The chat, if this user started it or took part in it, or in the chat that it continues, and can still see it.
 
         Raises ChatNotFound.
         """
@@ -260,25 +260,25 @@ class Chats:
     ) -> list[Message]:
         """The messages that a model is sent before it writes message `before_number`: in order, with images.
 
-        Answers that failed, are empty or have not ended are left out. With a `budget` only the newest images within it
-        are read; `Message.omitted_images` names the others.
+        Failed, empty and unfinished answers are left out. With a `budget` only the newest images within it are read;
+        `Message.omitted_images` names the others.
         """
         async with self._database.read() as connection:
             return await load_history(connection, chat_id, before_number, budget)
 
     async def spoken(self, message_id: str) -> str:
-        """What was said in the message's voice clips."""
+        """The transcript of the message's voice clips."""
         query = select(messages.c.spoken).where(messages.c.id == message_id)
         async with self._database.read() as connection:
             return await connection.scalar(query) or ""
 
     async def unanswered(self, chat_id: str, before_number: int) -> dict[str, Message]:
-        """The answers that `history` leaves out, by the id of the message that each was to answer."""
+        """The answers that `history` leaves out, by the id of their question."""
         async with self._database.read() as connection:
             return await load_unanswered(connection, chat_id, before_number)
 
     async def keep_author_names(self, chat_id: str, names: Mapping[str, str]) -> None:
-        """The names, by user id, by which the model knows the authors of this chat's messages from now on."""
+        """The names, by user id, by which the model will know the authors of this chat's messages."""
         async with self._database.begin() as connection:
             await name_authors(connection, chat_id, names)
 
@@ -291,11 +291,11 @@ class Chats:
         files: tuple[SharedFile, ...],
         spoken: str | None = None,
     ) -> bool:
-        """Stores what the files of a message contained: text to append, images, and the files that remain.
+        """Stores the content of a message's files: text to append, images, and the remaining files.
 
-        `spoken`: the part of the text that was said in voice clips, which is due to be shown.
+        `spoken`: the part of the text that is a transcript, which is due to be shown.
 
-        False, and nothing is stored, when another caller has done so first.
+        False, and nothing is stored, if another caller has done so first.
         """
         async with self._database.begin() as connection:
             return await store_loaded_files(connection, message, more_text, images, files, spoken)
@@ -309,10 +309,10 @@ class Chats:
         words: str | None = None,
         newer: bool = False,
     ) -> ChatPage:
-        """A page of the user's chats, the most recently active first: after the cursor, or with `newer` before it.
+        """A page of the user's chats, most recently active first: after the cursor, or with `newer` before it.
 
-        With `words`, only chats in which each of them occurs, in the title or in a message, ignoring case.
-        Raises InvalidInput for an invalid cursor.
+        With `words`, only chats that contain each of them, in the title or in a message, ignoring case. Raises
+        InvalidInput for an invalid cursor.
         """
         database = self._database
         async with database.search() if words else database.read() as connection:
@@ -328,7 +328,7 @@ class Chats:
             )
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:
-        """The user has left a private channel, or is back: the chats there leave the user's list, or return to it."""
+        """The user has left a private channel, or returned to it: its chats leave the user's list, or return to it."""
         async with self._database.begin() as connection:
             await set_away(connection, user, channel, away)
 
@@ -339,17 +339,19 @@ class Chats:
             return bool(await connection.scalar(query))
 
     async def move_channel(self, team: str, old: str, new: str) -> None:
-        """Slack gave a channel another id: its chats and requests get it too, unless the same thread exists there."""
+        """Slack gave a channel another id: its chats and requests get it too, unless the same thread already exists
+        there.
+        """
         async with self._database.begin() as connection:
             await move_channel(connection, team, old, new)
 
     async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:
-        """Replaces the text of a Slack message, whose mentions are names by now, in its request and in its chat."""
+        """Replaces the text of a Slack message, whose mentions are now names, in its request and in its chat."""
         async with self._database.begin() as connection:
             await replace_text(connection, thread, ts, before, after)
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
-        """Whether the title was set: a model's replaces only the default, a user's replaces any."""
+        """Sets the title; returns whether it was set. A model's title only replaces the default, a user's any."""
         if by is TitleBy.MODEL:
             async with self._database.begin() as connection:
                 return await set_written_title(connection, chat_id, title)
@@ -366,7 +368,7 @@ class Chats:
             return await connection.scalar(COUNT_AUTHORS, {"chat": chat_id}) or 0
 
     async def participants(self, chat_id: str) -> list[User]:
-        """All users who see the chat in their lists: its owner from the first message on, and everyone who wrote."""
+        """All users who have the chat in their lists: its owner from the first message on, and everyone who wrote."""
         present = and_(participants.c.chat_id == chat_id, participants.c.away == false())
         query = select(participants).where(present).order_by(participants.c.user)
         async with self._database.read() as connection:

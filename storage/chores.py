@@ -37,21 +37,21 @@ from storage.statements.chores import add_chores
 from storage.tables import answers, chats, chores
 
 _KNOWN = chores.c.kind.in_(list(Chore))
-"""A newer version, running beside this one, may have stored others."""
+"""A newer version running beside this one may have stored other kinds."""
 _KEY = (chores.c.message_id, chores.c.kind)
 _ADDED_AGAIN = chores.c.tries == 0
-"""It starts anew. Once claimed, a chore has been tried."""
+"""The chore starts over. Once claimed, it has been tried."""
 _DUE = and_(chores.c.due_at <= database_time(), _KNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedChore:
-    """A chore that this process does now."""
+    """A chore that this process is doing."""
 
     answer_id: str
     chore: Chore
     tries: int
-    """How often it has been claimed, this time included."""
+    """How often it has been claimed, including this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class DueAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many answers of one workspace may have chores under way."""
+    """How many answers of one workspace may have chores in progress."""
 
     places: int
-    """Together with those that have them already."""
+    """Including those already in progress."""
     begun: int
-    """Begun at the same time."""
+    """Started at the same time."""
 
 
 class Chores:
@@ -128,7 +128,7 @@ class Chores:
     async def postpone(
         self, claimed: ClaimedChore, seconds: float, *, counted: bool = True
     ) -> None:
-        """The chore may be claimed again after `seconds`. `counted`: as one more try."""
+        """The chore may be claimed again after `seconds`. `counted`: whether this was another attempt."""
         tried = claimed.tries if counted else claimed.tries - 1
         tries = case((_ADDED_AGAIN, 0), else_=tried)
         query = update(chores).where(_key_is(claimed), or_(_is(claimed), _ADDED_AGAIN))
@@ -140,9 +140,9 @@ class Chores:
     async def give_back(
         self, claims: Collection[ClaimedChore], seconds: Mapping[Chore, float]
     ) -> None:
-        """Anybody may claim these chores: at once, or after the `seconds` for their kind. One statement.
+        """Lets anybody claim these chores: immediately, or after the `seconds` for their kind. One statement.
 
-        Like `claim` it waits for no other transaction: for what another one is changing, the claim lapses by itself.
+        Like `claim` it waits for no other transaction: for rows that another one is changing, the claim lapses.
         """
         keys = [(each.answer_id, each.chore, each.tries) for each in claims]
         held = tuple_(*_KEY, chores.c.tries).in_(keys)
@@ -158,7 +158,7 @@ class Chores:
             return bool(await connection.scalar(select(query)))
 
     async def worker_ids(self) -> frozenset[str]:
-        """The workers that do chores, or did when they ended."""
+        """The workers that are doing chores, or were when they ended."""
         query = select(chores.c.worker).where(chores.c.worker.is_not(None)).distinct()
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
@@ -171,9 +171,9 @@ class Chores:
         answer_id: str | None = None,
         known: Collection[Chore] = (),
     ) -> None:
-        """Anybody may claim what a dead worker was doing; `seconds` as in `give_back`.
+        """Lets anybody claim what a dead worker was doing; `seconds` as in `give_back`.
 
-        With an answer's id: what a living worker holds of that answer, but for the chores that it knows of.
+        With an answer's id: what a living worker holds of that answer without knowing it.
         """
         held = update(chores).where(chores.c.worker == worker_id)
         if answer_id is not None:
@@ -182,7 +182,9 @@ class Chores:
             await connection.execute(held.values(due_at=_due_after(seconds), worker=null()))
 
     async def show_again(self, answer_id: str) -> str | None:
-        """Lets any worker write an ended answer into its messages once more; the id of its chat, if it has ended."""
+        """Lets any worker write an ended answer into its messages once more; returns the id of its chat, if it has
+        ended.
+        """
         query = (
             update(answers)
             .where(answers.c.message_id == answer_id, answers.c.state == "ended")
@@ -194,7 +196,7 @@ class Chores:
             return chat_id
 
     async def forget_leftovers(self, answer_id: str, deleted: Collection[str]) -> None:
-        """These leftovers (ts) of an ended answer are deleted. What a retry has changed since stays."""
+        """Records that these leftovers (ts) of an ended answer are deleted. What a retry has changed since stays."""
         ended = and_(answers.c.message_id == answer_id, answers.c.state == "ended")
         stored = select(answers.c.parts).where(ended).with_for_update()
         async with self._database.begin() as connection:
@@ -203,10 +205,10 @@ class Chores:
             await connection.execute(update(answers).where(ended).values(parts=kept))
 
     async def due(self, limit: int, share: Share, places: Mapping[str, int]) -> list[DueAnswer]:
-        """Answers with chores that are due, no more of a workspace than its share.
+        """Answers with due chores, within each workspace's share.
 
-        `places`: how many each workspace (team) has already. Those with the fewest come first, and of a workspace's
-        answers those that have waited longest; so a workspace with a long queue delays no other.
+        `places`: how many each workspace (team) already has in progress. Workspaces with the fewest come first, and
+        within a workspace the answers that have waited longest, so a workspace with a long queue delays no other.
         """
         queue = _queue_of_each_team(self._serves)
         taken = case(places, value=queue.c.team, else_=0) if places else literal(0)
@@ -219,7 +221,9 @@ class Chores:
 
 
 def _queue_of_each_team(serves: Serves) -> Subquery:
-    """The answers with due chores, since when they wait, and their positions (from 1) among those of their team."""
+    """The answers with due chores, since when they have been waiting, and their positions (from 1) within their
+    team.
+    """
     since = func.min(chores.c.due_at)
     position = func.row_number().over(partition_by=chats.c.team, order_by=since)
     return (
@@ -233,13 +237,13 @@ def _queue_of_each_team(serves: Serves) -> Subquery:
 
 
 def _due_after(seconds: Mapping[Chore, float]) -> ColumnElement[Any]:
-    """Now, or for some kinds later."""
+    """Now, or later for some kinds."""
     whens = [(chores.c.kind == chore, database_time(pause)) for chore, pause in seconds.items()]
     return case(*whens, else_=database_time()) if whens else database_time()
 
 
 def _is(claimed: ClaimedChore) -> ColumnElement[bool]:
-    """The row, as long as nobody has claimed or added the chore again."""
+    """The row, if nobody has claimed or added the chore again."""
     return and_(_key_is(claimed), chores.c.tries == claimed.tries)
 
 

@@ -11,7 +11,7 @@ from bot.errors import StorageError
 
 
 class WrongKey(StorageError):
-    """None of the keys decrypts a secret."""
+    """None of the keys can decrypt a secret."""
 
 
 class TokenCipher:
@@ -35,7 +35,7 @@ class TokenCipher:
         return self._keys.encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, encrypted: str, *, max_age: int | None = None) -> str:
-        """Raises WrongKey when no key fits, or when it was encrypted more than `max_age` seconds ago."""
+        """Raises WrongKey if no key fits, or if the secret was encrypted more than `max_age` seconds ago."""
         try:
             return self._keys.decrypt(encrypted.encode(), ttl=max_age).decode()
         except self._unreadable as error:

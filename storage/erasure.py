@@ -1,6 +1,6 @@
-"""Removes chats and what is stored about people, in batches, so that nobody who is served meanwhile has to wait.
+"""Removes chats and personal data in batches, so that nobody has to wait meanwhile.
 
-`COVERED` and `EXEMPT` name every table: a test compares them with the tables that there are.
+`COVERED` and `EXEMPT` name every table: a test compares them with the existing tables.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ EXEMPT = {
     "done_once": "digests, which expire within two days",
     "models_without_system_role": "names models",
 }
-"""Tables that hold nothing about people or chats, and why."""
+"""Tables without data about people or chats, and why."""
 
 
 _EMPTY_MESSAGE = {
@@ -103,7 +103,7 @@ _EMPTY_MESSAGE = {
     "author_name": None,
     "source": case((messages.c.source.like("api:%"), None), else_=messages.c.source),
 }
-"""What is left of a person's message. The source of one from the API names its author; Slack's is only a timestamp."""
+"""What remains of a person's message. The source of an API message names its author; Slack's is only a timestamp."""
 _DAY_KEYS = tuple(usage_days.primary_key)
 _IS_USED_NOW = (
     exists()
@@ -115,40 +115,40 @@ _IS_USED_NOW = (
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be erased: everything about one person, or all chats not used since a moment."""
+    """What to erase: everything about one person, or all chats not used since a given time."""
 
     user: User | None = None
     before: datetime | None = None
 
     def chats(self) -> ColumnElement[bool]:
-        """The chats that are removed as a whole."""
+        """The chats that are removed completely."""
         if self.user is not None:
             return and_(chats.c.team == self.user.team, chats.c.owner == self.user.id)
         assert self.before is not None
         return and_(chats.c.updated_at < self.before, not_(_IS_USED_NOW))
 
     def calls(self) -> ColumnElement[bool]:
-        """The rows of the ledger that are made anonymous."""
+        """The ledger rows that are made anonymous."""
         if self.user is not None:
             return and_(ledger.c.team == self.user.team, ledger.c.user == self.user.id)
         return ledger.c.at < self.before
 
     def days(self) -> ColumnElement[bool]:
-        """The sums by day that are made anonymous."""
+        """The daily sums that are made anonymous."""
         if self.user is not None:
             return and_(usage_days.c.team == self.user.team, usage_days.c.user == self.user.id)
         assert self.before is not None
         return usage_days.c.day < f"{self.before:%Y-%m-%d}"
 
     def requests(self) -> ColumnElement[bool]:
-        """The chat requests that are removed beside those of the chats."""
+        """The chat requests that are removed in addition to those of the chats."""
         if self.user is not None:
             return and_(questions.c.team == self.user.team, questions.c.user == self.user.id)
         return questions.c.created_at < self.before
 
 
 class Erasure:
-    """The repository of what is removed. Every method raises StorageError when the database fails."""
+    """The repository for erasure. Every method raises StorageError when the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -162,7 +162,7 @@ class Erasure:
             }
 
     async def next_chats(self, selection: Selection, after: str, limit: int) -> list[str]:
-        """Ids of the next chats to remove, in order: those beyond `after`."""
+        """Ids of the next chats to remove, in order: those after `after`."""
         query = (
             select(chats.c.id)
             .where(selection.chats(), chats.c.id > after)
@@ -173,7 +173,9 @@ class Erasure:
             return list((await connection.scalars(query)).all())
 
     async def stop_answers(self, chat_ids: Sequence[str]) -> bool:
-        """Asks for the end of the answers of these chats; whether any has not ended. Workers see it on renewal."""
+        """Requests a stop for the answers of these chats; returns whether any has not ended. Workers see it when they
+        renew.
+        """
         open_ones = select(answers.c.message_id).where(answers.c.chat_id.in_(chat_ids), IS_OPEN)
         async with self._database.read() as connection:
             ids = list((await connection.scalars(open_ones)).all())
@@ -185,7 +187,7 @@ class Erasure:
         return True
 
     async def remove_chats(self, selection: Selection, chat_ids: Sequence[str]) -> int:
-        """Removes these chats with all that belongs to them, unless they have been used meanwhile."""
+        """Removes these chats with everything that belongs to them, unless they have been used meanwhile."""
         async with self._database.begin() as connection:
             removed = await connection.execute(
                 delete(chats).where(chats.c.id.in_(chat_ids), selection.chats())
@@ -193,16 +195,16 @@ class Erasure:
             return removed.rowcount
 
     async def remove_requests(self, selection: Selection, limit: int) -> int:
-        """Removes some of the chat requests that belong to no chat; 0 when there are no more."""
+        """Removes some of the chat requests that belong to no chat; returns 0 when there are no more."""
         some = select(questions.c.id).where(selection.requests()).limit(limit)
         async with self._database.begin() as connection:
             removed = await connection.execute(delete(questions).where(questions.c.id.in_(some)))
             return removed.rowcount
 
     async def empty_messages(self, user: User, limit: int) -> int:
-        """Removes the person from some of their messages in chats of others; 0 when there are no more.
+        """Removes the person from some of their messages in other people's chats; returns 0 when there are no more.
 
-        Answers to them that are not written yet are stopped.
+        Unwritten answers to them are stopped.
         """
         some = select(messages.c.id).where(_own_messages(user)).limit(limit)
         async with self._database.begin() as connection:
@@ -230,7 +232,7 @@ class Erasure:
             return await forget_quotes_in_requests(connection, user.team, user.id, limit)
 
     async def anonymise_calls(self, selection: Selection, limit: int) -> int:
-        """Removes people and chats from some rows of the ledger; 0 when there are no more."""
+        """Removes people and chats from some rows of the ledger; returns 0 when there are no more."""
         some = select(ledger.c.id).where(selection.calls(), ledger.c.user.is_not(None)).limit(limit)
         async with self._database.begin() as connection:
             changed = await connection.execute(
@@ -241,7 +243,7 @@ class Erasure:
             return changed.rowcount
 
     async def anonymise_days(self, selection: Selection, limit: int) -> int:
-        """Adds some of the sums by day to those of nobody in particular; 0 when there are no more."""
+        """Moves some of the daily sums to nobody in particular; returns 0 when there are no more."""
         some = select(usage_days).where(selection.days(), usage_days.c.user != "").limit(limit)
         async with self._database.begin() as connection:
             rows = (await connection.execute(some)).mappings().all()
@@ -283,7 +285,7 @@ class Erasure:
         return ids[-1] if ids else None
 
     async def forget_person(self, user: User) -> None:
-        """Removes what is left about the person: after their chats and messages."""
+        """Removes everything else about the person, after their chats and messages."""
         async with self._database.begin() as connection:
             for table in (participants, people, api_tokens, feedback):
                 await connection.execute(
@@ -311,8 +313,8 @@ class Erasure:
 
 
 async def _forget_calls(connection: AsyncConnection, answered: Select[Any]) -> None:
-    """Removes the calls of these answers. Of answers that are not written yet they end empty, and so do the messages
-    that ask about them.
+    """Removes the calls of these answers. Calls of unwritten answers are only emptied, and so are the messages that ask
+    about them.
     """
     unwritten = tool_calls.c.answer_id.in_(answered.where(IS_UNWRITTEN))
     of_unwritten = select(tool_calls.c.id).where(unwritten)
@@ -325,7 +327,7 @@ async def _forget_calls(connection: AsyncConnection, answered: Select[Any]) -> N
 
 
 async def _empty(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
-    """Locks the messages in the order in which `storage.summaries` does, so that neither waits for the other."""
+    """Locks the messages in the same order as `storage.summaries`, to prevent deadlocks."""
     these = messages.c.id.in_(message_ids)
     in_order = select(messages.c.id).where(these).order_by(messages.c.id)
     await connection.execute(in_order.with_for_update(key_share=True))

@@ -1,4 +1,4 @@
-"""Workspaces that have installed the app: the bot's user there, and its token, encrypted."""
+"""Workspaces that have installed the app: its bot user there, and its encrypted token."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Installations:
     async def find(self, team: str | None, enterprise: str | None = None) -> Installation | None:
         """The installation that serves this workspace: its own, else its organisation's.
 
-        Without `enterprise`, the organisation is looked up (`remember_organisation`). Raises WrongKey too.
+        Without `enterprise`, the organisation is looked up (`remember_organisation`). Also raises WrongKey.
         """
         known = select(workspaces.c.enterprise).where(workspaces.c.team == team).scalar_subquery()
         of_org = and_(
@@ -111,10 +111,10 @@ class Installations:
     async def remove(
         self, team: str | None, enterprise: str | None = None, before: datetime | None = None
     ) -> bool:
-        """Deletes an installation whose app was uninstalled or whose token was revoked; whether there was one.
+        """Deletes an installation whose app was uninstalled or whose token was revoked; returns whether there was one.
 
         Chats stay; the API tokens of the users there are revoked. Without a `team` it is an org-wide installation. One
-        that was made after `before` stays, because Slack's event may arrive when the app is installed again.
+        made after `before` stays, because Slack's event may arrive when the app is already installed again.
         """
         where = installations.c.team == team
         if not team:
@@ -145,7 +145,7 @@ class Installations:
         ]
 
     async def rotate_tokens(self) -> int:
-        """Encrypt every token with the newest key; how many were encrypted with an older one.
+        """Encrypts every token with the newest key; returns how many were encrypted with an older one.
 
         Raises WrongKey when a token cannot be decrypted.
         """

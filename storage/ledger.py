@@ -1,4 +1,4 @@
-"""The ledger: what every model call used, and the sums of it."""
+"""The ledger: what every model call used, and its sums."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = {
     GroupBy.DAY: usage_days.c.day,
 }
 _IN_WORKSPACE = (GroupBy.USER, GroupBy.CHANNEL)
-"""Groups whose names mean something in one workspace only."""
+"""Groupings that are meaningful within one workspace only."""
 
 
 class Ledger:
@@ -38,28 +38,28 @@ class Ledger:
         self._limits = limits
 
     async def ask(self, call: Call) -> None:
-        """Stores that a model is about to be called. Until it is completed, it counts by its estimate."""
+        """Stores that a model is about to be called. Until the call is completed, it counts by its estimate."""
         await self.add([call])
 
     async def complete(self, call: Call) -> None:
-        """Stores how a call ended that is stored as asked."""
+        """Records how a call ended that is stored as asked."""
         async with self._database.begin() as connection:
             await complete(connection, self._limits, call)
 
     async def add(self, calls: Sequence[Call]) -> None:
-        """Stores calls, all of one payer."""
+        """Stores calls, all charged to one payer."""
         async with self._database.begin() as connection:
             payer = await payer_now(connection, calls[0])
             await record(connection, self._limits, payer, calls)
 
     async def check(self, payer: Payer) -> None:
-        """Raises BudgetReached if no message of theirs would be answered now."""
+        """Raises BudgetReached if none of their messages would be answered now."""
         if any(self._limits):
             async with self._database.read() as connection:
                 await check(connection, self._limits, payer)
 
     async def priced_models(self) -> frozenset[str]:
-        """The models, as `provider:name`, whose cost some provider has told."""
+        """The models, as `provider:name`, whose cost a provider has reported."""
         query = select(usage_days.c.model).where(usage_days.c.cost > 0).distinct()
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
@@ -72,9 +72,9 @@ class Ledger:
         team: str | None = None,
         user: User | None = None,
     ) -> list[Figures]:
-        """What was used from that day (UTC) on: of a user, a workspace or everybody.
+        """What was used since that day (UTC): by a user, a workspace or everybody.
 
-        The most tokens first, days in order; without `by` one for all.
+        Most tokens first, days in order; without `by` one sum of everything.
         """
         query = _of(_select(by), since, team, user)
         async with self._database.read() as connection:
@@ -82,7 +82,7 @@ class Ledger:
             return [_to_figures(row) for row in rows if row.calls]
 
     async def forget_old_spending(self) -> None:
-        """Deletes what was counted for limits in periods that are long over."""
+        """Deletes the counters of limits whose periods are long over."""
         async with self._database.begin() as connection:
             await forget_old(connection)
 

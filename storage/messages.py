@@ -9,7 +9,7 @@ from bot.domain import Answer, Chat, Image, Message, SharedFile
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A user message that is not stored yet and so has no number."""
+    """A user message that is not stored yet and therefore has no number."""
 
     text: str = field(repr=False)
     author: str
@@ -17,10 +17,10 @@ class NewMessage:
     author_team: str | None = None
     """The author's own workspace, if it is not the chat's."""
     source: str | None = None
-    """Where it came from, unique within the chat: storing the same source again returns the stored message."""
+    """Its origin, unique within the chat: storing the same source again returns the stored message."""
     images: tuple[Image, ...] = ()
     files: tuple[SharedFile, ...] = ()
-    """Shared files that are downloaded when the answer starts."""
+    """Shared files, which are downloaded when the answer starts."""
     ts: str | None = None
     """Timestamp of the Slack message that asks; None for messages from the API."""
 
@@ -33,6 +33,6 @@ class StoredMessage:
     message: Message
     answer: Answer
     duplicate: bool = False
-    """It had been stored before, and nothing was stored now."""
+    """Whether it had been stored before, so that nothing was stored now."""
     queued: bool = False
-    """The answer waits for an earlier answer of this chat."""
+    """Whether the answer waits for an earlier answer of this chat."""

@@ -1,4 +1,4 @@
-"""The models that refuse a system message, remembered so that a new process need not learn it again."""
+"""The models that refuse a system message, stored so that a new process need not discover them again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 class ModelsWithoutSystemRole:
     """The models whose servers have refused a system message.
 
-    Read once, when the process starts: a model that another replica learned of since costs one refused request.
+    Read once, when the process starts: a model that another replica has discovered since costs one refused request.
     """
 
     def __init__(self, database: Database, known: set[ModelRef]) -> None:
@@ -27,7 +27,7 @@ class ModelsWithoutSystemRole:
 
     @classmethod
     async def load(cls, database: Database) -> ModelsWithoutSystemRole:
-        """Never raises: with a database that is away none is known, and a process starts all the same."""
+        """Never raises: while the database is down none is known, and the process starts anyway."""
         try:
             async with database.read() as connection:
                 rows = await connection.execute(select(models_without_system_role))
@@ -40,7 +40,7 @@ class ModelsWithoutSystemRole:
         return model in self._known
 
     async def add(self, model: ModelRef) -> None:
-        """Never raises: what could not be stored is remembered until the process ends."""
+        """Never raises: a model that could not be stored is remembered until the process ends."""
         self._known.add(model)
         row = {"provider": model.provider, "model": model.name, "created_at": utc_now()}
         try:

@@ -18,7 +18,7 @@ from storage.tables import feedback, people
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What Slack tells of a user."""
+    """What Slack says about a user."""
 
     name: str
     locale: str | None = None
@@ -38,7 +38,7 @@ class Profile:
     always: bool = False
     """Start with the user's model and skip the menu."""
     options: ModelOptions = NO_OPTIONS
-    """What goes along with the model that the user has set."""
+    """The options of the model that the user has set."""
 
 
 class People:
@@ -67,7 +67,7 @@ class People:
         )
 
     async def accounts(self, users: Collection[User]) -> dict[User, Account]:
-        """What Slack has told of those users whose name is known."""
+        """What Slack has said about those users whose names are known."""
         query = select(people.c.team, people.c.user, people.c.name, people.c.locale).where(
             tuple_(people.c.team, people.c.user).in_([(user.team, user.id) for user in users]),
             people.c.name.is_not(None),
@@ -79,7 +79,7 @@ class People:
             }
 
     async def set_account(self, user: User, account: Account) -> None:
-        """Stores them. An account that tells no locale leaves the one that is known."""
+        """Stores accounts. An account without a locale keeps the stored one."""
         told = {"locale": account.locale} if account.locale else {}
         await self._set(user, name=account.name, **told)
 
@@ -87,11 +87,11 @@ class People:
         await self._set(user, default_model=None if model is None else str(model))
 
     async def set_web_search(self, user: User, wanted: bool) -> None:
-        """Whether the web is searched with the user's model."""
+        """Sets whether the web is searched with the user's model."""
         await self._set(user, web_search=wanted)
 
     async def set_effort(self, user: User, effort: Effort | None) -> None:
-        """How much the user's model reasons."""
+        """Sets how much the user's model reasons."""
         await self._set(user, effort=effort)
 
     async def set_always(
@@ -133,7 +133,7 @@ class People:
     async def set_feedback(self, message_id: str, user: User, value: int) -> None:
         """Stores a user's feedback on an answer (1 good, -1 bad), replacing earlier feedback.
 
-        Raises Conflict when there is no such message.
+        Raises Conflict if there is no such message.
         """
         changed = {"value": value, "updated_at": utc_now()}
         row = {"message_id": message_id, "team": user.team, "user": user.id, **changed}

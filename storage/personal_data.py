@@ -1,6 +1,6 @@
-"""What is stored about a person beside their chats, for an export of all of it.
+"""Personal data besides a person's chats, for a complete export.
 
-`SECTIONS`, `IN_CHATS` and `EXEMPT` name every table: a test compares them with the tables that there are.
+`SECTIONS`, `IN_CHATS` and `EXEMPT` name every table: a test compares them with the existing tables.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ SECTIONS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "allowedTools": (tool_grants.c.chat_id, tool_grants.c.pin, tool_grants.c.created_at),
     "usage": tuple(column for column in usage_days.c if column.name not in ("team", "user")),
 }
-"""By its name in the export: the columns of a table."""
+"""The columns of a table, by the name of its section in the export."""
 IN_CHATS = frozenset(
     {"chats", "messages", "answers", "answer_steps", "attachments", "tool_calls", "participants"}
 )
-"""Tables whose rows are in the chats of the export."""
+"""Tables whose rows are part of the exported chats."""
 EXEMPT = {
     "ledger": "summed up in the usage",
     "spending": "counted from the ledger",
@@ -61,11 +61,11 @@ EXEMPT = {
     "done_once": "digests, which expire within two days",
     "models_without_system_role": "names models",
 }
-"""Tables of which nothing is exported, and why."""
+"""Tables from which nothing is exported, and why."""
 
 
 class PersonalData:
-    """The repository of it. Raises StorageError when the database fails."""
+    """The repository of personal data. Raises StorageError when the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

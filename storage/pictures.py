@@ -1,4 +1,4 @@
-"""The pictures of messages, one at a time: for whoever shows them in Slack, or asks for them through the API."""
+"""The pictures of messages, one at a time, for showing them in Slack and for the API."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Pictures:
         return None if row is None else to_image(row)
 
     async def read(self, attachment: Attachment, start: int, count: int) -> bytes:
-        """So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone."""
+        """Reads this many bytes of an attachment from an offset on. Raises ChatNotFound when it is gone."""
         table = tool_pictures if attachment.of_call else attachments
         piece = func.substr(table.c.data, start + 1, count, type_=LargeBinary)
         query = select(piece).where(_is_this(attachment))
@@ -85,7 +85,7 @@ class Pictures:
         return data
 
     async def note_file(self, picture: Picture, slack_file: str | None) -> None:
-        """This file in Slack is to show the picture; None: there is none."""
+        """Records which Slack file is to show the picture; None: there is none."""
         same = _is(picture.message_id, picture.position)
         async with self._database.begin() as connection:
             await connection.execute(update(attachments).where(same).values(slack_file=slack_file))

@@ -1,6 +1,7 @@
-"""Fills the search index of people with many chats in the background, on PostgreSQL, after an upgrade that brought it.
+"""Fills the search index of people with many chats in the background, on PostgreSQL, after the upgrade that introduced
+it.
 
-Migration 0008 makes the index empty. Until a chat is in it, searches read the chat itself: slower, but no less right.
+Migration 0008 creates the index empty. Until a chat is indexed, searches read the chat itself: slower, but correct.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from storage.engine.database import Database
 
 BATCH = 20
-"""Chats of one person that are indexed in one transaction, in which nobody else writes in them."""
+"""Chats of one person that are indexed in one transaction, during which nobody else can write in them."""
 
 # People who have more chats than are read without the index (migration 0008). The sample keeps the query short.
 _NEXT_PERSON = text(
@@ -27,7 +28,8 @@ SELECT chat_id FROM (
 ) AS own WHERE turn > 50 LIMIT :most
 """
 )
-# Whoever adds a message holds the chat's row. So what they add is seen here, or they see that the chat is indexed.
+# Adding a message requires the chat's row. So either what is added is seen here, or its transaction sees that the chat
+# is indexed.
 _LOCK = text("SELECT id FROM chats WHERE id = ANY (:chats) ORDER BY id FOR UPDATE")
 _INDEX = text(
     """
@@ -38,7 +40,7 @@ WHERE team = :team AND "user" = :user AND chat_id = ANY (:chats) AND NOT indexed
 
 
 class SearchIndex:
-    """The repository of what is not indexed yet. Every method raises StorageError when the database fails."""
+    """The repository of chats that are not indexed yet. Every method raises StorageError when the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -55,7 +57,7 @@ class SearchIndex:
         return None if row is None else (row.team, row.user)
 
     async def index_some(self, team: str, user: str) -> int:
-        """Indexes some of a person's chats, all but their newest; how many: 0 when there are no more."""
+        """Indexes some of a person's chats, all but their newest; returns how many, 0 when there are no more."""
         async with self._database.begin() as connection:
             person = {"team": team, "user": user}
             chats = list((await connection.scalars(_NEXT_CHATS, person | {"most": BATCH})).all())

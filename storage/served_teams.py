@@ -1,4 +1,4 @@
-"""Which workspaces a process serves. It takes up work of no others, whoever else uses the same database."""
+"""Which workspaces a process serves. It does no work for others, whoever else uses the same database."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, and_, exists, or_, true
 from storage.tables import chats, installations, workspaces
 
 Serves = Callable[[ColumnElement[str]], ColumnElement[bool]]
-"""For a column that holds ids of workspaces: whether this process serves the row's workspace."""
+"""For a column with workspace ids: whether this process serves the row's workspace."""
 
 
 def every_team(team: ColumnElement[str]) -> ColumnElement[bool]:
-    """For a process that has the database for itself."""
+    """For a process that has the database to itself."""
     return true()
 
 
@@ -23,7 +23,7 @@ def only_team(served: str) -> Serves:
 
 
 def installed_teams(team: ColumnElement[str]) -> ColumnElement[bool]:
-    """For a process that serves whoever has installed the app: the workspace itself, or its organisation."""
+    """For a process that serves everyone who has installed the app: the workspace itself, or its organisation."""
     org_wide = and_(
         installations.c.team == "",
         installations.c.enterprise == workspaces.c.enterprise,
@@ -33,5 +33,5 @@ def installed_teams(team: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def in_served_team(serves: Serves, chat_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether the process serves the workspace of the chat that a row belongs to."""
+    """Whether the process serves the workspace of a row's chat."""
     return exists().where(chats.c.id == chat_id, serves(chats.c.team))

@@ -1,6 +1,6 @@
-"""Chats that another chat leads on to: one that continues it, and those that ask other models one of its questions.
+"""Continuations and branches of chats.
 
-Each is stored when it is asked for, and gets its thread in Slack afterwards.
+Each is stored when it is requested, and gets its thread in Slack afterwards.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _OLD = chats.alias("old")
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """A chat that another one leads on to, and where it is to be in Slack."""
+    """A continuation or branch, and where it will be in Slack."""
 
     chat: Chat
     channel: str | None
-    """None for a chat of the API alone."""
+    """None for an API chat."""
 
 
 class Successors:
@@ -44,13 +44,15 @@ class Successors:
     def __init__(
         self, database: Database, limits: Limits = NO_LIMITS, serves: Serves = every_team
     ) -> None:
-        """`limits`: what people may use. `serves`: the workspaces whose unfinished ones this process looks for."""
+        """`limits`: what people may use. `serves`: the workspaces whose unfinished successors this process looks
+        for.
+        """
         self._database = database
         self._limits = limits
         self._is_served = serves(chats.c.team)
 
     async def create_continuation(self, old: Chat, owner: str, channel: str | None) -> Successor:
-        """The chat that continues `old`, new or not. `channel`: where it is to get a thread, unless it has a place."""
+        """The chat that continues `old`, new or existing. `channel`: where it gets a thread, unless it has a place."""
         async with self._database.begin() as connection:
             new = _new_chat(old, owner, old.model, continues=old.id)
             successor, _ = await _create(connection, new, channel, chats.c.continues == old.id)
@@ -59,7 +61,7 @@ class Successors:
     async def create_branch(
         self, old: Chat, question: Message, owner: str, model: ModelRef, channel: str | None
     ) -> Successor:
-        """The chat that asks `model` the question, new or not; see `create_continuation`. Raises BudgetReached."""
+        """The chat that asks `model` the question, new or existing; see `create_continuation`. Raises BudgetReached."""
         same = and_(
             chats.c.branch_of == question.id,
             chats.c.provider == model.provider,
@@ -76,12 +78,12 @@ class Successors:
             return successor
 
     async def fill_branch(self, chat_id: str) -> StoredMessage | None:
-        """Stores the conversation up to the question, and the answer to it that waits: see `copy_conversation`."""
+        """Stores the conversation up to the question, and a waiting answer to it: see `copy_conversation`."""
         async with self._database.begin() as connection:
             return await copy_conversation(connection, chat_id)
 
     async def set_branch_thread(self, chat_id: str, ts: str) -> tuple[Chat, StoredMessage | None]:
-        """As `set_thread` and `fill_branch`, in one transaction."""
+        """Does `set_thread` and `fill_branch` in one transaction."""
         async with self._database.begin() as connection:
             chat = await _fill(
                 connection, chat_id, chats.c.thread.is_(None), thread=ts, header_ts=ts
@@ -96,7 +98,7 @@ class Successors:
         return None if row is None else to_chat(row)
 
     async def branches_of(self, chat_id: str, limit: int) -> list[Chat]:
-        """The newest chats that ask other models one of this chat's questions, the oldest first."""
+        """The newest chats that ask other models one of this chat's questions, oldest first."""
         query = (
             select(chats)
             .join(messages, messages.c.id == chats.c.branch_of)
@@ -127,13 +129,13 @@ class Successors:
             return await _fill(connection, chat_id, unknown, context=text, quoted=quoted)
 
     async def set_thread(self, chat_id: str, ts: str) -> Chat:
-        """Stores the message that begins its thread, unless one is stored already: it is the header too."""
+        """Stores the message that begins its thread and is its header, unless one is already stored."""
         async with self._database.begin() as connection:
             homeless = chats.c.thread.is_(None)
             return await _fill(connection, chat_id, homeless, thread=ts, header_ts=ts)
 
     async def without_thread(self, older_than_seconds: float, limit: int) -> list[Successor]:
-        """Successors older than this that are to be in Slack and have no thread there, the oldest first."""
+        """Successors older than this that should be in Slack but have no thread there, oldest first."""
         query = (
             select(chats)
             .where(
@@ -151,7 +153,7 @@ class Successors:
             return [Successor(to_chat(row), row.channel) for row in rows]
 
     async def give_up_thread(self, chat_id: str) -> None:
-        """It cannot be posted in Slack, so it is to be there no more."""
+        """It cannot be posted in Slack, so it should no longer be there."""
         async with self._database.begin() as connection:
             await _fill(connection, chat_id, chats.c.thread.is_(None), channel=None)
 
@@ -189,7 +191,9 @@ def _new_chat(
 async def _create(
     connection: AsyncConnection, new: Chat, channel: str | None, same: ColumnElement[bool]
 ) -> tuple[Successor, bool]:
-    """Stores the chat, unless there is the same one, which gets the channel if it has none; and whether it is new."""
+    """Stores the chat, unless the same one exists, which then gets the channel if it has none; returns whether it is
+    new.
+    """
     insert = dialect_insert(connection, chats)
     row = chat_row(new) | {"channel": channel}
     created = (await connection.execute(insert.values(row).on_conflict_do_nothing())).rowcount > 0

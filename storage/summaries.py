@@ -22,7 +22,7 @@ class Summary:
 
     @property
     def count(self) -> int:
-        """How many messages it stands for."""
+        """How many messages it replaces."""
         return self.through - self.since + 1
 
 
@@ -55,7 +55,7 @@ class Summaries:
             return len(ids.all())
 
     async def store(self, chat_id: str, summary: Summary, authored: int) -> None:
-        """Stores it, unless there is one of the same messages, or what it says is erased by now.
+        """Stores it, unless there is one of the same messages, or its source has been erased.
 
         `authored`: how many of the messages had an author before they were read for it.
         """

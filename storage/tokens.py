@@ -23,7 +23,7 @@ LAST_USE_INTERVAL = 60.0
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What is known of a token besides itself."""
+    """What is known about a token, besides the token itself."""
 
     created_at: datetime
     expires_at: datetime | None
@@ -69,7 +69,7 @@ class Tokens:
         return User(row.team, row.user)
 
     async def listed(self, user: User) -> list[TokenInfo]:
-        """The user's valid tokens, the newest first."""
+        """The user's valid tokens, newest first."""
         query = (
             select(api_tokens)
             .where(api_tokens.c.team == user.team, api_tokens.c.user == user.id, _valid())
@@ -80,18 +80,18 @@ class Tokens:
         return [TokenInfo(row.created_at, row.expires_at, row.last_used_at) for row in rows]
 
     async def revoke(self, user: User) -> int:
-        """Revoke all tokens of this user; how many there were."""
+        """Revokes all tokens of this user; returns how many there were."""
         return await self._revoke(api_tokens.c.team == user.team, api_tokens.c.user == user.id)
 
     async def revoke_account(self, user: User) -> int:
-        """Revoke all tokens of this account, in every workspace of its organisation; how many there were."""
+        """Revokes all tokens of this account, in every workspace of its organisation; returns how many there were."""
         organisation = select(workspaces.c.enterprise).where(workspaces.c.team == user.team)
         siblings = select(workspaces.c.team).where(workspaces.c.enterprise.in_(organisation))
         here = or_(api_tokens.c.team == user.team, api_tokens.c.team.in_(siblings))
         return await self._revoke(api_tokens.c.user == user.id, here)
 
     async def revoke_workspace(self, team: str) -> int:
-        """Revoke all tokens of this workspace; how many there were."""
+        """Revokes all tokens of this workspace; returns how many there were."""
         return await self._revoke(api_tokens.c.team == team)
 
     async def _revoke(self, *where: ColumnElement[bool]) -> int:

@@ -1,7 +1,7 @@
-"""Tool calls, each a row before it is made, and what people decide about them.
+"""Tool calls, each stored as a row before it is made, and people's decisions about them.
 
 An answer that waits for a decision is *parked*: it stays running, so that the next answer of its chat waits, but no
-worker holds it; its lease lapses when somebody has decided, or after a day. Then any worker claims it and goes on.
+worker holds it; its lease lapses when somebody has decided, or after a day. Then any worker claims it and continues.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Decided:
     chat_id: str
     team: str
     accepted: bool
-    """False: it was not theirs to decide, or had been decided before, or it is too late."""
+    """False: they may not decide about it, it had been decided before, or it is too late."""
 
 
 class ToolCalls:
@@ -101,8 +101,8 @@ class ToolCalls:
     ) -> Hold:
         """Stores the calls of one turn, once, while the answer is HELD.
 
-        `used`: what the model was asked for that turn, for the ledger. Raises BudgetReached when that has used up a
-        budget: then the calls are stored as not made.
+        `used`: the model calls for that turn, for the ledger. Raises BudgetReached if they have used up a budget; then
+        the calls are stored as not made.
         """
         async with self._database.begin() as connection:
             held = await hold(connection, calls[0].answer_id, worker_id)
@@ -122,7 +122,7 @@ class ToolCalls:
     async def _recorded(
         self, connection: AsyncConnection, chat_id: str, asker: str | None, used: Sequence[Call]
     ) -> BudgetReached | None:
-        """Adds to the ledger what an answer has used so far; the budget that is used up by now."""
+        """Adds to the ledger what an answer has used so far; returns a budget that is used up."""
         chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": chat_id})).one())
         payer = payer_of(chat, asker)
         await record(connection, self._limits, payer, used)
@@ -133,12 +133,14 @@ class ToolCalls:
         return None
 
     async def hold(self, worker_id: str, answer_id: str) -> Hold:
-        """Whether the worker may go on with an answer's calls."""
+        """Whether the worker may continue with an answer's calls."""
         async with self._database.begin() as connection:
             return await hold(connection, answer_id, worker_id)
 
     async def begin(self, worker_id: str, call: StoredCall) -> Hold:
-        """Notes that a call is about to be made. It must not be unless the answer is HELD; one not READY is lost."""
+        """Records that a call is about to be made. It must not be made unless the answer is HELD; a call that is not
+        READY is lost.
+        """
         startable = and_(tool_calls.c.id == call.id, tool_calls.c.state == CallState.READY)
         async with self._database.begin() as connection:
             held = await hold(connection, call.answer_id, worker_id)
@@ -159,7 +161,7 @@ class ToolCalls:
         seconds: float | None = None,
         pictures: Sequence[Image] = (),
     ) -> bool:
-        """Notes how a call has ended, or that it is ready again; False when somebody else has moved it meanwhile."""
+        """Records how a call has ended, or that it is ready again; False if somebody else has changed it meanwhile."""
         ending = {"state": state, "result": result, "seconds": seconds}
         known = (tool_calls.c[name].is_not_distinct_from(value) for name, value in ending.items())
         same = and_(
@@ -170,7 +172,7 @@ class ToolCalls:
         )
         values = ending | {"updated_at": utc_now()}
         async with self._database.begin() as connection:
-            await hold_answer(connection, call.id)  # first, as everybody else: no deadlock
+            await hold_answer(connection, call.id)  # first, as everywhere, to prevent deadlocks
             done = await connection.execute(update(tool_calls).where(same).values(values))
             if done.rowcount and pictures:
                 await keep_pictures(connection, call.id, pictures)
@@ -182,9 +184,10 @@ class ToolCalls:
     async def end_open(
         self, worker_id: str, answer_id: str, since: datetime
     ) -> list[StoredCall] | None:
-        """Ends all calls of an answer that ends: nothing more is made. None when the worker no longer holds it.
+        """Ends all calls of an answer that ends: no more are made. None if the worker no longer holds it.
 
-        The calls as they have ended. `since`: those that an earlier try has ended from then on are told again.
+        Returns the calls as they ended. `since`: calls that an earlier attempt has ended from then on are returned
+        again.
         """
         of_answer = tool_calls.c.answer_id == answer_id
         ended_now = and_(tool_calls.c.stopped == true(), tool_calls.c.updated_at >= since)
@@ -203,7 +206,7 @@ class ToolCalls:
             return ended
 
     async def ask_again(self, call: StoredCall, pin: str) -> None:
-        """The tool has changed since it was allowed: the decision counts no more, and its message asks anew."""
+        """The tool has changed since it was allowed: the decision no longer counts, and its message asks again."""
         same = and_(tool_calls.c.id == call.id, tool_calls.c.state == CallState.READY)
         values = {
             "state": CallState.ASKED,
@@ -211,7 +214,7 @@ class ToolCalls:
             "asked": True,
             "decided_by": None,
             "updated_at": utc_now(),
-            # One that may have been posted is still looked for.
+            # A message that may have been posted is still looked for.
             "notice_state": case((tool_calls.c.notice_ts.is_(None), tool_calls.c.notice_state)),
         }
         async with self._database.begin() as connection:
@@ -236,10 +239,10 @@ class ToolCalls:
         then: Mapping[Chore, float],
         goes_on: Callable[[Sequence[StoredCall]], bool],
     ) -> bool:
-        """Lets go of an answer until somebody has decided; False when the worker no longer holds it.
+        """Releases an answer until somebody has decided; False if the worker no longer holds it.
 
-        `then`: the chores that it leads to, with the seconds until each is due. `goes_on`: whether there is something
-        to do though these calls of it are open, which may have been decided about meanwhile.
+        `then`: the chores that follow from it, with the seconds until each is due. `goes_on`: given its open calls,
+        which may have been decided meanwhile, whether there is something to do.
         """
         query = select(tool_calls).where(tool_calls.c.answer_id == answer_id, _OPEN)
         async with self._database.begin() as connection:
@@ -281,11 +284,11 @@ class ToolCalls:
     async def decide(
         self, approval: str, team: str, user: str, decision: Decision, chat_id: str | None = None
     ) -> Decided | None:
-        """What a person says about a call; None when there is no such call in their workspace, or not any more.
+        """Records a person's decision about a call; None if there is no such call in their workspace, or no longer.
 
-        `approval`: see `StoredCall.approval`. `chat_id`: only one of this chat.
+        `approval`: see `StoredCall.approval`. `chat_id`: only a call of this chat.
 
-        Only the asker's word counts, the first, not after the time for it (see `StoredCall.overdue`), and not while the
+        Only the asker's first decision counts, not after its time limit (see `StoredCall.overdue`), and not while the
         answer is being stopped.
         """
         call_id, _, pin = approval.partition("-")
@@ -329,7 +332,8 @@ class ToolCalls:
             return Decided(call, found.chat_id, found.team, accepted)
 
     async def note_shown(self, call: StoredCall, ts: str | None, state: CallState) -> None:
-        """Which Slack message asks about a call, and what it shows; unless it is asked about anew meanwhile.
+        """Records which Slack message asks about a call, and what it shows; unless the call is asked about again
+        meanwhile.
 
         `ts`: None when it is about to be posted.
         """
@@ -349,7 +353,7 @@ class ToolCalls:
             return bool(await connection.scalar(select(exists().where(unshown))))
 
     async def refuse(self, call: StoredCall) -> None:
-        """Nobody can be asked about a call: it becomes `unaskable`, and any worker may go on with its answer."""
+        """Nobody can be asked about a call: it becomes `unaskable`, and any worker may continue its answer."""
         same = and_(tool_calls.c.id == call.id, tool_calls.c.pin == call.pin, _ASKED)
         refused = {"notice_ts": None, "notice_state": CallState.DENIED}
         async with self._database.begin() as connection:

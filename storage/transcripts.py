@@ -22,13 +22,13 @@ CHATS_AT_ONCE = 100
 
 
 class Transcripts:
-    """The repository of chats as they are exported: each page is one read, and raises StorageError."""
+    """The repository of chats for export: each page is one read, and raises StorageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def chats_of(self, user: User) -> AsyncIterator[Chat]:
-        """All chats that a person started or took part in, by their ids, which are in the order of their beginnings."""
+        """All chats that a person started or took part in, by id; ids are in the order in which the chats began."""
         last = ""
         while True:
             query = (
@@ -71,7 +71,7 @@ class Transcripts:
             last = rows[-1].number
 
     async def calls(self, answer_id: str) -> list[StoredCall]:
-        """The calls of tools of an answer, in order."""
+        """The tool calls of an answer, in order."""
         query = select(tool_calls).where(tool_calls.c.answer_id == answer_id)
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(tool_calls.c.round, tool_calls.c.number))

@@ -11,7 +11,7 @@ __all__ = ["BucketResult", "Coordination", "SlowSubscriber", "TopicEvent", "open
 
 
 async def open_coordination(url: str, timing: Timing = Timing()) -> Coordination:
-    """Accept `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be reachable yet; `ping` checks.
+    """Accepts `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be reachable yet; `ping` checks it.
 
     Raises SettingsError when the URL cannot be used.
     """

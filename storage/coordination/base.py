@@ -1,4 +1,4 @@
-"""The interface between replicas. Everything sent through it may be lost; the truth is in the database."""
+"""The interface between replicas. Everything sent through it may be lost; the database is the source of truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TopicEvent:
 
 @dataclass(frozen=True, slots=True)
 class BucketResult:
-    """What a shared token bucket answers to a request for one token."""
+    """The response of a shared token bucket to a request for one token."""
 
     granted: bool
     wait: float
@@ -37,7 +37,7 @@ class Coordination(Protocol):
     """Events and shared rate limits, for one process or many."""
 
     address: str
-    """Where what they share is, without user and password; empty for one process."""
+    """Where the shared data is, without user and password; empty for one process."""
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         """Sends a JSON event to all subscribers, here and in other replicas, in order. Never raises, never waits."""
@@ -61,7 +61,7 @@ class Coordination(Protocol):
         ...
 
     async def block(self, key: str, seconds: float) -> None:
-        """Grant no token of the bucket for this long; then one, then at its rate again. Raises StorageError."""
+        """Grants no token of the bucket for this long; then one, then at its rate again. Raises StorageError."""
         ...
 
     async def replicas(self) -> int:

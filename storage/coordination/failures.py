@@ -1,4 +1,4 @@
-"""Why Redis cannot be used, in words for an operator, without keys, texts or passwords."""
+"""Explains for operators why Redis cannot be used, without keys, texts or passwords."""
 
 from __future__ import annotations
 

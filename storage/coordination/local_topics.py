@@ -16,7 +16,7 @@ class Subscription(AsyncIterator[TopicEvent]):
         self._unread: asyncio.Queue[TopicEvent | SlowSubscriber | None] = asyncio.Queue(size)
 
     def put(self, event: TopicEvent) -> bool:
-        """False when the subscriber is too far behind: its iterator raises SlowSubscriber and gets no more events."""
+        """False if the subscriber is too far behind: its iterator raises SlowSubscriber and gets no more events."""
         try:
             self._unread.put_nowait(event)
         except asyncio.QueueFull:
@@ -43,7 +43,7 @@ class Subscription(AsyncIterator[TopicEvent]):
 
 
 class TopicHub:
-    """Which subscriptions exist to which topics."""
+    """Which subscriptions exist for which topics."""
 
     def __init__(self) -> None:
         self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
@@ -57,7 +57,7 @@ class TopicHub:
             self._subscriptions[topic].add(subscription)
 
     def remove(self, subscription: Subscription, topics: tuple[str, ...]) -> list[str]:
-        """Removes a subscription; the topics that have none any more."""
+        """Removes a subscription; returns the topics that have none any more."""
         unused = []
         for topic in topics:
             subscriptions = self._subscriptions.get(topic)
@@ -70,7 +70,7 @@ class TopicHub:
         return unused
 
     def has_subscribers(self, topic: str) -> bool:
-        """Whether there is a subscription to it."""
+        """Whether the topic has a subscription."""
         return topic in self._subscriptions
 
     def deliver(self, event: TopicEvent) -> None:

@@ -13,7 +13,7 @@ from storage.coordination.base import BucketResult, TopicEvent
 from storage.coordination.local_topics import Subscription, TopicHub
 
 _MAX_BUCKETS = 10_000
-"""With more buckets than this, unused ones are deleted."""
+"""If there are more buckets than this, unused ones are deleted."""
 _BUCKET_TTL = 3600.0
 """Seconds after which an unused bucket is full again, whatever its rate, and may be deleted."""
 
@@ -24,7 +24,7 @@ class MemoryBucket:
 
     level: float
     at: float
-    """The time at which `level` was true; in the future while the bucket is blocked."""
+    """The time at which `level` was correct; in the future while the bucket is blocked."""
     blocked_until: float = 0.0
 
     def acquire(self, now: float, rate: float, burst: float) -> BucketResult:
@@ -45,7 +45,7 @@ class MemoryBucket:
 
 
 class MemoryCoordination:
-    """Buckets and events that end with the process."""
+    """Buckets and events that exist only within this process."""
 
     address = ""
 
@@ -55,7 +55,7 @@ class MemoryCoordination:
         self._buckets: dict[str, MemoryBucket] = {}
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
-        # Through JSON as between replicas, so that no subscriber shares an object with the publisher.
+        # Passed through JSON, as between replicas, so that no subscriber shares an object with the publisher.
         self._hub.deliver(TopicEvent(topic, json.loads(json.dumps(event))))
 
     def may_have_subscribers(self, topic: str) -> bool:

@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 _RECONNECT_INTERVAL = 0.5
 """Seconds between attempts to reach a lost Redis."""
 _PROBE_INTERVAL = 1.0
-"""Seconds between two probes of everything that Bobbin needs of Redis."""
+"""Seconds between two probes of everything that Bobbin needs from Redis."""
 _SILENCE_LIMIT = 4.0
-"""Seconds without an answer to the listener's pings after which it is mute and is replaced."""
+"""Seconds without a response to the listener's pings after which its connection counts as dead and is replaced."""
 _MAX_OUTBOX = 10_000
 """Events waiting to be sent; further ones are lost."""
 _PUBLISH_BATCH_SIZE = 500
@@ -59,7 +59,7 @@ def _connect(url: str, timeout: float) -> Redis:
             socket_timeout=None,
             socket_connect_timeout=timeout,
             **({} if url.startswith("unix:") else of_tcp),
-            # No retries: what is late is worthless, and RedisCoordination reconnects by itself.
+            # No retries: late data is worthless, and RedisCoordination reconnects itself.
             retry=Retry(NoBackoff(), 0),
         )
     )
@@ -68,7 +68,7 @@ def _connect(url: str, timeout: float) -> Redis:
 class RedisCoordination:
     """One process's connection to what all replicas share.
 
-    Events of its own process reach its subscribers without Redis.
+    Events reach subscribers in the same process without Redis.
     """
 
     def __init__(self, url: str, command_timeout: float) -> None:
@@ -129,7 +129,9 @@ class RedisCoordination:
             await self._unsubscribe_from(unused)
 
     async def _subscribe_to(self, topics: tuple[str, ...]) -> None:
-        """Returns when Redis has confirmed, or is known to be lost; then the listener subscribes when it is back."""
+        """Returns when Redis has confirmed the subscription, or is known to be lost; then the listener subscribes after
+        reconnecting.
+        """
         waiting = [self._confirmed.setdefault(topic, asyncio.Event()) for topic in topics]
         fresh = [self._prefix + topic for topic in topics if not self._confirmed[topic].is_set()]
         if fresh and self._pubsub is not None:
@@ -171,7 +173,9 @@ class RedisCoordination:
             await asyncio.sleep(_RECONNECT_INTERVAL)
 
     async def _receive_all(self, pubsub: PubSub) -> None:
-        """Until the connection breaks, or does not answer the pings: it may be mute in one direction only."""
+        """Receives until the connection breaks or pings are not answered, since it may be dead in one direction
+        only.
+        """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(_SILENCE_LIMIT) as silence:
             async for message in pubsub.listen():
@@ -181,7 +185,7 @@ class RedisCoordination:
                     self._receive(message)
 
     async def _subscribe_to_late_topics(self, pubsub: PubSub) -> None:
-        """Subscribe to topics that were added while the connection was being made."""
+        """Subscribes to topics that were added while the connection was being opened."""
         known = set(pubsub.channels)
         late = [
             self._prefix + topic for topic in self._hub.topics if self._prefix + topic not in known
@@ -290,7 +294,7 @@ class RedisCoordination:
             await asyncio.sleep(_PROBE_INTERVAL if self._reason is None else _RECONNECT_INTERVAL)
 
     async def _probe(self) -> None:
-        """Raises unless Redis runs scripts, and delivers to the listener what is published."""
+        """Raises unless Redis runs scripts and delivers published events to the listener."""
         async with asyncio.timeout(self._timeout):
             self._heard.clear()
             await self._redis.eval(ACQUIRE, 1, f"{self._prefix}budget:alive", "1000", "1000")
@@ -311,7 +315,7 @@ class RedisCoordination:
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     def _is_lost(self) -> bool:
-        """Whether a use or the last probe has failed, so that callers need not wait for the next one to fail too."""
+        """Whether a use or the last probe has failed, so that callers need not wait for another failure."""
         return self._reason is not None
 
     def _mark_lost(self, error: BaseException) -> None:

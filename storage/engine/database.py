@@ -26,22 +26,23 @@ _log = logging.getLogger(__name__)
 
 _POSTGRESQL_POOL_SIZE = 12
 _SEARCH_POOL_SIZE = 2
-"""Searches may be long, so they have connections of their own: no other read or write waits for one."""
+"""Searches may take long, so they have their own connections: no other read or write waits for one."""
 _SQLITE_READERS = 3
 """Each connection to a file costs a thread and three open files, and compiles every statement for itself, which takes
 longer than waiting for another connection's read."""
 
 _CLOSE_TIMEOUT = {"postgresql": 2.0, "sqlite": 10.0}
-"""Seconds that closing waits for connections that are still in use. A server may be mute; a thread is not, and one
-whose connection is left to it would answer an event loop that has ended."""
+"""Seconds that closing waits for connections that are still in use. A server may never respond, but a thread always
+does, and one whose connection were left to it would respond to an event loop that has ended.
+"""
 
 
 class Conflict(StorageError):
-    """A value that must be unique exists already: another writer was faster."""
+    """A value that must be unique already exists: another writer was faster."""
 
 
 class DatabaseFailed(StorageError):
-    """The database refused, did not answer, or cannot be reached. The message says why, without any data."""
+    """The database refused, did not respond, or cannot be reached. The message says why, without any data."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"the database {failure.reason}")
@@ -50,11 +51,11 @@ class DatabaseFailed(StorageError):
 
 @dataclass(frozen=True, slots=True)
 class _Pools:
-    """Connections by what they are for, so that one use never waits for another's."""
+    """Connections by purpose, so that one purpose never waits for another's."""
 
     writing: AsyncEngine
     urgent: AsyncEngine
-    """For writes that must not queue behind others; the same as `writing` in SQLite, which allows one writer."""
+    """For writes that must not queue behind others; the same as `writing` on SQLite, which allows one writer."""
     reading: AsyncEngine
     searching: AsyncEngine
     engines: tuple[AsyncEngine, ...]
@@ -80,10 +81,10 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool_size: int | None = None, timing: Timing = Timing()) -> Database:
-        """Accept `sqlite:///path`, `sqlite://` (deleted by `close`) or `postgresql://…`; nothing is connected yet.
+        """Accepts `sqlite:///path`, `sqlite://` (deleted by `close`) or `postgresql://…`; nothing is connected yet.
 
-        `pool_size`: maximum number of connections for ordinary work; by default what suits the database. The folder of
-        an SQLite file is created. Raises SettingsError when the URL cannot be used.
+        `pool_size`: the maximum number of connections for ordinary work; the default depends on the database. The
+        folder of an SQLite file is created. Raises SettingsError when the URL cannot be used.
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "postgresql":
@@ -105,7 +106,7 @@ class Database:
 
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
-        """All that send statements, to observe these by SQLAlchemy's events."""
+        """All engines that send statements, for observing these through SQLAlchemy's events."""
         return self._pools.engines
 
     @property
@@ -117,9 +118,9 @@ class Database:
     async def begin(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         """A write transaction: committed when the block succeeds, otherwise rolled back. Must not be nested.
 
-        `urgent`: does not queue for a pooled connection, where that can take long (PostgreSQL).
-        Raises Conflict when a unique value exists already, StorageError for any other failure of the database; whether
-        the transaction was committed is then unknown.
+        `urgent`: does not queue for a pooled connection if that may take long (PostgreSQL). Raises Conflict when a
+        unique value exists already, StorageError for any other failure of the database; whether the transaction was
+        committed is then unknown.
         """
         pool = self._pools.urgent if urgent else self._pools.writing
         with self._translated_errors():
@@ -128,16 +129,16 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read from; each statement sees what was committed when it began. Raises StorageError."""
+        """A connection for reading; each statement sees what was committed when it began. Raises StorageError."""
         with self._translated_errors():
             async with self._pools.reading.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def search(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reads that may be long: few at a time, and each statement ended after a while.
+        """A connection for reads that may take long: few at a time, and each statement has a time limit.
 
-        Raises SearchTooLong when one was ended, or none could begin in time; StorageError for other failures.
+        Raises SearchTooLong when a statement reached it, or none could begin in time; StorageError for other failures.
         """
         try:
             with self._translated_errors():
@@ -149,9 +150,9 @@ class Database:
             raise
 
     async def migrate(self, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - nothing is cancelled
-        """Upgrade the schema to this version's newest; any number of processes may do so at once.
+        """Upgrades the schema to this version's newest; any number of processes may do so at once.
 
-        A server that cannot be reached because it is restarting is retried for `timeout` seconds. Raises StorageError.
+        A server that is restarting is retried for `timeout` seconds. Raises StorageError.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -172,7 +173,7 @@ class Database:
         return self.dialect == "postgresql" and failure.away and not failure.lasting
 
     async def ping(self) -> None:
-        """Raises StorageError unless the database answers and can be written to."""
+        """Raises StorageError unless the database responds and can be written to."""
         read_only = "SELECT current_setting('transaction_read_only') = 'on'"
         query = "SELECT 1" if self.dialect == "sqlite" else read_only
         async with self.begin() as connection:
@@ -182,8 +183,8 @@ class Database:
     async def close(self) -> None:
         """Closes all connections.
 
-        Waits briefly for transactions that are being rolled back, because nothing closes a connection that returns to
-        the pool later.
+        Waits briefly for transactions that are being rolled back, because connections that return to the pool later
+        would never be closed.
         """
         deadline = time.monotonic() + _CLOSE_TIMEOUT[self.dialect]
         while self._in_use() and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool has no event
@@ -210,14 +211,14 @@ class Database:
         self._note_success(began)
 
     def _note_failure(self, failed: DatabaseFailed) -> None:
-        """Logs once why the database is away."""
+        """Logs once why the database is down."""
         if failed.failure.away and self._away_since is None:
             self._away_since = time.monotonic()
             extra = {"reason": str(failed), "database": self.address}
             _log.warning("database_lost", extra=extra)
 
     def _note_success(self, began: float) -> None:
-        """Logs once that the database is back; work that began before it was lost tells nothing."""
+        """Logs once that the database is back; work that began before the loss proves nothing."""
         if self._away_since is not None and began > self._away_since:
             seconds = round(time.monotonic() - self._away_since, 1)
             self._away_since = None

@@ -1,4 +1,4 @@
-"""Why a database cannot be used, in words for an operator, without names of people, texts or passwords."""
+"""Explains for operators why a database cannot be used, without names of people, texts or passwords."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Failure:
     reason: str
     """Continues "the database "."""
     away: bool = True
-    """The database cannot be used at present, whatever the statement; False for a failure of this one statement."""
+    """Whether the database is unusable for any statement at present; False for a failure of this one statement."""
     lasting: bool = False
-    """Waiting does not help: a setting, the database or its rights must be changed."""
+    """Whether waiting is useless: a setting, the database or its permissions must be changed."""
     cure: str = "check that it runs and that DATABASE_URL is right"
 
 
@@ -56,7 +56,7 @@ _POSTGRESQL_STATES = {
     "57P03": _STARTING,
 }
 _MESSAGES_OF_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "54", "55", "57", "58", "XX")
-"""The first two characters of those SQLSTATEs whose messages quote no data."""
+"""The first two characters of SQLSTATEs whose messages quote no data."""
 
 _POSTGRESQL_MESSAGES = (
     ("connection refused", Failure("refuses the connection: nothing listens there")),
@@ -113,7 +113,7 @@ _SQLITE_CODES = {
 
 
 def failure_of(error: SQLAlchemyError) -> Failure:
-    """What SQLAlchemy's error means."""
+    """The meaning of an SQLAlchemy error."""
     if isinstance(error, TimeoutError):
         return BUSY
     if isinstance(error, InvalidRequestError):
@@ -146,7 +146,7 @@ def _of_postgresql(error: Any) -> Failure:
         return _POSTGRESQL_STATES.get(state) or Failure(
             f"failed ({type(error).__name__}{message})", away=False
         )
-    # Without a state it is the library's own message, or the server's at the start of a connection.
+    # Without a state it is the library's own message, or the server's when a connection is opened.
     text = str(error)
     for pattern, failure in _POSTGRESQL_MESSAGES:
         if re.search(pattern, text, re.IGNORECASE):

@@ -25,17 +25,17 @@ _ADVISORY_LOCK = 0x626F6262696E  # "bobbin"
 _ALEMBIC_LOCK = threading.Lock()
 """Alembic keeps its current environment in a module global, so a process runs one migration at a time."""
 _LOCK_INTERVAL = 0.2
-"""Seconds between two attempts to get the lock that another process holds."""
+"""Seconds between two attempts to get a lock that another process holds."""
 _LONGEST_STATEMENT = 3600.0
 """Seconds for one statement of a migration, or for a migration by another process."""
 _LONGEST_PAUSE = 60_000
-"""Milliseconds between two statements of a migration, after which PostgreSQL takes the lock from it."""
+"""Milliseconds between two statements of a migration after which PostgreSQL releases its lock."""
 
 
 def upgrade(url: URL, timing: Timing) -> None:
-    """Upgrade to the newest revision in one transaction, under a lock that excludes every other process. Blocks.
+    """Upgrades to the newest revision in one transaction, under a lock that excludes every other process. Blocks.
 
-    Raises StorageError when a newer version of this program has migrated the database.
+    Raises StorageError if a newer version of this program has migrated the database.
     """
     engine = (_sqlite if url.get_backend_name() == "sqlite" else _postgresql)(url, timing)
     try:
@@ -83,9 +83,9 @@ def _postgresql(url: URL, timing: Timing) -> Engine:
 
 
 def _wait_for_lock(connection: Connection) -> None:
-    """Waits until no other process migrates.
+    """Waits until no other process is migrating.
 
-    Asks again and again instead of waiting in the server: only so is a connection noticed that has gone mute.
+    Polls instead of waiting in the server, because only polling notices a connection that no longer responds.
     """
     connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_LONGEST_PAUSE}")
     query = text("SELECT pg_try_advisory_xact_lock(:key)")
@@ -104,7 +104,7 @@ def revisions() -> tuple[str, ...]:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision that the database has; None before the first migration."""
+    """The database's current revision; None before the first migration."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

@@ -1,11 +1,11 @@
-"""Connections to PostgreSQL on which nothing waits without end, and which need no session of their own.
+"""Connections to PostgreSQL on which every wait has a limit, and which need no session state.
 
-A connection may go mute without being closed: after a failover, behind a router that has forgotten it, or behind a
-pooler that is halted. The peer's kernel may go on acknowledging what is sent, so every wait has a limit here, and
-a connection that exceeds it is closed: SQLAlchemy then discards it, together with all idle connections of its age.
+A connection may stop responding without being closed: after a failover, behind a router that has dropped it, or behind
+a halted pooler. The peer's kernel may keep acknowledging data, so every wait has a limit here, and a connection that
+exceeds it is closed; SQLAlchemy then discards it, together with all idle connections of its age.
 
-Behind a transaction pooler (PgBouncer, Supavisor) each transaction may run on another connection of the server. So
-nothing is kept on one: no prepared statements, and settings for one transaction only.
+Behind a transaction pooler (PgBouncer, Supavisor), each transaction may run on a different server connection. So no
+state is kept on one: no prepared statements, and settings for one transaction only.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _KEEPALIVE = {
 
 
 class NoAnswer(psycopg.OperationalError):
-    """The server did not answer in time; what it was asked to do may have been done. The connection is closed."""
+    """The server did not respond in time; the statement may have taken effect. The connection is closed."""
 
 
 class BoundedConnection(psycopg.AsyncConnection[Any]):
-    """A connection that is closed when the server does not answer within `limit` seconds, or the caller is cancelled.
+    """A connection that is closed if the server does not respond within `limit` seconds, or the caller is cancelled.
 
-    A closed connection makes the server roll back. Asking it to cancel would need a second connection, which may be
-    mute as well.
+    Closing a connection makes the server roll back. Asking it to cancel would need a second connection, which may not
+    respond either.
     """
 
     limit = 10.0
@@ -68,7 +68,7 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
 
 
 class BoundedSyncConnection(psycopg.Connection[Any]):
-    """The same for code that blocks, such as migrations."""
+    """The same for blocking code, such as migrations."""
 
     limit = 10.0
 
@@ -85,12 +85,12 @@ class BoundedSyncConnection(psycopg.Connection[Any]):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long the connections of one pool wait, in seconds."""
+    """The timeouts of one pool's connections, in seconds."""
 
     connect: float
-    """For the connection, once its name is resolved; a name may have several addresses."""
+    """For opening a connection, once its name is resolved; a name may have several addresses."""
     check: float
-    """For the answer to the check before each use."""
+    """For the response to the check before each use."""
     statement: float
     checkout: float
     """For a connection to become free."""
@@ -103,7 +103,7 @@ def create_engine(url: URL, pool_size: int, limits: Limits) -> AsyncEngine:
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,  # keeps message text out of errors and logs
         pool_size=pool_size,
-        # An overflow connection is closed as soon as it is free, so a rush of events would open one for each.
+        # An overflow connection is closed as soon as it is free, so a burst of events would open one for each.
         max_overflow=0,
         pool_use_lifo=True,
         pool_pre_ping=True,
@@ -119,7 +119,7 @@ def create_engine(url: URL, pool_size: int, limits: Limits) -> AsyncEngine:
 
 
 def connect_options(url: URL, connect_timeout: float) -> dict[str, Any]:
-    """The driver's options for a new connection; what the URL says itself is kept."""
+    """The driver's options for a new connection; options in the URL are kept."""
     options = {"connect_timeout": max(2, round(connect_timeout)), **_KEEPALIVE}
     wanted = {name: value for name, value in options.items() if name not in url.query}
     return wanted | {"prepare_threshold": None}
@@ -133,7 +133,7 @@ def begin(timing: Timing, *, read_only: bool = False) -> str:
     }
     if read_only:
         settings["statement_timeout"] = _milliseconds(timing.database_search_timeout)
-        # PostgreSQL starts JIT on a mere cost estimate, and compiling takes ten times as long as such a query.
+        # PostgreSQL enables JIT based on a cost estimate alone, and compiling takes ten times as long as such a query.
         settings["jit"] = "off"
     local = (f"SET LOCAL {name} = {value}" for name, value in settings.items())
     return "; ".join(("BEGIN READ ONLY" if read_only else "BEGIN", *local))
@@ -144,7 +144,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 async def _connect(limits: Limits, *arguments: Any, **options: Any) -> BoundedConnection:
-    """Connect, whatever keeps it waiting. A name may lead to several addresses, and a resolver may hang."""
+    """Connects, with a time limit on everything. A name may lead to several addresses, and a resolver may hang."""
     connecting: Awaitable[BoundedConnection] = BoundedConnection.connect(*arguments, **options)
     try:
         async with asyncio.timeout(2 * limits.connect):
@@ -156,7 +156,7 @@ async def _connect(limits: Limits, *arguments: Any, **options: Any) -> BoundedCo
 
 
 def _set_limits(engine: Engine, limits: Limits) -> None:
-    """Statements get their limit once the connection is checked out, which happens after the check."""
+    """Sets the limit for statements once the connection is checked out, which happens after the check."""
 
     def listener(seconds: float) -> Callable[..., None]:
         def set_limit(connection: Any, *_: object) -> None:

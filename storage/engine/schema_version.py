@@ -15,9 +15,9 @@ class Schema(StrEnum):
 
     CURRENT = "current"
     OLDER = "older"
-    """Or there is none yet; the next start upgrades it."""
+    """Or it does not exist yet; the next start upgrades it."""
     NEWER = "newer"
-    """A newer version has migrated it; this one must not write."""
+    """A newer version has migrated it; this version must not write."""
 
 
 async def schema_of(database: Database) -> Schema:

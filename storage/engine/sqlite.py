@@ -1,8 +1,8 @@
 """Connections to SQLite whose caller may be cancelled at any moment, without leaving a lock or a transaction behind.
 
-Each connection has a thread of its own that does the work; the caller that waits for it may be cancelled, the thread
-cannot. A round trip to the thread costs several times what a small statement does, so each statement makes one, and
-what needs no disk makes none.
+Each connection has its own thread that does the work; the caller that waits for it may be cancelled, the thread cannot.
+A round trip to the thread costs several times as much as a small statement, so each statement makes only one, and
+operations that need no disk make none.
 
 aiosqlite offers no public way to do this, so these classes use its private attributes. pyproject.toml pins the minor
 version, and tests/storage/test_sqlite_driver.py checks every attribute that is used.
@@ -62,7 +62,7 @@ class SQLiteConnection(aiosqlite.Connection):
     """A connection that releases its lock when it is closed.
 
     SQLite keeps a closed connection, its transaction and its lock for as long as anything references one of its
-    statements. An interrupted statement is referenced by the error that reports it, and all other writers would wait.
+    statements. The error that reports an interrupted statement references it, and all other writers would wait.
     """
 
     limit: float | None = None
@@ -70,10 +70,12 @@ class SQLiteConnection(aiosqlite.Connection):
 
     _stopped: asyncio.Future[Any] | None = None
     interrupted = False
-    """A caller was cancelled while the thread was working: the thread may still be executing its statement."""
+    """Whether a caller was cancelled while the thread was working, so that the thread may still be executing its
+    statement.
+    """
 
     begin_before_next_statement = False
-    """A write transaction begins with the next statement, so that BEGIN costs no round trip of its own.
+    """A write transaction begins with the next statement, so that BEGIN costs no separate round trip.
 
     BEGIN IMMEDIATE: a transaction that reads first and writes later cannot wait for another writer; it would fail at
     once.
@@ -113,7 +115,9 @@ class SQLiteConnection(aiosqlite.Connection):
                 ending.cancel()
 
     def _interrupt_later(self) -> asyncio.TimerHandle | None:
-        """Ends what the thread begins now if it takes too long. A statement that writes is never interrupted."""
+        """Interrupts the work that the thread begins now if it takes too long. A writing statement is never
+        interrupted.
+        """
         if self.limit is None or self._connection is None:
             return None
         loop = asyncio.get_running_loop()
@@ -130,7 +134,7 @@ class SQLiteConnection(aiosqlite.Connection):
             await _whole(self._stopped)
 
     def stop(self) -> asyncio.Future[Any] | None:
-        """Roll back and close without waiting; the future is done when the thread has ended."""
+        """Rolls back and closes without waiting; the future is done when the thread has ended."""
         if self._stopped is None:
             if self._connection is not None:
                 self._tx.put_nowait((None, self._connection.rollback))
@@ -139,9 +143,9 @@ class SQLiteConnection(aiosqlite.Connection):
 
 
 def open_file(path: str, lock_timeout: float, **options: Any) -> sqlite3.Connection:
-    """Opens a file and sets the connection up. Blocks.
+    """Opens a file and sets up the connection. Blocks.
 
-    The driver begins no transactions by itself. `lock_timeout`: seconds to wait for another process that writes.
+    The driver begins no transactions itself. `lock_timeout`: seconds to wait for another process that writes.
     """
     options |= {"timeout": lock_timeout, "isolation_level": None}
     connection: sqlite3.Connection = sqlite3.connect(path, **options)
@@ -151,7 +155,7 @@ def open_file(path: str, lock_timeout: float, **options: Any) -> sqlite3.Connect
     except sqlite3.Error:
         connection.close()
         raise
-    # SQLite's own lower() knows ASCII alone; searches ignore case in every script.
+    # SQLite's own lower() only handles ASCII; searches ignore case in every script.
     connection.create_function("lower", 1, _lower, deterministic=True)
     return connection
 
@@ -161,8 +165,8 @@ async def connect(
 ) -> SQLiteConnection:
     """Opens a file.
 
-    A caller that is cancelled, however often, still waits until the file is open and closed again, and any caller until
-    the thread needs the event loop no more if the file cannot be opened, because the loop may end soon after.
+    A caller that is cancelled, however often, still waits until the file has been opened and closed again. If the file
+    cannot be opened, every caller waits until the thread no longer needs the event loop, which may end soon after.
     """
     opener = partial(open_file, path, lock_timeout, **options)
     connection = SQLiteConnection(opener, _FETCH_SIZE)
@@ -207,9 +211,10 @@ def create_engine(url: URL, pool_size: int, limit: float, *, writing: bool = Fal
 
 
 async def _whole(answer: asyncio.Future[Any]) -> None:
-    """Waits for a thread's answer, however often the caller is cancelled meanwhile; raises that or what it failed with.
+    """Waits for a thread's result, however often the caller is cancelled meanwhile; then raises the cancellation or the
+    failure.
 
-    The end of an event loop cancels tasks until they end; a thread that answers later finds the loop closed.
+    The end of an event loop cancels tasks until they end; a thread that responded later would find the loop closed.
     """
     cancelled: asyncio.CancelledError | None = None
     while not answer.done():
@@ -223,9 +228,10 @@ async def _whole(answer: asyncio.Future[Any]) -> None:
 
 
 def _execute_when_free(connection: sqlite3.Connection, pragma: str, lock_timeout: float) -> None:
-    """Retry while busy: changing the journal mode upgrades a read lock, and SQLite does not wait for that.
+    """Retries while the database is busy: changing the journal mode upgrades a read lock, and SQLite does not wait for
+    that.
 
-    Nor does it while several processes create a new file's journal at once.
+    Nor does it wait while several processes create a new file's journal at once.
     """
     deadline = time.monotonic() + lock_timeout
     while True:

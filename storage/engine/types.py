@@ -35,7 +35,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class SafeText(TypeDecorator[str]):
-    """Any string that a client or a model may send.
+    """Any string from a client or a model.
 
     PostgreSQL cannot store NUL, and neither database accepts a lone surrogate; both are replaced.
     """

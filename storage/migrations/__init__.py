@@ -1,1 +1,1 @@
-"""Alembic's environment and the numbered changes of the schema."""
+"""Alembic's environment and the numbered schema changes."""

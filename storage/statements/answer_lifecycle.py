@@ -1,4 +1,4 @@
-"""Claiming an answer, changing it, beginning it again: the statements run inside a transaction of the caller."""
+"""Claims, changes and restarts answers: the statements run inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ async def claim_answer(
     worker_id: str,
     lease: float,
 ) -> Answer | None:
-    """Lease the chat's next answer; None when there is none, or when another worker was faster.
+    """Leases the chat's next answer; None if there is none, or another worker was faster.
 
-    `select_next`: finds it, as `SELECT_ANSWER_TO_CLAIM` does.
+    `select_next`: a statement that finds it, like `SELECT_ANSWER_TO_CLAIM`.
     """
     found = (await connection.execute(select_next, {"chat": chat_id})).one_or_none()
     if found is None:
@@ -70,7 +70,7 @@ async def claim_answer(
 
 
 async def _note_several(connection: AsyncConnection, chat_id: str, claimed: str) -> None:
-    """Marks the answers that wait, and the claimed one that has just waited with them."""
+    """Marks the answers that wait, and the claimed one that has just been waiting with them."""
     waiting = and_(answers.c.chat_id == chat_id, IS_OPEN, IS_WAITING)
     mark = update(answers).values(among_several=True)
     if (await connection.execute(mark.where(waiting))).rowcount > 0:
@@ -80,9 +80,9 @@ async def _note_several(connection: AsyncConnection, chat_id: str, claimed: str)
 async def _record_lost_call(
     connection: AsyncConnection, limits: Limits, answer: Answer, row: Row[Any]
 ) -> None:
-    """An earlier worker has asked the model and did not live to tell what that used: it counts by its estimate.
+    """Records the model call of an earlier worker that died before reporting what it used: it counts by its estimate.
 
-    Unless the ledger holds the call: then the worker has ended between two of them.
+    Unless the ledger has the call: then the worker ended between two calls.
     """
     chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": answer.chat_id})).one())
     lost = call_for_answer(row.call, chat, answer, ModelRef.parse(row.model))
@@ -98,9 +98,9 @@ async def settle_answer(
     calls: Sequence[Call],
     admitted_at: datetime | None,
 ) -> tuple[NearBudget, ...]:
-    """Records what an ended answer has used, and what its footer is to say of budgets.
+    """Records what an ended answer has used, and what its footer says about budgets.
 
-    `payer`: whose use that is now; whoever asked may have been erased since the model was asked.
+    `payer`: whom it is charged to now; the asker may have been erased since the model was asked.
     """
     near = await record(connection, limits, payer, calls, admitted_at)
     notices = await mark_warned(connection, near, payer)
@@ -114,7 +114,7 @@ async def settle_answer(
 
 
 async def admit_again(connection: AsyncConnection, limits: Limits, answer_id: str) -> None:
-    """Counts the retry of an answer like one more message of whoever asked. Raises BudgetReached."""
+    """Counts the retry of an answer like another message from the asker. Raises BudgetReached."""
     if not any(limits):
         return
     again = update(answers).where(answers.c.message_id == answer_id)
@@ -125,7 +125,7 @@ async def admit_again(connection: AsyncConnection, limits: Limits, answer_id: st
 
 
 def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
-    """What is due, besides the text, when a worker takes an answer."""
+    """The chores, besides the text, that are due when a worker claims an answer."""
     due: dict[Chore, float] = {}
     if in_slack and answer.question_ts is None:
         due[Chore.SHOW_QUESTION] = 0.0
@@ -137,7 +137,7 @@ def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
 
 
 async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
-    """Makes an ended answer wait, for the chat's present model."""
+    """Makes an ended answer wait again, for the chat's current model."""
     again = {
         "state": "waiting",
         "retry_requested": False,
@@ -181,7 +181,7 @@ async def update_owned(
 async def update_message(
     connection: AsyncConnection, message_id: str, **values: str | None
 ) -> None:
-    """Changes the message that an answer is."""
+    """Changes the message that belongs to an answer."""
     await connection.execute(
         UPDATE_MESSAGE, {"message": message_id, "updated_at": utc_now(), **values}
     )

@@ -1,5 +1,6 @@
-"""Copies a conversation up to one of its questions into the chat that asks another model, inside a transaction of the
-caller."""
+"""Copies a conversation up to one of its questions into the chat that asks another model, inside the caller's
+transaction.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +32,13 @@ _NOT_COPIED = (
     "owner",
     "lease_until",
 )
-"""What an answer cost was paid once."""
+"""Not copied, because an answer's cost was paid once."""
 
 
 async def copy_conversation(connection: AsyncConnection, chat_id: str) -> StoredMessage | None:
-    """Stores the messages up to the chat's `branch_of`, and the answer to it, which waits; gives these two.
+    """Stores the messages up to the chat's `branch_of`, and a waiting answer to it; returns these two.
 
-    As a duplicate if that was done before; None if the question is gone.
+    As a duplicate if this was done before; None if the question is gone.
     """
     chat = await load_chat(connection, chat_id)
     question = (
@@ -72,7 +73,7 @@ async def _load_message(connection: AsyncConnection, message_id: str) -> Message
 
 
 async def _reserve(connection: AsyncConnection, chat_id: str, count: int) -> bool:
-    """Counts the messages, unless the chat has some already."""
+    """Counts the messages, unless the chat already has some."""
     empty = update(chats).where(chats.c.id == chat_id, chats.c.message_count == 0)
     return (await connection.execute(empty.values(message_count=count))).rowcount > 0
 
@@ -80,7 +81,7 @@ async def _reserve(connection: AsyncConnection, chat_id: str, count: int) -> boo
 async def _copy_messages(
     connection: AsyncConnection, question: Row[Any], chat: Chat
 ) -> dict[str, str]:
-    """The new ids of the messages up to the question, by their old ones."""
+    """The new ids of the messages up to the question, by their old ids."""
     query = (
         select(messages)
         .where(messages.c.chat_id == question.chat_id, messages.c.number <= question.number)
@@ -107,7 +108,7 @@ def _copied_attachments(old: str, new: str) -> Any:
 async def _copy_answers(
     connection: AsyncConnection, question: Row[Any], chat: Chat, new_ids: dict[str, str]
 ) -> None:
-    """How the earlier answers ended. Their messages in Slack stay the old chat's."""
+    """Copies how the earlier answers ended. Their Slack messages stay with the old chat."""
     query = select(answers).where(
         answers.c.chat_id == question.chat_id, answers.c.number < question.number
     )

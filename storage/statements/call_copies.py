@@ -15,11 +15,11 @@ _NOT_COPIED = {"extra": "", "round_extra": "", "notice_ts": None, "notice_state"
 
 
 async def copy_calls(connection: AsyncConnection, old: str, new: str, chat_id: str) -> None:
-    """Gives an answer of another chat the calls of an answer, without what only their model understands."""
+    """Copies another chat's calls to an answer, without the fields that only their model understands."""
     query = select(tool_calls).where(tool_calls.c.answer_id == old)
     rows = (await connection.execute(query)).all()
     if any(row.state not in ENDED_STATES for row in rows):
-        return  # it is being answered anew, and the copy has nobody who could decide
+        return  # it is being answered again, and the copy has nobody who could decide
     for row in rows:
         changed: dict[str, Any] = {
             "id": new_id(),
@@ -39,6 +39,6 @@ async def _copy_pictures(connection: AsyncConnection, old: str, new: str) -> Non
 
 
 async def forget_extras(connection: AsyncConnection, chat_id: str) -> None:
-    """The chat goes on with another model, which does not understand what its former one wanted back."""
+    """The chat continues with another model, which does not understand the extra fields of the previous one."""
     of_chat = update(tool_calls).where(tool_calls.c.chat_id == chat_id)
     await connection.execute(of_chat.values(extra="", round_extra=""))

@@ -1,4 +1,4 @@
-"""Writes model calls to the ledger and its sums by day, inside a transaction of the caller."""
+"""Writes model calls to the ledger and its daily sums, inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUMS = (
     "estimated_tokens",
     "estimated_cost",
 )
-"""The columns of `usage_days` that add up."""
+"""The columns of `usage_days` that are sums."""
 
 
 async def record(
@@ -56,9 +56,9 @@ async def record(
 
 
 async def payer_now(connection: AsyncConnection, call: Call) -> Payer:
-    """Whose usage a call is by now: nobody's in particular if whoever asked for its answer has been erased.
+    """The current payer of a call: nobody in particular if the asker of its answer has been erased.
 
-    Nobody is removed from the answer before the transaction has ended.
+    Nobody is removed from the answer until the transaction has ended.
     """
     if call.answer_id is None:
         return call.payer
@@ -71,7 +71,7 @@ async def payer_now(connection: AsyncConnection, call: Call) -> Payer:
 
 
 async def _unknown(connection: AsyncConnection, calls: Sequence[Call]) -> list[Call]:
-    """Those that an earlier transaction, whose success nobody heard of, has not added."""
+    """Calls that an earlier transaction, whose outcome is unknown, has not added."""
     ids = select(ledger.c.id).where(ledger.c.id.in_([call.id for call in calls]))
     known = set(await connection.scalars(ids)) if calls else set()
     return [call for call in calls if call.id not in known]
@@ -80,7 +80,7 @@ async def _unknown(connection: AsyncConnection, calls: Sequence[Call]) -> list[C
 async def add_calls(
     connection: AsyncConnection, calls: Sequence[Call], now: datetime | None = None
 ) -> None:
-    """Adds calls that the ledger does not hold yet."""
+    """Adds calls that are not in the ledger yet."""
     now = now or utc_now()
     for call in calls:
         await connection.execute(insert(ledger), ledger_row(call, now))
@@ -91,12 +91,12 @@ _IS_ASKED = and_(ledger.c.id == bindparam("call"), ledger.c.outcome == CallOutco
 
 
 async def complete(connection: AsyncConnection, limits: Limits, call: Call) -> None:
-    """Writes how a call ended that was added as asked, in place of its estimate; once."""
+    """Records how a call ended that was added as asked, replacing its estimate; once."""
     held = select(ledger).where(_IS_ASKED).with_for_update()
     row = (await connection.execute(held, {"call": call.id})).one_or_none()
     if row is None:
         return
-    # Whoever has been erased meanwhile is not written again; nobody is, before this row is written.
+    # A person erased meanwhile is not written again; nobody is erased until this row is written.
     call = replace(call, payer=Payer(row.team, row.user, row.channel, row.chat_id or ""))
     asked = Call(call.id, call.payer, call.kind, call.model)
     asked = replace(asked, estimated_tokens=row.estimated_tokens, estimated_cost=row.estimated_cost)

@@ -1,4 +1,4 @@
-"""What a move changes: a channel that gets another id, and a person who leaves a private channel or is back."""
+"""The effects of moves: a channel that gets another id, and a person who leaves or returns to a private channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storage.tables import channel_settings, chats, participants, questions
 
 
 async def move_channel(connection: AsyncConnection, team: str, old: str, new: str) -> None:
-    """Gives everything of the channel `old` to `new`, unless the same is there already."""
+    """Assigns everything in the channel `old` to `new`, unless the same is there already."""
     for table, within in ((chats, chats.c.thread), (questions, questions.c.ts)):
         target = table.alias("target")
         taken = exists().where(

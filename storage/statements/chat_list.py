@@ -1,4 +1,4 @@
-"""A user's list of chats, in pages by keyset, so that the hundredth page costs what the first does."""
+"""A user's list of chats, in keyset pages, so that the hundredth page costs no more than the first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ChatPage:
     next_cursor: str | None
     """Opaque; None on the last page."""
     total: int
-    """How many chats all pages together have, as far as they were counted."""
+    """How many chats are on all pages together, as far as they were counted."""
     at_least: bool = False
     """There may be more than `total`: counting stops where it would become expensive."""
     previous_cursor: str | None = None
@@ -47,8 +47,8 @@ async def list_chats(
 ) -> ChatPage:
     """The page after `cursor`, or with `newer` the one before it.
 
-    Users take part in a chat from its first message on, so no list shows an empty chat. Nor does it show chats in
-    private channels that the user has left, or in channels that match none of the patterns `channels`. Raises
+    Users take part in a chat from its first message on, so no list shows an empty chat. It also leaves out chats in
+    private channels that the user has left, and in channels that match none of the patterns `channels`. Raises
     InvalidInput for an invalid cursor.
     """
     start = None if cursor is None else _decode_cursor(cursor)
@@ -81,7 +81,7 @@ async def list_chats(
 def _select_page(
     matches: Matches, start: ListPosition | None, *, limit: int, newer: bool, counted: bool
 ) -> Select[Any]:
-    """Reads whole chats only for the rows of the page."""
+    """Reads complete chats only for the rows of the page."""
     source = matches.source
     query = select(source.c.chat_id, source.c.active_at)
     if counted:
@@ -112,7 +112,7 @@ def _decode_cursor(cursor: str) -> ListPosition:
 
 
 def select_visible(user: User, chat_id: str) -> Select[Any]:
-    """The chat, if this user started it or took part in it, or in the one that it continues, and can still see it."""
+    """The chat, if this user started it or took part in it, or in the chat that it continues, and can still see it."""
 
     def taking_part(chat: ColumnElement[str]) -> Select[Any]:
         return select(participants.c.user).where(

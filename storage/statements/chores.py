@@ -18,9 +18,9 @@ async def add_chores(
 ) -> None:
     """Adds chores to an answer, each with the seconds until it is due.
 
-    One that is there already starts anew, but not before the claim on it has ended.
+    A chore that already exists starts over, but not before the claim on it has ended.
     """
-    if added:  # the answer first, as in all transactions, so that no two ever wait for each other
+    if added:  # the answer first, as in all transactions, to prevent deadlocks
         await connection.execute(
             select(answers.c.message_id).where(answers.c.message_id == answer_id).with_for_update()
         )

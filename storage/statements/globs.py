@@ -1,4 +1,4 @@
-"""Glob patterns as conditions of a database, the same ones that `fnmatch` knows."""
+"""Glob patterns as database conditions, with the same meaning as in `fnmatch`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def matches_any(
 
 
 def _glob(pattern: str) -> str:
-    """As SQLite writes it, where the sign for "none of these" is `^`, and an unclosed bracket is none."""
+    """The pattern in SQLite's syntax, which negates a set with `^` and has no unclosed brackets."""
     return "".join(
         each[0].replace("[", "[[]") if each["other"] else _glob_set(each["set"], none=each["no"])
         for each in _PIECE.finditer(pattern)
@@ -33,13 +33,13 @@ def _glob(pattern: str) -> str:
 def _glob_set(characters: str, *, none: str | None) -> str:
     if none:
         return f"[^{characters}]"
-    if characters.startswith("^"):  # which would mean "none of these" as the first
+    if characters.startswith("^"):  # which would negate the set if it came first
         characters = f"{characters[1:]}^"
     return characters if characters == "^" else f"[{characters}]"
 
 
 def _expression(pattern: str) -> str:
-    """As a regular expression of PostgreSQL."""
+    """The pattern as a PostgreSQL regular expression."""
     wild = {"*": ".*", "?": "."}
     pieces = [
         f"[{'^' if each['no'] else ''}{_set(each['set'])}]"

@@ -1,4 +1,4 @@
-"""What a model is sent of a chat, and the names it knows people by, inside a connection of the caller."""
+"""What a model is sent of a chat, and the names by which it knows people, on the caller's connection."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Who may change an answer that calls tools: its worker, or whoever decides about a call while it is parked.
 
-Each function locks the answer's row first, so that what is decided at once is decided one after the other.
+Each function locks the answer's row first, so that concurrent decisions are serialised.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from storage.tables import IS_RUNNING, answers, tool_calls
 
 
 class Hold(Enum):
-    """Whether a worker may go on with an answer's calls."""
+    """Whether a worker may continue with an answer's calls."""
 
     HELD = auto()
     STOPPED = auto()
-    """It still holds the answer, which somebody has ended: nothing more is called."""
+    """The worker still holds the answer, but it was stopped: no more calls are made."""
     LOST = auto()
-    """Another worker may have it."""
+    """Another worker may have the answer."""
 
 
 async def hold(connection: AsyncConnection, answer_id: str, worker_id: str) -> Hold:
-    """Nobody takes an answer that is held over, or stops it, before the transaction has ended."""
+    """Checks the worker's hold. Until the transaction has ended, nobody takes over or stops an answer that is held."""
     touched = UPDATE_OWNED.where(IS_RUNNING).returning(answers.c.stop_requested)
     is_stopped = await connection.scalar(
         touched, {"answer": answer_id, "worker": worker_id, "parked": False}
@@ -45,7 +45,7 @@ async def hold_answer(connection: AsyncConnection, call_id: str) -> None:
 
 
 async def unpark(connection: AsyncConnection, answer_id: str) -> None:
-    """Any worker may claim the answer now."""
+    """Any worker may now claim the answer."""
     parked = and_(answers.c.message_id == answer_id, answers.c.parked == true(), IS_RUNNING)
     await connection.execute(
         update(answers).where(parked, answers.c.owner.is_(None)).values(lease_until=database_time())

@@ -1,4 +1,4 @@
-"""Chooses which images of a chat's messages a model is sent."""
+"""Selects which images of a chat's messages a model is sent."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class ImageBudget:
 def first_kept(messages: Sequence[Sequence[int]], budget: ImageBudget) -> int:
     """The first of these messages, oldest first, whose images are sent. `messages`: the sizes of the images of each.
 
-    When the budget is exceeded, so many old messages lose their images that half of it is free again. What a model is
-    sent then begins in the same way for many turns, and is read from the provider's cache.
+    When the budget is exceeded, enough old messages lose their images to free half of it. The beginning of the prompt
+    then stays the same for many turns, and is read from the provider's cache.
     """
     first, sizes = 0, list[int]()
     for at, new in enumerate(messages):
@@ -62,7 +62,7 @@ class MessageImages:
 
     images: dict[str, list[Attachment]]
     omitted: dict[str, list[Attachment]]
-    """Those that are beyond the budget."""
+    """Images beyond the budget."""
 
     @classmethod
     async def load(
@@ -112,7 +112,7 @@ class MessageImages:
 async def replace_images(
     connection: AsyncConnection, message_id: str, images: tuple[Image, ...]
 ) -> None:
-    """Stores the images of a message, which has no others."""
+    """Stores the images of a message that has no others."""
     if images:
         await connection.execute(delete(attachments).where(attachments.c.message_id == message_id))
         await connection.execute(insert(attachments), image_rows(images, message_id))

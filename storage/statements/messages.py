@@ -1,4 +1,4 @@
-"""Stores a user message together with the waiting answer to it, inside a transaction of the caller."""
+"""Stores a user message together with the waiting answer to it, inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def add_message(
         return known
     chat = await reserve_pair(connection, chat_id, limit)
     if chat is None:
-        # The last numbers may have gone to this very message, delivered a moment ago.
+        # This very message, delivered a moment ago, may have taken the last numbers.
         if known := await find_by_source(connection, chat_id, new.source):
             return known
         await load_chat(connection, chat_id)
@@ -69,7 +69,7 @@ async def add_message(
     if reject_if_busy and await has_open_answer(connection, chat_id):
         raise ChatBusy(chat_id)
     stored = await store_message(connection, chat, new, request_id)
-    # Last, because other transactions may wait for what this locks.
+    # Last, because other transactions may wait for the rows that this locks.
     await admit(connection, limits, payer_of(chat, new.author))
     return stored
 
@@ -134,7 +134,7 @@ async def load_duplicate(connection: AsyncConnection, message: Message) -> Store
 
 
 async def reserve_pair(connection: AsyncConnection, chat_id: str, limit: int) -> Chat | None:
-    """Reserve the next two message numbers of a chat; None when fewer than two are left or there is no such chat.
+    """Reserves the next two message numbers of a chat; None if fewer than two are left or there is no such chat.
 
     One conditional UPDATE: a second transaction waits for the first one and then reads the new count.
     """
@@ -144,7 +144,7 @@ async def reserve_pair(connection: AsyncConnection, chat_id: str, limit: int) ->
 
 
 _AFTER_THE_QUESTION = timedelta(milliseconds=1)
-"""Clients order messages by their times, which the API states to the millisecond."""
+"""Clients order messages by their times, which the API reports in milliseconds."""
 
 
 async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
@@ -156,7 +156,7 @@ async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
 async def store_message(
     connection: AsyncConnection, chat: Chat, new: NewMessage, request_id: str | None
 ) -> StoredMessage:
-    """Stores the last two messages of `chat`, whose count includes them already. Raises Conflict for a known source."""
+    """Stores the last two messages of `chat`, whose count already includes them. Raises Conflict for a known source."""
     now = utc_now()
     message = Message(
         id=new_id(),
@@ -197,7 +197,7 @@ async def store_message(
 
 
 async def store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> Answer:
-    """Stores an answer that waits, as its chat's last message; the answer with whether it has to wait for others."""
+    """Stores a waiting answer as its chat's last message; returns it and whether it has to wait for others."""
     await connection.execute(
         INSERT_MESSAGE, _assistant_row(answer, utc_now() + _AFTER_THE_QUESTION)
     )
@@ -237,7 +237,7 @@ def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
 
 
 async def _insert_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> bool:
-    """Stores the job; whether it has to wait for an earlier answer."""
+    """Stores the job; returns whether it has to wait for an earlier answer."""
     row = {
         "chat": chat.id,
         "message_id": answer.id,
@@ -277,7 +277,7 @@ async def store_loaded_files(
     files: tuple[SharedFile, ...],
     spoken: str | None = None,
 ) -> bool:
-    """Stores what the files of a message contained; False when another transaction has done so first."""
+    """Stores the content of a message's files; False if another transaction has done so first."""
     same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
     # Not `message.text`, which may have been replaced since it was read:
     whole_text = messages.c.text + more_text
@@ -302,7 +302,7 @@ async def store_loaded_files(
 
 
 async def _keep_spoken(connection: AsyncConnection, message_id: str, spoken: str) -> None:
-    """Keeps what was said in a message's voice clips, which is to be shown in the thread."""
+    """Stores the transcript of a message's voice clips, which is to be shown in the thread."""
     kept = update(messages).where(messages.c.id == message_id).values(spoken=spoken)
     await connection.execute(kept)
     answer = select(answers.c.message_id).where(answers.c.question_id == message_id)

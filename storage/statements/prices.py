@@ -13,7 +13,7 @@ from bot.usage.calls import Call
 from storage.tables import usage_days
 
 _PRICE_AGE = timedelta(days=30)
-"""For so long a model's cost tells what its next tokens will cost."""
+"""How long a model's cost is used to estimate that of its next tokens."""
 
 
 async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> Call:

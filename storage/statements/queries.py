@@ -1,4 +1,5 @@
-"""The statements that run for every message and every answer, built once, because building costs as much as running.
+"""The statements that run for every message and every answer. They are built once, because building costs as much as
+running.
 
 An UPDATE without `values` sets the columns whose names are among its parameters.
 """
@@ -180,7 +181,7 @@ ASK_TO_STOP = {
     "stop_requested": True,
     "lease_until": case((answers.c.parked == true(), database_time()), else_=answers.c.lease_until),
 }
-"""What an UPDATE of unwritten answers sets that are to end; a parked one, which no worker holds, may be claimed."""
+"""What an UPDATE sets to stop unwritten answers; a parked one, which no worker holds, may then be claimed."""
 STORE_RESULT = UPDATE_OWNED.returning(
     answers.c.chat_id, answers.c.asker, answers.c.admitted_at, answers.c.stopped_by
 )
@@ -194,7 +195,7 @@ INSERT_PARTICIPANT = {
     "postgresql": postgresql.insert(participants).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(participants).on_conflict_do_nothing(),
 }
-"""Per dialect: adds a participant who may be one already."""
+"""Per dialect: adds a participant, who may already be one."""
 _PRESENT = or_(participants.c.user == bindparam("author"), participants.c.away == false())
 TOUCH_PARTICIPANTS = (
     update(participants)

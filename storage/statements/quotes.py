@@ -89,9 +89,9 @@ async def _leave_own_words(connection: AsyncConnection, message_ids: Sequence[st
 
 
 async def forget_summaries(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
-    """Removes what models wrote about these messages; they write it anew from what is left.
+    """Removes what models wrote about these messages; they write it again from what is left.
 
-    After the messages are emptied: then no other summary of what they said is stored.
+    Done after the messages are emptied, so that no other summary of their content is stored.
     """
     summarised = exists().where(
         messages.c.id.in_(message_ids),

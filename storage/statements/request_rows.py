@@ -1,4 +1,4 @@
-"""A row of the table `questions` as a value: what a user asked before there is a chat."""
+"""A row of the table `questions` as a value: a user's question before it has a chat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.statements.rows import files_from_json, to_options
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a user asked, or is still to ask, before there is a chat."""
+    """A user's question before it has a chat; it may lack its text."""
 
     id: str
     thread: Thread
@@ -32,9 +32,9 @@ class ChatRequest:
     from a dialog that is not posted in Slack yet."""
     files: tuple[SharedFile, ...] = ()
     context: str | None = field(default=None, repr=False)
-    """The messages that the thread held before, for the model."""
+    """The earlier messages of the thread, for the model."""
     context_files: tuple[SharedFile, ...] = ()
-    """Files that were shared in the thread before."""
+    """Files that were shared in the thread earlier."""
     said_until: str | None = None
     """Timestamp of the newest message in the thread that came after the question and belongs to no request."""
     read_until: str | None = None
@@ -44,17 +44,17 @@ class ChatRequest:
     model: ModelRef | None = None
     """The model that the user has chosen."""
     options: ModelOptions = NO_OPTIONS
-    """What the user has chosen with it."""
+    """The options that the user has chosen with it."""
     menu_ts: str | None = None
     """Timestamp of the Slack message with the menu, once Slack has confirmed it."""
     open: bool = True
-    """It has neither become a message of a chat nor been closed."""
+    """Whether it has neither become a message of a chat nor been closed."""
     message_id: str | None = None
     """Id of the user message that it has become."""
 
     @property
     def needs_context(self) -> bool:
-        """Something was said in its thread, before the question or after it, that has not been read yet."""
+        """Whether something was said in its thread, before or after the question, that has not been read yet."""
         before = self.context is None and self.thread.ts != self.ts
         since = (self.said_until or "") > (self.read_until or "")
         return self.mention_ts is not None and (before or since)

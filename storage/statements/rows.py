@@ -61,12 +61,12 @@ def to_chat(row: Row[Any]) -> Chat:
 
 
 def to_options(row: Row[Any]) -> ModelOptions:
-    """What was chosen with a model, in a row of any table that keeps it."""
+    """The options chosen with a model, from a row of any table that stores them."""
     return ModelOptions(bool(row.web_search), Effort(row.effort) if row.effort else None)
 
 
 def options_row(options: ModelOptions) -> dict[str, Any]:
-    """Its columns."""
+    """The columns that store options."""
     return {"web_search": options.web_search, "effort": options.effort}
 
 
@@ -82,7 +82,7 @@ def new_chat(
     instructions: str = "",
     options: ModelOptions = NO_OPTIONS,
 ) -> Chat:
-    """A chat that begins now, as it is stored."""
+    """A chat that begins now, as a value."""
     now = utc_now()
     return Chat(
         id=new_id(),
@@ -208,7 +208,7 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
 
 
 def result_row(result: AnswerResult) -> dict[str, Any]:
-    """The columns of `answers` that hold a result, which `to_result` reads."""
+    """The columns of `answers` that store a result, which `to_result` reads."""
     usage = result.usage
     return {
         "complete": True,
@@ -228,7 +228,7 @@ def result_row(result: AnswerResult) -> dict[str, Any]:
 
 
 def parts_to_json(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
-    """Without `leftover` when it is false, as versions without this field stored them."""
+    """Without `leftover` if it is false, as versions without this field stored them."""
     return [
         {"ts": part.ts, "native": part.streaming, **({"leftover": True} if part.leftover else {})}
         for part in parts
@@ -250,7 +250,7 @@ def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> li
 
 
 def to_attachment(row: Mapping[str, Any]) -> Attachment:
-    """The attachment of a row as `image_rows` makes it."""
+    """The attachment of a row made by `image_rows`."""
     return Attachment(
         row["message_id"], row["position"], row["name"], row["mime"], len(row["data"])
     )
@@ -286,5 +286,5 @@ def files_to_json(files: tuple[SharedFile, ...]) -> str | None:
 
 
 def _file_to_dict(file: SharedFile) -> dict[str, Any]:
-    """Without `before` when it is false, so that the text equals what versions without this field stored."""
+    """Without `before` if it is false, so that the text equals what versions without this field stored."""
     return {name: value for name, value in asdict(file).items() if name != "before" or value}

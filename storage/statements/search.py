@@ -1,10 +1,10 @@
-"""Finds a user's chats by words, in the cheaper of two ways.
+"""Finds a user's chats by words, in whichever of two ways is cheaper.
 
 A common word is found by reading the user's own chats, newest first, until a page is full. For a rare word that would
 read all of them. So for users with many chats, PostgreSQL has an index of what each user may see (`passages`, which
-triggers maintain), and a sample of the newest chats shows which words are rare. Of the chats that the index names, the
-newest are found by walking the list if there are many, otherwise by sorting all of them. The first fifty chats of each
-user are not indexed and are read. SQLite has no such index and always reads.
+triggers maintain), and a sample of the newest chats shows which words are rare. If the index returns many chats, the
+newest are found by walking the list, otherwise by sorting all of them. The first fifty chats of each user are not
+indexed and are read. SQLite has no such index and always reads.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from storage.statements.globs import matches_any
 from storage.tables import ID, chats, messages, participants
 
 _ID_MARK = re.compile(r"^[@#](?=[UWCG][A-Z0-9]*\d)")
-"""What stands before the id of somebody or something without a name; the stored text has a mark between the two."""
+"""What precedes the id of somebody or something without a name; the stored text has a mark between the two."""
 ListPosition = tuple[datetime, str]
 """The position of a chat in a list: the time of its newest message, and its id."""
 
@@ -59,9 +59,9 @@ class SearchLimits:
     """How much a search reads and counts."""
 
     sample_size: int = 40
-    """Chats, from the start of the page on, that are read to choose the way to search."""
+    """Chats, from the start of the page on, that are read to choose the search method."""
     min_sample_hits: int = 2
-    """If this many chats of the sample match, walking the list finds enough of those that the index names."""
+    """If this many chats of the sample match, walking the list finds enough of the chats that the index returns."""
     max_sampled_words: int = 8
     """Words whose rarity is measured; further words count as common."""
     max_scanned: int = 1_000
@@ -119,7 +119,9 @@ class Matches:
     conditions: tuple[ColumnElement[bool], ...]
     """On the source."""
     all_at_once: bool = False
-    """The database finds all matches before it returns the first one, so counting them costs nothing more."""
+    """Whether the database finds all matches before it returns the first one, so that counting them costs nothing
+    more.
+    """
 
 
 def in_list_of(user: User) -> ColumnElement[bool]:
@@ -138,7 +140,7 @@ def in_list_order(
     *,
     newer: bool = False,
 ) -> Select[Any]:
-    """Order by position, from `start` on to older chats, or with `newer` back to newer ones."""
+    """Orders by position, from `start` on to older chats, or with `newer` back to newer ones."""
     key = (source.c.active_at, source.c.chat_id)
     if start is not None:
         position = tuple_(literal(start[0], UtcTime), literal(start[1]))
@@ -147,7 +149,7 @@ def in_list_order(
 
 
 class Search:
-    """Those chats of a user in which each of the words occurs, in the title or in a message, ignoring case."""
+    """The chats of a user that contain each of the words, in the title or in a message, ignoring case."""
 
     def __init__(
         self,
@@ -157,7 +159,7 @@ class Search:
         limits: SearchLimits = SearchLimits(),
         channels: Sequence[str] = (),
     ) -> None:
-        """`channels`: patterns of the channels whose chats are found; empty: of all."""
+        """`channels`: patterns of the channels whose chats are found; empty: all."""
         self._channels = channels
         self._connection = connection
         self._user = user
@@ -167,7 +169,7 @@ class Search:
         self._rare_words: list[str] = []
 
     async def page(self, start: ListPosition | None, limit: int, *, newer: bool) -> Matches:
-        """The first `limit` matches from `start` on, or with `newer` back from it; possibly others too."""
+        """The first `limit` matches from `start` on, or with `newer` back from it; possibly with others."""
         if not (self._words and self._has_index):
             return self._by_reading()
         sample = await self._sample(start, newer=newer)
@@ -207,7 +209,7 @@ class Search:
         return [in_list_of(self._user), *self._in_channels(participants)]
 
     def _in_channels(self, source: FromClause) -> list[ColumnElement[bool]]:
-        """That a chat is where chats are listed: chats of the API alone are in no channel."""
+        """The condition that a chat is listed; API chats are in no channel."""
         if not self._channels:
             return []
         names = (chats.c.channel, chats.c.team + "/" + chats.c.channel)
@@ -248,7 +250,7 @@ class Search:
     def _by_walking_the_list(
         self, start: ListPosition | None, limit: int, *, newer: bool
     ) -> Matches:
-        """Walk the list, asking the index, until there are enough for the page and for the count."""
+        """Walks through the list, checking the index, until there are enough for the page and the count."""
         query = select(participants.c.chat_id, participants.c.active_at).where(
             *self._in_list(),
             *(self._contains_rare(word, number) for number, word in enumerate(self._rare_words)),
@@ -259,7 +261,7 @@ class Search:
         return Matches(query.cte("found").prefix_with("MATERIALIZED"), (), all_at_once=True)
 
     def _by_index(self, statement: TextClause) -> Matches:
-        """Asks the index for the chats with the rare words, and looks for the other words in those."""
+        """Asks the index for the chats with the rare words, and searches those for the other words."""
         source, *others = [
             self._index_hits(statement, word, number)
             for number, word in enumerate(self._rare_words)
@@ -302,7 +304,7 @@ class Search:
         return in_list_order(query, start=start, newer=newer).limit(limit).subquery()
 
     def _contains_rare(self, word: str, number: int) -> ColumnElement[bool]:
-        """Whether the index names the chat, or it is one of the few unindexed chats and contains the word."""
+        """Whether the index returns the chat, or it is one of the few unindexed chats and contains the word."""
         named = (
             self._bind(_INDEXED_CHAT_IDS, word)
             .columns(chat_id=ID)
@@ -326,7 +328,7 @@ class Search:
         ]
 
     def _contains(self, source: FromClause, word: str) -> ColumnElement[bool]:
-        """Whether the chat contains the word, by its passages if it is indexed."""
+        """Whether the chat contains the word, according to its passages if it is indexed."""
         if not self._has_index:
             return self._text_contains(source, word)
         matching = and_(

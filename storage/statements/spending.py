@@ -1,9 +1,9 @@
-"""What is used of each limit: admitting a message, and adding what its answer used, inside a transaction of the caller.
+"""What is used of each limit: admits messages, and adds what their answers used, inside the caller's transaction.
 
-A row of `spending` counts one limit of one user, channel or workspace in one period. It is made by whoever needs it
-first, from the ledger. Admitting is one conditional UPDATE of it: transactions that admit at the same moment, in
-whichever replica, wait for each other there. Until an admitted message's answer has ended, the row holds as much for it
-as an answer has used on average, so that many at once can't all pass while none has been counted.
+A row of `spending` counts one limit of one user, channel or workspace in one period. It is created from the ledger when
+it is first needed. Admitting is one conditional UPDATE of it: concurrent transactions, in all replicas, wait for each
+other there. Until an admitted message's answer has ended, the row holds as much for it as an answer has used on
+average, so that many messages at once can't all pass before any has been counted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NEAR = 0.8
 _KEPT = timedelta(days=40)
 """Rows whose period began longer ago than this are no longer needed."""
 ANSWERED = (CallOutcome.DONE, CallOutcome.CUT, CallOutcome.STOPPED)
-"""Outcomes of calls that have made an answer."""
+"""Outcomes of calls that produced an answer."""
 _SUBJECT_COLUMNS = {Scope.USER: "user", Scope.CHANNEL: "channel"}
 
 _USED: Mapping[Unit, ColumnElement[float]] = {
@@ -62,7 +62,7 @@ _SELECT = select(spending).where(_THIS)
 
 
 def _with_held(unit: Unit) -> ColumnElement[float]:
-    """What is used, with what is held for answers that have not ended."""
+    """What is used, including what is held for answers in progress."""
     used = _USED[unit]
     each = case((spending.c.answers > 0, used / spending.c.answers), else_=_FIRST_ANSWER[unit])
     return used + spending.c.held * each
@@ -98,7 +98,7 @@ _MARK_WARNED = update(spending).where(_THIS).values(warned=true())
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What calls add up to, with what is estimated where a provider told nothing."""
+    """What calls add up to, including estimates for what providers did not report."""
 
     tokens: int
     cost: float
@@ -124,7 +124,7 @@ def spent_in(calls: Sequence[Call]) -> Spent:
 async def admit(
     connection: AsyncConnection, limits: Limits, payer: Payer, now: datetime | None = None
 ) -> None:
-    """Counts one more message that is to be answered, and holds something for its answer. Raises BudgetReached."""
+    """Counts another message to be answered, and holds some of the budget for its answer. Raises BudgetReached."""
     now = now or utc_now()
     for limit in limits:
         key = _key(limit, payer, now)
@@ -154,9 +154,9 @@ async def settle(
     *,
     admitted_at: datetime | None = None,
 ) -> list[Budget]:
-    """Adds what ended calls have used, before they are in the ledger; the budgets that are nearly used up by now.
+    """Adds what ended calls have used, before they are in the ledger; returns the budgets that are nearly used up.
 
-    `admitted_at`: when the message was admitted whose answer has ended, and for which no more need be held.
+    `admitted_at`: when the message was admitted whose answer has ended, and for which nothing is held any more.
     """
     near: list[Budget] = []
     for budget in limits.budgets:
@@ -178,7 +178,7 @@ async def settle(
 async def mark_warned(
     connection: AsyncConnection, budgets: Sequence[Budget], payer: Payer
 ) -> tuple[NearBudget, ...]:
-    """Notes that a footer says of these budgets that they are nearly used up."""
+    """Records that a footer has warned about these budgets."""
     for budget in budgets:
         await connection.execute(_MARK_WARNED, _key(budget, payer, utc_now()))
     return tuple(NearBudget(budget.scope, str(budget)) for budget in budgets)
@@ -229,7 +229,7 @@ def _amount(limit: Limit) -> float:
 
 
 def _key(limit: Limit, payer: Payer, at: datetime) -> dict[str, Any] | None:
-    """Which row counts it; None where the payer has none, such as a chat of the API, which is in no channel."""
+    """The row that counts it; None if the payer has none, such as an API chat, which is in no channel."""
     subjects = {Scope.USER: payer.user, Scope.CHANNEL: payer.channel, Scope.WORKSPACE: ""}
     subject = subjects[limit.scope]
     if subject is None:
@@ -244,7 +244,7 @@ def _key(limit: Limit, payer: Payer, at: datetime) -> dict[str, Any] | None:
 
 
 async def _make(connection: AsyncConnection, limit: Limit, key: dict[str, Any]) -> None:
-    """Makes the row, unless somebody else has: of a budget with what the ledger holds, of a rate empty."""
+    """Creates the row if it does not exist: for a budget with the ledger's sum, for a rate empty."""
     row = {name.removeprefix("a_"): value for name, value in key.items()}
     row |= {"tokens": 0, "cost": 0.0, "answers": 0, "held": 0, "messages": 0, "warned": False}
     if isinstance(limit, Budget):
@@ -254,7 +254,7 @@ async def _make(connection: AsyncConnection, limit: Limit, key: dict[str, Any]) 
 
 
 async def _row(connection: AsyncConnection, limit: Limit, key: dict[str, Any]) -> Mapping[str, Any]:
-    """What is counted, in a row or, as long as there is none, in the ledger."""
+    """The current count, from a row or, if there is none yet, from the ledger."""
     row = (await connection.execute(_SELECT, key)).mappings().one_or_none()
     if row is None and isinstance(limit, Budget):
         return await _sum(connection, limit, key)
@@ -269,7 +269,7 @@ async def _sum(
 
 
 def _sums(budget: Budget) -> Select[Any]:
-    """What the ledger holds for a budget in the period: from its days, or from itself for an hour."""
+    """The ledger's sum for a budget in the period: from its days, or for an hour from its rows."""
     if budget.period is Period.HOUR:
         return _sums_of_hour(budget)
     days, column = usage_days.c, _SUBJECT_COLUMNS.get(budget.scope)

@@ -1,6 +1,6 @@
 """The steps of answers: stored with an answer's result, replaced by those of its next attempt.
 
-All functions run inside a transaction of the caller.
+All functions run inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def without_contents(steps: Sequence[Step]) -> list[Step]:
 
 
 async def remove_steps(connection: AsyncConnection, answer_id: str) -> None:
-    """The answer is begun again."""
+    """Removes the steps, because the answer starts over."""
     await connection.execute(delete(answer_steps).where(answer_steps.c.message_id == answer_id))
 
 
 async def load_steps(
     connection: AsyncConnection, where: ColumnElement[bool]
 ) -> Mapping[str, tuple[Step, ...]]:
-    """The steps of the answers that meet this, in order, by the ids of the answers; those without are left out.
+    """Loads the steps of the answers that match, in order, by answer id; answers without steps are left out.
 
-    `where`: of `answer_steps.c.message_id`.
+    `where`: a condition on `answer_steps.c.message_id`.
     """
     query = select(answer_steps).where(where, _KNOWN)
     query = query.order_by(answer_steps.c.message_id, answer_steps.c.number)

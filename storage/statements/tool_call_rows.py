@@ -28,12 +28,12 @@ EMPTY_CALL = {
     "asker": None,
     "decided_by": None,
 }
-"""What is left of a call whose asker has been erased."""
+"""What remains of a call whose asker has been erased."""
 ENDED_STATES = [state for state in CallState if state.ended]
 
 
 def over_budget(call: StoredCall) -> StoredCall:
-    """The call as one that is not made because a budget is used up: nobody is asked about it."""
+    """The call, marked as not made because a budget is used up: nobody is asked about it."""
     if call.state.ended:
         return call
     result = english_strings.CALL_OVER_BUDGET
@@ -41,7 +41,7 @@ def over_budget(call: StoredCall) -> StoredCall:
 
 
 def ended_with_answer(call: StoredCall) -> StoredCall:
-    """The call as its answer ends, however that ends: what was not made won't be."""
+    """The call when its answer ends, however that ends: calls that were not made won't be."""
     if call.state.ended:
         return call
     state, result = CallState.DENIED, english_strings.CALL_NOT_BEGUN
@@ -106,7 +106,7 @@ def to_call(row: Row[Any], *, overdue: bool = False) -> StoredCall:
 
 
 async def pictures_of(connection: AsyncConnection, where: Any) -> dict[str, list[Attachment]]:
-    """What these calls have returned, by the call's id and in order."""
+    """What these calls have returned, by call id and in order."""
     of = tool_pictures.c
     query = (
         select(of.call_id, of.position, of.name, of.mime, func.length(of.data))

@@ -64,15 +64,15 @@ answers = Table(
 )
 """The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`).
 
-`call`: the id of the model call that it makes, or made last; `call_tokens`: what that has used by our estimate.
-`parked`: it is running without a worker until somebody has decided about a tool call (`storage.tool_calls`).
+`call`: the id of its current or last model call; `call_tokens`: our estimate of what that has used. `parked`: it is
+running without a worker until somebody decides about a tool call (`storage.tool_calls`).
 """
 
 IS_RUNNING = answers.c.state == literal_column("'running'")
 IS_WAITING = answers.c.state == literal_column("'waiting'")
 IS_SHOWING = answers.c.state == literal_column("'showing'")
 IS_HELD = or_(IS_RUNNING, IS_SHOWING)
-"""A worker has it under a lease."""
+"""A worker holds it under a lease."""
 IS_UNWRITTEN = or_(IS_WAITING, IS_RUNNING)
 """Its text is not complete."""
 IS_OPEN = answers.c.state != literal_column("'ended'")
@@ -120,7 +120,7 @@ chores = Table(
 )
 """What is left to do for an answer besides its text: a row for each `Chore` (see `storage.chores`).
 
-`worker`: who does it now; null when nobody does.
+`worker`: who is doing it now; null if nobody is.
 """
 
 feedback = Table(

@@ -1,4 +1,4 @@
-"""What all tables share: their registry, ids, and keys to what they belong to."""
+"""What all tables share: their registry, ids, and keys to the rows they belong to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chats: what was said in them, what came with it, and who sees them in their lists."""
+"""Chats: what was said in them, what came with it, and who has them in their lists."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ summaries = Table(
     Column("cost", Float),
     Column("created_at", UtcTime, nullable=False),
 )
-"""What a model wrote about the messages `since` to `through`. What that used is in the ledger by now."""
+"""What a model wrote about the messages `since` to `through`. The usage columns are unused: the ledger has replaced
+them.
+"""
 
 participants = Table(
     "participants",

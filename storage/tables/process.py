@@ -15,7 +15,7 @@ done_once = Table(
     Column("owner", ID),
     Index("ix_done_once_kept_until", "kept_until"),
 )
-"""What some replica has done, or is at, so that no other does it too (see `storage.action_claims`).
+"""Actions that some replica has done or is doing, so that no other does them too (see `storage.action_claims`).
 
 `owner`: the process that claimed it; null for a claim of an earlier version.
 """

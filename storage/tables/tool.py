@@ -1,4 +1,4 @@
-"""Tool calls, and the approvals that hold for a whole chat."""
+"""Tool calls, and the approvals that are valid for a whole chat."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ tool_calls = Table(
     Index("uq_tool_calls_place", "answer_id", "round", "number", unique=True),
     Index("ix_tool_calls_chat_id", "chat_id"),
 )
-"""One row for each call that a model wanted; `state` is a `CallState`.
+"""One row for each call that a model requested; `state` is a `CallState`.
 
-`said` is what the model wrote before its turn's calls; `updated_at` is when it came into its state.
+`said` is what the model wrote before its turn's calls; `updated_at` is when it entered its state.
 """
 
 tool_pictures = Table(
@@ -63,7 +63,7 @@ tool_pictures = Table(
     Column("mime", String(128), nullable=False),
     Column("data", LargeBinary, nullable=False),
 )
-"""The pictures that calls have returned, as models are sent them."""
+"""The pictures that calls have returned, in the form that models are sent."""
 
 tool_grants = Table(
     "tool_grants",
@@ -73,4 +73,4 @@ tool_grants = Table(
     Column("pin", String(64), primary_key=True),
     Column("created_at", UtcTime, nullable=False),
 )
-"""Tools, by their definition, that a person has allowed for all their questions in a chat."""
+"""Tool definitions that a person has allowed for all their questions in a chat."""

@@ -1,4 +1,4 @@
-"""What model calls used, and what that leaves of the limits."""
+"""What model calls used, and what is left of the limits."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ usage_days = Table(
     Column("estimated_cost", Float, nullable=False, server_default="0"),
     Index("ix_usage_days_day", "day", "team"),
 )
-"""The ledger's sums by user, day, channel and model; `user` and `channel` are empty where the ledger has none.
+"""The ledger's sums by user, day, channel and model; `user` and `channel` are empty if the ledger has none.
 
-`untold`: calls whose tokens no provider told; `unpriced`: those whose cost none did. `estimated_…`: what was not told
-and is estimated, beside the rest.
+`untold`: calls whose provider reported no tokens; `unpriced`: calls without a reported cost. `estimated_…`: estimates
+of what was not reported, not part of the other columns.
 """
 
 spending = Table(
@@ -76,4 +76,4 @@ spending = Table(
     Column("messages", Integer, nullable=False),
     Column("warned", Boolean, nullable=False),
 )
-"""What one user, channel or workspace has used of a limit in one period; `held`: its answers that have not ended."""
+"""What one user, channel or workspace has used of a limit in one period; `held`: for its answers in progress."""

@@ -1,4 +1,4 @@
-"""Workspaces: where the app is installed, and what is set there."""
+"""Workspaces: where the app is installed, and their settings."""
 
 from __future__ import annotations
 
