@@ -33,6 +33,7 @@ async def home_that_says(page: Page, product: Product, text: str) -> Locator:
     return home
 
 
+@pytest.mark.slow
 async def test_a_person_reads_german_and_then_japanese(product: Product, page: Page) -> None:
     await visit(page, product, user=ERIKA)
     home = await home_that_says(page, product, "Du hast noch keine Chats")

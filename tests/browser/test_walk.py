@@ -95,6 +95,7 @@ async def test_several_people_take_part_in_one_chat(product: Product, page: Page
     await expect(await answered(page, 3)).to_contain_text("message 5 of this conversation")
 
 
+@pytest.mark.slow
 async def test_a_tool_waits_for_allow_or_deny(product: Product, page: Page) -> None:
     """The demo's notice board gets the note that was allowed, and not the one that was denied."""
     await visit(page, product, channel="C0RANDOM")

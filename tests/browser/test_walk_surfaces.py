@@ -159,6 +159,7 @@ async def test_a_forward_to_the_app_shows_the_message_and_is_a_question(
     await expect(forwarded.locator("blockquote")).to_contain_text("Why is the sea salty?")
 
 
+@pytest.mark.slow
 async def test_a_picture_that_a_model_makes_opens_large_and_closes_by_keyboard(
     product: Product, page: Page
 ) -> None:

@@ -97,6 +97,7 @@ async def test_channels_are_in_a_drawer_on_a_phone(product: Product, page: Page)
     await expect(random).to_be_hidden()
 
 
+@pytest.mark.slow
 async def test_everything_is_reached_by_tab_and_shows_that_it_has_the_focus(
     product: Product, page: Page
 ) -> None:

@@ -208,7 +208,7 @@ async def start(replica: Replica) -> str:
 async def ended(replica: Replica, answer: Answer, seconds: float = WAIT_TIMEOUT) -> Answer:
     async with asyncio.timeout(seconds):
         while not (now := await replica.answers.get(answer.id)).status.ended:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
     return now
 
 
@@ -222,15 +222,13 @@ async def test_message_is_answered_without_a_sweep_whichever_process_receives_it
         async def converse(number: int) -> list[Answer]:
             chat_id = await start(both[0])
             answers = []
-            for turn in range(15):
+            for turn in range(8):
                 answers.append(await both[chance.randrange(2)].say(chat_id, f"{number}.{turn}"))
                 await asyncio.sleep(chance.uniform(0.0, 0.03))
             return [await ended(both[0], answer) for answer in answers]
 
         for answers in await asyncio.gather(*map(converse, range(4))):
-            assert [(answer.status, answer.attempt) for answer in answers] == [
-                (Status.DONE, 1)
-            ] * 15
+            assert [(answer.status, answer.attempt) for answer in answers] == [(Status.DONE, 1)] * 8
 
 
 async def test_closing_engine_leaves_waiting_answers_to_others_at_once(migrated_url: str) -> None:

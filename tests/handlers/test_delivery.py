@@ -56,6 +56,24 @@ EDIT_FAULTS: dict[str, dict[str, Any]] = {
     )
 }  # fmt: skip
 
+REPRESENTATIVE = (
+    "429",
+    "500",
+    "lost answer",
+    "HTML",
+    "fatal_error",
+    "msg_too_long",
+    "invalid_blocks",
+)
+"""One fault of each kind: the quick tests try these, the long ones all."""
+
+
+def faults(every: bool, more: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The faults of all calls and `more`, or only those that stand for the others."""
+    return {
+        name: fault for name, fault in (FAULTS | more).items() if every or name in REPRESENTATIVE
+    }
+
 
 async def run_with_each(
     world: World, method: str, faults: dict[str, dict[str, Any]], **more: Any
@@ -94,15 +112,24 @@ def incomplete(shown: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "method", slow_after(1, ["chat.appendStream", "chat.startStream", "chat.stopStream"])
+    ("method", "every"),
+    slow_after(
+        1,
+        [
+            ("chat.appendStream", False),
+            ("chat.appendStream", True),
+            ("chat.startStream", True),
+            ("chat.stopStream", True),
+        ],
+    ),
 )
 async def test_no_failure_of_a_streaming_call_loses_or_repeats_text(
-    worlds: WorldFactory, method: str
+    worlds: WorldFactory, method: str, every: bool
 ) -> None:
     async with worlds(rates=HIGH_RATES, timing=SETTLED_SOON) as world:
         # After an unknown outcome or a false rejection, the bot finds out the state of the stream by trying.
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
-        assert incomplete(await run_with_each(world, method, FAULTS | STREAM_FAULTS)) == {}
+        assert incomplete(await run_with_each(world, method, faults(every, STREAM_FAULTS))) == {}
         await world.idle()
 
 
@@ -125,21 +152,30 @@ async def test_a_message_that_appears_after_its_call_timed_out_is_removed(
 
 
 @pytest.mark.parametrize(
-    ("method", "skip"),
-    slow_after(1, [("chat.update", 1), ("chat.postMessage", 1), ("chat.update", 0)]),
+    ("method", "skip", "every"),
+    slow_after(
+        1,
+        [
+            ("chat.update", 1, False),
+            ("chat.update", 1, True),
+            ("chat.postMessage", 1, True),
+            ("chat.update", 0, True),
+        ],
+    ),
 )
 async def test_no_failure_of_a_post_or_edit_loses_or_repeats_text(
-    worlds: WorldFactory, method: str, skip: int
+    worlds: WorldFactory, method: str, skip: int, every: bool
 ) -> None:
     """The menu and the header are written by the same methods before the answer, and exist once too."""
     async with worlds(
         bobbin_stream=StreamMode.EDIT, rates=HIGH_RATES, timing=SETTLED_SOON
     ) as world:
-        assert incomplete(await run_with_each(world, method, FAULTS | EDIT_FAULTS, skip=skip)) == {}
+        shown = await run_with_each(world, method, faults(every, EDIT_FAULTS), skip=skip)
+        assert incomplete(shown) == {}
         await world.idle()
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_a_long_answer_with_tables_and_code_arrives_over_several_messages(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 
 import pytest
 
@@ -12,7 +13,7 @@ from bot.config.chats import StreamMode
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.scripted_models import questions, scripted_world
-from tests.handlers.world import below, elements, shown
+from tests.handlers.world import World, below, elements, shown
 from tests.providers.parsing import STOP, choice, pieces
 from tests.providers.scripted_server import (
     DONE,
@@ -23,6 +24,8 @@ from tests.providers.scripted_server import (
     delta,
     streaming,
 )
+from tests.slow import slow_after
+from tests.tables import rows_of_a_table
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 MARKS_IN_LISTS = "- <think> opens\n- </think> closes\n\nEscaped: &lt;think&gt; and &lt;/think&gt;.\n\nThat is all."
@@ -118,20 +121,40 @@ ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
 }
 
 
-@pytest.mark.parametrize(("sent", "text", "error"), ANSWERS.values(), ids=ANSWERS)
-async def test_an_answer_is_shown_and_stored_as_what_it_is(
-    worlds: WorldFactory, sent: list[bytes], text: str, error: str | None
-) -> None:
-    async with scripted_world(worlds, streaming(*sent)) as (world, server):
-        thread = await world.start("Say something.")
+def each_its_own(answers: Iterable[Behaviour]) -> Behaviour:
+    """The model is asked `Say number 0.` for the first answer, and so on."""
+    by_question = {f"Say number {n}.": answer for n, answer in enumerate(answers)}
+
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        await by_question[str(received.body["messages"][-1]["content"])](received, out)
+
+    return behaviour
+
+
+async def chats(world: World, count: int) -> list[str]:
+    """The threads in which the model was asked for so many answers, once they have ended."""
+    threads = [await world.start(f"Say number {n}.") for n in range(count)]
+    for thread in threads:
         await world.answered(thread)
-        await world.idle()
-        (row,) = world.ended(thread)
-        (message,) = world.answers(thread)
-        assert (row["text"], row["error"]) == (text, error)
-        assert shown(message).strip() == text.strip()
-        assert bool(elements(message, "retry_answer")) == (error is not None)
-        assert len(questions(server)) == 1
+    await world.idle()
+    return threads
+
+
+@pytest.mark.parametrize("step", slow_after(1, [3, 1]))
+async def test_an_answer_is_shown_and_stored_as_what_it_is(worlds: WorldFactory, step: int) -> None:
+    answers = dict(list(ANSWERS.items())[::step])
+    model = each_its_own(streaming(*sent) for sent, _, _ in answers.values())
+    async with scripted_world(worlds, model) as (world, server):
+        threads = await chats(world, len(answers))
+        with rows_of_a_table() as rows:
+            for thread, (name, (_, text, error)) in zip(threads, answers.items(), strict=True):
+                with rows.row(name):
+                    (stored,) = world.ended(thread)
+                    (message,) = world.answers(thread)
+                    assert (stored["text"], stored["error"]) == (text, error)
+                    assert shown(message).strip() == text.strip()
+                    assert bool(elements(message, "retry_answer")) == (error is not None)
+        assert len(questions(server)) == len(answers)
 
 
 MARKDOWN = {
@@ -150,18 +173,21 @@ MARKDOWN = {
 }
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-@pytest.mark.parametrize(("sent", "seen"), MARKDOWN.values(), ids=MARKDOWN)
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_markdown_stands_in_slack_as_slack_shows_it(
-    worlds: WorldFactory, mode: StreamMode, sent: str, seen: str | None
+    worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """What is stored is what the model has written."""
-    answer = streaming(*(delta(letter) for letter in sent), STOP, DONE)
-    async with scripted_world(worlds, answer, bobbin_stream=mode) as (world, _):
-        thread = await world.start("Say something.")
-        await world.answered(thread)
-        assert shown(world.answers(thread)[0]).strip() == (seen or sent).strip()
-        assert world.ended(thread)[0]["text"] == sent
+    model = each_its_own(
+        streaming(*(delta(letter) for letter in sent), STOP, DONE) for sent, _ in MARKDOWN.values()
+    )
+    async with scripted_world(worlds, model, bobbin_stream=mode) as (world, _):
+        threads = await chats(world, len(MARKDOWN))
+        with rows_of_a_table() as rows:
+            for thread, (name, (sent, seen)) in zip(threads, MARKDOWN.items(), strict=True):
+                with rows.row(name):
+                    assert shown(world.answers(thread)[0]).strip() == (seen or sent).strip()
+                    assert world.ended(thread)[0]["text"] == sent
 
 
 async def test_an_answer_that_the_server_has_cut_says_so(worlds: WorldFactory) -> None:

@@ -7,6 +7,7 @@ import pytest
 from bot.config.chats import StreamMode
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 LONG = " ".join(f"word{n}" for n in range(200))
 
@@ -25,8 +26,20 @@ async def hidden(world: World, thread: str) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-@pytest.mark.parametrize("ending", ["whole", "stopped", "failed"])
+@pytest.mark.parametrize(
+    ("mode", "ending"),
+    slow_after(
+        3,
+        [
+            (StreamMode.NATIVE, "whole"),
+            (StreamMode.EDIT, "stopped"),
+            (StreamMode.NATIVE, "failed"),
+            (StreamMode.EDIT, "whole"),
+            (StreamMode.NATIVE, "stopped"),
+            (StreamMode.EDIT, "failed"),
+        ],
+    ),
+)
 async def test_stop_stands_in_the_header_while_an_answer_is_written(
     worlds: WorldFactory, mode: StreamMode, ending: str
 ) -> None:

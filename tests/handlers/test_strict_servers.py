@@ -97,15 +97,15 @@ async def retry(world: World, thread: str, number: int) -> None:
     await world.until(lambda: world.ended(thread)[number]["status"] == "done", "the answer")
 
 
-@pytest.mark.parametrize("batches", slow_after(1, [1, 2]))
+@pytest.mark.parametrize(("batches", "size"), slow_after(1, [(1, 4), (2, 10)]))
 async def test_every_message_of_random_chats_is_answered(
-    world: World, thorough: bool, batches: int
+    world: World, thorough: bool, batches: int, size: int
 ) -> None:
     """However many failures, stops, refusals, retries and people there were before."""
     world.models.answer_with("*", StrictModel())
     chance = random.Random(15)
     for batch in range(10 if thorough else batches):
-        chats = range(batch * 10, batch * 10 + 10)
+        chats = range(batch * size, (batch + 1) * size)
         await asyncio.gather(*(live_through(world, number, chance) for number in chats))
     systems = [a for a in world.models.requests() if a.messages[0]["role"] == "system"]
     assert len(systems) <= 10  # those that were under way when the first was refused

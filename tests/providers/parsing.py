@@ -49,10 +49,14 @@ def outcome(*blocks: bytes, **more: Any) -> Outcome:
     return text, end.reason
 
 
-def outcomes_of_all_splits(whole: bytes) -> set[Outcome]:
-    """What comes of the same bytes, whole, byte for byte, and cut in two at every place."""
+def outcomes_of_splits(whole: bytes, places: int | None = None) -> set[Outcome]:
+    """What comes of the same bytes, whole, byte for byte, and cut in two.
+
+    `places`: about how many are tried of all the places where it can be cut; None for every one.
+    """
     single = [whole[at : at + 1] for at in range(len(whole))]
-    pairs = [(whole[:at], whole[at:]) for at in range(1, len(whole))]
+    step = 1 if places is None else 1 + len(whole) // places
+    pairs = [(whole[:at], whole[at:]) for at in range(1, len(whole), step)]
     return {outcome(whole), outcome(*single), *(outcome(*pair) for pair in pairs)}
 
 

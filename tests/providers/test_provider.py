@@ -181,7 +181,7 @@ async def test_json_body_instead_of_a_stream_is_accepted(
 async def test_flood_of_tiny_chunks_arrives_whole_and_does_not_block_other_tasks(
     harness: ProviderHarness,
 ) -> None:
-    count, turns = 100_000, 0
+    count, turns = 30_000, 0
     one = delta("a ")
     block = b"%x\r\n%s\r\n" % (len(one), one) * 100
 
@@ -202,7 +202,7 @@ async def test_flood_of_tiny_chunks_arrives_whole_and_does_not_block_other_tasks
     events = await harness.events(behaviour)
     busy.cancel()
     assert text_of(events) == "a " * count
-    assert turns > 20
+    assert turns > 5
 
 
 async def test_pieces_are_read_together_only_when_there_are_many_streams(

@@ -17,7 +17,7 @@ from tests.providers.parsing import (
     Outcome,
     choice,
     outcome,
-    outcomes_of_all_splits,
+    outcomes_of_splits,
     pieces,
     spread,
 )
@@ -26,6 +26,7 @@ from tests.providers.scripted_server import (
     data,
     delta,
 )
+from tests.slow import slow_after
 
 LONG = "A long enough answer, said once."
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -310,9 +311,12 @@ WHOLE: dict[str, tuple[bytes, Outcome]] = {
 }
 
 
+@pytest.mark.parametrize("places", slow_after(1, [120, None]), ids=["some places", "every place"])
 @pytest.mark.parametrize(("whole", "expected"), WHOLE.values(), ids=WHOLE)
-def test_whole_is_what_the_server_says_is_whole(whole: bytes, expected: Outcome) -> None:
-    outcomes = outcomes_of_all_splits(whole)
+def test_whole_is_what_the_server_says_is_whole(
+    whole: bytes, expected: Outcome, places: int | None
+) -> None:
+    outcomes = outcomes_of_splits(whole, places)
     assert {ending for _, ending in outcomes} == {expected[1]}
     assert outcome(whole) == expected
     if isinstance(expected[1], str):
