@@ -11,8 +11,10 @@ import websockets
 
 from bot.api.exported import ExportedConversation
 from tests.api.conftest import Api, address, client, token_for
+from tests.api.test_slack_and_api import messages_through_api
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.tools.talk import asking, calling, results, script, tooled
+from tests.tools.talk import asking, calling, results, script, tooled, until_parked
 
 
 async def test_programs_learn_of_an_approval_and_decide_about_it(
@@ -118,3 +120,27 @@ async def _next(socket: Any, kind: str) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(await socket.recv())
         if kind in message:
             return message
+
+
+async def test_after_a_decision_the_answer_waits_for_no_second_look_for_its_question(
+    worlds: WorldFactory, tmp_path: Path
+) -> None:
+    """What the program said stands in the thread since the answer began, and Slack shows no thread any more."""
+    timing = patient_timing(question_timeout=3_600.0, question_resumed_timeout=3_600.0)
+    async with tooled(worlds, tmp_path, timing=timing) as (world, server):
+        world.leave_unfinished()
+        script(world, "Hello.")
+        thread = await world.start("Hi?")
+        await world.answered(thread)
+        script(world, calling(("add", {"text": "x"}), saying="I add."), "Added.")
+        async with client(world, await token_for(world)) as http:
+            api = Api(http, "")
+            chat = (await api.ask("GET", "/chat/conversations"))["conversations"][0]["id"]
+            saying = asyncio.create_task(api.say(chat, "Add it."))
+            (message,) = await world.until(lambda: asking(world, thread), "the question")
+            await until_parked(world)
+            world.slack.faults.add("conversations.replies", "hang", times=-1, seconds=3_600.0)
+            await world.slack.interactions.press("alice", message, "tool_allow_once")
+            assert (await saying)["assistantMessage"]["content"] == "I add.\n\nAdded."
+            await world.answered(thread, 2)
+            assert (server.effects, len(messages_through_api(world, thread))) == (["add x"], 1)
