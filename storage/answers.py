@@ -51,7 +51,6 @@ from storage.statements.answer_lifecycle import (
     update_message,
     update_owned,
 )
-from storage.statements.call_copies import forget_extras
 from storage.statements.chores import add_chores
 from storage.statements.images import replace_images
 from storage.statements.queries import (
@@ -70,6 +69,7 @@ from storage.statements.rows import (
     to_chat,
 )
 from storage.statements.steps import add_steps, without_contents
+from storage.statements.tool_call_copies import forget_extras
 from storage.tables import (
     IS_HELD,
     IS_OPEN,

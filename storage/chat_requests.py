@@ -14,9 +14,9 @@ from bot.model_options import NO_OPTIONS, ModelOptions
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.served_teams import Serves, every_team
+from storage.statements.chat_request_rows import ChatRequest, to_request
 from storage.statements.queries import dialect_insert
 from storage.statements.quotes import to_quoted
-from storage.statements.request_rows import ChatRequest, to_request
 from storage.statements.rows import files_to_json, options_row
 from storage.tables import chats, messages, questions
 

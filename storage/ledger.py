@@ -13,7 +13,7 @@ from bot.usage.calls import Call, Payer
 from bot.usage.figures import Figures, GroupBy
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.database import Database
-from storage.statements.call_rows import SUMS, complete, payer_now, record
+from storage.statements.ledger_rows import SUMS, complete, payer_now, record
 from storage.statements.spending import check, forget_old
 from storage.tables import usage_days
 

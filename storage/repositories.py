@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from bot.usage.limits import Limits
 from storage.action_claims import ActionClaims
 from storage.answers import Answers
-from storage.call_history import CallHistory
 from storage.channel_settings import ChannelSettingsStore
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
@@ -23,6 +22,7 @@ from storage.served_teams import Serves
 from storage.stop_buttons import StopButtons
 from storage.successors import Successors
 from storage.summaries import Summaries
+from storage.tool_call_history import ToolCallHistory
 from storage.tool_calls import ToolCalls
 from storage.transcripts import Transcripts
 
@@ -57,5 +57,5 @@ class Repositories:
         self.pictures = Pictures(database)
         self.erasure = Erasure(database)
         self.tool_calls = ToolCalls(database, limits, approval_life)
-        self.call_history = CallHistory(database)
+        self.tool_call_history = ToolCallHistory(database)
         self.search_index = SearchIndex(database)

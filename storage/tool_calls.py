@@ -27,9 +27,9 @@ from bot.usage.calls import Call, payer_of
 from bot.usage.limits import NO_LIMITS, BudgetReached, Limits
 from storage.engine.database import Database
 from storage.engine.types import database_time, utc_now
-from storage.statements.call_rows import record
 from storage.statements.chores import add_chores
 from storage.statements.holds import Hold, hold, hold_answer, unpark
+from storage.statements.ledger_rows import record
 from storage.statements.queries import SELECT_CHAT, dialect_insert
 from storage.statements.rows import to_chat
 from storage.statements.spending import check

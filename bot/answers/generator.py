@@ -46,7 +46,7 @@ from bot.stream_events import (
 )
 from bot.tool_calls import StoredCall
 from bot.usage.calls import Call, Meter, PriceOf, call_for_answer, metered, no_price
-from bot.usage.tokens import tokens_of_round, tokens_of_tool
+from bot.usage.estimate import tokens_of_round, tokens_of_tool
 from storage.engine.types import new_id
 from storage.ledger import Ledger
 

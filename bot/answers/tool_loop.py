@@ -20,11 +20,11 @@ from itertools import accumulate, groupby
 from typing import Any
 
 from bot import english_strings
-from bot.answers.call_steps import ended, record_call, tell
 from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
-from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.running_answer import RunningAnswer
+from bot.answers.tool_call_steps import ended, record_call, tell
+from bot.answers.tool_pictures import ToolPictures
 from bot.answers.tool_servers import RoomForTools, RulesOf, Tools
 from bot.chores import Chore
 from bot.domain import Chat, Image
@@ -47,8 +47,8 @@ from bot.tool_calls import (
     next_call,
     parsed_arguments,
 )
+from bot.usage.estimate import tokens_of_tool
 from bot.usage.limits import BudgetReached, to_detail
-from bot.usage.tokens import tokens_of_tool
 from storage.engine.types import new_id, utc_now
 from storage.statements.holds import Hold
 from storage.statements.tool_call_rows import over_budget
@@ -77,7 +77,7 @@ class ToolLoop:
         steps: int,
         seconds: float,
         rules: RulesOf,
-        pictures: ReturnedPictures,
+        pictures: ToolPictures,
         room: RoomForTools,
     ) -> None:
         """`steps`: the most calls of one answer. `seconds`: for one call. `rules`: what a chat's channel allows.

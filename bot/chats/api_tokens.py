@@ -8,7 +8,7 @@ from bot import audit
 from bot.answers.events import EventPublisher
 from bot.audit import Action
 from bot.domain import User
-from storage.tokens import TokenInfo, Tokens
+from storage.api_tokens import TokenInfo, Tokens
 
 
 class ApiTokens:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bot.answers.call_steps import record_call
 from bot.answers.events import EventPublisher
+from bot.answers.tool_call_steps import record_call
 from bot.domain import Chat, Message, User
 from bot.errors import AlreadyDecided, ChatNotFound, NotTheAsker
 from bot.tool_calls import CallState, Decision, StoredCall

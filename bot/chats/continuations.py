@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from bot.chats.estimate import room_for_prompt
 from bot.chats.models import ModelChoice
+from bot.chats.prompt_size import room_for_prompt
 from bot.chats.summarizer import Summarizer, transcript
 from bot.domain import Chat
 from bot.providers.base import ChatMessage

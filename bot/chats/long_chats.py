@@ -11,18 +11,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bot.chats.estimate import (
+from bot.chats.models import ModelChoice
+from bot.chats.prompt_size import (
     MAX_CORRECTION,
     correction,
     room_for_prompt,
     tokens_of_turns,
 )
-from bot.chats.models import ModelChoice
 from bot.chats.summarizer import EARLIER, Summarizer
 from bot.domain import WHOLE_CHAT, Answer, Chat, Message, PromptFacts
 from bot.providers.base import ChatMessage
 from bot.usage.calls import payer_of
-from bot.usage.tokens import tokens_of_text
+from bot.usage.estimate import tokens_of_text
 from storage.answers import Answers
 from storage.summaries import Summary
 

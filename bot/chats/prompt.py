@@ -61,7 +61,7 @@ class Fitting(Protocol):
 
 
 class Calls(Protocol):
-    """What a prompt needs of `bot.chats.earlier_calls.EarlierCallsReader`."""
+    """What a prompt needs of `bot.chats.earlier_tool_calls.EarlierToolCallsReader`."""
 
     async def read(
         self, chat: Chat, number: int, answered: Collection[str]

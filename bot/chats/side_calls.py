@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from bot.answers.retry import until_stored
-from bot.chats.estimate import tokens_of_request, tokens_of_speech
+from bot.chats.prompt_size import tokens_of_request
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest, whole_text
 from bot.providers.transcription import Transcriber, VoiceClip
@@ -25,6 +25,7 @@ from bot.usage.calls import (
     metered,
     no_price,
 )
+from bot.usage.estimate import tokens_of_speech
 from storage.engine.types import new_id
 from storage.ledger import Ledger
 

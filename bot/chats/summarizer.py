@@ -15,7 +15,8 @@ from bot.providers.model_search import fair_shares
 from bot.providers.tool_messages import without_rounds
 from bot.runtime.tasks import Tasks
 from bot.timing import Timing
-from bot.usage.calls import BYTES_PER_TOKEN, CallKind, Payer
+from bot.usage.calls import CallKind, Payer
+from bot.usage.estimate import BYTES_PER_TOKEN
 from storage.action_claims import ActionClaims
 from storage.summaries import Summaries, Summary
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bot.languages.texts import translatable
 from bot.strings.access import *
 from bot.strings.answers import *
+from bot.strings.api_tokens import *
 from bot.strings.approvals import *
 from bot.strings.channel_settings import *
 from bot.strings.chat_list import *
@@ -21,6 +22,5 @@ from bot.strings.home_tab import *
 from bot.strings.menu import *
 from bot.strings.presses import *
 from bot.strings.successors import *
-from bot.strings.tokens import *
 
 translatable(__name__)

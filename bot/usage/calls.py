@@ -18,10 +18,7 @@ from bot.stream_events import (
     TextDelta,
     ToolsCalled,
 )
-
-BYTES_PER_TOKEN = 3
-"""For estimates. This is cautious: in most languages a token has more bytes."""
-
+from bot.usage.estimate import BYTES_PER_TOKEN
 
 PriceOf = Callable[[ModelRef], Price | None]
 """Looks up the price of a model; None if its provider's list names none."""

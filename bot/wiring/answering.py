@@ -10,18 +10,18 @@ from bot.answers.engine import Engine
 from bot.answers.generator import AnswerGenerator
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
-from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.step_log import Thoughts
 from bot.answers.tool_loop import ToolLoop
+from bot.answers.tool_pictures import ToolPictures
 from bot.answers.workers import new_worker_id
 from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.attachments.paid_once import PaidOnce
 from bot.chats.attachments.voice_clips import VoiceClips
-from bot.chats.earlier_calls import EarlierCallsReader
-from bot.chats.estimate import room_for_tools
+from bot.chats.earlier_tool_calls import EarlierToolCallsReader
 from bot.chats.long_chats import LongChats
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
+from bot.chats.prompt_size import room_for_tools
 from bot.chats.side_calls import SideCalls
 from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
@@ -152,7 +152,7 @@ class Answering:
                 summarizer=self.summarizer,
                 summarise=self.settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
             ),
-            calls=EarlierCallsReader(self.repositories.call_history, self.models),
+            calls=EarlierToolCallsReader(self.repositories.tool_call_history, self.models),
             read=self.repositories.pictures.read,
             options=self.models.options_in,
         )
@@ -192,7 +192,7 @@ class Answering:
             steps=self.settings.bobbin_tool_steps,
             seconds=self.settings.bobbin_tool_timeout,
             rules=self.repositories.channel_settings.tools_for,
-            pictures=ReturnedPictures(
+            pictures=ToolPictures(
                 self.resources.image_fitter.fit,
                 lambda chat: self.models.can_see(chat.model),
                 IMAGE_BUDGET,

@@ -34,12 +34,12 @@ from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.slack_rates import Rate
 from handlers.transport.oauth import InstallPages, OAuthClient
 from storage.action_claims import ActionClaims
+from storage.api_tokens import Tokens
 from storage.coordination import Coordination, open_coordination
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installations
 from storage.models_without_system_role import ModelsWithoutSystemRole
-from storage.tokens import Tokens
 
 log = get_logger(__name__)
 

@@ -21,10 +21,10 @@ from handlers.listeners.channel_settings import open_settings
 from handlers.listeners.context import ListenerContext
 from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.views import payloads
+from handlers.views.api_tokens import token_list
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, as_message
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import SlashCommand, Subcommand
-from handlers.views.tokens import token_list
 from handlers.views.usage import usage_message
 
 log = get_logger(__name__)

@@ -15,8 +15,8 @@ from bot.domain import Answer, ModelRef, NearBudget, Status
 from bot.usage.calls import Call, Payer, call_for_answer, payer_of
 from bot.usage.limits import Limits
 from storage.engine.types import utc_now
-from storage.statements.call_rows import record
 from storage.statements.chores import add_chores
+from storage.statements.ledger_rows import record
 from storage.statements.queries import (
     CLAIM_ANSWER,
     SELECT_ANSWER,

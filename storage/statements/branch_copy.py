@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Answer, Chat, Message, Status
 from storage.engine.types import new_id, utc_now
 from storage.messages import StoredMessage
-from storage.statements.call_copies import copy_calls
 from storage.statements.messages import add_participants, load_chat, load_duplicate, store_answer
 from storage.statements.queries import INSERT_MESSAGE
 from storage.statements.rows import to_message
 from storage.statements.steps import copy_steps
+from storage.statements.tool_call_copies import copy_calls
 from storage.tables import answers, attachments, chats, messages
 
 _NOT_COPIED = (

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.domain import User
-from storage.tokens import Tokens
+from storage.api_tokens import Tokens
 from tests.api.conftest import Api, address
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import World

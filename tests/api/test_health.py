@@ -23,7 +23,7 @@ from bot.app import build
 from bot.config.settings import Settings
 from bot.domain import User
 from bot.errors import SettingsError
-from storage.tokens import Tokens
+from storage.api_tokens import Tokens
 from tests import redis_service, services
 from tests.api.conftest import Api, WorldFactory, address, client, token_for
 from tests.deadlines import WAIT_TIMEOUT, patient_timing

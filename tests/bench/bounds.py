@@ -32,10 +32,10 @@ from sqlalchemy import text
 from websockets.asyncio.client import connect
 
 from bot.domain import ModelRef, User
+from storage.api_tokens import Tokens
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.messages import NewMessage
-from storage.tokens import Tokens
 from tests.cluster.processes import Cluster
 from tests.services import free_port
 

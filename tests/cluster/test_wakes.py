@@ -20,10 +20,10 @@ from bot.answers.events import EventPublisher
 from bot.answers.generator import AnswerGenerator, Models
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
-from bot.answers.returned_pictures import ReturnedPictures
 from bot.answers.running_answer import FitPrompt
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
 from bot.answers.tool_loop import ToolLoop
+from bot.answers.tool_pictures import ToolPictures
 from bot.answers.tool_servers import NoTools
 from bot.chats.attachments.fitting import ImageFitter
 from bot.chores import Chore
@@ -126,7 +126,7 @@ class Replica:
             steps=10,
             seconds=60.0,
             rules=all_tools,
-            pictures=ReturnedPictures(ImageFitter().fit, sees=lambda chat: False),
+            pictures=ToolPictures(ImageFitter().fit, sees=lambda chat: False),
             room=lambda chat: math.inf,
         )
         generator = AnswerGenerator(

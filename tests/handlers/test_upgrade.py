@@ -15,12 +15,12 @@ import pytest
 from bot.domain import User
 from bot.sandbox.state.records import Message, Revision, Stream
 from bot.sandbox.state.workspace import Workspace
+from storage.api_tokens import Tokens
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installations
 from storage.people import People
 from storage.tables import metadata
-from storage.tokens import Tokens
 from tests.deadlines import patient_timing
 from tests.handlers.world import DATABASE, World, below, elements, shown
 from tests.local_http import local_client

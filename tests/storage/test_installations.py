@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select, update
 
 from bot.domain import User
+from storage.api_tokens import Tokens
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installation, Installations
 from storage.tables import installations as table
-from storage.tokens import Tokens
 
 OWN = Installation(
     "", "T1", "UBOT", "xoxb-own", "BBOT", "https://one.slack.com/", "chat:write", "U1"

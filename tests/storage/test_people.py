@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from bot.domain import ModelRef, User
+from storage.api_tokens import Tokens
 from storage.engine.database import Conflict, Database
 from storage.people import Account, People, Profile
 from storage.tables import api_tokens, feedback
-from storage.tokens import Tokens
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 ANN = User("T1", "U1")

@@ -18,7 +18,7 @@ from storage.engine.database import Database
 from storage.engine.types import new_id, utc_now
 from storage.ledger import Ledger
 from storage.messages import NewMessage, StoredMessage
-from storage.statements.call_rows import add_calls
+from storage.statements.ledger_rows import add_calls
 from storage.statements.prices import with_price
 from storage.tables import ledger, messages, spending
 from tests.slow import slow_after

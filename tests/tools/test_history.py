@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bot.chats.earlier_calls import SHARE_OF_RESULTS
-from bot.chats.estimate import room_for_prompt
+from bot.chats.earlier_tool_calls import SHARE_OF_RESULTS
+from bot.chats.prompt_size import room_for_prompt
 from bot.sandbox.models.scripts import Fault, ModelScript
-from bot.usage.calls import BYTES_PER_TOKEN
-from storage.call_history import LEFT_OUT
+from bot.usage.estimate import BYTES_PER_TOKEN
+from storage.tool_call_history import LEFT_OUT
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World
 from tests.tools.talk import asking, calling, reply, roles, script, tooled

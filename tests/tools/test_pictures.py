@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.answers.returned_pictures import BUDGET, UNREADABLE
+from bot.answers.tool_pictures import BUDGET, UNREADABLE
 from bot.chats.attachments.images import MAX_SENT_BYTES
 from bot.chats.retention import Eraser
 from bot.sandbox.models.demo import asks_for_title

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot import strings
-from bot.chats.estimate import SHARE_OF_TOOLS, room_for_prompt
+from bot.chats.prompt_size import SHARE_OF_TOOLS, room_for_prompt
 from bot.sandbox.models.demo import DemoModel, asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, script_from_text, text_of, words
 from bot.sandbox.models.server import ModelServer

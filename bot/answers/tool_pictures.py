@@ -31,7 +31,7 @@ Taken = tuple[str, Sequence[Image]]
 """A result's text for the model, and its pictures."""
 
 
-class ReturnedPictures:
+class ToolPictures:
     """Checks pictures in results, reduces them, and chooses which of them go with a request."""
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Estimates how many tokens a prompt has. A model's own count corrects later estimates. Pure."""
+"""Estimates how many tokens a prompt has, and how much of a model's window it may take. Pure.
+
+A model's own count corrects later estimates.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,13 @@ import math
 from collections.abc import Iterable
 
 from bot.providers.base import ChatMessage, ModelRequest
-from bot.usage.tokens import TOKENS_PER_TURN, tokens_of_round, tokens_of_text
+from bot.usage.estimate import tokens_of_round, tokens_of_text
 
 TOKENS_PER_IMAGE = 1_500
 MAX_CORRECTION = 5.0
 """The largest factor by which a model's own count may correct the estimate, upwards or downwards."""
-_BYTES_PER_TOKEN_OF_SPEECH = 500
-"""Models count 10 to 32 tokens for a second of speech, which takes 3,000 to 8,000 bytes in the formats of phones."""
 _MAX_RESERVE = 4_096
 """The most tokens of the window that are reserved for the answer; a quarter of a small window."""
-
-
-def tokens_of_speech(data: bytes) -> int:
-    return len(data) // _BYTES_PER_TOKEN_OF_SPEECH + TOKENS_PER_TURN
 
 
 def tokens_of_turns(turns: Iterable[ChatMessage]) -> int:

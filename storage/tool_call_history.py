@@ -25,7 +25,7 @@ _HAS_PICTURES = exists().where(tool_pictures.c.call_id == tool_calls.c.id)
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierCalls:
+class EarlierToolCalls:
     """The calls for one earlier answer, whether it succeeded or not."""
 
     answer_id: str
@@ -33,13 +33,13 @@ class EarlierCalls:
     rounds: tuple[ToolRound, ...] = field(repr=False)
 
 
-class CallHistory:
+class ToolCallHistory:
     """Reads the calls of a chat. Raises StorageError when the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def before(self, chat_id: str, number: int, budget: int) -> list[EarlierCalls]:
+    async def before(self, chat_id: str, number: int, budget: int) -> list[EarlierToolCalls]:
         """The calls of the answers before message `number` of a chat, oldest first.
 
         The newest ones have their results. If all together exceed `budget` characters, enough old ones lose theirs to
@@ -75,7 +75,7 @@ async def _sizes(connection: AsyncConnection, chat_id: str, number: int) -> Mapp
 
 async def _load(
     connection: AsyncConnection, old: Sequence[str], kept: Sequence[str]
-) -> list[EarlierCalls]:
+) -> list[EarlierToolCalls]:
     is_old = tool_calls.c.answer_id.in_(old)
     long = func.length(tool_calls.c.arguments) > MAX_OLD_ARGUMENTS
     sent = [
@@ -92,7 +92,7 @@ async def _load(
     )
     rows = (await connection.execute(query)).all()
     by_answer = groupby(rows, lambda row: (row.answer_id, row.question_id))
-    return [EarlierCalls(*ids, _rounds(calls)) for ids, calls in by_answer]
+    return [EarlierToolCalls(*ids, _rounds(calls)) for ids, calls in by_answer]
 
 
 def _rounds(rows: Iterable[Any]) -> tuple[ToolRound, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bot.chats.estimate import room_for_prompt
 from bot.chats.models import ModelChoice
+from bot.chats.prompt_size import room_for_prompt
 from bot.domain import Chat
 from bot.tool_calls import ToolRound
-from bot.usage.calls import BYTES_PER_TOKEN
-from storage.call_history import CallHistory
+from bot.usage.estimate import BYTES_PER_TOKEN
+from storage.tool_call_history import ToolCallHistory
 
 SHARE_OF_RESULTS = 0.25
 MAX_RESULTS = 200_000
@@ -18,10 +18,10 @@ UNKNOWN_WINDOW = 32_768
 """Tokens assumed for a model whose window is unknown."""
 
 
-class EarlierCallsReader:
+class EarlierToolCallsReader:
     """Reads the calls of a chat's earlier answers."""
 
-    def __init__(self, history: CallHistory, models: ModelChoice) -> None:
+    def __init__(self, history: ToolCallHistory, models: ModelChoice) -> None:
         self._history = history
         self._models = models
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot import strings
-from storage.tokens import TokenInfo
+from storage.api_tokens import TokenInfo
 
 MAX_LISTED = 20
 
