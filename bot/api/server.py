@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,11 +10,17 @@ from contextlib import asynccontextmanager
 from starlette.types import ASGIApp
 
 from bot.errors import SettingsError
-from bot.runtime.asgi_server import AsgiServer
+from bot.runtime.asgi_server import AsgiServer, listen
 from bot.timing import Timing
 
 MAX_MESSAGE_BYTES = 65_536
 """Of one message that a client may send on a WebSocket."""
+
+_ASK_TIMEOUT = 3.0
+"""Seconds for asking who listens at an address."""
+_MAX_ANSWER = 4_096
+_PIECES = 4
+"""Bytes of a piece of the answer, and pieces that are read: the head and the body may come apart."""
 
 
 @asynccontextmanager
@@ -35,6 +42,28 @@ async def serving(
         yield f"http://{named}:{server.port}"
     finally:
         await server.stop()
+
+
+def address_problem(host: str, port: int) -> SettingsError | None:
+    """Why the address cannot be listened on; None if it can at present."""
+    try:
+        listen(host, port).close()
+    except OSError as error:
+        return _settings_error(host, port, error)
+    return None
+
+
+async def serves_bot(host: str, port: int) -> bool:
+    """Whether a bot listens there: it says that it is alive."""
+    try:
+        async with asyncio.timeout(_ASK_TIMEOUT):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            answer = b"".join([await reader.read(_MAX_ANSWER) for _ in range(_PIECES)])
+            writer.close()
+    except (OSError, UnicodeError):  # a TimeoutError is an OSError
+        return False
+    return b'"alive"' in answer
 
 
 def _settings_error(host: str, port: int, error: OSError) -> SettingsError:

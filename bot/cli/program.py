@@ -6,13 +6,18 @@ The bot itself is imported only by the commands that need it, so that `--help` i
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.cli import data as cli_data
 from bot.cli import sandbox as cli_sandbox
 from bot.cli.running import exit_on_error, read_settings, run_to_completion
+from bot.errors import SettingsError
+
+if TYPE_CHECKING:
+    from bot.config.settings import Settings
 
 app = typer.Typer(
     name="bobbin",
@@ -55,10 +60,21 @@ def run() -> None:
     Socket Mode when SLACK_APP_TOKEN is set, else HTTP; many workspaces with SLACK_CLIENT_ID and SLACK_CLIENT_SECRET.
     """
     settings = read_settings()
-    exit_on_error(settings.for_run)
+    exit_on_error(lambda: _check_for_run(settings))
     from bot.commands.run import run as run_bot
 
     raise typer.Exit(run_to_completion(run_bot(settings)))
+
+
+def _check_for_run(settings: Settings) -> None:
+    """Raises SettingsError with what is missing, and with where it may be instead."""
+    try:
+        settings.for_run()
+    except SettingsError as error:
+        from bot.config.suspicious import suspicious_settings
+
+        place = () if Path(".env").exists() else (f"there is no file .env in {Path.cwd()}",)
+        raise SettingsError("; ".join((str(error), *place, *suspicious_settings()))) from None
 
 
 app.command()(cli_sandbox.sandbox)

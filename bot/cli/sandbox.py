@@ -101,10 +101,12 @@ def sandbox(
         exit_with("--manifest and --request-url are for other apps: add --without-bot")
     opens = sys.stdout.isatty() if open_page is None else open_page
     port = _free_port(host) if port is None else port
+    name = "app" if without_bot else "sandbox"
+    options = exit_on_error(lambda: _options(host, port, data, fresh, name))
     if without_bot:
-        _without_bot(manifest, request_url, _options(host, port, data, fresh, "app"), opens)
+        _without_bot(manifest, request_url, options, opens)
     else:
-        _with_bot(_options(host, port, data, fresh, "sandbox"), opens)
+        _with_bot(options, opens)
 
 
 def _options(
@@ -114,7 +116,10 @@ def _options(
     from bot.commands.app_workspace import WorkspaceOptions
     from bot.config.settings import Settings
 
-    file = data.expanduser().resolve() if data else Settings.data_file(f"{default}.sqlite3")
+    try:
+        file = data.expanduser().resolve() if data else Settings.data_file(f"{default}.sqlite3")
+    except RuntimeError:
+        exit_with(f"--data {data} is in the home of an unknown user; write the whole path")
     return WorkspaceOptions(host, port, file, fresh)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bot.api.server import address_problem, serves_bot
 from bot.chats.unpriced import uncounted
 from bot.config.models import NO_TRANSCRIBER, no_models
 from bot.config.settings import Settings
 from bot.config.slack import Delivery
-from bot.config.unknown import unknown_settings
+from bot.config.suspicious import suspicious_settings
 from bot.domain import ModelInfo
 from bot.errors import BobbinError, ModelNotAllowed, ProviderError, StorageError
 from bot.manifest import bot_scopes, optional_scopes
@@ -22,10 +23,10 @@ from bot.providers.registry import ProviderHealth, Providers
 from bot.timing import Timing
 from bot.usage.limits import Unit
 from handlers.client.diagnostics import Finding, slack_checks
-from storage.coordination import open_coordination
+from storage.coordination import RedisLost, open_coordination
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
-from storage.engine.schema_version import Schema, schema_of
+from storage.engine.schema_version import Schema, missing_right, schema_of
 from storage.installations import Installations, InstallationStatus
 from storage.ledger import Ledger
 
@@ -50,8 +51,9 @@ async def examine(settings: Settings) -> list[Finding]:
     checks = {
         "Slack": _slack(settings, network),
         "access": _access(settings),
+        "HTTP": _http(settings),
         "database": _database(settings),
-        "Redis": _redis(settings),
+        "Redis": _redis(settings, network),
         "models": _providers(settings, network),
         "budgets": _budgets(settings, network),
         "tools": _tools(settings, network),
@@ -69,15 +71,17 @@ async def _outcome(
     """What a check found; an unexpected failure of the check is a finding too."""
     try:
         return await check
+    except BobbinError as error:
+        text = str(error)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        for secret in settings.secrets():
-            text = text.replace(secret, "…")
-        return [Finding(name, False, f"could not be checked ({text})")]
+        text = f"could not be checked ({type(error).__name__}: {error})"
+    for secret in settings.secrets():
+        text = text.replace(secret, "…")
+    return [Finding(name, False, " ".join(text.split()))]
 
 
 async def _slack(settings: Settings, network: Network) -> list[Finding]:
-    problems = (*settings.slack_problems(), *unknown_settings())
+    problems = (*settings.slack_problems(), *suspicious_settings())
     findings = [Finding("settings", False, problem) for problem in problems]
     async with slack_checks(settings.slack_api_url, network) as slack:
         if settings.many_workspaces:
@@ -87,6 +91,8 @@ async def _slack(settings: Settings, network: Network) -> list[Finding]:
             findings += await slack.bot_token(token, bot_scopes(), optional_scopes())
         if token := _reveal(settings.slack_app_token):
             findings.append(await slack.app_token(token))
+            if bot_token := _reveal(settings.slack_bot_token):
+                findings += await slack.same_app(bot_token, token)
     if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:
         findings.append(_SIGNING_SECRET)
     return findings
@@ -97,6 +103,15 @@ async def _access(settings: Settings) -> list[Finding]:
     return [Finding("access", True, settings.access_rules().describe())]
 
 
+async def _http(settings: Settings) -> list[Finding]:
+    """A finding if the address of the HTTP server cannot be listened on; not if the bot does so already."""
+    may_move = "port" not in settings.model_fields_set and settings.delivery is Delivery.SOCKET
+    problem = address_problem(settings.host, 0 if may_move else settings.port)
+    if problem is None or await serves_bot(settings.host, settings.port):
+        return []
+    return [Finding("HTTP", False, str(problem))]
+
+
 _SIGNING_SECRET = Finding(
     "SLACK_SIGNING_SECRET",
     True,
@@ -105,20 +120,18 @@ _SIGNING_SECRET = Finding(
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    name = "database"
-    try:
-        database = Database.open(settings.database())
-    except BobbinError as error:
-        return [Finding(name, False, str(error))]
+    database = Database.open(settings.database())
     try:
         await database.ping()
         schema = await schema_of(database)
+        if schema is not Schema.NEWER and (lacking := await missing_right(database, schema)):
+            return [Finding("database", False, f"{database.address}: {lacking}")]
         return [
             _SCHEMAS[schema],
             *(await _installations(settings, database) if schema is Schema.CURRENT else ()),
         ]
     except StorageError as error:
-        return [Finding(name, False, database.explain(error))]
+        return [Finding("database", False, database.explain(error))]
     finally:
         await database.close()
 
@@ -171,21 +184,14 @@ def _missing_scopes(statuses: list[InstallationStatus]) -> Iterator[Finding]:
     )
 
 
-async def _redis(settings: Settings) -> list[Finding]:
+async def _redis(settings: Settings, network: Network) -> list[Finding]:
     if not (url := _reveal(settings.redis_url)):
         return []
-    coordination = await open_coordination(url, Timing(redis_timeout=REDIS_TIMEOUT))
+    coordination = await open_coordination(url, Timing(redis_timeout=REDIS_TIMEOUT), network.tls)
     try:
         await coordination.ping()
-    except BobbinError as error:
-        return [
-            Finding(
-                "Redis",
-                False,
-                f"{coordination.address}: {error}; check that it runs, that REDIS_URL is right, and whether it speaks "
-                "TLS (rediss:// is with TLS, redis:// without)",
-            )
-        ]
+    except RedisLost as error:
+        return [Finding("Redis", False, f"{coordination.address}: {error}; {error.loss.cure}")]
     finally:
         await coordination.close()
     return [Finding("Redis", True, "answers")]
@@ -252,14 +258,24 @@ def _model_settings(settings: Settings, models: Sequence[ModelInfo]) -> Iterator
         "BOBBIN_TITLE_MODEL": settings.bobbin_title_model,
     }
     known = [name for info in models for name in (str(info.ref), info.ref.name)]
+    allowed = settings.bobbin_allowed_models
     for variable, name in names.items():
         if name and name.strip() not in known:
             nearest = get_close_matches(name, known, n=1)
             advice = f"did you mean {nearest[0]}?" if nearest else "see the names in the menu"
             yield Finding(variable, False, f"no provider has a model {name}; {advice}")
-    for pattern in settings.bobbin_allowed_models:
+        elif name and allowed and not _is_allowed(name.strip(), models, allowed):
+            yield Finding(
+                variable, False, f"BOBBIN_ALLOWED_MODELS does not allow {name}: add it there"
+            )
+    for pattern in allowed:
         if not any(matches(info.ref, pattern) for info in models):
             yield Finding("BOBBIN_ALLOWED_MODELS", False, f"{pattern} matches no model")
+
+
+def _is_allowed(name: str, models: Sequence[ModelInfo], patterns: Sequence[str]) -> bool:
+    named = [info.ref for info in models if name in (str(info.ref), info.ref.name)]
+    return any(matches(ref, pattern) for ref in named for pattern in patterns)
 
 
 async def _tools(settings: Settings, network: Network) -> list[Finding]:

@@ -8,13 +8,16 @@ from datetime import date
 
 from bot.app import build
 from bot.config.settings import Settings
+from bot.config.suspicious import suspicious_settings
 from bot.config.tracing import traces_wanted
-from bot.config.unknown import unknown_settings
+from bot.config.values import reveal
+from bot.errors import SettingsError
 from bot.observability import configure_logging, get_logger
 from bot.runtime.shutdown import shutdown_on_signal
 from bot.timing import Timing
 from bot.tracing import tracing
 from bot.usage.figures import Figures, GroupBy
+from handlers.client.diagnostics import slack_checks
 from handlers.rate_limits.slack_rates import RATES, Rate
 from storage.engine.database import Database
 from storage.ledger import Ledger
@@ -27,7 +30,7 @@ async def run(
 ) -> int:
     """`bobbin run`: runs the bot until SIGTERM or Ctrl-C."""
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
-    for problem in unknown_settings():
+    for problem in suspicious_settings():
         log.warning("unknown_setting", problem=problem)
     async with (
         shutdown_on_signal() as shutdown,
@@ -37,11 +40,22 @@ async def run(
         bot = await stack.enter_async_context(build(settings, timing=timing, rates=rates))
         if await bot.transport.until_connected():
             log.info("connected")
+            await _check_apps(settings)
         else:
             log.warning("not_connected_yet")
         await shutdown.wait()
         log.info("stopping")
     return 0
+
+
+async def _check_apps(settings: Settings) -> None:
+    """Raises SettingsError if the two tokens are of two apps: then no event arrives that the bot token could answer."""
+    bot_token, app_token = reveal(settings.slack_bot_token), reveal(settings.slack_app_token)
+    if settings.many_workspaces or not app_token:
+        return
+    async with slack_checks(settings.slack_api_url, settings.network()) as slack:
+        for finding in await slack.same_app(bot_token, app_token):
+            raise SettingsError(f"{finding.name} {finding.message}")
 
 
 async def migrate(settings: Settings) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
 from starlette.routing import Mount
 
 from bot import english_strings
+from bot.api.server import address_problem
 from bot.app import build
 from bot.commands.app_workspace import WorkspaceOptions
 from bot.config.chats import SearchMode
 from bot.config.settings import Settings
+from bot.config.suspicious import suspicious_settings
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest, optional_scopes
-from bot.observability import configure_logging
+from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
 from bot.runtime.shutdown import shutdown_on_signal
 from bot.sandbox import Sandbox, WorkspaceFile
@@ -24,6 +26,8 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.tools import demo_server
 from bot.tools.config import ToolConfig, ToolServer
+
+log = get_logger(__name__)
 
 
 async def sandbox(
@@ -37,6 +41,8 @@ async def sandbox(
     `limits`: what this Slack allows; by default the real Slack's limits.
     """
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    for problem in suspicious_settings():
+        log.warning("unknown_setting", problem=problem)
     file = options.open_file()
     if options.fresh:
         _delete_chats(options.data)
@@ -45,7 +51,8 @@ async def sandbox(
         _local_slack(settings, options, file, limits) as slack,
     ):
         slack.workspace.user("alice").is_admin = True  # so that people can try what admins may do
-        async with build(_settings_in(slack, settings, options.data), _demo_models(slack)) as bot:
+        own = _settings_in(slack, settings, options)
+        async with build(own, _demo_models(slack)) as bot:
             if not await bot.transport.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url, bot.url)
@@ -71,30 +78,63 @@ def _local_slack(
     )
 
 
-def _settings_in(slack: Sandbox, settings: Settings, data: Path) -> Settings:
-    """The settings of the bot in this Slack."""
+def _settings_in(slack: Sandbox, settings: Settings, options: WorkspaceOptions) -> Settings:
+    """The settings of the bot in this Slack. Many are perhaps those of a bot in production, on this machine too."""
     changes: dict[str, object] = {
         "slack_bot_token": SecretStr(slack.bot_token),
         "slack_app_token": SecretStr(slack.app_token),
         "slack_api_url": slack.api_url,
-        "database_url": SecretStr(f"sqlite:///{data}"),
+        "database_url": SecretStr(f"sqlite:///{options.data}"),
+        "host": options.host,
+        **_rules_here(slack, settings),
     }
-    if "port" not in settings.model_fields_set:
-        changes["port"] = 0  # another bot on this machine may use the default port
+    if "port" not in settings.model_fields_set or address_problem(options.host, settings.port):
+        changes["port"] = 0
     if settings.providers():
         return settings.changed(**changes)
-    return _with_everything_to_try(settings.changed(**changes), data)
+    return _with_everything_to_try(settings.changed(**changes), options.data)
+
+
+def _rules_here(slack: Sandbox, settings: Settings) -> dict[str, object]:
+    """Without the rules that name people or channels of another Slack: they would let in nobody here."""
+    workspace, changes = slack.workspace, dict[str, object]()
+    for name, ids in (
+        ("bobbin_allowed_users", workspace.users),
+        ("bobbin_allowed_channels", workspace.channels),
+    ):
+        if any(_is_elsewhere(pattern, ids) for pattern in getattr(settings, name)):
+            changes[name] = ()
+            log.warning("setting_left_out", setting=name.upper(), reason="it is for another Slack")
+    return changes
+
+
+def _is_elsewhere(pattern: str, ids: Container[str]) -> bool:
+    """Whether it is an id (not a glob) of nobody here."""
+    return not set("*?[") & set(pattern) and pattern.rpartition("/")[2].upper() not in ids
 
 
 def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
-    """With demo models, which cost nothing, this also enables what an operator would have to configure."""
+    """With demo models, which cost nothing, this also enables what an operator would have to configure.
+
+    Settings that name models of providers without a key are left out: they would leave the menu empty.
+    """
     changes: dict[str, object] = {}
     if "bobbin_web_search" not in settings.model_fields_set:
         changes["bobbin_web_search"] = SearchMode.ASK
-    if settings.bobbin_transcribe_model is None:
+    if not _is_here(settings.bobbin_transcribe_model):
         changes["bobbin_transcribe_model"] = "demo:demo/ears"
+    for name in ("bobbin_default_model", "bobbin_title_model"):
+        if not _is_here(getattr(settings, name)):
+            changes[name] = None
+    if settings.bobbin_allowed_models:
+        changes["bobbin_allowed_models"] = (*settings.bobbin_allowed_models, "demo:*")
     tools = settings.tools if settings.tools.servers else _notice_board(data)
     return settings.changed(**changes).with_tools(tools)
+
+
+def _is_here(model: str | None) -> bool:
+    """Whether a model of the sandbox is named, or of an Ollama on this machine."""
+    return model is not None and model.startswith(("demo", "ollama:"))
 
 
 def _demo_models(slack: Sandbox) -> ProviderSettings:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from bot.access.durations import parse_duration
 from bot.access.rules import AccessRules, Treatment
 from bot.config.group import SettingsGroup
-from bot.config.values import Globs, Valid, lower
+from bot.config.values import ChannelIds, UserIds, Valid, lower
 
 _Treatment = Annotated[Treatment, BeforeValidator(lower), Valid("answer or ignore")]
 
@@ -22,13 +22,13 @@ def _life(value: object) -> object:
 class AccessSettings(SettingsGroup):
     """The rules that everybody passes before anything is stored."""
 
-    bobbin_allowed_users: Globs = Field(
+    bobbin_allowed_users: UserIds = Field(
         (),
         description="ids of the people who may use Bobbin (`U…`, or `T…/U…` with their workspace), or globs of ids, "
         "separated by commas or spaces; unset: everybody. Others are told so privately, once a day; nothing is stored "
         "and no model is called",
     )
-    bobbin_allowed_channels: Globs = Field(
+    bobbin_allowed_channels: ChannelIds = Field(
         (),
         description="the same for channels (`C…`, `D*` for direct messages); unset: everywhere. Chats of the API are "
         "in no channel",
@@ -41,7 +41,7 @@ class AccessSettings(SettingsGroup):
     bobbin_guests: _Treatment = Field(
         Treatment.ANSWER, description="`answer` or `ignore` guests of the workspace"
     )
-    bobbin_admins: Globs = Field(
+    bobbin_admins: UserIds = Field(
         (),
         description="ids of people who may do what admins and owners of the workspace may: channel settings, "
         "everybody's usage",

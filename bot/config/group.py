@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,3 +18,11 @@ class SettingsGroup(BaseSettings):
         env_ignore_empty=True,
         hide_input_in_errors=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """The environment may hold any bytes; what is not UTF-8 can be neither sent nor stored."""
+        if isinstance(value, str):
+            value.encode()  # raises a ValueError
+        return value

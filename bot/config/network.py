@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from bot.config.group import SettingsGroup
 from bot.config.values import Valid, reveal
 from bot.network import Network
-from bot.network.certificates import check_certificates
+from bot.network.certificates import has_certificates
 from bot.network.direct_hosts import parse_no_proxy
 from bot.network.proxies import Proxy, ProxyRules, parse_proxy
 
@@ -35,11 +35,11 @@ def _paths(text: str) -> tuple[Path, ...]:
 
 def _checked_certificates(text: str) -> str:
     try:
-        for path in _paths(text):
-            check_certificates(path)
-    except OSError as error:
+        if sum(has_certificates(path) for path in _paths(text)):  # each is looked at
+            return text
+    except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
         raise ValueError("no certificates") from error
-    return text
+    raise ValueError("folders without certificates")
 
 
 ProxyAddress = Annotated[

@@ -14,7 +14,9 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from bot.config.access import AccessSettings
 from bot.config.chats import ChatSettings
+from bot.config.env_file import check_env_file
 from bot.config.further_providers import read_further_providers
+from bot.config.misplaced_keys import misplaced_keys
 from bot.config.models import ModelSettings
 from bot.config.network import NetworkSettings
 from bot.config.process import ProcessSettings
@@ -54,22 +56,20 @@ class Settings(
     @classmethod
     def load(cls, env_file: str | Path | None = ".env") -> Self:
         """Reads the environment, then `env_file`, then the defaults. Raises SettingsError with one line."""
+        if env_file is not None:
+            check_env_file(env_file)
         try:
             settings = cls(_env_file=env_file)
-            variables = set_variables(env_file)
-            settings._further_providers = read_further_providers(
-                settings.bobbin_providers, variables
-            )
-            settings._tools = read_tool_config(settings.bobbin_mcp_config, variables)
-            return settings
         except ValidationError as error:
             raise SettingsError("; ".join(_problems(error))) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file."
-            ) from None
         except UnreadableSetting as error:
             raise SettingsError(f"The settings cannot be read: {error}") from None
+        variables = set_variables(env_file)
+        if misplaced := list(misplaced_keys(settings)):
+            raise SettingsError("; ".join(misplaced))
+        settings._further_providers = read_further_providers(settings.bobbin_providers, variables)
+        settings._tools = read_tool_config(settings.bobbin_mcp_config, variables)
+        return settings
 
     def changed(self, **changes: Any) -> Self:
         """A copy with these values, without validating them."""
@@ -90,7 +90,7 @@ class Settings(
 
 
 class SandboxSettings(Settings):
-    """The settings of `bobbin sandbox`: without those that lead to a real Slack, its database or its Redis."""
+    """The settings of `bobbin sandbox`: without those that lead to a real Slack, its database, its Redis or the network."""
 
     @model_validator(mode="before")
     @classmethod
@@ -113,6 +113,7 @@ _PRODUCTION = frozenset(
         "bobbin_secret_key",
         "database_url",
         "redis_url",
+        "host",
     }
 )
 

@@ -10,10 +10,11 @@ from dotenv import dotenv_values
 
 def set_variables(env_file: str | Path | None) -> dict[str, str]:
     """The variables of `env_file` and of the environment, which takes precedence; by name in capitals."""
-    return _of_file(env_file) | {name.upper(): value for name, value in os.environ.items()}
+    return file_variables(env_file) | {name.upper(): value for name, value in os.environ.items()}
 
 
-def _of_file(env_file: str | Path | None) -> dict[str, str]:
+def file_variables(env_file: str | Path | None) -> dict[str, str]:
+    """Those of `env_file` alone; by name in capitals."""
     if env_file is None or not Path(env_file).is_file():
         return {}
     values = dotenv_values(env_file)

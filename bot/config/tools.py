@@ -50,8 +50,8 @@ def read_tool_config(path: str | None, variables: Mapping[str, str]) -> ToolConf
         return ToolConfig()
     try:
         text = Path(path).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8, or the home of an unknown user"
         raise SettingsError(
             f"BOBBIN_MCP_CONFIG must be a JSON file that can be read ({reason}); change it, or remove it"
         ) from None

@@ -32,6 +32,8 @@ def describe_problem(variable: str, field: FieldInfo) -> str:
     for each in field.metadata:
         if isinstance(each, Valid):
             return f"{variable} must be {each.text}; change it, or remove it for the default"
+    if field.annotation in (str, str | None):
+        return f"{variable} must be text in UTF-8; change it, or remove it for the default"
     return f"{variable} must be {_VALID_CREDENTIAL}"
 
 
@@ -53,7 +55,7 @@ def _credential(value: SecretStr) -> SecretStr:
     characters.
     """
     text = value.get_secret_value()
-    if not re.fullmatch(r"[!-~]+", text) or re.search(r"[\"'`<>]|\.\.\.", text):
+    if not re.fullmatch(r"[!-~]+", text) or re.search(r"[\"'`<>\\]|\.\.\.", text):
         raise ValueError("not a credential")
     return value
 
@@ -69,7 +71,34 @@ def _secret_address(*schemes: str) -> AfterValidator:
 
 def _split_list(value: object) -> object:
     """Splits at commas and spaces: `"a/*, b"` becomes `("a/*", "b")`."""
-    return tuple(re.split(r"[\s,]+", value.strip(" \t\r\n,"))) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    names = tuple(re.findall(r"[^\s,]+", value))
+    if not names:  # neither unset nor a list of anything
+        raise ValueError("no names")
+    return names
+
+
+def _not_quoted(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Lists in another notation, such as JSON's, would match nothing."""
+    if any(re.search("[\"'`;]", name) for name in names):
+        raise ValueError("not names separated by commas or spaces")
+    return names
+
+
+def _ids(kinds: str) -> AfterValidator:
+    """Ids that begin with one of these letters, or globs that may match some, perhaps with a workspace's before them.
+
+    Names of people and channels would match nothing: Slack's events have ids alone.
+    """
+    form = re.compile(rf"(?:[TE*?\[][^/]*/)?[{kinds}*?\[][\w*?\[\]!-]*", re.IGNORECASE)
+
+    def check(patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(form.fullmatch(pattern) for pattern in patterns):
+            raise ValueError("not ids")
+        return patterns
+
+    return AfterValidator(check)
 
 
 def lower(value: object) -> object:
@@ -89,9 +118,36 @@ NAMED_MODELS = (
     "what is offered if the provider's server has no list of models (`/models`): names, separated by commas or spaces; "
     "unset: `BOBBIN_DEFAULT_MODEL`"
 )
-"""The meaning of each `…_MODELS`."""
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
+"""What each `…_MODELS` means."""
+Names = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split_list),
+    AfterValidator(_not_quoted),
+    Valid("names separated by commas or spaces, without quotation marks"),
+]
 Globs = Names
+UserIds = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split_list),
+    AfterValidator(_not_quoted),
+    _ids("UW"),
+    Valid(
+        "ids of people (U…, in Slack under Copy member ID) or globs of ids, separated by commas or spaces"
+    ),
+]
+ChannelIds = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split_list),
+    AfterValidator(_not_quoted),
+    _ids("CDG"),
+    Valid(
+        "ids of channels (C…, in Slack at the end of a channel's details) or globs of ids such as D*, separated by "
+        "commas or spaces"
+    ),
+]
 
 
 def own_default_model(

@@ -38,23 +38,22 @@ def tls_context(named: Iterable[Path] = ()) -> ssl.SSLContext:
     return context
 
 
-@lru_cache(maxsize=16)  # several variables often name the same file, which takes a moment to read
-def check_certificates(path: Path) -> None:
-    """Raises OSError (as ssl.SSLError is) when there is no certificate."""
-    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
+@lru_cache(maxsize=16)  # several variables usually name the same file, which takes a moment to read
+def has_certificates(path: Path) -> bool:
+    """False for a folder without any. Raises OSError (as ssl.SSLError is) for what cannot be read, or is none."""
+    return _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
 
 
-def _load(context: ssl.SSLContext, path: Path) -> None:
+def _load(context: ssl.SSLContext, path: Path) -> bool:
+    """Whether there are certificates."""
     if not path.is_dir():
         context.load_verify_locations(cafile=path)
-        return
-    names = [each.name for each in path.iterdir()]
+        return True
+    files = list(path.iterdir())
     context.load_verify_locations(capath=path)
-    if not any(_HASHED.fullmatch(name) for name in names):
-        _load_each(context, [path / name for name in names])
-
-
-def _load_each(context: ssl.SSLContext, files: Iterable[Path]) -> None:
-    for file in files:
-        if file.suffix.lower() in _SUFFIXES:
-            context.load_verify_locations(cafile=file)
+    if any(_HASHED.fullmatch(each.name) for each in files):
+        return True
+    named = [each for each in files if each.suffix.lower() in _SUFFIXES]
+    for file in named:
+        context.load_verify_locations(cafile=file)
+    return bool(named)

@@ -164,7 +164,7 @@ class AsgiServer:
 
     async def start(self, app: ASGIApp, host: str, port: int) -> None:
         """Listens and serves `app`. Port 0 picks a free one. OSError when the address cannot be used."""
-        listener = _listen(host, port)
+        listener = listen(host, port)
         self.host, self.port = listener.getsockname()[:2]
         config = _Config(
             app,
@@ -231,7 +231,8 @@ class AsgiServer:
         await asyncio.sleep(0)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Port 0 picks a free one. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Naming the protocol makes asyncio set TCP_NODELAY on accepted sockets; without it every call waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -240,7 +241,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen(BACKLOG)
         listener.setblocking(False)
-    except OSError:
+    except (OSError, UnicodeError) as error:
         listener.close()
+        if isinstance(error, UnicodeError):  # no host's name
+            raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
         raise
     return listener

@@ -21,6 +21,12 @@ from bot.tool_calls import Permission
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SETTING = "BOBBIN_MCP_CONFIG"
+_NETWORK = (
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+)  # fmt: skip
+"""How a program finds its way out of a company's network. Local servers need it as Bobbin does: `npx` and `uvx` fetch
+them first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,10 @@ def parse_tool_config(text: str, variables: Mapping[str, str]) -> ToolConfig:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise _wrong(f"{where}: {problem['msg']}") from None
-    servers = [_server(name, each) for name, each in file.servers.items() if not each.disabled]
+    network = _network(variables)
+    servers = [
+        _server(name, each, network) for name, each in file.servers.items() if not each.disabled
+    ]
     headers = [value for each in servers for value in each.headers.values()]
     keys = [each.oauth.client_secret for each in servers if each.oauth]
     return ToolConfig(tuple(servers), _rules(file), tuple({*used, *headers, *keys} - {""}))
@@ -155,7 +164,13 @@ def _value(found: re.Match[str], variables: Mapping[str, str], used: list[str], 
     return value
 
 
-def _server(name: str, read: _Server) -> ToolServer:
+def _network(variables: Mapping[str, str]) -> dict[str, str]:
+    """In both cases, since some programs look for one alone."""
+    found = {name: value for name in _NETWORK if (value := variables.get(name))}
+    return found | {name.lower(): value for name, value in found.items() if "PROXY" in name}
+
+
+def _server(name: str, read: _Server, network: Mapping[str, str]) -> ToolServer:
     if not _SERVER_NAME.fullmatch(name):
         raise _wrong(f"{name!r}: a server's name has letters, digits, '.', '_' and '-' only")
     if (read.url is None) == (read.command is None):
@@ -170,8 +185,9 @@ def _server(name: str, read: _Server) -> ToolServer:
             raise _wrong(f"{name}: oauth.issuer must be the authorization server's web address")
         given = read.oauth
         oauth = ClientCredentials(given.client_id, given.client_secret, given.issuer, given.scope)
+    env = {**network, **read.env} if read.command is not None else {}
     return ToolServer(
-        name, read.url, read.headers, oauth, read.command, tuple(read.args), read.env, read.cwd
+        name, read.url, read.headers, oauth, read.command, tuple(read.args), env, read.cwd
     )
 
 

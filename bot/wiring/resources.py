@@ -185,7 +185,8 @@ class _Opening:
         """Within this process or, with REDIS_URL, between replicas, which then share Slack's rate limits too."""
         url = self.settings.redis_url
         redis = url.get_secret_value() if url else None
-        coordination = await open_coordination(redis or "memory://", self.timing)
+        tls = self.network.tls if redis else None
+        coordination = await open_coordination(redis or "memory://", self.timing, tls)
         self.stack.push_async_callback(coordination.close)
         if redis is None:
             return coordination, None

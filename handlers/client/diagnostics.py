@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ class Finding:
 
 MAX_CLOCK_DIFFERENCE = 120.0
 """Seconds. Signatures are refused at five minutes, and clocks drift."""
+NOT_SLACK = "what answers is not Slack (a proxy's page?), or Slack is down: check SLACK_API_URL and the network's proxy"
 _NOT_SLACK = "what answers at {url} is not Slack (a proxy's page?); check SLACK_API_URL and the network's proxy"
 _NO_CONVERSATION = "D0000000000"
 _NO_AGENT_VIEW = (
@@ -43,6 +45,11 @@ _NO_AGENT_VIEW = (
 _WITHOUT_OPTIONAL = (
     "all granted, except the optional {}: pictures that models make are kept but not shown, models that only draw are "
     "not offered, and chats are exported as text"
+)
+_APP_OF_TOKEN = re.compile(r"xapp-\d+-(A[A-Z0-9]+)-")
+_OTHER_APP = (
+    "is of the Slack app {}, and SLACK_BOT_TOKEN of {}: copy both from the same app (Basic Information, App-Level "
+    "Tokens; OAuth & Permissions)"
 )
 _REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy it again",
@@ -131,6 +138,36 @@ class SlackChecks:
         if isinstance(answer, Finding):
             return answer
         return Finding("SLACK_APP_TOKEN", True, "Socket Mode can connect")
+
+    async def same_app(self, bot_token: str, app_token: str) -> list[Finding]:
+        """A finding if the tokens are of two apps: Slack would send the events of the one, and act for the other.
+
+        An app-level token names its app; `bots.info` tells the bot's.
+        """
+        named = _APP_OF_TOKEN.match(app_token)
+        own = await self._app_of(bot_token) if named else None
+        if named is None or own in (None, named[1]):
+            return []
+        return [Finding("SLACK_APP_TOKEN", False, _OTHER_APP.format(named[1], own))]
+
+    async def _app_of(self, bot_token: str) -> str | None:
+        """The id of the bot's app; None if Slack does not tell it now."""
+        client = self._client(bot_token)
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT):
+                who = await client.auth_test()
+                answer = await client.bots_info(bot=str(who["bot_id"]))
+                return str(answer["bot"]["app_id"])
+        except (
+            SlackApiError,
+            aiohttp.ClientError,
+            TimeoutError,
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+        ):
+            return None
 
     async def client_secret(self, client_id: str, client_secret: str) -> Finding:
         """Whether client id and secret match: Slack checks them before the code, which is invalid here."""

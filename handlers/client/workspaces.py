@@ -21,6 +21,7 @@ from bot.network.failures import explain
 from bot.observability import Metrics, get_logger
 from bot.runtime.tasks import KeyedLocks
 from bot.timing import Timing
+from handlers.client.diagnostics import NOT_SLACK
 from handlers.client.errors import INVALID_TOKEN_CODES, NotInstalled, error_code
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
@@ -144,9 +145,10 @@ class SingleWorkspace:
                         f"SLACK_BOT_TOKEN is refused by Slack ({code}): "
                         "copy it again from the app's OAuth & Permissions"
                     ) from error
-                log.warning("slack_not_ready", reason=str(code))
+                log.warning("slack_not_ready", reason=code or NOT_SLACK)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.warning("slack_unreachable", reason=explain(error) or type(error).__name__)
+                reason = explain(error) or str(error) or type(error).__name__
+                log.warning("slack_unreachable", reason=reason)
             await asyncio.sleep(pause)
             pause = min(MAX_CONNECT_DELAY, pause * 2)
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import ssl
+
 from bot.errors import SettingsError
 from bot.timing import Timing
 from storage.coordination.base import BucketResult, Coordination, SlowSubscriber, TopicEvent
+from storage.coordination.failures import RedisLost
 from storage.coordination.memory import MemoryCoordination
 
-__all__ = ["BucketResult", "Coordination", "SlowSubscriber", "TopicEvent", "open_coordination"]
+__all__ = [
+    "BucketResult",
+    "Coordination",
+    "RedisLost",
+    "SlowSubscriber",
+    "TopicEvent",
+    "open_coordination",
+]
 
 
-async def open_coordination(url: str, timing: Timing = Timing()) -> Coordination:
+async def open_coordination(
+    url: str, timing: Timing = Timing(), tls: ssl.SSLContext | None = None
+) -> Coordination:
     """Accepts `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be reachable yet; `ping` checks it.
 
-    Raises SettingsError when the URL cannot be used.
+    `tls`: for `rediss://`, if the URL itself says nothing of certificates. Raises SettingsError when the URL cannot
+    be used.
     """
     scheme = url.partition("://")[0]
     if scheme == "memory":
@@ -21,7 +34,7 @@ async def open_coordination(url: str, timing: Timing = Timing()) -> Coordination
     if scheme in ("redis", "rediss", "unix"):
         from storage.coordination.redis import RedisCoordination
 
-        return RedisCoordination(url, timing.redis_timeout)
+        return RedisCoordination(url, timing.redis_timeout, tls)
     raise SettingsError(
-        "REDIS_URL must begin with redis:// or rediss://, such as redis://localhost:6379/0"
+        "REDIS_URL must begin with redis://, rediss:// or unix://, such as redis://localhost:6379/0"
     )

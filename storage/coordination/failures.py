@@ -5,49 +5,104 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from dataclasses import dataclass
 
 from redis import exceptions
 
-_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+from bot.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why Redis cannot be used."""
+
+    reason: str
+    cure: str
+
+
+class RedisLost(StorageError):
+    """Redis cannot be used. The message says why, without any data."""
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__(f"Redis cannot be reached: {loss.reason}")
+        self.loss = loss
+
+
+_CONNECTION = (
+    "check that it runs, that REDIS_URL is right, and whether it speaks TLS (rediss:// is with TLS, "
+    "redis:// without)"
+)
+_CREDENTIALS = "correct the user and the password in REDIS_URL"
+_REASONS: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     (
         (exceptions.AuthenticationError, exceptions.AuthenticationWrongNumberOfArgsError),
         "it refuses the user or the password",
+        _CREDENTIALS,
     ),
     (
         (exceptions.NoPermissionError,),
         "its user may not do what Bobbin needs: EVAL, PUBLISH, SUBSCRIBE, with keys and channels bobbin:*",
+        "ACL SETUSER NAME +eval +publish +subscribe ~bobbin:* &bobbin:*",
     ),
-    ((exceptions.ReadOnlyError,), "it is a replica, and read-only"),
-    ((exceptions.BusyLoadingError,), "it is still loading its data"),
-    ((exceptions.OutOfMemoryError,), "it has no memory left (maxmemory)"),
-    ((exceptions.MaxConnectionsError,), "it accepts no more connections"),
+    (
+        (exceptions.ReadOnlyError,),
+        "it is a replica, and read-only",
+        "REDIS_URL must name the primary",
+    ),
+    ((exceptions.BusyLoadingError,), "it is still loading its data", "try again soon"),
+    (
+        (exceptions.OutOfMemoryError,),
+        "it has no memory left (maxmemory)",
+        "raise maxmemory there, or set its maxmemory-policy to allkeys-lru",
+    ),
+    (
+        (exceptions.MaxConnectionsError,),
+        "it accepts no more connections",
+        "raise maxclients there, or run fewer processes",
+    ),
     (
         (ssl.SSLCertVerificationError,),
-        "its certificate is not trusted (name its authority's file in SSL_CERT_FILE)",
+        "its certificate is not trusted",
+        "name the file of its authority's certificate in SSL_CERT_FILE",
+    ),
+    ((ssl.SSLError,), "TLS failed", _CONNECTION),
+    ((ConnectionRefusedError,), "the connection is refused, nothing listens there", _CONNECTION),
+    (
+        (socket.gaierror,),
+        "its host's name cannot be resolved",
+        "correct the host in REDIS_URL, or check this machine's DNS",
     ),
     (
-        (ssl.SSLError,),
-        "TLS failed (rediss:// is with TLS, redis:// without)",
+        (FileNotFoundError, PermissionError),
+        "its socket file does not exist or may not be opened",
+        "correct the path in REDIS_URL, and let Bobbin's user open the file",
     ),
-    ((ConnectionRefusedError,), "the connection is refused, nothing listens there"),
-    ((socket.gaierror,), "its host's name cannot be resolved"),
-    ((FileNotFoundError, PermissionError), "its socket file does not exist or may not be opened"),
-    ((asyncio.TimeoutError, exceptions.TimeoutError), "it does not answer"),
+    ((asyncio.TimeoutError, exceptions.TimeoutError), "it does not answer", _CONNECTION),
 )
+"""What each kind of error means, and what to do about it."""
+_REFUSED = Loss("it refuses the user or the password", _CREDENTIALS)
+_BY_TEXT = {
+    "NOAUTH": _REFUSED,
+    "WRONGPASS": _REFUSED,
+    "DB index is out of range": Loss(
+        "it has no database of this number (DB index is out of range)",
+        "correct the number at the end of REDIS_URL",
+    ),
+}
 
 
-def reason_of(error: BaseException) -> str:
-    """What the error means; continues "Redis cannot be reached: "."""
+def loss_of(error: BaseException) -> Loss:
+    """What the error means."""
     for cause in _chain(error):
-        for kinds, reason in _REASONS:
+        for kinds, reason, cure in _REASONS:
             if isinstance(cause, kinds):
-                return reason
-    text = str(error)
-    if "NOAUTH" in text or "WRONGPASS" in text:
-        return "it refuses the user or the password"
-    if isinstance(error, exceptions.ConnectionError):
-        return _first_line(text)
-    return f"{type(error).__name__}: {_first_line(text)}"
+                return Loss(reason, cure)
+    text = _first_line(str(error))
+    for part, loss in _BY_TEXT.items():
+        if part in text:
+            return loss
+    name = "" if isinstance(error, exceptions.ConnectionError) else f"{type(error).__name__}: "
+    return Loss(f"{name}{text}", _CONNECTION)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

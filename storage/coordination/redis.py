@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 import socket
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from bot.errors import SettingsError, StorageError
+from bot.errors import SettingsError
 from storage.coordination.base import BucketResult, TopicEvent
-from storage.coordination.failures import reason_of
+from storage.coordination.failures import Loss, RedisLost, loss_of
 from storage.coordination.local_topics import Subscription, TopicHub
 from storage.coordination.scripts import ACQUIRE, BLOCK
 
@@ -46,22 +48,46 @@ _KEEPALIVE_OPTIONS = {  # a peer that vanished silently is noticed after half a 
 _CONNECTION_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 
 
-def _connect(url: str, timeout: float) -> Redis:
+class _TrustingConnection(SSLConnection):
+    """Trusts the certificates that all other connections trust. Verifying them takes no option of the URL."""
+
+    def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = tls
+
+
+def _connect(url: str, timeout: float, tls: ssl.SSLContext | None) -> Redis:
+    """Raises ValueError, TypeError or RedisError for a URL that cannot be used."""
     of_tcp = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE_OPTIONS}
-    return Redis.from_pool(
-        BlockingConnectionPool.from_url(
-            url,
-            max_connections=20,
-            timeout=timeout,
-            decode_responses=True,
-            # None, and `asyncio.timeout` around each use: before Python 3.12 the client's own timeout may swallow a
-            # cancellation, and the listener may receive nothing for hours without any error.
-            socket_timeout=None,
-            socket_connect_timeout=timeout,
-            **({} if url.startswith("unix:") else of_tcp),
-            # No retries: late data is worthless, and RedisCoordination reconnects itself.
-            retry=Retry(NoBackoff(), 0),
-        )
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=20,
+        timeout=timeout,
+        decode_responses=True,
+        # None, and `asyncio.timeout` around each use: before Python 3.12 the client's own timeout may swallow a
+        # cancellation, and the listener may receive nothing for hours without any error.
+        socket_timeout=None,
+        socket_connect_timeout=timeout,
+        **({} if url.startswith("unix:") else of_tcp),
+        # No retries: late data is worthless, and RedisCoordination reconnects itself.
+        retry=Retry(NoBackoff(), 0),
+    )
+    if tls is not None and url.startswith("rediss:") and "ssl_" not in url:
+        pool.connection_class = _TrustingConnection
+        pool.connection_kwargs["tls"] = tls
+    # Looks at the URL's options; does not connect.
+    pool.make_connection()  # type: ignore[no-untyped-call]
+    return Redis.from_pool(pool)
+
+
+def _not_usable(error: Exception) -> str:
+    """The line about a URL that the client refuses. Its errors quote options' names, and parts of a malformed URL."""
+    option = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if option:
+        return f"REDIS_URL has the option {option[1]}, which is none of redis-py's: remove it"
+    return (
+        f"REDIS_URL cannot be used ({type(error).__name__}): write redis://user:password@host:6379/0, with the "
+        "characters /, ?, #, @ and % of a password percent-encoded (%2F, %3F, %23, %40, %25)"
     )
 
 
@@ -71,14 +97,13 @@ class RedisCoordination:
     Events reach subscribers in the same process without Redis.
     """
 
-    def __init__(self, url: str, command_timeout: float) -> None:
+    def __init__(self, url: str, command_timeout: float, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: for `rediss://`, if the URL itself says nothing of certificates."""
         self._timeout = command_timeout
         try:
-            self._redis = _connect(url, command_timeout)
-        except ValueError as error:
-            raise SettingsError(
-                f"REDIS_URL cannot be used ({error}): write redis://host:6379/0"
-            ) from None
+            self._redis = _connect(url, command_timeout, tls)
+        except (ValueError, TypeError, RedisError) as error:
+            raise SettingsError(_not_usable(error)) from None
         options = self._redis.connection_pool.connection_kwargs
         self.address = str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
         number = self._redis.connection_pool.connection_kwargs.get("db", 0)
@@ -94,7 +119,7 @@ class RedisCoordination:
         self._probe_topic = f"alive:{self._origin}"
         self._heard = asyncio.Event()
         """Set when the listener has received the last probe."""
-        self._reason: str | None = None
+        self._loss: Loss | None = None
         """Why Redis is lost; None while it is reachable, as far as is known."""
         self.lost = 0
         """Events that other replicas never received."""
@@ -250,13 +275,12 @@ class RedisCoordination:
         return max(1, int(listening))
 
     async def ping(self) -> None:
-        if self._reason is not None:
-            raise StorageError(self._reason)
+        if self._loss is not None:
+            raise RedisLost(self._loss)
         try:
             await self._probe()
         except _CONNECTION_ERRORS as error:
-            self._mark_lost(error)
-            raise StorageError(self._reason) from error
+            raise RedisLost(self._mark_lost(error)) from error
 
     async def close(self) -> None:
         if not self._is_lost():
@@ -271,14 +295,13 @@ class RedisCoordination:
         await self._redis.aclose()
 
     async def _request(self, request: Callable[[], Awaitable[T]]) -> T:
-        if self._reason is not None:
-            raise StorageError(self._reason)
+        if self._loss is not None:
+            raise RedisLost(self._loss)
         try:
             async with asyncio.timeout(self._timeout):
                 return await request()
         except _CONNECTION_ERRORS as error:
-            self._mark_lost(error)
-            raise StorageError(self._reason) from error
+            raise RedisLost(self._mark_lost(error)) from error
 
     # Losing Redis and getting it back
 
@@ -291,7 +314,7 @@ class RedisCoordination:
                 self._mark_lost(error)
                 await self._discard_idle_connections()
             await self._ping_listener()
-            await asyncio.sleep(_PROBE_INTERVAL if self._reason is None else _RECONNECT_INTERVAL)
+            await asyncio.sleep(_PROBE_INTERVAL if self._loss is None else _RECONNECT_INTERVAL)
 
     async def _probe(self) -> None:
         """Raises unless Redis runs scripts and delivers published events to the listener."""
@@ -316,15 +339,17 @@ class RedisCoordination:
 
     def _is_lost(self) -> bool:
         """Whether a use or the last probe has failed, so that callers need not wait for another failure."""
-        return self._reason is not None
+        return self._loss is not None
 
-    def _mark_lost(self, error: BaseException) -> None:
-        if self._reason is not None:
-            return
-        self._reason = f"Redis cannot be reached: {reason_of(error)}"
-        _log.warning("redis_lost", extra={"reason": self._reason, "redis": self.address})
+    def _mark_lost(self, error: BaseException) -> Loss:
+        """Why it is lost: by the first error, since later ones may only be consequences."""
+        if self._loss is None:
+            lost = RedisLost(loss_of(error))
+            self._loss = lost.loss
+            _log.warning("redis_lost", extra={"reason": str(lost), "redis": self.address})
+        return self._loss
 
     def _mark_reachable(self) -> None:
-        if self._reason is not None:
+        if self._loss is not None:
             _log.warning("redis_back", extra={"lost_events": self.lost})
-        self._reason = None
+        self._loss = None

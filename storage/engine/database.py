@@ -266,7 +266,8 @@ def _parse(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise SettingsError(
-            "DATABASE_URL is no URL: write sqlite:///path/to/file or postgresql://…"
+            "DATABASE_URL is no URL: write sqlite:///path/to/file or postgresql://user:password@host/name, with the "
+            "characters @, :, / and % of a password percent-encoded (%40, %3A, %2F, %25)"
         ) from None
     match parsed.drivername.partition("+")[0]:
         case "sqlite":
@@ -281,11 +282,17 @@ def _parse(url: str) -> URL:
 
 def _create_folder(url: URL) -> URL:
     """Creates the folder of an SQLite file, for its owner alone; the URL with `~` expanded."""
-    path = Path(url.database or "").expanduser()
+    try:
+        path = Path(url.database or "").expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"DATABASE_URL: {url.database} is in the home of an unknown user; write the whole path"
+        ) from None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise SettingsError(
-            f"DATABASE_URL: the folder {path.parent} cannot be made ({error.strerror})"
+            f"the database's folder {path.parent} cannot be made ({error.strerror}): let Bobbin's user write there, or "
+            "name another file in DATABASE_URL"
         ) from error
     return url.set(database=str(path))

@@ -41,6 +41,8 @@ _FULL = Failure(
     cure="raise its limit, or run fewer processes",
 )
 _STARTING = Failure("is starting or stopping", cure="try again soon")
+_OPTION = "remove or correct the option after ? in DATABASE_URL"
+_RIGHTS = "make its user the owner of the database, or GRANT USAGE, CREATE ON SCHEMA public"
 _LOCKED = Failure("is locked by another process", cure="end the process that locks the file")
 
 TOO_LONG = Failure("took too long for one statement", away=False)
@@ -55,10 +57,20 @@ _POSTGRESQL_STATES = {
     "57014": TOO_LONG,
     "57P03": _STARTING,
 }
+_RIGHTS_STATES = ("42501", "3F000")
+"""A right is missing, or the schema to create tables in."""
 _MESSAGES_OF_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "54", "55", "57", "58", "XX")
 """The first two characters of SQLSTATEs whose messages quote no data."""
 
 _POSTGRESQL_MESSAGES = (
+    (
+        "tenant or user not found",
+        Failure(
+            "pooler knows no such project or user",
+            lasting=True,
+            cure="write the user in DATABASE_URL as the pooler wants it, such as postgres.PROJECT",
+        ),
+    ),
     ("connection refused", Failure("refuses the connection: nothing listens there")),
     ("timeout expired|no answer within", Failure("does not answer")),
     ("resolve host|translate host", Failure("host's name cannot be resolved")),
@@ -67,6 +79,14 @@ _POSTGRESQL_MESSAGES = (
         _REFUSED,
     ),
     ("database .* does not exist|no such database", _NO_DATABASE),
+    (
+        "no pg_hba.conf entry.*no encryption",
+        Failure(
+            "does not admit this user, database or address without TLS",
+            lasting=True,
+            cure="set sslmode=require in DATABASE_URL, or allow it in pg_hba.conf",
+        ),
+    ),
     (
         "no pg_hba.conf entry",
         Failure(
@@ -93,6 +113,10 @@ _POSTGRESQL_MESSAGES = (
     ),
     ("too many clients|connection slots|no more connections", _FULL),
     ("starting up|shutting down|recovery mode", _STARTING),
+)
+
+_REFUSED_OPTION = re.compile(
+    r'invalid connection option "\w+"|invalid \w+ value: "[\w-]+"|unsupported startup parameter[ \w:]*'
 )
 
 _SQLITE_CODES = {
@@ -143,11 +167,17 @@ def _of_postgresql(error: Any) -> Failure:
     state = error.sqlstate
     if state is not None:
         message = f": {error.diag.message_primary}" if state[:2] in _MESSAGES_OF_CLASSES else ""
+        if state in _RIGHTS_STATES:
+            return Failure(f"does not let its user do this{message}", away=False, cure=_RIGHTS)
         return _POSTGRESQL_STATES.get(state) or Failure(
             f"failed ({type(error).__name__}{message})", away=False
         )
     # Without a state it is the library's own message, or the server's when a connection is opened.
     text = str(error)
+    if option := _REFUSED_OPTION.search(text):
+        return Failure(
+            f"client or pooler refuses an option ({option[0]})", lasting=True, cure=_OPTION
+        )
     for pattern, failure in _POSTGRESQL_MESSAGES:
         if re.search(pattern, text, re.IGNORECASE):
             return failure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from storage.engine.database import Database
 from storage.engine.migrate import revision_of, revisions
@@ -32,3 +32,34 @@ def _compare(connection: Connection) -> Schema:
     if current == known[-1]:
         return Schema.CURRENT
     return Schema.OLDER if current is None or current in known else Schema.NEWER
+
+
+_MAY_CREATE = """
+    SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
+       AND coalesce((SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class
+                     WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+                       AND relname IN ('alembic_version', 'chats', 'messages')), true)
+"""
+_MAY_WRITE = """
+    SELECT has_table_privilege('chats', 'SELECT') AND has_table_privilege('chats', 'INSERT')
+       AND has_table_privilege('chats', 'UPDATE') AND has_table_privilege('chats', 'DELETE')
+"""
+
+
+async def missing_right(database: Database, schema: Schema) -> str | None:
+    """What the database's user lacks: to upgrade an older schema, or to write to the current one. One line.
+
+    None if nothing is missing, and for SQLite, where whoever may write to the file may do all.
+    """
+    if database.dialect == "sqlite":
+        return None
+    query = _MAY_WRITE if schema is Schema.CURRENT else _MAY_CREATE
+    async with database.read() as connection:
+        if await connection.scalar(text(query)):
+            return None
+    if schema is Schema.CURRENT:
+        return "its user may not write to Bobbin's tables; DATABASE_URL must name the user who owns them"
+    return (
+        "its user may not create or change tables in the schema; make it the owner of the database "
+        "(ALTER DATABASE … OWNER TO …), or GRANT USAGE, CREATE ON SCHEMA public"
+    )

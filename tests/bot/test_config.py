@@ -114,6 +114,17 @@ def test_the_env_file_is_read_from_the_current_folder(
         ("DATABASE_URL", "mysql://h/d"),
         ("DATABASE_URL", "bobbin.sqlite3"),
         ("REDIS_URL", "http://localhost"),
+        ("BOBBIN_ALLOWED_USERS", "@ann"),
+        ("BOBBIN_ALLOWED_USERS", "ann@example.com"),
+        ("BOBBIN_ALLOWED_USERS", ","),
+        ("BOBBIN_ALLOWED_USERS", "U1; U2"),
+        ("BOBBIN_ALLOWED_CHANNELS", "#general"),
+        ("BOBBIN_ALLOWED_CHANNELS", '["C1", "C2"]'),
+        ("BOBBIN_ADMINS", "C1"),
+        ("BOBBIN_ALLOWED_MODELS", '["openai:*"]'),
+        ("BOBBIN_ALLOWED_MODELS", " , "),
+        ("BOBBIN_SYSTEM_PROMPT", "not UTF-8: \udcff"),
+        ("HOST", "\udcff"),
     ],
 )
 def test_a_malformed_value_is_named(load: Load, name: str, value: str) -> None:
@@ -156,6 +167,7 @@ CREDENTIALS = [
         "sk\tor",
         "clé",
         "sk\x7f",
+        "sk\\",
     ],
     ids=ascii,
 )
@@ -167,6 +179,34 @@ def test_a_credential_that_was_not_copied_whole_is_refused(
 
     assert line.startswith(f"{name} must be")
     assert value not in line
+
+
+MISPLACED = [
+    ({"OPENAI_API_KEY": "sk-ant-secret"}, "ANTHROPIC_API_KEY"),
+    ({"OPENAI_API_KEY": "sk-or-v1-secret"}, "OPENROUTER_API_KEY"),
+    ({"OPENROUTER_API_KEY": "gsk_secret"}, "GROQ_API_KEY"),
+    ({"ANTHROPIC_API_KEY": "xai-secret"}, "XAI_API_KEY"),
+    ({"VENICE_API_KEY": "AIzasecret"}, "GEMINI_API_KEY"),
+    ({"GROQ_API_KEY": "xoxb-secret"}, "SLACK_BOT_TOKEN"),
+    ({"OPENAI_API_KEY": "xapp-secret", "OPENAI_BASE_URL": "http://h/v1"}, "SLACK_APP_TOKEN"),
+    ({"SLACK_SIGNING_SECRET": "xoxb-secret"}, "SLACK_BOT_TOKEN"),
+    ({"SLACK_CLIENT_SECRET": "xapp-secret"}, "SLACK_APP_TOKEN"),
+    ({"OPENAI_API_KEY": "sk-or-v1-secret", "OPENAI_BASE_URL": "http://gateway/v1"}, None),
+    ({"OPENROUTER_API_KEY": "sk-or-v1-secret", "ANTHROPIC_API_KEY": "sk-ant-secret"}, None),
+]
+
+
+@pytest.mark.parametrize(("variables", "owner"), MISPLACED)
+def test_a_key_in_the_variable_of_another_is_told(
+    load: Load, variables: dict[str, str], owner: str | None
+) -> None:
+    """A server of one's own may take any key."""
+    if owner is None:
+        assert load(**variables)
+        return
+    line = complaint(lambda: load(**variables))
+    assert line.startswith(f"{next(iter(variables))} holds what belongs into {owner}")
+    assert "secret" not in line
 
 
 def test_several_malformed_values_are_all_named(load: Load) -> None:

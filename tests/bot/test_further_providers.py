@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.config.settings import SandboxSettings, Settings
-from bot.config.unknown import unknown_settings
+from bot.config.suspicious import suspicious_settings
 from bot.errors import SettingsError
 from bot.providers.base import ProviderSettings
 
@@ -167,7 +167,7 @@ def test_misspelt_variables_of_theirs_are_named(
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
 
-    hints = unknown_settings(tmp_path / ".env")
+    hints = suspicious_settings(tmp_path / ".env")
 
     assert [hint.split()[0] for hint in hints] == ["ACME_BASEURL", "BOBBIN_PROVIDER", "LAB2_APIKEY"]
     assert "did you mean ACME_BASE_URL?" in hints[0]

@@ -33,6 +33,8 @@ BROKEN = {
     "ssl_cert_dir": "/nowhere",
     "REQUESTS_CA_BUNDLE": __file__,
     "CURL_CA_BUNDLE": "/dev/null",
+    "SSL_CERT_DIR": str(Path(__file__).parent),
+    "curl_ca_bundle": "~nobody-of-this-name/certificates.pem",
 }
 
 

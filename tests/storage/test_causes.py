@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 from bot.errors import StorageError
 from bot.timing import Timing
 from storage.engine.database import Database
+from storage.engine.schema_version import Schema, missing_right, schema_of
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 
 SHORT = Timing(database_connect_timeout=2.0, database_statement_timeout=1.0)
@@ -25,6 +28,14 @@ ON_POSTGRESQL = {
     "no such database": ("postgresql://USER:hush@HOST/nowhere", "no database of this name"),
     "no such user": ("postgresql://nobody:hush@HOST/postgres", "refuses the user or the password"),
     "no TLS": ("postgresql://USER:hush@HOST/postgres?sslmode=require", "offers no TLS"),
+    "an option of another driver": (
+        "postgresql://USER:hush@HOST/postgres?pgbouncer=true",
+        'invalid connection option "pgbouncer"',
+    ),
+    "another driver's sslmode": (
+        "postgresql://USER:hush@HOST/postgres?sslmode=no-verify",
+        'invalid sslmode value: "no-verify"',
+    ),
     "mute": ("postgresql://u:hush@MUTE/d", "does not answer"),
     "read-only": (
         "postgresql://USER:hush@HOST/postgres?options=-cdefault_transaction_read_only%3Don",
@@ -64,6 +75,37 @@ async def test_what_is_wrong_with_postgresql(
     assert said.startswith("PostgreSQL at ")
     assert said.count("\n") == 0
     assert "hush" not in said
+
+
+@pytest.mark.postgres
+async def test_a_user_without_rights_is_told(postgresql_url: str) -> None:
+    """Before the first start, and in a database that somebody else has migrated."""
+    role = f"lodger_{uuid4().hex}"
+    parts = urlsplit(postgresql_url)
+    url = parts._replace(netloc=f"{role}@{parts.hostname}:{parts.port}").geturl()
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN")
+        owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        lodger = Database.open(url, timing=patient_timing())
+        try:
+            said = await said_of(url, migrating=True)
+            assert "does not let its user do this: permission denied for schema public" in said
+            assert "GRANT USAGE, CREATE ON SCHEMA public" in said
+            assert "may not create" in str(await missing_right(lodger, await schema_of(lodger)))
+
+            assert await said_of(postgresql_url, migrating=True) == "ok"
+            with pytest.raises(StorageError, match="permission denied for table alembic_version"):
+                await schema_of(lodger)
+            owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+            assert await schema_of(lodger) is Schema.CURRENT
+            assert "may not write" in str(await missing_right(lodger, Schema.CURRENT))
+            owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+            assert await missing_right(lodger, Schema.CURRENT) is None
+            assert "may not create or change" in str(await missing_right(lodger, Schema.OLDER))
+        finally:
+            await lodger.close()
+            owner.execute(f"DROP OWNED BY {role}")
+            owner.execute(f"DROP ROLE {role}")
 
 
 @contextmanager

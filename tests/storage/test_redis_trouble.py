@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from bot.errors import StorageError
+from bot.errors import SettingsError, StorageError
+from bot.network.certificates import tls_context
 from storage.coordination import Coordination, TopicEvent, open_coordination
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.tcp_proxy import Mute, TcpProxy
+from tests.network.authority import Authority
 from tests.redis_service import RedisServer
+from tests.services import free_port
 
 pytestmark = pytest.mark.redis
 
@@ -135,6 +138,47 @@ async def test_a_user_who_may_not_do_what_is_needed_is_found(
         )
     found = await _fault_at(own_redis.url.replace("redis://", "redis://bob:pw@"))
     assert found is None if expected is None else expected in str(found)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_redis_of_ones_own_authority(
+    own_redis: RedisServer, tmp_path: Path, trusted: bool
+) -> None:
+    """It is trusted by the certificates by which all other servers are."""
+    authority, port = Authority.create(tmp_path), str(free_port())
+    files = {
+        "cert": authority.server_certificate,
+        "key": authority.server_key,
+        "ca-cert": authority.certificate,
+    }
+    options = [word for name, file in files.items() for word in (f"--tls-{name}-file", str(file))]
+    own_redis.restart("--tls-port", port, "--tls-auth-clients", "no", *options)
+    tls = tls_context([authority.certificate] if trusted else [])
+    coordination = await open_coordination(f"rediss://127.0.0.1:{port}", tls=tls)
+    try:
+        if trusted:
+            await _until_well(coordination)
+        else:
+            assert "its certificate is not trusted" in str(await fault(coordination))
+    finally:
+        await coordination.close()
+
+
+UNUSABLE = {
+    "redis://h?tls=true": "the option tls",
+    "redis://h?family=0": "the option family",
+    "rediss://h?ssl_cert_reqs=CERT_NONE": "cannot be used",
+    "redis://:p#ss/w?rd@h:6379/0": "percent-encoded",
+    "redis://h:port": "percent-encoded",
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), UNUSABLE.items())
+async def test_a_url_that_cannot_be_used_is_refused_at_once(url: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=r"^REDIS_URL ") as refused:
+        await open_coordination(url)
+    assert expected in str(refused.value)
+    assert "p#ss" not in str(refused.value)
 
 
 async def _fault_at(url: str) -> str | None:

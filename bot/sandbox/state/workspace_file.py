@@ -60,8 +60,14 @@ class WorkspaceFile:
 
         Raises WorkspaceFileError when another sandbox has it open, or when it is no such file.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise WorkspaceFileError(
+                f"{path} cannot be opened ({reason}): let your user write there, or choose another file with --data"
+            ) from None
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")

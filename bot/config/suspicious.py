@@ -1,0 +1,67 @@
+"""Variables that look like settings and are none, and settings that the file sets twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from bot.config.env_file import repeated_settings
+from bot.config.further_providers import variables_of
+from bot.config.settings import Settings
+from bot.config.sources import file_variables, set_variables
+
+_SIMILAR = 0.8
+"""From here on a name is taken for a misspelt one, where other programs may have variables of similar names."""
+_OURS = ("BOBBIN_",)
+"""No other program's variables begin so."""
+_OF_OTHERS = {
+    "OPENAI_API_BASE": "OPENAI_BASE_URL",
+    "GOOGLE_API_KEY": "GEMINI_API_KEY",
+    "OLLAMA_HOST": "OLLAMA_BASE_URL",
+    "SLACK_TOKEN": "SLACK_BOT_TOKEN",
+}
+"""Names that other programs use for the same."""
+
+
+def suspicious_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
+    """One line for each variable that no setting has, with the nearest one that exists, and for each set twice.
+
+    Of the environment these are all that begin with `BOBBIN_`, and misspelt ones of Slack's and of the providers that
+    BOBBIN_PROVIDERS names; of the file, which is Bobbin's own, all misspelt ones.
+    """
+    variables, in_file = set_variables(env_file), file_variables(env_file)
+    known = [name.upper() for name in Settings.model_fields]
+    further = variables.get("BOBBIN_PROVIDERS", "").replace(",", " ").split()
+    known_of_further = [variable for name in further for variable in variables_of(name)]
+    shared = (*(name.upper() for name in further), "SLACK_")
+    unknown = [name for name in sorted(variables) if name not in (*known, *known_of_further)]
+    return (
+        *_hints(unknown, in_file, shared, [*known, *known_of_further]),
+        *repeated_settings(env_file, (*known, *known_of_further)),
+    )
+
+
+def _hints(
+    unknown: Sequence[str], in_file: Collection[str], shared: tuple[str, ...], known: Sequence[str]
+) -> Iterator[str]:
+    for name in unknown:
+        if name.startswith(_OURS):
+            nearest = get_close_matches(name, known, n=1)
+            yield _hint(
+                name, f"did you mean {nearest[0]}?" if nearest else "README lists the settings"
+            )
+        elif (name in in_file or name.startswith(shared)) and (meant := _meant(name, known)):
+            yield _hint(name, f"did you mean {meant}?")
+
+
+def _meant(name: str, known: Sequence[str]) -> str | None:
+    """The setting for which the name is taken, however its words are joined."""
+    if name in _OF_OTHERS:
+        return _OF_OTHERS[name]
+    nearest = get_close_matches(name.replace("-", "_"), known, n=1, cutoff=_SIMILAR)
+    return nearest[0] if nearest else None
+
+
+def _hint(name: str, advice: str) -> str:
+    return f"{name} is not a setting and has no effect; {advice}"

@@ -1,0 +1,63 @@
+"""The sandbox beside production: what is left of a `.env` that was written for a real Slack."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from bot.commands.app_workspace import WorkspaceOptions
+from bot.commands.sandbox import _settings_in
+from bot.config.settings import SandboxSettings, Settings
+from bot.domain import ModelRef
+from bot.providers.catalogue import matches
+from bot.sandbox import Sandbox
+from bot.sandbox.models.demo import DEMO_MODELS
+
+PRODUCTION = """
+BOBBIN_ALLOWED_USERS=U024BE7LH, T024BE7LD/U024BE7LJ
+BOBBIN_ALLOWED_CHANNELS=C024BE91L, D*
+BOBBIN_ALLOWED_MODELS=openrouter:anthropic/*
+BOBBIN_DEFAULT_MODEL=openrouter:anthropic/claude
+BOBBIN_TITLE_MODEL=groq:small
+BOBBIN_TRANSCRIBE_MODEL=groq:whisper
+HOST=0.0.0.0
+"""
+
+
+async def settings_in(folder: Path, text: str) -> Settings:
+    file = folder / ".env"
+    file.write_text(text)
+    async with Sandbox() as slack:
+        options = WorkspaceOptions("127.0.0.1", 0, folder / "kept.sqlite3")
+        return _settings_in(slack, SandboxSettings.load(file), options)
+
+
+async def test_rules_and_models_of_production_shut_nobody_out(tmp_path: Path) -> None:
+    """Nobody here has these ids, and these models need keys; the address is another bot's."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        own = await settings_in(tmp_path, f"{PRODUCTION}PORT={taken.getsockname()[1]}\n")
+
+    assert own.access_rules().users == own.access_rules().channels == ()
+    assert (own.host, own.port) == ("127.0.0.1", 0)
+    assert (own.bobbin_default_model, own.bobbin_title_model) == (None, None)
+    assert own.bobbin_transcribe_model == "demo:demo/ears"
+    offered = [ModelRef("demo", model.id) for model in DEMO_MODELS]
+    assert all(any(matches(ref, glob) for glob in own.bobbin_allowed_models) for ref in offered)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("BOBBIN_ALLOWED_USERS=U0ALICE, t0sandbox/u0bob", {"bobbin_allowed_users": ("U0ALICE", "t0sandbox/u0bob")}),
+        ("BOBBIN_ALLOWED_CHANNELS=C0RANDOM D*", {"bobbin_allowed_channels": ("C0RANDOM", "D*")}),
+        ("BOBBIN_DEFAULT_MODEL=demo:demo/slow", {"bobbin_default_model": "demo:demo/slow"}),
+        ("OPENAI_API_KEY=sk-1\nBOBBIN_ALLOWED_MODELS=gpt-*", {"bobbin_allowed_models": ("gpt-*",)}),
+    ],
+)  # fmt: skip
+async def test_what_can_be_tried_in_the_sandbox_counts(
+    tmp_path: Path, text: str, expected: dict[str, object]
+) -> None:
+    own = await settings_in(tmp_path, text)
+    assert {name: getattr(own, name) for name in expected} == expected
