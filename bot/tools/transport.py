@@ -52,8 +52,8 @@ async def connect(
 
 
 def _child(server: ToolServer) -> StdioServerParameters:
-    """Starts the child. It gets nothing from the bot's environment except what the SDK passes on (PATH, HOME, …), proxies
-    and certificates, and what the file names.
+    """Starts the child. It gets nothing from the bot's environment except what the SDK passes on (PATH, HOME, …),
+    proxies, certificates, and what the file names.
     """
     assert server.command is not None
     path = server.env.get("PATH") or os.environ.get("PATH")
