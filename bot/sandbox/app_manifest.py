@@ -6,15 +6,15 @@ Shapes: https://github.com/slackapi/manifest-schema
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from bot.sandbox.app_permissions import EVENT_SCOPES, EVENTS, SCOPES
 from bot.sandbox.errors import ManifestError
@@ -27,21 +27,41 @@ _TYPO_SIMILARITY = 0.8
 
 
 class _Section(BaseModel):
-    """An object of the manifest: what Slack does not know there, it refuses. An empty property is as none."""
+    """An object of the manifest. An empty property is as none, and one that may be new in Slack is left out.
+
+    A property that resembles a known one is misspelt, and refused. The context of the validation, a list, gets the
+    names of those that are left out.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    place: ClassVar[str] = ""
+    """Where it stands in the manifest."""
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty(cls, values: Any) -> Any:
+    def _known_and_filled(cls, values: Any, info: ValidationInfo) -> Any:
         if not isinstance(values, dict):
             return values
-        return {name: value for name, value in values.items() if value is not None}
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        kept: dict[Any, Any] = {}
+        for name, value in values.items():
+            if name not in known and not _nearest(str(name), known):
+                assert info.context is not None
+                info.context.append(f"{cls.place}.{name}".lstrip("."))
+            elif value is not None:
+                kept[name] = value
+        return kept
+
+
+def _nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name that was probably meant."""
+    return next(iter(get_close_matches(name, known, 1, _TYPO_SIMILARITY)), None)
 
 
 class Command(_Section):
     """A slash command."""
 
+    place: ClassVar[str] = "features.slash_commands"
     command: str = Field(pattern=r"^/\S+$", max_length=32)
     description: str = Field(min_length=1, max_length=2000)
     url: str | None = None
@@ -52,6 +72,7 @@ class Command(_Section):
 class Shortcut(_Section):
     """A global shortcut, or one on messages."""
 
+    place: ClassVar[str] = "features.shortcuts"
     name: str = Field(min_length=1, max_length=24)
     type: Literal["global", "message"]
     callback_id: str = Field(min_length=1, max_length=255)
@@ -59,6 +80,8 @@ class Shortcut(_Section):
 
 
 class _Display(_Section):
+    place: ClassVar[str] = "display_information"
+
     name: str = Field(min_length=1, max_length=35)
     description: str | None = Field(None, max_length=140)
     long_description: str | None = Field(None, min_length=175, max_length=4000)
@@ -66,17 +89,23 @@ class _Display(_Section):
 
 
 class _AppHome(_Section):
+    place: ClassVar[str] = "features.app_home"
+
     home_tab_enabled: bool = False
     messages_tab_enabled: bool = True
     messages_tab_read_only_enabled: bool = False
 
 
 class _BotUser(_Section):
+    place: ClassVar[str] = "features.bot_user"
+
     display_name: str = Field(min_length=1, max_length=80)
     always_online: bool = False
 
 
 class _Features(_Section):
+    place: ClassVar[str] = "features"
+
     app_home: _AppHome | None = None
     bot_user: _BotUser | None = None
     slash_commands: list[Command] = []
@@ -87,9 +116,13 @@ class _Features(_Section):
     assistant_view: Any = None
     agent_view: Any = None
     code_channels: Any = None
+    rich_previews: Any = None
+    search: Any = None
 
 
 class _Scopes(_Section):
+    place: ClassVar[str] = "oauth_config.scopes"
+
     bot: list[str] = []
     user: list[str] = []
     bot_optional: list[str] = []
@@ -97,6 +130,8 @@ class _Scopes(_Section):
 
 
 class _OauthConfig(_Section):
+    place: ClassVar[str] = "oauth_config"
+
     scopes: _Scopes = _Scopes()
     redirect_urls: list[Any] = []
     token_management_enabled: bool = False
@@ -104,6 +139,8 @@ class _OauthConfig(_Section):
 
 
 class _EventSubscriptions(_Section):
+    place: ClassVar[str] = "settings.event_subscriptions"
+
     request_url: str | None = None
     bot_events: list[str] = []
     user_events: list[str] = []
@@ -111,12 +148,16 @@ class _EventSubscriptions(_Section):
 
 
 class _Interactivity(_Section):
+    place: ClassVar[str] = "settings.interactivity"
+
     is_enabled: bool
     request_url: str | None = None
     message_menu_options_url: str | None = None
 
 
 class _Settings(_Section):
+    place: ClassVar[str] = "settings"
+
     event_subscriptions: _EventSubscriptions = _EventSubscriptions()
     interactivity: _Interactivity | None = None
     socket_mode_enabled: bool = False
@@ -127,6 +168,7 @@ class _Settings(_Section):
     is_hosted: bool = False
     siws_links: Any = None
     hermes_app_type: str | None = None
+    app_type: str | None = None
     function_runtime: str | None = None
     is_mcp_enabled: bool = False
 
@@ -146,6 +188,8 @@ class _Manifest(_Section):
     types: Any = None
     external_auth_providers: Any = None
     mcp_servers: Any = None
+    metadata_events: Any = None
+    compliance: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +226,9 @@ class AppManifest:
         """The manifest in an object. Raises ManifestError, which names the property that is wrong."""
         if not isinstance(document, dict):
             raise ManifestError("must be an object with display_information, features, settings …")
+        unknown: list[str] = []
         try:
-            manifest = _Manifest.model_validate(document)
+            manifest = _Manifest.model_validate(document, context=unknown)
         except ValidationError as error:
             raise ManifestError(_first_problem(error)) from None
         features, settings = manifest.features, manifest.settings
@@ -196,6 +241,7 @@ class AppManifest:
         )
         wanted = frozenset(settings.event_subscriptions.bot_events)
         remarks = [
+            *(f"the sandbox does not know the property {name}" for name in unknown),
             *_unknown_names("oauth_config.scopes.bot", scopes, SCOPES),
             *_unknown_names("settings.event_subscriptions.bot_events", wanted, EVENTS),
         ]
@@ -232,11 +278,11 @@ def _document(text: str) -> Any:
     if text.lstrip().startswith("{"):
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"is not JSON: {error}") from None
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ManifestError(f"is not YAML: {' '.join(str(error).split())}") from None
 
 
@@ -259,8 +305,8 @@ def _unknown_names(place: str, names: frozenset[str], known: frozenset[str]) -> 
     """A remark for each name that may be new in Slack. Raises ManifestError for one that looks misspelt."""
     unknown = sorted(names - known)
     for name in unknown:
-        if nearest := get_close_matches(name, known, 1, _TYPO_SIMILARITY):
-            raise ManifestError(f"{place}: there is no {name}; did you mean {nearest[0]}?")
+        if nearest := _nearest(name, known):
+            raise ManifestError(f"{place}: there is no {name}; did you mean {nearest}?")
     return [f"{place}: the sandbox does not know {name}" for name in unknown]
 
 

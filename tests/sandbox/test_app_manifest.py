@@ -84,6 +84,56 @@ def test_real_manifests_are_accepted(document: Any) -> None:
     assert AppManifest.parse(document).commands
 
 
+BOT = {"bot_user": {"display_name": "Finder", "always_online": True}}
+STEP = {"title": "Find", "description": "Finds", "input_parameters": {}, "output_parameters": {}}
+KINDS: dict[str, dict[str, Any]] = {
+    "a search": {
+        "features": {
+            **BOT,
+            "rich_previews": {"entity_types": ["slack#/entities/item"]},
+            "search": {"search_function_callback_id": "find", "enable_ai_answers": True},
+        },
+        "settings": {"hermes_app_type": "remote", "function_runtime": "remote", "org_deploy_enabled": True},
+        "functions": {"find": STEP},
+    },
+    "a step of a workflow": {
+        "features": {**BOT, "workflow_steps": [{"name": "Find", "callback_id": "find"}]},
+        "settings": {"app_type": "remote", "interactivity": {"is_enabled": True}},
+    },
+    "an agent": {
+        "features": {**BOT, "agent_view": {"agent_description": "Finds", "actions": []}, "code_channels": {}},
+        "mcp_servers": {"board": {"url": "https://board.example/mcp"}},
+        "settings": {"is_mcp_enabled": True},
+    },
+    "for the marketplace": {
+        "_metadata": {"major_version": 2, "minor_version": 1},
+        "app_directory": {"pricing": "free"},
+        "compliance": {"hipaa": False},
+        "metadata_events": {},
+        "outgoing_domains": [],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_app_of_every_kind_starts(kind: str) -> None:
+    """With what the sandbox does not imitate, too."""
+    app = AppManifest.parse({"display_information": {"name": "Finder"}, **KINDS[kind]})
+    assert app.name == "Finder"
+    assert not [remark for remark in app.remarks if "does not know" in remark]
+
+
+@pytest.mark.parametrize(
+    "place", ["", "features/", "settings/interactivity/", "features/shortcuts/0/"]
+)
+def test_a_property_that_resembles_none_is_said_and_left_out(place: str) -> None:
+    """Slack may have got it since."""
+    app = AppManifest.parse(changed(f"{place}holograms", {"is_enabled": True}))
+    named = f"{place}holograms".replace("/0/", "/").replace("/", ".")
+    assert app.remarks[0] == f"the sandbox does not know the property {named}"
+    assert app.shortcuts == (SHORTCUT,)
+
+
 @pytest.mark.parametrize(
     "empty", ["features", "oauth_config", "settings", "features/slash_commands"]
 )

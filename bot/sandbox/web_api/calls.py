@@ -22,6 +22,10 @@ class Arguments:
     def __contains__(self, name: str) -> bool:
         return self.values.get(name) is not None
 
+    def names(self) -> set[str]:
+        """The arguments that were given."""
+        return {name for name in self.values if name in self}
+
     def text(self, name: str, default: str = "") -> str:
         value = self.values.get(name)
         if value is None:
@@ -46,7 +50,7 @@ class Arguments:
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError as broken:
+            except (ValueError, RecursionError) as broken:
                 raise SlackRefusal(error, f"[ERROR] {name} is not JSON: {broken}") from broken
         if not isinstance(value, list | dict):
             raise SlackRefusal(error, f"[ERROR] {name} must be a list or an object")
@@ -64,12 +68,9 @@ class Arguments:
     def strings(self, name: str) -> list[str]:
         """A list of strings, given as a list, as JSON text or separated by commas."""
         value = self.values.get(name)
-        if isinstance(value, str):
-            value = (
-                json.loads(value)
-                if value.startswith("[")
-                else [part for part in value.split(",") if part]
-            )
+        if isinstance(value, str) and not value.startswith("["):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        value = self.structure(name)
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -80,7 +81,7 @@ class Arguments:
         value = self.values.get(name)
         try:
             return default if value is None or value == "" else int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise SlackRefusal("invalid_arguments", f"[ERROR] {name} must be an integer") from None
 
     def flag(self, name: str, default: bool = False) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.state.records import Channel, Message
 from bot.sandbox.state.workspace import Workspace
@@ -162,13 +165,22 @@ def _readable(call: Call) -> Channel:
 
 
 def _between(call: Call, messages: list[Message], root: str = "") -> list[Message]:
-    oldest, latest = call.args.text("oldest", "0"), call.args.text("latest") or "9999999999.999999"
+    oldest = _moment(call, "oldest", Decimal(0))
+    latest = _moment(call, "latest", Decimal("Infinity"))
     inclusive = call.args.flag("inclusive")
 
-    def within(ts: str) -> bool:
+    def within(ts: Decimal) -> bool:
         return oldest < ts < latest or (inclusive and ts in (oldest, latest))
 
-    return [message for message in messages if message.ts == root or within(message.ts)]
+    return [each for each in messages if each.ts == root or within(Decimal(each.ts))]
+
+
+def _moment(call: Call, name: str, default: Decimal) -> Decimal:
+    """A time in seconds, exact to the digit. SlackRefusal `invalid_ts_oldest`, `invalid_ts_latest`."""
+    given = call.args.text(name)
+    if given and not re.fullmatch(r"\d{1,15}(\.\d*)?", given, re.ASCII):
+        raise SlackRefusal(f"invalid_ts_{name}")
+    return Decimal(given) if given else default
 
 
 def _messages(call: Call, page: list[Message], cursor: str) -> Json:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +21,8 @@ from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Arguments, Call, Method
 
+_FORMS = frozenset({"application/x-www-form-urlencoded", "text/plain"})
+"""What a body may be that is neither JSON nor in parts."""
 _CHANNEL_ARGUMENTS = {"chat.postMessage": "channel", "assistant.threads.setStatus": "channel_id"}
 
 
@@ -62,12 +65,12 @@ class WebApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         method = scope["path"].rsplit("/", 1)[-1]
-        values, token = await _read(request)
+        given = await _read(request)
         record = CallRecord(
-            self.journal.new_id(), self.workspace.clock(), method, public_arguments(values)
+            self.journal.new_id(), self.workspace.clock(), method, public_arguments(given.values)
         )
         try:
-            status, headers, body = await self._handle(method, values, token, record)
+            status, headers, body = await self._handle(method, given, record)
         except ConnectionAborted:
             status, headers, body = 0, {}, b""
         record.status = status
@@ -79,16 +82,17 @@ class WebApi:
             await self._abort_connection(scope, receive)
 
     async def _handle(
-        self, method: str, values: Json, token: str, record: CallRecord
+        self, method: str, given: _Given, record: CallRecord
     ) -> tuple[int, dict[str, str], bytes]:
-        fault = self.faults.next_fault(method, values)
+        fault = self.faults.next_fault(method, given.values)
         if fault is not None and fault.mode not in ("lost", "slow") and not fault.after_effect:
             return await self._apply_fault(fault, record)
         await self._delay(method, fault)
         headers: dict[str, str] = {}
         status = 200
         try:
-            answer = self.run(method, values, token)
+            given.check()
+            answer = self.run(method, given.values, given.token)
         except RateLimited as refusal:
             answer, status, headers = (
                 refusal.answer(),
@@ -159,29 +163,66 @@ class WebApi:
         )
 
 
-async def _read(request: Request) -> tuple[Json, str]:
-    """The arguments of query and body together, and the token."""
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The arguments of query and body together, and the token. `problem`: why the body could not be read."""
+
+    values: Json
+    token: str
+    problem: str = ""
+
+    def check(self) -> None:
+        """SlackRefusal if the body could not be read."""
+        if self.problem:
+            raise SlackRefusal(self.problem)
+
+
+async def _read(request: Request) -> _Given:
     values: Json = dict(request.query_params)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    if kind == "application/json":
-        body = await request.body()
-        values.update(_json_object(body))
-    elif kind == "multipart/form-data":
-        async with request.form() as form:
-            values.update({name: value for name, value in form.items() if isinstance(value, str)})
-    elif request.method == "POST":
-        values.update(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+    problem = ""
+    try:
+        values.update(await _body(request))
+    except SlackRefusal as refusal:
+        problem = refusal.error
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     token = credentials.strip() if scheme.lower() == "bearer" else str(values.get("token") or "")
-    return values, token
+    return _Given(values, token, problem)
+
+
+async def _body(request: Request) -> Json:
+    """The arguments in the body. SlackRefusal with Slack's name for what is wrong with it."""
+    if request.method != "POST":
+        return {}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _multipart(request)
+    body = await request.body()
+    if kind == "application/json":
+        return _json_object(body)
+    if body and kind not in _FORMS:
+        raise SlackRefusal("invalid_post_type" if kind else "missing_post_type")
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True))
+    except ValueError:
+        raise SlackRefusal("invalid_form_data") from None
+
+
+async def _multipart(request: Request) -> Json:
+    try:
+        async with request.form() as form:
+            return {name: value for name, value in form.items() if isinstance(value, str)}
+    except HTTPException:
+        raise SlackRefusal("invalid_form_data") from None
 
 
 def _json_object(body: bytes) -> Json:
     try:
         values = json.loads(body) if body.strip() else {}
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}
+    except (ValueError, RecursionError):
+        raise SlackRefusal("invalid_json") from None
+    if not isinstance(values, dict):
+        raise SlackRefusal("json_not_object")
+    return values
 
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:

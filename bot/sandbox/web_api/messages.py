@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Channel, Ephemeral, Message
+from bot.sandbox.state.records import Channel, Ephemeral, Message, Revision
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import rich_text
 from bot.sandbox.types import Json
@@ -20,6 +20,7 @@ from bot.sandbox.web_api.message_content import (
 )
 
 MAX_UPDATE_TEXT_LENGTH = 4_000
+_CONTENT = frozenset({"text", "blocks", "markdown_text"})
 
 _NOT_IN_ADDRESS = re.compile(r"[^a-z0-9._-]+")
 """What Slack makes an underscore of in the address of a file with such a name."""
@@ -242,8 +243,11 @@ def update(call: Call) -> Json:
         if call.workspace.clock() < (message.stream.expires_at if message.stream else 0.0):
             raise SlackRefusal("streaming_state_conflict")
         call.workspace.expire_stream(message)
-    revision, warnings = parse_content(call, text_max=MAX_UPDATE_TEXT_LENGTH)
     metadata, attachments = parse_metadata(call), parse_attachments(call)
+    revision = _kept(call.workspace, message)
+    warnings: Json = {}
+    if not _CONTENT.isdisjoint(call.args.names()) or not (attachments or metadata):
+        revision, warnings = parse_content(call, text_max=MAX_UPDATE_TEXT_LENGTH)
     if metadata is not None:
         message.metadata = metadata
     if attachments is not None:
@@ -257,6 +261,13 @@ def update(call: Call) -> Json:
         "message": shown,
         **warnings,
     }
+
+
+def _kept(workspace: Workspace, message: Message) -> Revision:
+    """The same content again: an edit without text and blocks changes nothing but what is beside them."""
+    latest = message.latest
+    text = latest.fallback if latest.format == "mrkdwn" else latest.text
+    return workspace.revision(latest.format, text, latest.blocks)
 
 
 def unfurl(call: Call) -> Json:

@@ -43,18 +43,22 @@ DEPRECATED = _names(
 FOR_USER_TOKENS = _names(
     {
         "admin.analytics": "getFile",
+        "admin.analytics.messages": "activity metadata",
         "admin.apps.activities": "list",
         "admin.apps": "approve clearResolution restrict uninstall",
         "admin.apps.approved": "list",
         "admin.apps.config": "lookup set",
         "admin.apps.mcp.servers": "list",
         "admin.apps.mcp.servers.permissions": "list set",
+        "admin.apps.permissions": "add list remove set",
         "admin.apps.requests": "cancel list",
         "admin.apps.restricted": "list",
+        "admin.audit.anomaly.allow": "getItem updateItem",
         "admin.auth.policy": "assignEntities getEntities removeEntities",
         "admin.barriers": "create delete list update",
         "admin.conversations": (
-            "archive bulkArchive bulkDelete bulkMove bulkSetProperties convertToPrivate convertToPublic "
+            "archive bulkArchive bulkDelete bulkMove bulkSetExcludeFromSlackAi bulkSetProperties convertToPrivate "
+            "convertToPublic "
             "create createForObjects delete disconnectShared getConversationPrefs getCustomRetention getTeams "
             "invite linkObjects lookup removeCustomRetention rename search setConversationPrefs "
             "setCustomRetention setTeams unarchive unlinkObjects"
@@ -73,12 +77,17 @@ FOR_USER_TOKENS = _names(
         "admin.teams": "create list",
         "admin.teams.owners": "list",
         "admin.teams.settings": "info setDefaultChannels setDescription setDiscoverability setIcon setName",
-        "admin.usergroups": "addChannels addTeams listChannels removeChannels",
+        "admin.usergroups": (
+            "addChannels addTeams addUsers create fetch listChannels removeChannels removeTeams removeUsers update "
+            "uploadUsers"
+        ),
         "admin.users": "assign getExpiration invite list remove setAdmin setExpiration setOwner setRegular",
         "admin.users.session": "clearSettings getSettings invalidate list reset resetBulk setSettings",
         "admin.users.unsupportedVersions": "export",
         "admin.workflows.collaborators": "add remove",
         "admin.workflows.permissions": "lookup",
+        "admin.workflows.triggers.types.permissions": "lookup set",
+        "admin.workflows.triggers.types.permissionsWithStepRestrictions": "set",
         "admin.workflows": "search unpublish",
         "dnd": "endDnd endSnooze setSnooze",
         "files": "revokePublicURL sharedPublicURL",
@@ -103,6 +112,7 @@ NOT_IMITATED = _names(
         "apps.datastore": "bulkDelete bulkGet bulkPut count delete get put query update",
         "apps.event.authorizations": "list",
         "apps.icon": "set",
+        "apps.managed.permissions": "set",
         "apps.manifest": "create delete export update validate",
         "apps": "uninstall",
         "apps.user.connection": "bulkUpdate requestAuth update",
@@ -118,6 +128,7 @@ NOT_IMITATED = _names(
         "conversations.canvases": "create",
         "conversations.externalInvitePermissions": "set",
         "conversations.requestSharedInvite": "approve deny list",
+        "developer.apps.owners": "add list remove",
         "dialog": "open",
         "entity": "presentDetails",
         "files.remote": "add info list remove share update",

@@ -50,7 +50,7 @@ def _position(cursor: str) -> int:
         return 0
     try:
         word, _, number = base64.b64decode(cursor, validate=True).decode().partition(":")
-        if word == "next":
+        if word == "next" and number.isdecimal():
             return int(number)
     except ValueError:
         pass

@@ -61,7 +61,7 @@ def _time(call: Call, name: str) -> int | None:
     """A time in whole seconds; None if it is missing. SlackRefusal `invalid_time`."""
     try:
         return int(float(call.args.text(name))) if call.args.text(name) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         raise SlackRefusal("invalid_time") from None
 
 

@@ -185,6 +185,8 @@ def users_set_presence(call: Call) -> Json:
 def team_info(call: Call) -> Json:
     """`team.info`."""
     workspace = call.workspace
+    if call.args.text("team") not in ("", workspace.team_id):
+        raise SlackRefusal("team_not_found")
     team = {
         "id": workspace.team_id,
         "name": workspace.team_name,

@@ -237,7 +237,7 @@ def publish_view(modals: Modals, call: Call) -> Json:
 
 
 def _trigger(call: Call) -> str:
-    return call.args.text("trigger_id") or call.args.required("interactivity_pointer")
+    return call.args.text("interactivity_pointer") or call.args.required("trigger_id")
 
 
 def view_methods(modals: Modals) -> dict[str, Method]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.sandbox import Sandbox
+from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.user_actions.find_elements import state_values
+from bot.sandbox.web_api import other_methods
 from tests.local_http import local_client
 from tests.sandbox.conftest import refusal
 from tests.sandbox.web_api.conftest import GENERAL
@@ -53,6 +56,8 @@ async def test_a_method_that_slack_has_not_is_unknown(slack: Sandbox, method: st
         ("channels.list", "method_deprecated"),
         ("search.messages", "not_allowed_token_type"),
         ("admin.users.list", "not_allowed_token_type"),
+        ("admin.usergroups.create", "not_allowed_token_type"),
+        ("developer.apps.owners.list", "not_supported_in_sandbox"),
         ("canvases.create", "not_supported_in_sandbox"),
         ("oauth.v2.access", "not_supported_in_sandbox"),
     ],
@@ -61,6 +66,79 @@ async def test_what_a_bot_cannot_have_is_said(slack: Sandbox, method: str, error
     answer = await answer_to(slack, method)
     assert answer["error"] == error
     assert method in answer["response_metadata"]["messages"][0]
+
+
+ODD: tuple[Any, ...] = (
+    "", "x", "[", "[1, {}]", "{}", "C0GENERAL,", "\ud800", "1e400", -1, 10**30, float("inf"), float("nan"), True,
+    [], [[]], [None], {}, {"blocks": 5}, "[" * 100_000,
+)  # fmt: skip
+"""What clients send by mistake, in any argument."""
+
+
+class Consulted(dict[str, Any]):
+    """Arguments that know which of them a method has asked for."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        super().__init__(given)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+
+async def test_no_odd_argument_breaks_a_method(slack: Sandbox, web: AsyncWebClient) -> None:
+    """Each is answered with one of Slack's errors, or as if it made sense."""
+    posted = await web.chat_postMessage(channel=GENERAL, text="Hello")
+    usual: dict[str, Any] = {
+        "channel": GENERAL, "channel_id": GENERAL, "user": "U0ALICE", "users": "U0ALICE", "ts": posted["ts"],
+        "timestamp": posted["ts"], "message_ts": posted["ts"], "text": "Hi", "title": "Hi", "name": "eyes",
+        "type": "link", "link": "https://example.com", "view": {"type": "modal"}, "post_at": 2**31, "status": "active",
+    }  # fmt: skip
+    broken: list[str] = []
+
+    def run(method: str, arguments: dict[str, Any]) -> None:
+        try:
+            slack.web_api.run(method, arguments, slack.bot_token)
+        except SlackRefusal:
+            pass
+        except Exception as error:
+            broken.append(f"{method} {arguments!r:.200}: {error!r:.80}")
+
+    for method in _imitated(slack):
+        asked = Consulted(usual)
+        run(method, asked)
+        for name, value in itertools.product(sorted(asked.names), ODD):
+            run(method, {**usual, name: value})
+    assert broken == []
+
+
+def _imitated(slack: Sandbox) -> list[str]:
+    refused = {"auth.revoke", *other_methods.OTHER_METHODS}
+    return [name for name in slack.web_api.methods if name not in refused]
+
+
+BODIES: list[tuple[str | None, bytes, str]] = [
+    ("application/json", b"{", "invalid_json"),
+    ("application/json", b"\xff", "invalid_json"),
+    ("application/json; charset=utf-8", b"[1]", "json_not_object"),
+    ("application/json", b"", "not_authed"),
+    ("application/x-www-form-urlencoded", b"text=%ff&text", "not_authed"),
+    ("application/x-www-form-urlencoded", b"\xff", "invalid_form_data"),
+    ("multipart/form-data", b"x", "invalid_form_data"),
+    ("text/xml", b"<x/>", "invalid_post_type"),
+    (None, b"x", "missing_post_type"),
+    (None, b"", "not_authed"),
+]
+
+
+async def test_a_body_that_cannot_be_read_is_refused_by_its_name(slack: Sandbox) -> None:
+    async with local_client() as client:
+        for kind, body, error in BODIES:
+            headers = {"Content-Type": kind} if kind else {}
+            url = f"{slack.api_url}auth.test"
+            answer = await client.post(url, content=body, headers=headers)
+            assert (answer.status_code, answer.json()["error"]) == (200, error), (kind, body)
 
 
 SHAPES: list[tuple[str, dict[str, Any], set[str]]] = [
@@ -129,8 +207,6 @@ async def test_a_missing_scope_is_named(method: str, given: dict[str, Any], need
 
 
 def test_no_two_tables_have_the_same_method() -> None:
-    from bot.sandbox.web_api import other_methods
-
     def refused() -> Iterator[str]:
         yield from other_methods.DEPRECATED
         yield from other_methods.FOR_USER_TOKENS
@@ -181,6 +257,24 @@ async def test_attachments_carry_blocks_whose_buttons_work(
     bad = [{"blocks": [{"type": "actions", "elements": []}]}]
     call = web.chat_postMessage(channel=GENERAL, text="x", attachments=bad)
     assert await refusal(call) == "invalid_blocks"
+
+
+async def test_an_edit_without_text_and_blocks_keeps_them(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
+    """Text alone takes the blocks' place, as Slack's documentation has it."""
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": "Shown"}}
+    posted = await web.chat_postMessage(channel=GENERAL, text="Said", blocks=[section])
+    message = slack.workspace.message("general", posted["ts"])
+
+    async def update(**content: Any) -> dict[str, Any]:
+        return await answer_to(slack, "chat.update", channel=GENERAL, ts=posted["ts"], **content)
+
+    assert (await update(attachments=[{"text": "Beside"}]))["ok"]
+    assert (message.text, message.latest.fallback) == ("Shown", "Said")
+    assert (await update(text="Only this"))["ok"]
+    assert (message.text, message.blocks) == ("Only this", [])
+    assert (await update())["error"] == "no_text"
 
 
 async def test_links_are_told_and_unfurled(slack: Sandbox, web: AsyncWebClient) -> None:
