@@ -53,6 +53,9 @@ class GuardedRoute(APIRoute):
                 await reader.discard()
                 raise
             request.state.user = user
+            if request.headers.get("content-encoding", "identity").lower() != "identity":
+                await reader.discard()
+                raise invalid("Send the body as it is, without Content-Encoding.")
             with context.memory.hold(f"{user.team} {user.id}") as held:
                 request.state.held = held
                 body = ApiBody()

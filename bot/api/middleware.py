@@ -13,6 +13,8 @@ from bot.api.errors import ApiError, error_body, to_response
 from bot.api.intake import Intake
 from bot.runtime.memory import HeldBytes, MemoryBudget
 
+TRY_AGAIN_LATER = 1013
+"""With which a WebSocket is closed while the application is not open."""
 MAX_SLACK_BODY_BYTES = 1_000_000
 """Of the body of a request from Slack."""
 
@@ -51,8 +53,9 @@ class StartupApp:
         elif scope["type"] == "http":
             response = _alive() if scope["path"] == "/healthz" else _unavailable()
             await response(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1013})
+        elif scope["type"] == "websocket":  # accepted, since a browser learns the code of no other
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
 
 
 def _alive() -> JSONResponse:

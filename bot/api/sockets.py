@@ -18,7 +18,7 @@ from bot import sentences
 from bot.api.answer_parts import ApprovalOut
 from bot.api.auth import Authenticator, bearer_token
 from bot.api.compat import CompatMessage
-from bot.api.errors import ApiError, denied, too_many_requests
+from bot.api.errors import ApiError, denied, from_use_case, too_many_requests
 from bot.chats.api_service import ApiService, as_waiting
 from bot.chats.feed import Feed
 from bot.chats.feed_events import (
@@ -120,6 +120,8 @@ def socket_router(
                 await serve(socket, user, token or "")
         except ApiError as error:
             await _refuse(socket, error)
+        except StorageError as error:
+            await _refuse(socket, from_use_case(error))
 
     async def serve(socket: WebSocket, user: User, token: str) -> None:
         async with (

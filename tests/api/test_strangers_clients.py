@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from bot.api.middleware import StartupApp
+from bot.api.server import serving
 from tests.api.conftest import Api, address
 from tests.api.test_description import PROMISED, openapi
 from tests.handlers.world import World
@@ -99,6 +102,16 @@ async def test_a_missing_content_type_is_said_so(api: Api) -> None:
         assert "Content-Type: application/json" in answer.json()["message"], (path, content_type)
 
 
+async def test_a_compressed_body_is_said_so(api: Api) -> None:
+    for encoding, accepted in (("gzip", False), ("deflate", False), ("identity", True)):
+        body = gzip.compress(b"{}") if encoding == "gzip" else b"{}"
+        headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+        answer = await api.http.post("/chat/conversations", content=body, headers=headers)
+
+        assert answer.status_code == (201 if accepted else 422), encoding
+        assert accepted or "Content-Encoding" in answer.json()["message"]
+
+
 async def test_json_by_any_of_its_names_is_read(api: Api) -> None:
     body = b'{"title": "Mine"}'
     for name in ("application/json", "application/json; charset=utf-8", "application/x+json"):
@@ -126,6 +139,34 @@ async def test_a_refused_browser_learns_why(world: World) -> None:
             await socket.recv()
 
     assert (socket.close_code, socket.close_reason) == (4401, "Unauthorized")
+
+
+async def test_a_socket_that_comes_while_the_database_is_away_learns_so(
+    world: World, api: Api
+) -> None:
+    await world.execute("ALTER TABLE api_tokens RENAME TO away")
+    where = address(world).replace("http", "ws", 1)
+    async with connect(f"{where}/ws?token={api.token}", proxy=None) as socket:
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+    assert (socket.close_code, socket.close_reason) == (1012, "Unavailable")
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(
+            f"{where}/ws", additional_headers={"Authorization": f"Bearer {api.token}"}, proxy=None
+        ):
+            pass
+    assert refused.value.response.status_code == 503
+
+
+async def test_a_socket_that_comes_too_early_learns_when() -> None:
+    """The process listens before it has started."""
+    async with (
+        serving(StartupApp(), "127.0.0.1", 0) as url,
+        connect(f"{url.replace('http', 'ws', 1)}/ws", proxy=None) as socket,
+    ):
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+    assert socket.close_code == 1013
 
 
 async def test_everything_in_the_description_has_a_type(world: World) -> None:
