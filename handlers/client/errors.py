@@ -18,6 +18,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import BobbinError
+from handlers.rate_limits.slack_rates import POST
 
 NO_STREAMING_CODES = frozenset(
     {"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"}
@@ -66,6 +67,8 @@ _UNKNOWN_OUTCOME_CODES = frozenset(
 )
 _NO_SUCH_METHOD_STATUSES = frozenset({404, 405, 410, 501})
 """How a server or proxy in Slack's place responds to a method that it does not support."""
+_PASSING_STATUSES = frozenset({408, 425, 429})
+"""Client errors after which the same request may succeed."""
 _RATE_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
 
 
@@ -136,11 +139,22 @@ def from_response(method: str, error: SlackApiError) -> SlackError:
     code = error_code(error) or ""
     if status == 429 or code in _RATE_LIMIT_CODES:
         return RateLimited(method, _retry_after(getattr(response, "headers", {})))
-    if not code and status in _NO_SUCH_METHOD_STATUSES:
+    if not code and _is_not_offered(method, status):
         return SlackRejected(method, "unknown_method")
     if status >= 500 or code in _UNKNOWN_OUTCOME_CODES or not code:
         return OutcomeUnknown(f"{method}: HTTP {status} {code}".rstrip())
     return SlackRejected(method, code)
+
+
+def _is_not_offered(method: str, status: int) -> bool:
+    """Whether a server or proxy before Slack, or in its place, does not have the method or lets nobody use it.
+
+    Slack itself refuses with a code. A page that keeps messages from being posted is waited out: there is no other way
+    of posting them.
+    """
+    if status in _NO_SUCH_METHOD_STATUSES:
+        return True
+    return 400 <= status < 500 and status not in _PASSING_STATUSES and method != POST
 
 
 def _retry_after(headers: Any) -> float:

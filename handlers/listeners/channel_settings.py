@@ -14,7 +14,7 @@ from bot.observability import get_logger
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.open_view import open_view
-from handlers.threads.private_notices import tell
+from handlers.threads.private_notices import NOTICE_TTL, tell
 from handlers.views import blocks, channel_settings
 from handlers.views.blocks import is_direct
 from handlers.views.channel_settings import SettingsSubmission
@@ -58,10 +58,16 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             await ack(response_action="errors", errors=errors)
             return
         await ack()
-        target = submission.target
-        reader = Reader(submission.user, target.channel, response_url=target.response_url)
-        text = strings.CHANNEL_SAVED.format(channel=target.channel)
-        ctx.tasks.start(tell(slack, reader, text), name="notice")
+        ctx.tasks.start(_tell_saved(slack, submission, body["view"]["id"]), name="notice")
+
+
+async def _tell_saved(slack: SlackClient, submission: SettingsSubmission, dialog: str) -> None:
+    """Tells so once, in whichever replica. `dialog`: the view's id."""
+    if not await slack.claims.is_first("channel settings", dialog, within=NOTICE_TTL):
+        return
+    target = submission.target
+    reader = Reader(submission.user, target.channel, response_url=target.response_url)
+    await tell(slack, reader, strings.CHANNEL_SAVED.format(channel=target.channel))
 
 
 async def open_settings(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) -> str:

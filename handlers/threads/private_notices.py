@@ -77,16 +77,20 @@ async def post_ephemeral(
     thread: str | None = None,
     content: list[Block] | None = None,
 ) -> bool:
-    """Posts a message that only this user sees, if Slack accepts it; returns whether it did.
+    """Posts a message that only this user sees, or sends it to them directly where Slack takes no such messages.
 
-    `content`: blocks, shown instead of the text.
+    Returns whether Slack accepted one of them. `content`: blocks, shown instead of the text.
     """
-    more: dict[str, Any] = {}
-    if content:
-        more["blocks"] = content
-    if thread:
-        more["thread_ts"] = thread
-    return await slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **more)
+    notice: dict[str, Any] = {"text": text, **({"blocks": content} if content else {})}
+    in_thread = {"thread_ts": thread} if thread else {}
+    if await slack.try_call(
+        "chat.postEphemeral", channel=channel, user=user, **notice, **in_thread
+    ):
+        return True
+    where = {"channel": channel, **in_thread} if is_direct(channel) else {"channel": user}
+    return await slack.try_call(
+        "chat.postMessage", patience=NOTICE_TIMEOUT, again_if_unsure=False, **where, **notice
+    )
 
 
 def why_elsewhere(channel: str, code: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from bot import strings
 from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.shared_files import MOVIE
 from tests.handlers.world import World
 
 TEXT = "One, two, three, and that is all of it."
@@ -20,9 +24,9 @@ OPTIONAL = [
 """Methods that an answer can do without."""
 
 
-@pytest.mark.parametrize("status", [404, 405, 410, 501])
+@pytest.mark.parametrize("status", [404, 405, 410, 501, 400, 403, 451])
 async def test_a_method_that_a_server_does_not_have_is_learnt(world: World, status: int) -> None:
-    """It is called once, not until a patience ends, and then not again."""
+    """Or that a proxy lets nobody use: it is called once, not until a patience ends, and then not again."""
     for method in OPTIONAL:
         world.slack.faults.add(method, "status", status=status, times=-1)
     world.reply_to({"Say it.": TEXT})
@@ -34,6 +38,36 @@ async def test_a_method_that_a_server_does_not_have_is_learnt(world: World, stat
         OPTIONAL[:2], 1
     )
     assert len(world.slack.calls_of("chat.startStream")) == 1
+
+
+async def test_where_nothing_can_be_said_in_private_people_are_told_directly(world: World) -> None:
+    """In a direct message, whose buttons work; in a conversation with Bobbin, there."""
+    world.slack.faults.add("chat.postEphemeral", "status", status=403, times=-1)
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    await world.idle()
+    await world.execute("UPDATE chats SET message_count = 100")
+    await world.slack.conversations.say("alice", "general", "One too many.", thread)
+    direct = world.slack.workspace.dm("alice")
+    (notice,) = await world.until(lambda: world.slack.workspace.messages(direct), "the notice")
+    assert notice.latest.fallback == strings.CHAT_FULL.format(count=100)
+
+    await world.slack.interactions.press("alice", notice, "new_chat")
+    dialog = await world.until(lambda: world.slack.views.modal("alice"), "the dialog")
+    assert dialog is not None
+    assert "One too many." in json.dumps(dialog.blocks)
+
+    bobs = world.slack.workspace.dm("bob")
+    await world.slack.conversations.say("bob", bobs, "", files=[MOVIE])
+    said = world.slack.bot_user.id
+    await world.until(
+        lambda: [
+            each
+            for each in world.slack.workspace.messages(bobs)
+            if each.user == said and MOVIE.name in each.text
+        ],
+        "what is wrong with the file",
+    )
 
 
 @pytest.mark.parametrize("text", [TEXT, LONG], ids=["short", "long"])

@@ -91,6 +91,18 @@ async def test_one_submission_starts_one_chat(world: PostgresWorld) -> None:
     assert (len(world.chats()), len(world.rows("SELECT 1 FROM answers"))) == (1, 1)
 
 
+async def test_one_submission_of_a_channels_settings_is_told_once(world: PostgresWorld) -> None:
+    world.slack.workspace.user("alice").is_admin = True
+    await world.slack.interactions.command("alice", "general", "/chats", "here")
+    await world.until(lambda: world.slack.views.modal("alice"), "the dialog")
+    values = {"bobbin.instructions": {"channel_instructions": "Be brief."}}
+    assert await world.slack.views.submit("alice", values) == {}
+    await world.until(lambda: world.whispers("alice"), "the notice")
+    await world.idle()
+
+    assert world.whispers("alice") == [strings.CHANNEL_SAVED.format(channel="C0GENERAL")]
+
+
 async def test_one_opening_of_the_home_tab_publishes_it_once(world: PostgresWorld) -> None:
     await world.slack.views.open_home("alice")
     await world.until(lambda: world.slack.views.home("alice"), "the Home tab")
