@@ -75,7 +75,10 @@ async def test_a_first_chat_works_at_every_width(product: Product, page: Page, s
     await expect(page.get_by_role("button", name="Latest messages")).to_have_count(0)
     await answered(page, 2)
     await page.get_by_role("button", name="Close thread").press("Enter")
-    await expect(composer(page, "general")).to_be_visible()
+    await expect(composer(page, "general")).to_be_focused()
+    await page.get_by_role("button", name="Traffic").press("Enter")
+    await page.get_by_role("button", name="Close traffic").press("Enter")
+    await expect(page.get_by_role("button", name="Traffic")).to_be_focused()
 
 
 @pytest.mark.slow
@@ -88,12 +91,16 @@ async def test_channels_are_in_a_drawer_on_a_phone(product: Product, page: Page)
     await opener.press("Enter")
     await expect(random).to_be_visible()
     await expect(page.locator(".sidebar :focus")).to_have_count(1)
+    behind = page.locator(":is(.topbar, .centre) :focus")
+    for _ in range(20):  # past its end, too
+        await page.keyboard.press("Tab")
+        await expect(behind).to_have_count(0)
     await page.keyboard.press("Escape")
     await expect(random).to_be_hidden()
     await expect(opener).to_be_focused()
     await opener.press("Enter")
     await random.press("Enter")
-    await expect(composer(page, "random")).to_be_visible()
+    await expect(composer(page, "random")).to_be_focused()
     await expect(random).to_be_hidden()
 
 

@@ -75,7 +75,7 @@ function App() {
     <${TopBar} state=${state} />
     <div class=${classes("workbench", thread && "with-thread")}>
       <${Sidebar} state=${state} />
-      <div class="centre"><${Banners} state=${state} />
+      <div class="centre" inert=${state.drawer}><${Banners} state=${state} />
         <div class="panes">${channel
           ? html`<${ChannelPane} key=${`${state.me}/${channel.id}`} state=${state} channel=${channel} />`
           : html`<main class="pane"><p class="loading">Choose a channel.</p></main>`}

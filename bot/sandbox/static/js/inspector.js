@@ -1,6 +1,7 @@
 // The traffic between Slack and the app: Web API calls, events, acknowledgements, responses.
 import { html, memo, Icon, IconButton, useEffect, useMemo, useRef, useState, classes } from "./ui.js";
 import { get, Live } from "./api.js";
+import { useReturnedFocus } from "./overlay.js";
 import { store } from "./store.js";
 
 const KEPT = 1000;
@@ -164,6 +165,7 @@ export function Inspector() {
   const [entries, waiting, clear] = useTraffic(paused);
   const [height, drag, keys] = useHeight();
   const list = useRef(null);
+  useReturnedFocus(() => document.querySelector(".topbar [aria-pressed]"));
   const rows = useMemo(() => entries.flatMap(withAck).sort((a, b) => a.at - b.at)
     .filter((each) => matches(each, words, kinds)), [entries, words, kinds]);
   const atEnd = useRef(true);

@@ -110,7 +110,17 @@ export function MenuButton({ label, items, align, class: extra, children, onTogg
 
 /** Moves the focus to where one writes: the thread's field, else the channel's. */
 export function focusComposer(within) {
-  [...within.querySelectorAll(".composer:not(.edit-box) textarea")].at(-1)?.focus();
+  composerIn(within)?.focus();
+}
+
+/** Where one writes: the thread's field, else the channel's. */
+export const composerIn = (within) => [...within.querySelectorAll(".composer:not(.edit-box) textarea")].at(-1);
+
+/** When this goes away with the focus in it, the focus moves to the element that `find` gives. */
+export function useReturnedFocus(find) {
+  useEffect(() => () => setTimeout(() => {
+    if (document.activeElement === document.body) find()?.focus();
+  }), []);
 }
 
 /** When the element that has the focus goes away (a menu that was answered), the focus moves to the pane's composer. */

@@ -75,22 +75,42 @@ function AppRow({ state, app }) {
     <span class="side-name">${displayName(app)}</span><//>`;
 }
 
+/** On a narrow page the sidebar is a drawer: the focus stays in it, Escape closes it, and a wide page needs none. */
+function useDrawer(open, pane) {
+  const returning = useRef(false);
+  const close = () => {
+    returning.current = true;
+    store.set({ drawer: false });
+  };
+  useEffect(() => {
+    if (!open) {
+      if (returning.current) document.querySelector(".drawer-button").focus();
+      returning.current = false;
+      return undefined;
+    }
+    pane.current.querySelector("[aria-current], .side-row")?.focus();
+    const escape = (event) => event.key === "Escape" && close();
+    const widened = () => store.set({ drawer: false });
+    const narrow = matchMedia("(max-width: 640px)");
+    document.addEventListener("keydown", escape);
+    narrow.addEventListener("change", widened);
+    return () => {
+      document.removeEventListener("keydown", escape);
+      narrow.removeEventListener("change", widened);
+    };
+  }, [open]);
+  return close;
+}
+
 export function Sidebar({ state }) {
   const visible = state.channels.filter((each) => !each.is_archived);
   const channels = visible.filter((each) => ["channel", "group"].includes(each.type));
   const direct = visible.filter((each) => ["im", "mpim"].includes(each.type) && !isAppChannel(state, each));
   const app = userOf(state, state.bot.user_id);
   const pane = useRef(null);
-  useEffect(() => {
-    if (state.drawer) pane.current.querySelector("[aria-current], .side-row")?.focus();
-  }, [state.drawer]);
-  const close = () => {
-    store.set({ drawer: false });
-    document.querySelector(".drawer-button").focus();
-  };
-  const escape = (event) => event.key === "Escape" && state.drawer && close();
+  const close = useDrawer(state.drawer, pane);
   return html`${state.drawer && html`<div class="drawer-shade" onClick=${close}></div>`}
-    <nav ref=${pane} class=${classes("sidebar", state.drawer && "open")} aria-label="Workspace" onKeyDown=${escape}>
+    <nav ref=${pane} class=${classes("sidebar", state.drawer && "open")} aria-label="Workspace">
     <div class="workspace">${state.team?.name ?? "Workspace"}</div>
     <div class="side-scroll">
       <${Section} title="Channels">${channels.map((each) => html`<${ChannelRow} key=${each.id} state=${state} channel=${each} />`)}<//>

@@ -3,7 +3,7 @@ import { html, IconButton, useEffect, useRef, useState } from "./ui.js";
 import { Prompts, StatusLine } from "./agent.js";
 import { Composer } from "./composer.js";
 import { MessageList } from "./list.js";
-import { useKeptFocus } from "./overlay.js";
+import { composerIn, useKeptFocus, useReturnedFocus } from "./overlay.js";
 import { isAppChannel, sessionAt, threadOf, titleOf, ephemeralsAt } from "./selectors.js";
 import { store } from "./store.js";
 
@@ -44,6 +44,7 @@ export function ThreadPane({ state, channel, thread }) {
   const app = isAppChannel(state, channel);
   const pane = useRef(null);
   useKeptFocus(pane);
+  useReturnedFocus(() => composerIn(document));
   const root = messages[0];
   const replies = messages.length - 1;
   const escape = (event) => {

@@ -13,6 +13,6 @@ export function Tips({ state, channel }) {
   return html`<section class="tips" aria-label="What to try">
     <div class="tips-head"><h2><${Icon} name="sparkles" size=${16} /> What to try</h2>
       <${IconButton} icon="x" size=${16} label="Close what to try" onClick=${close} /></div>
-    <ol>${state.tips.map((tip) => html`<li key=${tip}><${Mrkdwn} text=${tip} /></li>`)}</ol>
+    <ol tabindex="0">${state.tips.map((tip) => html`<li key=${tip}><${Mrkdwn} text=${tip} /></li>`)}</ol>
   </section>`;
 }

@@ -33,7 +33,7 @@ function Language({ state }) {
 }
 
 export function TopBar({ state }) {
-  return html`<div class="topbar" role="banner">
+  return html`<div class="topbar" role="banner" inert=${state.drawer}>
     <div class="brand"><${IconButton} icon="menu" class="on-dark drawer-button" label="Show channels"
         aria-expanded=${String(state.drawer)} onClick=${() => store.set({ drawer: !state.drawer })} /><span class="brand-mark"><${Icon} name="messages-square" size=${16} /></span>
       <span class="brand-note">A workspace on this machine. Nobody else can see it.</span></div>
