@@ -1,1 +1,1 @@
-"""The HTTP side: the API for programs, health and metrics for operators, and what Slack calls in HTTP mode."""
+"""The HTTP side: the API for programs, health and metrics for operators, and Slack's requests in HTTP mode."""

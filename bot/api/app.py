@@ -43,7 +43,7 @@ class ApiParts:
     usage: UsageService
     tokens: ApiTokens
     gate: Gate
-    """The operator's rules about who may."""
+    """The operator's rules about who may do what."""
     coordination: Coordination
     metrics: Metrics
     checks: Mapping[str, Check]
@@ -51,7 +51,7 @@ class ApiParts:
     memory: MemoryBudget
     timing: Timing
     slack: Mapping[str, ASGIApp] = field(default_factory=dict)
-    """Applications for Slack's requests, by path. Each checks signatures by itself."""
+    """Applications for Slack's requests, by path. Each checks signatures itself."""
     requests_per_minute: int = MAX_REQUESTS_PER_MINUTE
 
 

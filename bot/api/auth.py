@@ -23,7 +23,7 @@ from storage.coordination import Coordination
 log = get_logger(__name__)
 
 MAX_REQUESTS_PER_MINUTE = 120
-"""Per person, over all their tokens. After a quiet minute, all of them may come at once."""
+"""Per person, across all their tokens. After a quiet minute, all of them may come at once."""
 MAX_TOKEN_LENGTH = 500
 
 bearer = HTTPBearer(auto_error=False, description="A token from `/chats token` in Slack.")
@@ -36,7 +36,7 @@ def bearer_token(headers: Headers) -> str | None:
 
 
 class Authenticator:
-    """Finds the user to whom a token belongs, for every request and for as long as a subscription is open."""
+    """Finds a token's user, for every request and for as long as a subscription is open."""
 
     def __init__(
         self,
@@ -57,7 +57,9 @@ class Authenticator:
         self._recheck_interval = recheck_interval
 
     async def authenticate(self, token: str | None) -> User:
-        """Raises ApiError: 401 without a valid token, 403 if its user may not, 429 when they ask too often."""
+        """Raises ApiError: 401 without a valid token, 403 if its user may not use Bobbin, 429 if they send too many
+        requests.
+        """
         user = await self._user_of(token)
         if user is None:
             raise unauthorized()
@@ -75,8 +77,8 @@ class Authenticator:
         return await self._tokens.user_of(token)
 
     async def _verdict(self, user: User) -> Verdict:
-        """What the rules say. The tokens of somebody who turns out to be deactivated end."""
-        # Only who passed the rules in Slack got a token; while Slack does not answer, that still counts.
+        """The verdict of the rules. The tokens of somebody who turns out to be deactivated end."""
+        # Only people who passed the rules in Slack got a token; while Slack does not respond, that still counts.
         visitor = Visitor(user, standing=Standing.MEMBER, in_slack=False)
         verdict = await self._gate.verdict(visitor)
         if verdict is Verdict.DEACTIVATED:
@@ -87,9 +89,9 @@ class Authenticator:
     async def enforcing(
         self, subscription: FeedSubscription, token: str, chat_id: str | None = None
     ) -> AsyncIterator[None]:
-        """While this is open, the subscription is revoked as soon as the client may no longer listen.
+        """While this is open, the subscription is revoked as soon as the client may no longer subscribe.
 
-        `chat_id`: the only chat that the client listens to.
+        `chat_id`: the only chat that the client follows.
         """
         task = asyncio.create_task(self._recheck(subscription, token, chat_id), name="recheck")
         try:
@@ -119,13 +121,13 @@ class Authenticator:
                 return
 
     async def _denial(self, user: User, token: str, chat_id: str | None) -> Denial | None:
-        """Why the client may no longer listen; None if it may. Raises StorageError."""
+        """Why the client may no longer subscribe; None if it may. Raises StorageError."""
         if await self._user_of(token) != user:
             return Denial.TOKEN
         verdict = await self._verdict(user)
         if verdict is Verdict.DEACTIVATED:
             return Denial.TOKEN
-        if verdict not in (Verdict.ALLOWED, Verdict.UNKNOWN):  # Slack may be away for a while
+        if verdict not in (Verdict.ALLOWED, Verdict.UNKNOWN):  # Slack may be down for a while
             return Denial.PERSON
         try:
             if chat_id is not None:

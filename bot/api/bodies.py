@@ -1,4 +1,6 @@
-"""Reads the bodies of requests: only of those who may send them, within the process's memory, and in a limited time."""
+"""Reads request bodies: only from clients who may send them, within the process's memory budget, and in a limited
+time.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +23,21 @@ from bot.api.json_bodies import JsonBody, TooDeep, TooManyParts
 from bot.runtime.memory import HeldBytes
 
 MAX_BODY_BYTES = 40_000_000
-"""Five images of five megabytes each in base64, and the texts beside them: for routes that take such things."""
+"""Five images of five megabytes each in base64, and accompanying texts: for routes that take files."""
 SMALL_BODY_BYTES = 100_000
-"""A body up to this size is read at once, however much memory others take. Most routes take no larger ones."""
+"""A body up to this size is read immediately, however much memory others take. Most routes accept no larger ones."""
 BODY_TIMEOUT = 60.0
 """Seconds for a whole body, once there is room for it."""
 ROOM_TIMEOUT = 20.0
 """Seconds that a large body waits for room."""
 DISCARD_TIMEOUT = 5.0
-"""Seconds for what a client still sends after it was refused: it would not read the response before that."""
+"""Seconds for reading what a refused client is still sending, because it would not read the response before that."""
 _COST = 2
-"""Bytes of memory for each byte of a body: as it came, and decoded."""
+"""Bytes of memory for each byte of a body: as received, and decoded."""
 
 
 class GuardedRoute(APIRoute):
-    """A route that looks at the token first, and then reads the body. What it takes is given back with the response.
+    """A route that checks the token first, and then reads the body. Its memory is released with the response.
 
     A response that has to wait for something must do so when it is sent, not before it is returned.
     """
@@ -76,7 +78,7 @@ def _takes_attachments(endpoint: Callable[..., Any]) -> bool:
 
 
 class JsonRequest(Request):
-    """A request whose body has been read and taken apart."""
+    """A request whose body has been read and parsed."""
 
     def __init__(self, scope: Scope, read: JsonBody) -> None:
         super().__init__(scope)
@@ -90,7 +92,7 @@ class JsonRequest(Request):
 
 
 class BodySink(Protocol):
-    """What becomes of a body's pieces."""
+    """Receives a body's pieces."""
 
     def add(self, piece: bytes) -> None:
         """Raises ApiError if the body is refused."""
@@ -98,7 +100,7 @@ class BodySink(Protocol):
 
 
 class ApiBody:
-    """The body of a request of an API client."""
+    """The body of an API request."""
 
     def __init__(self) -> None:
         self.json = JsonBody()
@@ -114,7 +116,7 @@ class ApiBody:
 
 
 class WholeBody:
-    """A body as it came."""
+    """A body as received."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -127,7 +129,7 @@ class WholeBody:
 
 
 class BodyReader:
-    """One body, on its way."""
+    """A body that is being received."""
 
     def __init__(
         self, scope: Scope, receive: Receive, intake: Intake, most: int = MAX_BODY_BYTES
@@ -142,9 +144,9 @@ class BodyReader:
         self._more = has_body(scope)
 
     async def read_into(self, sink: BodySink, held: HeldBytes | None = None) -> None:
-        """Gives the whole body to the sink. `held`: what a large one takes.
+        """Passes the whole body to the sink. `held`: the memory for a large one.
 
-        Raises ApiError: 408, 413, 503 when there is no room, or what the sink raises; ClientDisconnect.
+        Raises ApiError: 408, 413, 503 if there is no room, or what the sink raises; ClientDisconnect.
         """
         try:
             if (self._declared or 0) > self._most:
@@ -161,7 +163,7 @@ class BodyReader:
             raise
 
     async def discard(self) -> None:
-        """Reads what a refused client still sends, as far as it comes soon, and keeps none of it."""
+        """Reads what a refused client is still sending, for a short time, and keeps none of it."""
         try:
             async with asyncio.timeout(DISCARD_TIMEOUT):
                 while self._more:
@@ -170,7 +172,7 @@ class BodyReader:
             pass
 
     async def _read_in_time(self, until: int, sink: BodySink) -> None:
-        """Reads on, until there is more than this or nothing more comes."""
+        """Reads until there is more than this or the body ends."""
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 while self._more and self._size <= until:
@@ -212,7 +214,7 @@ def has_body(scope: Scope) -> bool:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Receives the body first, as one piece, then whatever `receive` gives."""
+    """Receives the body first, as one piece, then whatever `receive` returns."""
     waiting = [body]
 
     async def replayed() -> Message:
@@ -224,7 +226,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def make_room(held: HeldBytes, count: int) -> None:
-    """Takes so many bytes, as soon as there is room. Raises ApiError (503) if that lasts too long."""
+    """Takes this many bytes as soon as there is room. Raises ApiError (503) if that takes too long."""
     try:
         async with asyncio.timeout(ROOM_TIMEOUT):
             await held.add(count)

@@ -1,6 +1,6 @@
 """The same conversations under other paths, for clients written for other servers.
 
-`/api/v1/…` responds when the model has finished; `/new-chat`, `/chat-message` and the like respond at once, and the
+`/api/v1/…` responds when the model has finished; `/new-chat`, `/chat-message` and the like respond immediately, and the
 text follows on the WebSocket. None of them is OpenAI's API.
 """
 
@@ -169,7 +169,7 @@ class MessageList(BaseModel):
 
 
 def chat_id_of(chat: str | ChatId) -> str:
-    """The id, whether the client sends just that or the whole chat object that it was given."""
+    """The id, whether the client sends just that or the whole chat object that it received."""
     return chat if isinstance(chat, str) else chat.id
 
 

@@ -19,7 +19,7 @@ from bot.runtime.memory import HeldBytes, MemoryBudget
 
 @dataclass(frozen=True)
 class ApiContext:
-    """What the routes of one application use; it stands in the application's `state.context`."""
+    """What the routes of one application use; it is in the application's `state.context`."""
 
     service: ApiService
     feed: Feed
@@ -41,7 +41,7 @@ def service_of(request: Request) -> ApiService:
 
 
 def user_of(request: Request, _: HTTPAuthorizationCredentials | None = Depends(bearer)) -> User:
-    """Whose token came with the request: `bot.api.bodies.GuardedRoute` has looked at it before the body."""
+    """The token's user: `bot.api.bodies.GuardedRoute` has checked the token before reading the body."""
     user: User = request.state.user
     return user
 

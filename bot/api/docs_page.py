@@ -1,4 +1,4 @@
-"""The API's interactive documentation at `/docs`. Everything it needs is served from here, so it needs no Internet."""
+"""The API's interactive documentation at `/docs`. All its files are served from here, so it needs no Internet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_ICON = "data:,"
 async def _page(request: Request) -> Response:
     if request.scope.get("raw_path", b"").endswith(
         b"/"
-    ):  # from where its files' addresses lead elsewhere
+    ):  # from where its files' addresses would be wrong
         return RedirectResponse("../docs")
     # Relative addresses: a proxy may serve all of this below a path of its own.
     return get_swagger_ui_html(

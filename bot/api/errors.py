@@ -77,7 +77,7 @@ def not_allowed(verdict: Verdict) -> ApiError:
 
 
 def denied(denial: Denial) -> ApiError:
-    """What a client is told that may no longer listen."""
+    """The response to a client that may no longer subscribe."""
     if denial is Denial.CHAT:
         return from_use_case(ChatNotFound())
     return unauthorized() if denial is Denial.TOKEN else not_allowed(Verdict.USER_NOT_ALLOWED)
@@ -125,7 +125,7 @@ def shutting_down() -> ApiError:
 
 
 def from_use_case(error: BobbinError) -> ApiError:
-    """The response that an error of the use cases leads to."""
+    """The response for an error of the use cases."""
     match error:
         case ChatNotFound():
             return ApiError(404, "Not found", "There is no such thing here.")
@@ -168,7 +168,7 @@ def _of_storage(error: StorageError) -> ApiError:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Gives every failure of a request a response of this kind."""
+    """Turns every failure of a request into a response of this form."""
 
     async def on_api_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
@@ -207,7 +207,7 @@ def to_response(error: ApiError) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """What may be done at this address. The framework names the methods of the first route only."""
+    """What may be done at this address. The framework names only the methods of the first route."""
     allowed = [
         method
         for method in _METHODS
@@ -220,7 +220,7 @@ def _allowed_methods(request: Request) -> list[str]:
 
 
 def _wrong_content_type(request: Request, error: RequestValidationError) -> str | None:
-    """What to say when the body was not even read, since it is not said to be JSON."""
+    """The message for a body that was not even read, because its content type is not JSON."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = given == "application/json" or given.endswith("+json")
     if is_json or error.errors()[0]["loc"] != ("body",):
@@ -229,7 +229,7 @@ def _wrong_content_type(request: Request, error: RequestValidationError) -> str 
 
 
 def _first_fault(error: RequestValidationError) -> str:
-    """Where the first fault is and what it is, without the input, which may be large or no valid text."""
+    """Where the first fault is and what it is, without the input, which may be large or not valid text."""
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"] if part != "body")
     text = f"{where}: {fault['msg']}" if where else str(fault["msg"])

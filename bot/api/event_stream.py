@@ -32,7 +32,7 @@ async def event_stream(
     token: str,
     waiting: AbstractAsyncContextManager[AnswerWaiter],
 ) -> AsyncGenerator[str, None]:
-    """The events of one answer. They end early when the client may no longer listen."""
+    """The events of one answer. They end early if the client may no longer subscribe."""
     async with (
         waiting as waiter,
         authenticator.enforcing(waiter.subscription, token, waiter.chat_id),

@@ -16,7 +16,7 @@ from storage.engine.database import Database
 from storage.engine.schema_version import Schema, schema_of
 
 Check = Callable[[], Awaitable[str | None]]
-"""Returns what is wrong, or None. A BobbinError that it raises counts as wrong, too."""
+"""Returns what is wrong, or None. Raising a BobbinError also counts as wrong."""
 CHECK_TIMEOUT = 3.0
 """Seconds for one check."""
 
@@ -30,7 +30,7 @@ def operator_routes(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route
     running: asyncio.Task[dict[str, str | None]] | None = None
 
     async def run_checks() -> dict[str, str | None]:
-        """Joins a run that is under way: however many ask, the database is asked once."""
+        """Joins a run that is already in progress: however many requests arrive, the database is asked once."""
         nonlocal running
         if running is None or running.done():
             running = asyncio.create_task(check_all(), name="readiness checks")
@@ -62,7 +62,7 @@ def readiness_checks(
     coordination: Coordination | None,
     slack: Check,
 ) -> dict[str, Check]:
-    """What must work for this process to receive requests, and what it must have achieved lately.
+    """What must work for this process to receive requests, and what it must have achieved recently.
 
     `work`: whether the database let it renew its leases and find work. `coordination`: None without Redis. `slack`:
     whether events arrive and are acknowledged.

@@ -1,4 +1,6 @@
-"""The pace at which one process reads request bodies: how long a sender may pause, and how fast all arrive together."""
+"""The rate at which one process reads request bodies: how long a sender may pause, and how fast all of them
+together.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,15 @@ import asyncio
 from dataclasses import dataclass, field
 
 BYTES_PER_SECOND = 80_000_000
-"""Reading this much takes about a seventh of a core; without a limit, a few dozen large bodies would take all of it."""
+"""Reading this much takes about a seventh of a core; without a limit, a few dozen large bodies would take the whole
+core.
+"""
 DISCARDED_PER_SECOND = 20_000_000
 """The limit for bodies that are refused and not kept."""
 
 
 class Pace:
-    """Lets so many bytes pass in a second. Use it only in the event loop's thread."""
+    """Lets this many bytes pass per second. Use it only in the event loop's thread."""
 
     def __init__(self, bytes_per_second: float) -> None:
         self._rate = bytes_per_second
@@ -20,7 +24,7 @@ class Pace:
         """By the event loop's clock."""
 
     async def passed(self, count: int) -> None:
-        """Notes that so many bytes have come, and returns when more may."""
+        """Records that this many bytes have arrived, and returns when more may."""
         now = asyncio.get_running_loop().time()
         self._free_at = max(self._free_at, now) + count / self._rate
         await asyncio.sleep(self._free_at - now)
@@ -28,11 +32,11 @@ class Pace:
 
 @dataclass(frozen=True)
 class Intake:
-    """The same for every request."""
+    """The limits that apply to every request."""
 
     gap_timeout: float
     """Seconds between two pieces of one body."""
     pace: Pace = field(default_factory=lambda: Pace(BYTES_PER_SECOND))
-    """Of all large bodies together."""
+    """For all large bodies together."""
     discarding: Pace = field(default_factory=lambda: Pace(DISCARDED_PER_SECOND))
-    """Of what refused clients still send."""
+    """For what refused clients are still sending."""

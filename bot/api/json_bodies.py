@@ -1,8 +1,8 @@
-"""Takes JSON bodies apart as they arrive, so that no step takes long, however large or odd a body is.
+"""Parses JSON bodies as they arrive, so that no step takes long, however large or unusual a body is.
 
-Python does nothing else during one call of its JSON parser, in other threads either. So little is parsed in one call:
-long strings, such as files in base64, are taken out first and kept as the pieces in which they came, and a body of very
-many or deeply nested values is refused before most of it has been read.
+A single call of Python's JSON parser blocks all other Python code, in other threads too. So little is parsed in one
+call: long strings, such as files in base64, are taken out first and kept in the pieces in which they arrived, and a
+body of very many or deeply nested values is refused before most of it has been read.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_PARTS = 10_000
-"""Values, keys, commas and brackets: the largest message that is accepted has some hundred."""
+"""Values, keys, commas and brackets: the largest acceptable message has some hundreds."""
 MAX_DEPTH = 500
-"""Brackets that are open at a time."""
+"""Brackets that are open at the same time."""
 MAX_ESCAPED_QUOTES = 500_000
-"""As many as the longest texts of a message may hold."""
+"""As many as the longest texts of a message may contain."""
 MAX_PLAIN_BYTES = 2_000_000
 """What is parsed in one call: the body without its long strings."""
 LONG_STRING = 50_000
-"""Bytes from which a string is long."""
+"""Bytes from which on a string is long."""
 MAX_TEXT_BYTES = 2_400_000
-"""Of a long string that is a text: 200,000 characters, each of them written with two escapes of six bytes."""
+"""The limit for a long string that is a text: 200,000 characters, each written as two escapes of six bytes."""
 _LONGEST_ESCAPE = 6
 _PART_MARKS = b",:[{"
 
 
 class TooDeep(Exception):
-    """The body is nested so deeply that it is not parsed."""
+    """The body is nested too deeply to be parsed."""
 
 
 class TooManyParts(Exception):
-    """The body consists of so many values, or of so many bytes besides its long strings, that it is not parsed."""
+    """The body has too many values, or too many bytes besides its long strings, to be parsed."""
 
 
 class LongString:
-    """A long string of a body, as it stood between its quotes. It can be read once."""
+    """A long string of a body, as it was between its quotes. It can be read once."""
 
     def __init__(self, pieces: list[bytes], size: int) -> None:
         self._pieces = deque(pieces)
@@ -60,7 +60,7 @@ class LongString:
         for raw in self.raw_pieces():
             piece = rest + raw
             cut = piece.rfind(b"\\", max(0, len(piece) - _LONGEST_ESCAPE + 1))
-            rest = b"" if cut < 0 else piece[cut:]  # an escape that may go on in the next piece
+            rest = b"" if cut < 0 else piece[cut:]  # an escape that may continue in the next piece
             whole = piece if cut < 0 else piece[:cut]
             yield _parse(whole).encode("ascii") if b"\\" in whole else whole
         yield _parse(rest).encode("ascii")
@@ -101,11 +101,13 @@ class JsonBody:
 
     @property
     def plain(self) -> bytes:
-        """What was read, without long strings."""
+        """The body read so far, without long strings."""
         return bytes(self._plain)
 
     def value(self) -> Any:
-        """What the body says, with a `LongString` in place of each long one. Raises JSONDecodeError, RecursionError."""
+        """The body's value, with a `LongString` in place of each long string. Raises JSONDecodeError,
+        RecursionError.
+        """
         if self._string is not None:
             self._plain += b'"'  # which is never closed
         root = [json.loads(self.plain)]
@@ -113,7 +115,7 @@ class JsonBody:
         return root[0]
 
     def _add_outside(self, piece: bytes, begin: int) -> int:
-        """Up to the next string, whose begin is returned."""
+        """Up to the next string; returns where it begins."""
         quote = piece.find(b'"', begin)
         end = len(piece) if quote < 0 else quote
         between = piece[begin:end]
@@ -126,7 +128,7 @@ class JsonBody:
         return end + 1
 
     def _add_inside(self, piece: bytes, begin: int, string: list[bytes]) -> int:
-        """Up to the string's end, behind which the begin of the rest is returned."""
+        """Up to the end of the string; returns where the rest begins."""
         quote = self._closing_quote(piece, begin)
         end = len(piece) if quote < 0 else quote
         string.append(piece[begin:end])
@@ -167,7 +169,7 @@ class JsonBody:
             raise TooManyParts
 
     def _put_back(self, root: list[Any]) -> None:
-        """Puts the long strings where their marks stand. Not recursive: bodies may be nested deeply."""
+        """Puts the long strings back where their marks are. Not recursive, because bodies may be nested deeply."""
         holders: list[Any] = [root]
         while holders:
             holder = holders.pop()
@@ -181,5 +183,5 @@ class JsonBody:
 
 
 def _ends_escaped(text: bytes) -> bool:
-    """Whether what follows belongs to a backslash: whether an odd number of them is at the end."""
+    """Whether the next character is escaped: whether an odd number of backslashes is at the end."""
     return (len(text) - len(text.rstrip(b"\\"))) % 2 == 1

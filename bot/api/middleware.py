@@ -1,4 +1,4 @@
-"""Wraps applications: what is served while the bot starts, usual forms of addresses, and a limit on bodies."""
+"""ASGI wrappers: what is served during startup, variants of addresses, and a limit on bodies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_SLACK_BODY_BYTES = 1_000_000
 
 
 class LazyApp:
-    """An application that is made at its first request, because making it takes as long as the rest of a start."""
+    """An application that is created at its first request, because that takes as long as the rest of startup."""
 
     def __init__(self, make: Callable[[], ASGIApp]) -> None:
         self._make = make
@@ -69,9 +69,9 @@ def _unavailable() -> JSONResponse:
 
 
 class UsualPaths:
-    """Serves an address that ends with a slash like the one without, and HEAD like GET.
+    """Serves an address with a trailing slash like the one without, and HEAD like GET.
 
-    A redirect instead would name the address by the scheme that a proxy uses, which need not be the client's.
+    A redirect would instead name the address with the scheme that a proxy uses, which may not be the client's.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -94,7 +94,9 @@ def _without_body(send: Send) -> Send:
 
 
 class BodyLimit:
-    """Limits the body that an application reads, and the time that it may take. Nothing is read before it asks."""
+    """Limits the size of the body that an application reads, and the time for it. Nothing is read before the
+    application asks.
+    """
 
     def __init__(self, app: ASGIApp, *, memory: MemoryBudget, intake: Intake, most: int) -> None:
         self._app = app

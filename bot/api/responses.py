@@ -1,4 +1,4 @@
-"""The responses that several routes share: how OpenAPI describes them, and a message with its answer."""
+"""The responses that several routes share: their OpenAPI descriptions, and a message with its answer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bot.domain import Status, User
 from bot.runtime.memory import MemoryBudget
 
 _LARGE = 100_000
-"""Characters from which a response is counted."""
+"""Characters from which on a response counts in the memory budget."""
 _TEXT_COST = 6
-"""Bytes for each character: as it is read, as JSON, and on its way."""
+"""Bytes for each character: as read, as JSON, and while being sent."""
 Responses = dict[int | str, dict[str, Any]]
 COMMON_RESPONSES: Responses = {
     401: {"model": Problem, "description": "No valid token."},
@@ -61,7 +61,7 @@ ANSWER_RESPONSES: Responses = {
 
 
 class LateResponse(Response):
-    """JSON that is waited for only when the response is sent: by then the request's body is gone from memory."""
+    """JSON that is awaited only when the response is sent: by then the request's body no longer takes memory."""
 
     def __init__(self, body: Callable[[], Awaitable[dict[str, Any]]], status_code: int) -> None:
         super().__init__(status_code=status_code)
@@ -78,7 +78,7 @@ class LargeResponse(Response):
     def __init__(
         self, memory: MemoryBudget, user: User, size: int, make: Callable[[], Awaitable[Response]]
     ) -> None:
-        """`size`: characters of the texts in it."""
+        """`size`: characters of its texts."""
         super().__init__()
         self._memory = memory
         self._name = f"{user.team} {user.id}"
@@ -86,7 +86,7 @@ class LargeResponse(Response):
         self._make = make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises what making it raises, and ApiError (503) when there is no room."""
+        """Raises what making it raises, and ApiError (503) if there is no room."""
         with self._memory.hold(self._name) as held:
             await make_room(held, self._cost)
             response = await self._make()
@@ -96,7 +96,7 @@ class LargeResponse(Response):
 async def answered_body(
     api: ApiService, waiter: AnswerWaiter, exchange: Exchange
 ) -> dict[str, Any]:
-    """The message with its answer, which has ended, as a body. Raises ApiError (502) when the model failed."""
+    """The message with its ended answer, as a body. Raises ApiError (502) if the model failed."""
     body = exchange_body(exchange) | {"rateLimitReached": False}
     if exchange.answer.status is Status.FAILED:
         raise ApiError(502, "Model failed", failure_sentence(api, exchange), **body)
@@ -116,6 +116,6 @@ def exchange_body(exchange: Exchange) -> dict[str, Any]:
 
 
 def failure_sentence(api: ApiService, exchange: Exchange) -> str:
-    """Why the model failed, in a sentence that says what to do, and the provider's own reason."""
+    """Why the model failed, in a sentence that says what to do, followed by the provider's own reason."""
     detail = exchange.result.detail if exchange.result else None
     return sentences.failure(exchange.answer.error, api.models.label(exchange.chat.model), detail)

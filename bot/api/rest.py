@@ -61,7 +61,7 @@ IMAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 MAX_IMAGE_COST = MAX_SENT_BYTES // 3
-"""Characters of a text that takes as much memory as the largest image."""
+"""The number of characters of a text that takes as much memory as the largest image."""
 EVENTS = {"schema": {"type": "string", "description": "Server-sent events."}}
 ConversationId = Annotated[str, Path(description="A conversation's id.")]
 IdempotencyKey = Annotated[
@@ -312,7 +312,7 @@ def respond(
 
 
 def with_etag(model: CamelModel, if_none_match: str | None) -> Response:
-    """The model as JSON with its ETag; 304 when that is among the ones that the client has."""
+    """The model as JSON with its ETag; 304 if the client already has that one."""
     content = model.model_dump_json(by_alias=True).encode()
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     matches = if_none_match is not None and any(

@@ -47,7 +47,9 @@ StatusName = Literal["waiting", "running", "done", "stopped", "failed"]
 
 
 def schema_name(name: str) -> Callable[[type[M]], type[M]]:
-    """Names a model's schema in the OpenAPI document: clients generate code from it, so names there never change."""
+    """The name of a model's schema in the OpenAPI document: clients generate code from it, so these names never
+    change.
+    """
 
     def rename(model: type[M]) -> type[M]:
         model.__name__ = model.__qualname__ = name
@@ -58,7 +60,7 @@ def schema_name(name: str) -> Callable[[type[M]], type[M]]:
 
 
 class CamelModel(BaseModel):
-    # No docstring: it would describe every model in the OpenAPI document that has none of its own.
+    # No docstring: it would describe every model in the OpenAPI document that has none.
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
@@ -107,7 +109,7 @@ class NewConversation(CamelModel):
 
 
 NullIsEmpty = BeforeValidator(lambda body: {} if body is None else body)
-"""For bodies that may be missing: not `| None`, from which generated clients would make another type."""
+"""For bodies that may be missing: not `| None`, for which generated clients would have another type."""
 OptionalConversation = Annotated[
     NewConversation, NullIsEmpty, Body(default_factory=NewConversation)
 ]
@@ -249,7 +251,7 @@ class WrittenAnswer(ConversationMessage):
     def of_result(
         cls, message: Message, result: AnswerResult | None, pictures: Sequence[Picture] = ()
     ) -> WrittenAnswer:
-        """The message, and what is known of the call that wrote it."""
+        """The message, and what is known about the model call that wrote it."""
         if result is None:
             return cls.of(message, pictures)
         usage = None if result.usage is None else UsageOut(**asdict(result.usage))
@@ -280,9 +282,9 @@ class History(CamelModel):
         pictures: Mapping[str, Sequence[Picture]],
         waiting: Sequence[StoredCall] = (),
     ) -> History:
-        """`results`: how answers ended, by their ids. `pictures`: those of messages, by theirs.
+        """`results`: how answers ended, by answer id. `pictures`: those of messages, by message id.
 
-        `waiting`: calls of tools that wait for a decision.
+        `waiting`: tool calls that wait for a decision.
         """
         asked = [ApprovalOut.of(call) for call in waiting]
         return cls(

@@ -1,4 +1,4 @@
-"""Serves the HTTP side of the bot: the API, the health checks, and what Slack calls in HTTP mode."""
+"""Serves the HTTP side of the bot: the API, the health checks, and Slack's requests in HTTP mode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.runtime.asgi_server import AsgiServer, listen
 from bot.timing import Timing
 
 MAX_MESSAGE_BYTES = 65_536
-"""Of one message that a client may send on a WebSocket."""
+"""The limit for one WebSocket message from a client."""
 
 _ASK_TIMEOUT = 3.0
 """Seconds for asking who listens at an address."""
@@ -27,7 +27,7 @@ _PIECES = 4
 async def serving(
     app: ASGIApp, host: str, port: int, timing: Timing = Timing()
 ) -> AsyncIterator[str]:
-    """Serve the application and yield its URL. Port 0 picks a free one. Raises SettingsError for a taken one."""
+    """Serves the application and yields its URL. Port 0 picks a free one. Raises SettingsError for a taken one."""
     server = AsgiServer(
         header_timeout=timing.http_header_timeout,
         shutdown_timeout=timing.http_shutdown_timeout,

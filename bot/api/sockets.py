@@ -41,23 +41,23 @@ from storage.coordination import SlowSubscriber
 log = get_logger(__name__)
 
 TOKEN_TIMEOUT = 10.0
-"""Seconds that a client without a token in its request has to send one as its first message."""
+"""Seconds for a client without a token in its request to send one as its first message."""
 MAX_UNREAD_EVENTS = 1_000
 """Events that may wait for a slow client before it is disconnected."""
 SEND_TIMEOUT = 30.0
 """Seconds for sending one message."""
 MAX_SOCKETS_OF_ONE = 20
-"""Of one person, at the same time."""
+"""Per person, at the same time."""
 MAX_SOCKETS = 500
-"""Of one process."""
+"""Per process."""
 PIECE_LENGTH = 16_000
 """Characters of one message with text: a slow client must not keep much of it in the server's memory."""
 RETRY_AFTER = 30.0
 """Seconds after which a client with too many sockets may try again."""
 _JSON_COST = 12
-"""Bytes for each character of a text, as JSON and as what is on its way to the client."""
+"""Bytes for each character of a text, as JSON and in the send buffers."""
 LARGE_TEXT = 50_000
-"""Characters from which a message takes its part of the process's memory."""
+"""Characters from which on a message counts in the memory budget."""
 CLOSE_TIMEOUT = 1.0
 """Seconds for sending the close frame: a client that reads nothing does not read that either."""
 
@@ -80,18 +80,18 @@ _REFUSALS = {
     403: CloseCode.NOT_ALLOWED,
     429: CloseCode.TOO_MANY_REQUESTS,
 }
-"""By the status that a request would have got."""
+"""By the status that a request would have received."""
 
 
 class SocketCounter:
-    """Limits the sockets that are open at the same time."""
+    """Limits the number of sockets that are open at the same time."""
 
     def __init__(self) -> None:
         self._open: Counter[User] = Counter()
 
     @contextmanager
     def counted(self, user: User) -> Iterator[None]:
-        """Raises ApiError (429) when this person, or everybody, has too many."""
+        """Raises ApiError (429) if this person, or everybody together, has too many."""
         if self._open[user] >= MAX_SOCKETS_OF_ONE or self._open.total() >= MAX_SOCKETS:
             raise too_many_requests(RETRY_AFTER)
         self._open[user] += 1
@@ -99,7 +99,7 @@ class SocketCounter:
             yield
         finally:
             self._open[user] -= 1
-            self._open += Counter()  # forgets those who have none
+            self._open += Counter()  # forgets people without any
 
 
 def socket_router(
@@ -111,7 +111,7 @@ def socket_router(
     @routes.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
         token = bearer_token(socket.headers)
-        if token is None:  # a browser, which learns of a refusal only on a connection that stands
+        if token is None:  # a browser, which learns of a refusal only on an open connection
             await socket.accept()
             token = socket.query_params.get("token") or await _receive_token(socket)
         try:
@@ -173,7 +173,7 @@ class WebSocketConnection:
         self._sending = asyncio.Lock()
 
     async def serve(self, subscription: FeedSubscription) -> None:
-        """Returns when the client disconnects, is too slow, loses its token, or Bobbin ends."""
+        """Returns when the client disconnects, is too slow, loses its token, or Bobbin shuts down."""
         tasks = [
             asyncio.create_task(self._send_events(subscription), name="socket writer"),
             asyncio.create_task(self._answer_pings(), name="socket reader"),
@@ -233,8 +233,8 @@ class WebSocketConnection:
     async def _message_for(
         self, event: StepTold | TitleChanged | AnswerEnded | AnswerRestarted
     ) -> dict[str, Any] | None:
-        """What the client is sent for an event; None for nothing."""
-        if isinstance(event, StepTold):  # without `content`, which older clients look into
+        """The message to the client for an event; None for none."""
+        if isinstance(event, StepTold):  # without `content`, which older clients parse
             return {"chat": event.chat, "step": {"message": event.message, **event.step}}
         if isinstance(event, TitleChanged):
             return {"chat": event.chat, "title": event.title} if event.title is not None else None
@@ -281,13 +281,15 @@ def _text_appended(event: TextAppended) -> dict[str, Any]:
 
 
 async def _until_dropped(subscription: FeedSubscription) -> None:
-    """Raises why the subscription was dropped (SlowSubscriber, AccessRevoked), even while a message is being sent."""
+    """Raises the reason why the subscription was dropped (SlowSubscriber, AccessRevoked), even while a message is being
+    sent.
+    """
     await subscription.dropped.wait()
     await anext(subscription)
 
 
 def _close_code(error: BaseException | None) -> CloseCode:
-    """`error`: what ended the connection; None when the feed has ended, as it does when Bobbin ends."""
+    """`error`: what ended the connection; None if the feed has ended, as it does when Bobbin shuts down."""
     if isinstance(error, SlowSubscriber | TimeoutError):
         log.info("slow_client_disconnected")
         return CloseCode.TOO_SLOW

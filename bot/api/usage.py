@@ -1,4 +1,4 @@
-"""The API's route for what was used."""
+"""The API's route for usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as API clients write them, and as they are kept."""
+"""Values as API clients send them, and as they are stored."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def format_time(moment: datetime | None) -> str:
 
 
 def to_storable(text: str) -> str:
-    """Replaces what neither a database nor UTF-8 can hold: NUL characters and lone surrogates."""
+    """Replaces what databases or UTF-8 cannot represent: NUL characters and lone surrogates."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def to_text(given: Any) -> Any:
-    """The text of a long string. Raises ValueError if it is none."""
+    """The text of a long string. Raises ValueError if it is not text."""
     return given.text() if isinstance(given, LongString) else given
 
 
@@ -36,5 +36,5 @@ def to_base64(given: Any) -> Base64Text:
 
 
 def to_image(given: Any) -> Any:
-    """A picture may be sent as its data alone."""
+    """Lets a picture be sent as its data alone."""
     return {"data": given} if isinstance(given, str | LongString) else given

@@ -25,7 +25,7 @@ TITLE_TIMEOUT = 6.0
 
 
 class AnswerWaiter:
-    """Waits for one answer. When the client disconnects, the answer is written all the same."""
+    """Waits for one answer. If the client disconnects, the answer is written anyway."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class AnswerWaiter:
     async def events(self) -> AsyncIterator[TextAppended | AnswerRestarted | ApprovalTold]:
         """The answer's text from its beginning, piece by piece, until it has ended.
 
-        Raises ApiError when Bobbin ends first.
+        Raises ApiError when Bobbin shuts down first.
         """
         await self._feed.track(self._chat, self._answer)
         current = await self.current()

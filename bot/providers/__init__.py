@@ -1,1 +1,1 @@
-"""Where text comes from: the providers of models, their lists of models, and their streams."""
+"""Model providers: their lists of models, their streams and their errors."""

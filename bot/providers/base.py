@@ -25,7 +25,7 @@ ProviderKind = Literal[
 
 
 MAX_ANSWER_LENGTH = 200_000
-"""Characters: as many as one message through the API may have."""
+"""Characters: the same limit as for one API message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class ProviderSettings:
     api_key: str | None = field(default=None, repr=False)
     default_model: str | None = None
     models: tuple[str, ...] = ()
-    """What is offered if the server has no list of its own."""
+    """The models to offer if the server has no list of its own."""
     kind: ProviderKind = "openai"
     optional: bool = False
-    """Not configured by the operator: used when it is found running, and not reported when it is not."""
+    """Not configured by the operator: used if it is found running, and not reported if it is not."""
 
     def url(self, path: str, without: str = "") -> str:
-        """The address of one of the server's functions. `without`: what is removed from the end of the base first."""
+        """The address of one of the server's functions. `without`: a suffix that is removed from the base first."""
         base, mark, query = self.base_url.partition("?")
         return base.rstrip("/").removesuffix(without) + path + mark + query
 
@@ -59,7 +59,7 @@ class ChatMessage:
     text: str = field(repr=False)
     images: tuple[Attachment, ...] = ()
     rounds: tuple[ToolRound, ...] = field(default=(), repr=False)
-    """Of an answer: its model's turns before the text, in which it called tools."""
+    """For an answer: its model's turns before the text, in which it called tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +75,24 @@ class ModelRequest:
     max_seconds: float | None = None
     """From the request to the end of the answer, which is cut there; None: `Timing.longest_answer`."""
     facts: PromptFacts = WHOLE_CHAT
-    """What of a chat it holds."""
+    """How much of a chat it contains."""
     options: ModelOptions = NO_OPTIONS
     tools: Sequence[Tool] = ()
-    """Those that the model may call."""
+    """The tools that the model may call."""
     rounds: Sequence[ToolRound] = field(default=(), repr=False)
     """The turns after the messages, in which the model called tools."""
     may_call: bool = True
-    """False: it must answer now, with what the tools have returned."""
+    """False: the model must answer now, with the results it has."""
     pictures: bool = False
-    """Pictures are wanted too, from a model that makes them."""
+    """Pictures are requested too, from a model that makes them."""
     held: HeldBytes | None = field(default=None, repr=False, compare=False)
-    """Where the bytes of large requests and answers are counted, which pictures are."""
+    """Where the bytes of large requests and answers, such as pictures, are counted."""
     read: ReadAttachment = field(default=nothing_to_read, repr=False, compare=False)
     """Reads the attachments of the messages."""
 
 
 async def whole_text(events: AsyncIterator[StreamEvent]) -> str:
-    """The text of an answer that nobody reads while it is written. Raises ProviderError."""
+    """The whole text of an answer that nobody reads while it is being written. Raises ProviderError."""
     parts: list[str] = []
     async for event in events:
         if isinstance(event, TextDelta):
@@ -112,19 +112,19 @@ class Provider(Protocol):
     default_model: str | None
     """The provider's own id of its default model, if it has one."""
     optional: bool
-    """The operator did not configure it, so its absence is no fault."""
+    """Whether the operator did not configure it, so that its absence is not a fault."""
 
     async def models(self) -> Sequence[ModelInfo]:
         """Its models, read from the server now. Raises ProviderError."""
         ...
 
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        """Deltas as they arrive, and `Done` at the end. Raises ProviderError.
+        """Yields deltas as they arrive, and `Done` at the end. Raises ProviderError.
 
-        Each `Usage` replaces the one before; it may come before an error, because the call is paid for all the same.
+        Each `Usage` replaces the previous one; it may come before an error, because the call is billed anyway.
 
-        Every call ends: it is cut (`Done("length")`) at the request's bounds, and silence is a ModelTimeout.
+        Every call ends: it is cut (`Done("length")`) at the request's limits, and silence is a ModelTimeout.
 
-        Closing the iterator, or cancelling the task that reads it, ends the HTTP request at once.
+        Closing the iterator, or cancelling the task that reads it, ends the HTTP request immediately.
         """
         ...

@@ -1,7 +1,7 @@
-"""Bounds every call to a model: its longest silence, its longest time and its longest text.
+"""Limits every model call: its longest silence, its longest time and its longest text.
 
-What counts against the silence are events, not bytes: the keep-alive comments and empty chunks of a server whose model
-has hung yield none.
+Silence is measured between events, not bytes: the keep-alive comments and empty chunks of a server whose model hangs
+produce no events.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from bot.stream_events import (
 )
 
 CUT = Done("length")
-"""The end of an answer that was cut at a bound; the text before it stays."""
+"""The end of an answer that was cut at a limit; the text before it stays."""
 
 
 class Silence:
-    """How long a model may say nothing. What it cannot answer yet, because it is still being sent, does not count."""
+    """How long a model may be silent. Time during which the request is still being sent does not count."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -42,7 +42,7 @@ class Silence:
 
     @contextmanager
     def server_waits(self) -> Iterator[None]:
-        """While this is open, the model waits for the bot."""
+        """While this is open, the model is waiting for the bot."""
         self._reschedule(self._deadline)
         try:
             yield
@@ -59,10 +59,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of a model's time and text one call may take."""
+    """How much time and text one model call may take."""
 
     silence: Silence
-    """The time without an event."""
+    """The limit on the time without an event."""
     seconds: float
     """From the request to the end."""
     characters: int
@@ -71,10 +71,10 @@ class Bounds:
 async def bounded(
     events: AsyncGenerator[StreamEvent, None], bounds: Bounds
 ) -> AsyncGenerator[StreamEvent, None]:
-    """The same events until a bound is reached.
+    """The same events until a limit is reached.
 
-    Too much text, or too long a time once there is some text, cuts the answer: it ends with `CUT`. Silence, and too
-    long a time without any text, raises ModelTimeout.
+    Too much text, or too long a time once there is some text, cuts the answer: it ends with `CUT`. Silence, or too long
+    a time without any text, raises ModelTimeout.
     """
     deadline = asyncio.get_running_loop().time() + bounds.seconds
     left = bounds.characters

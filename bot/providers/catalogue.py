@@ -1,4 +1,4 @@
-"""The models that are offered: every provider's list, kept in memory and refreshed in the background."""
+"""The offered models: every provider's list, kept in memory and refreshed in the background."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.timing import Timing
 log = get_logger(__name__)
 
 JITTER = 0.1
-"""By which share refreshes come earlier or later, so that replicas do not all act at the same time."""
+"""The fraction by which refreshes come earlier or later, so that replicas do not all act at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class ModelGroup:
     label: str
     models: tuple[ModelInfo, ...]
     hidden: int = 0
-    """How many more models it has than these, for which the menu has no room."""
+    """How many more models it has for which the menu has no room."""
 
 
 def _larger(models: Sequence[ModelInfo], than: int | None) -> frozenset[ModelRef]:
-    """The models with a larger window than that, or one of unknown size; all models if there are none."""
+    """The models with a larger window than that, or of unknown size; all models if there are none."""
     larger = [m.ref for m in models if than is None or m.context is None or m.context > than]
     return frozenset(larger or (m.ref for m in models))
 
@@ -47,11 +47,11 @@ class _ProviderModels:
     provider: Provider
     models: dict[str, ModelInfo] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    """Models that turned out not to exist: hidden until a list that was loaded since then names them."""
+    """Models that turned out not to exist: hidden until a list loaded after that names them."""
     stale: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the list should be loaded again soon."""
+    """Set when the list should be reloaded soon."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the list was requested, whether or not that succeeded."""
+    """Set once the list was requested, successfully or not."""
     failures: int = 0
     """Failed loads since the last good one."""
 
@@ -59,8 +59,8 @@ class _ProviderModels:
 class Catalogue:
     """Every provider's models, in menu order. An async context manager: inside it the lists are kept fresh.
 
-    All lookups are answered from memory. A provider that is down keeps its last list; one that never answered has no
-    group until it does.
+    All look-ups are answered from memory. A provider that is down keeps its last list; one that has never responded has
+    no group until it does.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Catalogue:
     ) -> None:
         """`allowed`: glob patterns for `provider:name` or `name`; empty allows all.
 
-        `max_age`: seconds after which a list is loaded again. `first_wait`: seconds that entering waits for the lists.
+        `max_age`: seconds after which a list is reloaded. `first_wait`: seconds that entering waits for the lists.
         """
         self._lists = {provider.name: _ProviderModels(provider) for provider in providers}
         self._allowed = tuple(pattern.strip() for pattern in allowed if pattern.strip())
@@ -144,11 +144,11 @@ class Catalogue:
         larger_than: int | None = None,
         drawing: bool = True,
     ) -> tuple[ModelGroup, ...]:
-        """The groups that a menu shows for what was typed: best matches first, at most `limit` models in all groups.
+        """The groups that a menu shows for the typed text: best matches first, at most `limit` models in all groups.
 
-        Every word must match; every provider with a match is represented. `larger_than`: tokens that the context
-        window must exceed, where it is known; without effect if no model has a larger one. `drawing`: models that only
-        make pictures too.
+        Every word must match; every provider with a match is represented. `larger_than`: tokens that the context window
+        must exceed, where it is known; without effect if no model has a larger one. `drawing`: also models that only
+        make pictures.
         """
         fitting = _larger([m for m in self.models() if m.writes or drawing], larger_than)
         groups = [
@@ -173,7 +173,7 @@ class Catalogue:
         """The model to preselect; None when nothing is offered.
 
         The first of `preferred` that is offered (a text is `provider:name` or just a name), else the first provider's
-        default, else the first of all that writes. `drawing`: one that only makes pictures may be preferred.
+        default, else the first model that writes text. `drawing`: a model that only makes pictures may be preferred.
         """
         for wish in preferred:
             info = self._find_any(wish)
@@ -201,7 +201,7 @@ class Catalogue:
         return self.find_by_name(wish) if isinstance(wish, str) else self.find(wish)
 
     def allows(self, ref: ModelRef) -> bool:
-        """Whether the operator lets this model be asked, listed or not."""
+        """Whether the operator allows this model to be used, listed or not."""
         return not self._allowed or any(matches(ref, pattern) for pattern in self._allowed)
 
     def mark_gone(self, ref: ModelRef) -> None:
@@ -218,13 +218,13 @@ class Catalogue:
         return info.ref.name not in listed.gone and self.allows(info.ref)
 
     async def _refresh(self, listed: _ProviderModels) -> None:
-        """Loads one list, and waits for the least time between two loads."""
+        """Loads one list, and waits for the minimum time between two loads."""
         listed.failures = 0 if await self._load(listed) else listed.failures + 1
         listed.tried.set()
         await asyncio.sleep(min(self._timing.model_list_min_interval, self._pause(listed)))
 
     def _pause(self, listed: _ProviderModels) -> float:
-        """Seconds until a list is loaded again, unless that is wanted earlier. Doubles with each failure."""
+        """Seconds until a list is reloaded, unless that is requested earlier. Doubles with each failure."""
         if not listed.failures:
             return self._max_age
         doublings = min(listed.failures - 1, 16)
@@ -243,7 +243,7 @@ class Catalogue:
             if not listed.provider.optional:
                 log.warning("models_unavailable", provider=name, code=error.code)
             return False
-        except Exception:  # a list of an unforeseen shape
+        except Exception:  # a list of an unexpected shape
             log.exception("models_unreadable", provider=name)
             return False
         listed.models = {info.ref.name: info for info in models}

@@ -1,4 +1,4 @@
-"""Reads what the chunks of an answer hold, in the shapes that servers give them. Pure."""
+"""Reads the contents of an answer's chunks, in all the forms that servers use. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from bot.domain import Usage
 
 _THOUGHTS = ("thinking", "reasoning")
-"""Types of parts that are no part of the answer."""
+"""Types of parts that do not belong to the answer."""
 _MAX_TOKENS = 10**8
-"""Of one count: more is a mistake. The counts of a call must add up to what the database takes for a number."""
+"""The highest plausible count: more is a mistake. The sum of a call's counts must fit the database's integers."""
 _PROMPT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
 _COMPLETION = ("completion_tokens", "output_tokens", "eval_count")
 _BESIDE_INPUT = ("cache_read_input_tokens", "cache_creation_input_tokens")
@@ -23,11 +23,11 @@ _CACHED = (
     "cached_tokens",  # Moonshot
 )
 _MAX_COST = 1e6
-"""US dollars of one call: more is a mistake."""
+"""The highest plausible cost of one call in US dollars: more is a mistake."""
 
 
 def choices_of(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The choices of a chunk, which may be one that stands in place of a list."""
+    """The choices of a chunk, which may be a single one instead of a list."""
     choices = chunk.get("choices")
     entries = choices if isinstance(choices, list) else [choices]
     return [entry for entry in entries if isinstance(entry, dict)]
@@ -40,7 +40,7 @@ def index_of(choice: Mapping[str, Any]) -> int:
 
 
 def reason_of(holder: Mapping[str, Any]) -> str | None:
-    """The finish reason in a chunk, a choice or a delta, also as the type of an object; None: there is none."""
+    """The finish reason in a chunk, a choice or a delta, also as the type of an object; None if there is none."""
     for name in ("finish_reason", "finishReason", "finish_details"):
         value = holder.get(name)
         value = value.get("type") if isinstance(value, dict) else value
@@ -69,17 +69,17 @@ def _part(part: Any) -> str:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage | None:
-    """The tokens of a call, in the words of OpenAI, Anthropic or Ollama; None where one of the two is not told."""
+    """The tokens of a call, in the terms of OpenAI, Anthropic or Ollama; None if one of the two counts is missing."""
     prompt, completion = (_first_count(usage, names) for names in (_PROMPT, _COMPLETION))
     if prompt is None or completion is None:
         return None
-    if usage.get("prompt_tokens") is None:  # Anthropic counts those of its cache beside the others
+    if usage.get("prompt_tokens") is None:  # Anthropic counts cached tokens separately
         prompt += sum(filter(None, (_count(usage.get(name)) for name in _BESIDE_INPUT)))
     return Usage(prompt, completion, _dollars(usage.get("cost")), _cached_tokens(usage))
 
 
 def usage_in(chunk: Mapping[str, Any]) -> Usage | None:
-    """What a chunk says of the tokens: by itself, for Groq alone, or in a choice (Moonshot)."""
+    """The tokens reported in a chunk: at its top level, in Groq's field, or in a choice (Moonshot)."""
     holders = [chunk, chunk.get("x_groq"), *choices_of(chunk)]
     told = (each.get("usage") for each in holders if isinstance(each, dict))
     return next(
@@ -92,7 +92,7 @@ def _first_count(usage: Mapping[str, Any], names: Iterable[str]) -> int | None:
 
 
 def _count(value: Any) -> int | None:
-    """A number of tokens; None for what cannot be one, which must not get into sums."""
+    """A number of tokens; None for an impossible value, which must not get into sums."""
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
@@ -104,7 +104,7 @@ def _dollars(value: Any) -> float | None:
 
 
 def _cached_tokens(usage: dict[str, Any]) -> int:
-    """The tokens of the prompt that the server had kept, in the words of each provider."""
+    """The tokens of the prompt that the server had cached, in each provider's terms."""
     found = (usage.get(name) for name in _DETAILS)
     details: Any = next((each for each in found if isinstance(each, dict)), {})
     counts = (details.get("cached_tokens"), *(usage.get(name) for name in _CACHED))

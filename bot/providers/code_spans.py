@@ -1,4 +1,4 @@
-"""Whether the end of a growing Markdown text lies within code or a quotation: words that are shown, not meant. Pure."""
+"""Whether the end of a growing Markdown text is inside code or a quotation, where marks are shown, not meant. Pure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import re
 
 _PIECE = re.compile(r"`+|~+|\n|[^`~\n]+")
 _BEFORE_FENCE = " \t>-*+.)0123456789"
-"""Characters that may stand before a fence: indentation, quotes, and the marks of lists."""
+"""Characters that may precede a fence: indentation, quotes, and list markers."""
 _FENCE_LENGTH = 3
 _INDENTATION = 4
-"""Columns from which on a line after an empty one is code, unless it goes on with a list."""
+"""The indentation from which a line after an empty one is code, unless it continues a list."""
 _LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
 _BLOCK_QUOTE = re.compile(r" {0,3}>")
 _LINE_BEGINNING = 40
-"""Characters of a line that tell what kind of line it is."""
+"""Characters of a line that determine its kind."""
 _QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»"}
-"""Quotation marks, and those that end what they begin."""
+"""Quotation marks, and the marks that close them."""
 _QUOTE = re.compile("[\"“”„«»'’‘]")
 _AMBIGUOUS = '"'
-"""A mark that begins and ends quotations."""
+"""A mark that both opens and closes quotations."""
 _SINGLE_QUOTES = "'‘‚"
 _SINGLE_ENDS = "'’‘"
-"""An apostrophe looks like one, so only what comes directly after it is quoted."""
+"""An apostrophe looks the same, so only text directly after it is quoted."""
 _IN_SENTENCE = re.compile(r"[^\s.!?…。！？] |.?[(—–]")
 _BEGINS_EMPHASIS = re.compile(r"(?:.*[\s(])?[*_]{1,3}")
-"""A line up to the first word that it stresses."""
+"""A line up to its first emphasised word."""
 _BEGINS_ITEM = re.compile(r"\s*(?:>\s?)*(?:[-*+•]|#{1,6}|\d{1,9}[.)])\s+[*_]*|\|\s*")
-"""A line up to the first word of a list's item, of a heading, or of a table's cell."""
+"""A line up to the first word of a list item, a heading, or a table cell."""
 _BEFORE_QUOTE = " \t([{*_"
 
 
@@ -59,13 +59,13 @@ class CodeSpans:
 
     @property
     def inside(self) -> bool:
-        """Whether what comes next, if it is neither a backtick nor a tilde, is code or quoted."""
+        """Whether the next character, if it is neither a backtick nor a tilde, is code or quoted."""
         self._end_run()
         return self._is_code or self._is_quoted
 
     @property
     def in_sentence(self) -> bool:
-        """Whether what comes next goes on with a sentence as a word of its own."""
+        """Whether what comes next continues a sentence as a separate word."""
         if _IN_SENTENCE.fullmatch(self._end):
             return True
         is_known = len(self._line) < _LINE_BEGINNING
@@ -73,21 +73,21 @@ class CodeSpans:
 
     @property
     def begins_line(self) -> bool:
-        """Whether nothing but white space stands before what comes next on its line."""
+        """Whether only white space precedes what comes next on its line."""
         return not self._line.strip()
 
     @property
     def is_introduced(self) -> bool:
-        """Whether what comes next begins a line, and the text before announces it as an example."""
+        """Whether what comes next begins a line, and the text before introduces it as an example."""
         return self.begins_line and self._is_introduced
 
     @property
     def begins_item(self) -> bool:
-        """Whether what comes next begins an item of a list, a heading, or a cell of a table."""
+        """Whether what comes next begins a list item, a heading, or a table cell."""
         return _BEGINS_ITEM.fullmatch(self._line) is not None or self._end.endswith("| ")
 
     def quotation(self) -> int | None:
-        """The number of the open quotation, if nothing else makes of what comes next words that are only shown."""
+        """The number of the open quotation, unless what comes next is shown literally for another reason."""
         if self._is_code or _BLOCK_QUOTE.match(self._line):
             return None
         if not self._quote and self._follows_single_quote:
@@ -95,7 +95,7 @@ class CodeSpans:
         return self._quotations if self._quote else None
 
     def is_unclosed(self, quotation: int) -> bool:
-        """Whether this quotation has turned out to be none, because nothing closes it on its line."""
+        """Whether this quotation turned out not to be one, because nothing closes it on its line."""
         return quotation in self._unclosed
 
     def end(self) -> None:

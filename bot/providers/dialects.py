@@ -1,4 +1,4 @@
-"""The hosted providers that a key alone adds, and how their servers differ from OpenAI's. Pure."""
+"""The hosted providers that need only a key, and how their servers differ from OpenAI's. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANTHROPIC_VERSION = {"anthropic-version": "2023-06-01"}
 _OPENAI_HOST = "api.openai.com"
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _PAGE_SIZE = 1_000
-"""Models of one page of a list that is cut into pages: the most that Anthropic allows."""
+"""Models in one page of a paginated list: the most that Anthropic allows."""
 
 _OPENROUTER_TOOL = {"type": "openrouter:web_search"}
 _VENICE_PARAMETERS = {
@@ -28,7 +28,7 @@ _VENICE_PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A provider that needs no address."""
+    """A provider whose address is built in."""
 
     kind: ProviderKind
     """Also its name: the first half of a `ModelRef`, and in capitals the beginning of its settings' names."""
@@ -36,7 +36,7 @@ class Hosted:
     base_url: str
 
     def address(self, given: str | None) -> str:
-        """Where it is. An address without a path, as other programs take it, gets the usual one."""
+        """Its address. An address without a path, as other programs use it, gets the usual one."""
         if given is None:
             return self.base_url
         base, mark, query = given.partition("?")
@@ -64,12 +64,14 @@ def kind_of(base_url: str) -> ProviderKind:
 
 
 def tells_cost(kind: ProviderKind) -> bool:
-    """Whether its servers tell in US dollars what each call has cost."""
+    """Whether its servers report the cost of each call in US dollars."""
     return kind == "openrouter"
 
 
 def request_headers(settings: ProviderSettings, *, listing: bool) -> dict[str, str]:
-    """What identifies the caller. `listing`: for the list of models, which at Anthropic is not of OpenAI's format."""
+    """The headers that identify the caller. `listing`: for the list of models, which Anthropic has in its own
+    format.
+    """
     headers = dict(_APP_HEADERS) if settings.kind == "openrouter" else {}
     key = settings.api_key
     if not key:
@@ -77,7 +79,9 @@ def request_headers(settings: ProviderSettings, *, listing: bool) -> dict[str, s
     host = urlsplit(settings.base_url).hostname or ""
     if listing and settings.kind == "anthropic":
         headers |= {"x-api-key": key, **_ANTHROPIC_VERSION}
-        if host.endswith("anthropic.com"):  # which takes a bearer for a token of another kind
+        if host.endswith(
+            "anthropic.com"
+        ):  # which takes a bearer token for another kind of credential
             return headers
     if host.endswith(_AZURE_HOSTS):
         headers["api-key"] = key
@@ -90,7 +94,7 @@ def first_page(settings: ProviderSettings, url: str) -> str:
 
 
 def next_page(settings: ProviderSettings, url: str, page: Any) -> str | None:
-    """The address of the page after this one; None: it is the last."""
+    """The address of the page after this one; None after the last."""
     last = page.get("last_id") if isinstance(page, Mapping) and page.get("has_more") else None
     if not isinstance(last, str) or not last:
         return None
@@ -103,9 +107,9 @@ def _with_query(url: str, query: str) -> str:
 
 
 def takes_pdfs(settings: ProviderSettings, *, sees: bool) -> bool:
-    """Whether a provider reads PDFs of scanned pages itself: OpenAI for models that see images, the others for all.
+    """Whether a provider reads scanned PDFs itself: OpenAI for models that see images, the others for all models.
 
-    Venice takes PDFs too, but only their text. Others that speak OpenAI's format refuse them.
+    Venice accepts PDFs too, but reads only their text. Other providers of OpenAI's format reject them.
     """
     is_openai = urlsplit(settings.base_url).hostname == _OPENAI_HOST
     return settings.kind in ("openrouter", "mistral") or (is_openai and sees)
@@ -119,14 +123,14 @@ def pdf_part(name: str, url: str, kind: ProviderKind) -> dict[str, Any]:
 
 
 def can_search(kind: ProviderKind) -> bool:
-    """Whether a provider of this kind searches the web itself."""
+    """Whether a provider of this kind can search the web itself."""
     return kind in ("openrouter", "venice")
 
 
 def option_fields(
     body: Mapping[str, Any], options: ModelOptions, kind: ProviderKind
 ) -> dict[str, Any]:
-    """The fields of a request that say what was chosen; they replace those of the `body`."""
+    """The fields of a request that express the chosen options; they replace those of the `body`."""
     fields: dict[str, Any] = {}
     if options.web_search and kind == "openrouter":
         fields["tools"] = [*body.get("tools", ()), _OPENROUTER_TOOL]

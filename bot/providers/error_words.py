@@ -1,4 +1,4 @@
-"""What the words of a model server's error mean, as providers and their users spell them. Pure."""
+"""The meaning of error messages, as providers and their users spell them. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bot.errors import (
 )
 
 NO_STATUS = 0
-"""In place of a status: the error arrived in a stream that had begun with 200, and has no number of its own."""
+"""In place of a status: the error arrived in a stream with status 200, and has no number of its own."""
 
 
 def _any_of(*alternatives: str) -> re.Pattern[str]:
@@ -36,8 +36,8 @@ def _statuses(*statuses: int) -> frozenset[int]:
     return frozenset({NO_STATUS, *statuses})
 
 
-# Some statuses mean many things, so the words of the error decide first. The first match wins. The words are those of
-# the providers' documentation and of their users' reports (docs/why.md, "Errors by their words").
+# Some statuses mean many things, so the wording of the error decides first. The first match counts. The words are from
+# the providers' documentation and their users' reports (docs/why.md, "Errors are classified by their wording").
 BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
     (
         ToolsRefused,
@@ -60,7 +60,7 @@ BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...
             r"(does(n't| not)|not|never) (support|allow|accept).{0,20}\bsystem\b",
             r"(un(supported|expected|known)|invalid) (message )?role:? .?system",
             r"only .{0,20}user.{0,20}assistant.{0,20} roles|input should be 'user'",
-            r"roles must alternate",  # said of a system message too, since all other messages do alternate
+            r"roles must alternate",  # also said about a system message, since all other messages do alternate
         ),
     ),
     (

@@ -1,4 +1,4 @@
-"""Translates the errors of model servers into ProviderErrors. Pure."""
+"""Translates model servers' errors into ProviderErrors. Pure."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
 }
 _STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
 _REFUSING_PAGES = frozenset({401, 403, 407, 451, 511})
-"""Statuses that mean a proxy or a firewall when the body is a web page: a provider sends JSON."""
+"""Statuses that indicate a proxy or a firewall if the body is a web page: a provider sends JSON."""
 _FIREWALL = re.compile(r"error code: 1\d{3}")
-"""All that Cloudflare says to a client that it refuses."""
+"""The whole response of Cloudflare to a client that it refuses."""
 
 
 _MESSAGE_FIELDS = ("message", "detail", "msg", "error_msg", "error_message", "status_msg", "errors")
-"""Fields that hold the words of an error."""
+"""Fields that contain the message of an error."""
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s/@]+@"), ""),
     (re.compile(r"(?i)\b(bearer)\s+\S+"), r"\1 …"),
@@ -78,7 +78,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """The seconds that a `Retry-After` header asks for. It contains seconds or a date."""
+    """The seconds in a `Retry-After` header, which contains seconds or a date."""
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -98,7 +98,7 @@ def _until(date: str, now: datetime) -> float:
 
 
 def find_error(payload: Any) -> Any:
-    """The error in a JSON value, or None: `{"error": …}`, or words of an error where an answer should be."""
+    """The error in a JSON value, or None: `{"error": …}`, or an error message where an answer should be."""
     if isinstance(payload, list):
         payload = payload[0] if payload else None
     if not isinstance(payload, dict):
@@ -151,9 +151,9 @@ def error_from_response(
 def _error_from_page(
     status: int, text: str, secrets: Iterable[str], retry_after: float | None
 ) -> ProviderError:
-    """The error for a body that is not JSON. It may come from something before the server.
+    """The error for a body that is not JSON. It may come from something in front of the server.
 
-    So it never makes a model be gone for everybody, whatever its words.
+    So it never marks a model as gone for everybody, whatever it says.
     """
     if text.startswith("<"):
         kind = Blocked if status in _REFUSING_PAGES else _by_status(status)
@@ -183,7 +183,7 @@ def _by_status(status: int) -> type[ProviderError]:
 
 
 def _opened(error: Any) -> Any:
-    """The error that a router has put into another as text, else the error itself."""
+    """The error that a router has embedded in another as text, else the error itself."""
     words = error if isinstance(error, str) else _message(error)
     try:
         inner = parsed(words) if words.lstrip().startswith(("{", "[{")) else None
@@ -204,7 +204,7 @@ def _codes(error: Any) -> list[str]:
 
 
 def _details(error: Any) -> str:
-    """What some providers add for programs, such as which of their limits was reached."""
+    """Machine-readable details that some providers add, such as which of their limits was reached."""
     if not isinstance(error, dict):
         return ""
     metadata = error.get("metadata")

@@ -1,6 +1,6 @@
-"""What servers mean by their finish reasons. Pure.
+"""The meaning of servers' finish reasons. Pure.
 
-From OpenAI's, Anthropic's, Gemini's, Mistral's, Cohere's, DeepSeek's, Bedrock's, vLLM's and Ollama's documents.
+From the documentation of OpenAI, Anthropic, Gemini, Mistral, Cohere, DeepSeek, Bedrock, vLLM and Ollama.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ class Ending(Enum):
 
     WHOLE = auto()
     CUT = auto()
-    """A limit was reached: what was written stays."""
+    """A limit was reached: the text so far stays."""
     FILTERED = auto()
     """Content rules have withheld the rest."""
     BROKEN = auto()
-    """Something went wrong, or the word is unknown: the answer cannot be taken for whole."""
+    """Something went wrong, or the reason is unknown: the answer cannot count as complete."""
 
 
 _NO_END = frozenset(
@@ -128,7 +128,7 @@ _BY_REASON = {reason: ending for ending, reasons in _ENDINGS.items() for reason 
 
 
 _PREFIX = re.compile(r"finish_?(reason[_.]|(?=stop|length))_?")
-"""What some servers put before the word: the name of their type."""
+"""A prefix that some servers add to the reason: the name of their type."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BY_SEVERITY = (Ending.WHOLE, Ending.CUT, Ending.FILTERED, Ending.BROKEN)
 
@@ -140,18 +140,18 @@ def worst(one: Ending | None, other: Ending | None) -> Ending | None:
 
 
 def ending_of(reason: str) -> Ending | None:
-    """What a finish reason means; None: the answer goes on."""
+    """The meaning of a finish reason; None: the answer continues."""
     word = _word(reason)
     return None if word in _NO_END else _BY_REASON.get(word, Ending.BROKEN)
 
 
 def native_ending_of(reason: object) -> Ending | None:
-    """What the reason of the server behind a router says beyond the router's own: that the answer is not whole."""
+    """What the reason of the server behind a router adds to the router's own: that the answer is not complete."""
     ending = _BY_REASON.get(_word(reason)) if isinstance(reason, str) else None
     return None if ending is Ending.WHOLE else ending
 
 
 def _word(reason: str) -> str:
-    """One spelling of the words of all servers: `MaxTokens`, `max-tokens` and `MAX_TOKENS` are `max_tokens`."""
+    """One spelling for all servers: `MaxTokens`, `max-tokens` and `MAX_TOKENS` are `max_tokens`."""
     words = _CAMEL.sub("_", reason.strip()).replace("-", "_").replace(" ", "_").lower()
     return _PREFIX.sub("", words)

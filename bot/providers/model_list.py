@@ -1,4 +1,4 @@
-"""Parses a provider's list of models, in each provider's format, into what the menu offers. Pure."""
+"""Parses a provider's list of models, in each provider's format, for the menu. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_FOR_CHAT = re.compile(
     r"|\b(\w*embed(ding|dings)?|re-?rank(er)?|moderation|(prompt-|llama-)?guard(rails?)?|shieldgemma|safeguard)\b"
     r"|\b(text-to-(speech|image|video)|speech-to-text)\b"
 )
-"""Names of models that only embed, rank, speak, transcribe, moderate or draw, for lists that do not say it."""
+"""Names of models that only embed, rank, speak, transcribe, moderate or draw, for lists that do not say so."""
 _CHATS = frozenset({"text", "llm", "vlm", "chat"})
 _DOES_NOT_CHAT = frozenset(
     {
@@ -29,7 +29,7 @@ _DOES_NOT_CHAT = frozenset(
         "audio", "speech", "transcribe", "transcription", "rerank", "reranker", "moderation", "language",
     }
 )  # fmt: skip
-"""Kinds of models, as lists name them. Together's `language` models only continue a text."""
+"""Kinds of models, as lists name them. Together's `language` models only complete a text."""
 
 _ANSWERS = frozenset({"text", "image"})
 """What an answer may consist of, as lists name the outputs of a model."""
@@ -43,12 +43,13 @@ _TAKES_EFFORT = re.compile(
     r"(^|/)(o1(?!-(mini|preview))|o[34]|gpt-([5-9]|oss)(?!.*-chat)|gemini-(2\.5|[3-9])|grok-3-mini|grok-4\.[3-9]"
     r"|mistral-(small|medium-3[.-]5|large-4))\b"
 )
-"""Model families that reason as much as they are told to, for servers whose list does not say. A model that does not
-costs one more request."""
+"""Model families whose reasoning effort can be set, for servers whose list does not say so. A wrong match costs one
+more request.
+"""
 
 
 def parse_models(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, ...]:
-    """The chat models of a list, in its order, without duplicates. Raises ProviderError when it is no list."""
+    """The chat models of a list, in its order, without duplicates. Raises ProviderError if it is not a list."""
     entries = payload.get("data", payload.get("models")) if isinstance(payload, dict) else payload
     if not isinstance(entries, list):
         error = find_error(payload)
@@ -109,7 +110,7 @@ def _label(
     texts = [entry.get("display_name"), entry.get("name"), spec.get("name")]
     if (
         settings.kind == "mistral"
-    ):  # lists each model under all its names, and calls all by the first
+    ):  # lists each model under all its names, and puts the first one into each
         texts = []
     return next((text for text in texts if isinstance(text, str) and text.strip()), name)
 
@@ -152,14 +153,14 @@ def _vision(name: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> boo
 
 
 def _searches(spec: Mapping[str, Any]) -> bool:
-    """False where the list says that this model takes no results of searches."""
+    """False if the list says that this model cannot use search results."""
     return _capability(spec, "supportsWebSearch") is not False
 
 
 def _takes_effort(
     name: str, entry: Mapping[str, Any], spec: Mapping[str, Any], kind: ProviderKind
 ) -> bool:
-    """Whether it can be told how much to reason: the list says so, else the provider's documentation."""
+    """Whether its reasoning effort can be set, according to the list or else the provider's documentation."""
     parameters = entry.get("supported_parameters")
     if isinstance(parameters, list):
         return not {"reasoning", "reasoning_effort"}.isdisjoint(map(str, parameters))
@@ -170,7 +171,7 @@ def _takes_effort(
 
 
 def _capability(holder: Mapping[str, Any], *names: str) -> bool | None:
-    """Whether a model can do it, where its capabilities say so: `true`, or `{"supported": true}`."""
+    """Whether a model has a capability, if it lists its capabilities: `true`, or `{"supported": true}`."""
     capabilities = _mapping(holder.get("capabilities"))
     for name in names:
         value = capabilities.get(name)

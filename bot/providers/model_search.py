@@ -1,4 +1,4 @@
-"""Searches lists of models as a person types. Pure."""
+"""Searches lists of models for what a person types. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from bot.domain import ModelInfo
 def best_matches(models: Sequence[ModelInfo], query: str) -> tuple[ModelInfo, ...]:
     """The models that contain every word of `query`, best match first; equal matches keep their order.
 
-    Best is the whole name or label, then a word at its start, then at the start of a word in it, then anywhere.
+    The best match is the whole name or label, then a word at its start, then at the start of a word in it, then
+    anywhere.
     """
     words = query.lower().split()
     if not words:
@@ -22,7 +23,7 @@ def best_matches(models: Sequence[ModelInfo], query: str) -> tuple[ModelInfo, ..
 
 
 def fair_shares(wanted: Sequence[int], limit: int) -> list[int]:
-    """How many entries each group may show: equal shares, and what a group does not need goes to the others."""
+    """How many entries each group may show: equal shares; what a group does not need goes to the others."""
     shares = [0] * len(wanted)
     open_groups = [position for position, count in enumerate(wanted) if count]
     left = limit

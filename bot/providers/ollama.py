@@ -1,4 +1,4 @@
-"""Ollama: chats in the common format, with a format of its own for its list of models."""
+"""Ollama: chats in the common format, but with its own format for its list of models."""
 
 from __future__ import annotations
 

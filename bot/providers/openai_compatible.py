@@ -51,23 +51,23 @@ _MAX_UNPACED_STREAMS = 5
 _PAUSE_PER_STREAM = 0.005
 """Seconds between two reads of a stream, for each concurrent stream beyond that.
 
-Reading costs the same whatever the size of the piece, so pieces are read together; with so many answers at once,
-Slack's rate limits make text wait longer than this anyway.
+Reading costs the same whatever the size of the piece, so pieces are read together; with so many answers, Slack's rate
+limits delay text longer than this anyway.
 """
 _MAX_PAUSE = 0.1
-"""Seconds between two reads, at most."""
+"""The longest pause between two reads, in seconds."""
 _MAX_LIST_PAGES = 20
 _COUNTED_AT_ONCE = 500_000
-"""Bytes of an answer that are kept before they are counted: texts never are, pictures are."""
+"""Bytes of an answer that are kept before they are counted: never reached by texts, always by pictures."""
 _COMPLETIONS = "/chat/completions"
 _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
-"""Paths that need a valid key, for providers whose list of models does not."""
+"""Paths that require a valid key, for providers whose list of models does not."""
 
 
 _REFUSED = frozenset({400, 404, 422})
-"""How servers refuse a field of a request; OpenRouter has no endpoint that supports it."""
+"""The statuses with which servers reject a field of a request; OpenRouter has no endpoint that supports it."""
 _NO_LIST = (WrongAddress, ModelGone, RequestRefused, InvalidResponse)
-"""How servers say that they have no list of models."""
+"""The errors by which servers say that they have no list of models."""
 
 
 class OpenAICompatible:
@@ -82,7 +82,7 @@ class OpenAICompatible:
         connect_timeout: float = CONNECT_TIMEOUT,
         timing: Timing = Timing(),
     ) -> None:
-        """`timeout`: seconds in which a model says nothing after which an answer has failed."""
+        """`timeout`: seconds of silence after which an answer fails."""
         self.name = settings.name
         self.label = settings.label
         self.default_model = settings.default_model
@@ -106,7 +106,7 @@ class OpenAICompatible:
         """Models whose answers begin with reasoning that no mark opens, because their prompt's template opens it."""
 
     async def models(self) -> Sequence[ModelInfo]:
-        """Its models, read from the server now; if it has no list, those of the settings. Raises ProviderError."""
+        """Its models, read from the server now; the configured ones if it has no list. Raises ProviderError."""
         try:
             listed = await self._listed_models()
         except _NO_LIST as error:
@@ -116,7 +116,7 @@ class OpenAICompatible:
         return listed or self._named_models(None)
 
     async def _listed_models(self) -> tuple[ModelInfo, ...]:
-        """Those of all pages of the server's list. Raises ProviderError."""
+        """The models on all pages of the server's list. Raises ProviderError."""
         list_url = self._url("/models")
         url: str | None = first_page(self.settings, list_url)
         found: dict[str, ModelInfo] = {}
@@ -135,13 +135,14 @@ class OpenAICompatible:
         return tuple(found.values())
 
     async def listed_names(self) -> frozenset[str]:
-        """The ids in the beginning of the server's list, of models of every kind. Raises ProviderError."""
+        """The ids at the beginning of the server's list, of models of every kind. Raises ProviderError."""
         return names_in(await self._get(first_page(self.settings, self._url("/models"))))
 
     def _named_models(self, error: ProviderError | None) -> tuple[ModelInfo, ...]:
-        """What the settings name: the operator knows better than a name's look whether it can chat.
+        """The models named in the settings, whatever their names look like, since the operator knows whether they can
+        chat.
 
-        The provider's own default counts only where there is certainly no list.
+        The provider's own default is included only if there is certainly no list.
         """
         names = self.settings.models
         if not names and self.default_model and isinstance(error, WrongAddress):
@@ -149,10 +150,10 @@ class OpenAICompatible:
         return parse_models([{"id": name, "type": "chat"} for name in names], self.settings)
 
     async def ping(self) -> int:
-        """Checks the key, and counts the models that the server offers now. Raises ProviderError."""
+        """Checks the key, and counts the models that the server currently offers. Raises ProviderError."""
         path = _KEY_PATHS.get(self.settings.kind)
         if path:
-            with suppress(WrongAddress):  # a proxy need not have that path
+            with suppress(WrongAddress):  # a proxy may lack that path
                 await self._get(self._url(path))
         return len(await self.models())
 
@@ -194,16 +195,16 @@ class OpenAICompatible:
             await body.read_to_end()
 
     def _note_beginning(self, model: str, parser: StreamParser) -> None:
-        """Remembers how the model's answers begin, as its last one shows."""
+        """Remembers how the model's answers begin, judging by the last one."""
         if parser.began_with_reasoning:
             self._begin_with_reasoning.add(model)
         elif parser.began_with_answer:
             self._begin_with_reasoning.discard(model)
 
     def _last_events(self, parser: StreamParser, drawn: Sequence[str]) -> Iterator[StreamEvent]:
-        """What is known at the end: before an error too, what the call has brought and used. Raises ProviderError.
+        """The final events: before an error, too, what the call has produced and used. Raises ProviderError.
 
-        `drawn`: the addresses of the pictures that were told already.
+        `drawn`: the addresses of the pictures already yielded.
         """
         known, failure = parser.usage, None
         events: list[StreamEvent] = []
@@ -229,7 +230,7 @@ class OpenAICompatible:
         )
 
     async def _picture(self, address: str) -> bytes | None:
-        """A picture's bytes; None if it cannot be had."""
+        """A picture's bytes; None if it cannot be fetched."""
         if address.startswith("data:"):
             return await asyncio.to_thread(picture_bytes, address)
         headers = request_headers(self.settings, listing=False)
@@ -275,7 +276,7 @@ class OpenAICompatible:
         return min(_MAX_PAUSE, _PAUSE_PER_STREAM * self._open_streams)
 
     def _drop_rejected_field(self, body: Mapping[str, Any], rejection: bytes) -> bool:
-        """Whether the server rejected an optional field of `body`; requests go without it from then on."""
+        """Whether the server rejected an optional field of `body`; later requests omit it."""
         if "stream_options" in body and (
             b"stream_options" in rejection or b"include_usage" in rejection
         ):
@@ -320,7 +321,7 @@ class OpenAICompatible:
         """The JSON in the response to a short request. Raises ProviderError."""
         limits = httpx.Timeout(self._list_timeout, connect=self._connect_timeout)
         try:
-            async with asyncio.timeout(self._list_timeout):  # a server may also drip
+            async with asyncio.timeout(self._list_timeout):  # a server may also send very slowly
                 response, content = await self._whole_response(method, url, body, limits)
         except TimeoutError:
             raise ModelTimeout("no end of its response") from None
@@ -355,7 +356,7 @@ class OpenAICompatible:
     ) -> httpx.Response:
         """The beginning of the response.
 
-        Raises ProviderError; ChatNotFound where an attachment is gone, StorageError where it cannot be read.
+        Raises ProviderError; ChatNotFound if an attachment is gone, StorageError if it cannot be read.
         """
         headers = request_headers(self.settings, listing=method == "GET")
         content = None if body is None else body.content()
@@ -377,7 +378,7 @@ class OpenAICompatible:
 
 
 async def _count(size: int, counted: int, held: HeldBytes | None) -> int:
-    """Counts what is kept of an answer where large things are counted; how much is counted now."""
+    """Counts what is kept of an answer in the memory budget; returns how much is counted now."""
     if held is None or size - counted < _COUNTED_AT_ONCE:
         return counted
     await held.add(size - counted)

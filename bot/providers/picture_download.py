@@ -1,4 +1,4 @@
-"""Fetches a picture that a model server only names: from that server itself, or by https from a public host."""
+"""Fetches a picture that a model server only names: from that server itself, or over https from a public host."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bot.providers.transport import PUBLIC_ONLY
 log = get_logger(__name__)
 
 TIMEOUT = 30.0
-"""Seconds for one picture, with all tries."""
+"""Seconds for one picture, including all attempts."""
 _RETRY_DELAYS = (0.0, 0.5, 2.0)
 
 
 async def fetch_picture(
     client: httpx.AsyncClient, address: str, base_url: str, headers: Mapping[str, str]
 ) -> bytes | None:
-    """The picture's bytes; None if it is nowhere to be had. `headers`: for the server at `base_url` alone."""
+    """The picture's bytes; None if it cannot be fetched. `headers`: only for the server at `base_url`."""
     try:
         async with asyncio.timeout(TIMEOUT):
             where = urlsplit(address)
@@ -48,7 +48,7 @@ async def _fetched(
     headers: Mapping[str, str],
     extensions: Mapping[str, bool],
 ) -> bytes | None:
-    """Tries again what may be over in a moment. Raises httpx.HTTPError."""
+    """Retries after temporary failures. Raises httpx.HTTPError."""
     for delay in _RETRY_DELAYS:
         await asyncio.sleep(delay)
         async with client.stream(

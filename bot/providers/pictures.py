@@ -1,7 +1,7 @@
-"""Finds the pictures in a streamed answer, in every form in which servers send them. Pure.
+"""Finds the pictures in a streamed answer, in every form that servers use. Pure.
 
-A picture is an address: `data:` with the bytes in it, or one from which they are fetched. It comes in `images`, or
-among the parts of the content; whole, in several pieces, or again in the last chunk.
+A picture is a URL: `data:` with the bytes in it, or one from which they are fetched. It arrives in `images`, or among
+the parts of the content; complete, in several pieces, or again in the last chunk.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_PICTURES = 8
-"""Of one answer: further ones are left out."""
+"""Of one answer: further pictures are left out."""
 MAX_PICTURE_BYTES = 20_000_000
 """Of one picture, as the server sends it."""
 _MAX_ADDRESS = MAX_PICTURE_BYTES * 4 // 3 + 1_000
 _MAX_ALL = 2 * _MAX_ADDRESS
 """Characters of all addresses of one answer."""
 _TOO_LARGE = "data:,"
-"""In place of an address that is longer than that: there are no bytes in it."""
+"""Replaces a URL that is longer than the limit: it contains no bytes."""
 _KINDS = frozenset({"image_url", "image", "output_image", "input_image"})
 _BEGINNINGS = ("data:", "https://", "http://")
 
@@ -38,7 +38,7 @@ class PictureCollector:
         return sum(map(len, self._addresses))
 
     def addresses(self) -> tuple[str, ...]:
-        """Those of the pictures, in order, each once."""
+        """The URLs of the pictures, in order, each once."""
         return tuple(dict.fromkeys(self._addresses))
 
     def feed(self, delta: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ class PictureCollector:
                 self._put(at, self._addresses[at] + address)
 
     def _begin(self, address: str, number: int | None) -> None:
-        """A picture begins, or comes again: the same, or with more than before."""
+        """A picture begins, or arrives again: unchanged, or with more data."""
         at = self._known(address, number)
         if at is not None:
             self._put(at, address)
@@ -68,7 +68,7 @@ class PictureCollector:
             self._places[number] = at
 
     def _known(self, address: str, number: int | None) -> int | None:
-        """Where the picture is that this address repeats, or goes on with."""
+        """The position of the picture that this URL repeats or continues."""
         same = (at for at, known in enumerate(self._addresses) if known == address)
         grown = self._places.get(number, 0) if number is not None else -1
         if self._addresses and address.startswith(self._addresses[grown]):
@@ -82,7 +82,7 @@ class PictureCollector:
 
 
 def picture_bytes(address: str) -> bytes | None:
-    """The bytes in a `data:` address; None if there are none that can be read."""
+    """The bytes in a `data:` URL; None if there are none that can be decoded."""
     head, comma, content = address.partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         return None
@@ -94,7 +94,7 @@ def picture_bytes(address: str) -> bytes | None:
 
 
 def _pictures(delta: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The entries of a delta that hold a picture, or a piece of one."""
+    """The entries of a delta that contain a picture, or a piece of one."""
     for image in _listed(delta.get("images")):
         yield {"url": image} if isinstance(image, str) else image
     for part in _listed(delta.get("content")):
@@ -110,7 +110,7 @@ def _listed(holder: Any) -> list[Any]:
 
 
 def _address(entry: dict[str, Any]) -> str:
-    """The address in an entry: `image_url` as an object or a text, `url`, or the bytes alone."""
+    """The URL in an entry: `image_url` as an object or a text, `url`, or the bytes alone."""
     for value in (entry.get("image_url"), entry.get("image"), entry.get("url")):
         value = value.get("url") if isinstance(value, dict) else value
         if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""Marks what a server may keep of a prompt, for models that have to be told: Anthropic's and Alibaba's. Pure.
+"""Marks which part of a prompt a server may cache, for models that need marks: Anthropic's and Alibaba's. Pure.
 
-The server keeps everything up to each mark, so the next request of the chat, which begins with the same messages, is
-mostly read from there. OpenAI, DeepSeek, Gemini, xAI and most others do so without marks. Source: OpenRouter's guide
-"Prompt caching"; Alibaba's "Context cache".
+The server caches everything up to each mark, so the next request of the chat, which begins with the same messages, is
+mostly read from the cache. OpenAI, DeepSeek, Gemini, xAI and most others do so without marks. Source: OpenRouter's
+guide "Prompt caching"; Alibaba's "Context cache".
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from bot.providers.base import ProviderSettings
 
 _MARK = {"cache_control": {"type": "ephemeral"}}
 _MARKED_TURNS = 2
-"""The newest turns of users get marks: the last one for the next request, the one before was marked by the last one."""
+"""How many of the newest user turns are marked: the last one for the next request, the one before because the previous
+request marked it.
+"""
 
 
 _ROUTED = ("anthropic/", "qwen/", "deepseek/deepseek-v3.2")
-"""Beginnings of the names of models at OpenRouter that want marks; it removes them for servers that know none."""
+"""Prefixes of model names at OpenRouter that need marks; it removes the marks for servers that do not support them."""
 _HOSTS = ("anthropic.com", "aliyuncs.com")
 
 
 def wants_marks(settings: ProviderSettings, model: str) -> bool:
-    """Whether this model keeps only what is marked."""
+    """Whether this model caches only what is marked."""
     if settings.kind == "openrouter":
         return model.lower().removeprefix("~").startswith(_ROUTED)
     host = urlsplit(settings.base_url).hostname or ""
@@ -32,7 +34,7 @@ def wants_marks(settings: ProviderSettings, model: str) -> bool:
 
 
 def with_marks(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same messages, each as a list of parts, with marks at the system prompt and the newest turns of users.
+    """The same messages, each as a list of parts, with marks at the system prompt and the newest user turns.
 
     All become lists, marked or not, so that a message looks the same in the next request.
     """

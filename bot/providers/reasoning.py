@@ -1,7 +1,7 @@
-"""Separates a model's reasoning from its answer where both come as one text, by the marks of all families. Pure.
+"""Separates a model's reasoning from its answer if both arrive as one text, by the marks of all model families. Pure.
 
-Inference servers that know a model remove its marks, the others send them on. Marks in code (a block, a span) and in
-quotations are part of the answer.
+Inference servers that know a model remove its marks, the others pass them on. Marks in code (a block, a span) and in
+quotations belong to the answer.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ from bot.providers.reasoning_marks import (
 )
 
 _AFTER_MENTION = re.compile(r"[.,;:!?…\"'”’»)—–*_]|[ ](?:->|[→—–=+])|[ \t]?\n|\s[a-z(]|\s?\|")
-"""What goes on with a sentence that mentions a mark as a word of its own; neither reasoning nor an answer begins so."""
+"""Continues a sentence that mentions a mark as a separate word; neither reasoning nor an answer begins like this."""
 _AFTER_SUBJECT = re.compile(
     r"[,;]| (?:and|or|tags?|tokens?|marks?|markers?|is|are|was|opens?|closes?|starts|begins|ends|means)\b(?!$)"
 )
-"""What goes on with a sentence that begins with a mark."""
+"""Continues a sentence that begins with a mark."""
 _MAY_GO_ON = re.compile(r"\s?|\s[a-z]{1,7}|\s-")
-"""The beginning of such words."""
+"""The beginnings of such words."""
 _MAX_EXAMPLE = 40
-"""Characters between two marks that an answer may begin by naming together: `<think>…</think> is how…`."""
+"""The most characters between two marks that an answer may name together at its beginning: `<think>…</think> is
+how…`.
+"""
 _MAX_AWAITED = 100
-"""Characters of white space after a closing mark of which the next word is awaited."""
+"""Characters of white space after a closing mark while the next word is awaited."""
 _QUOTES = tuple("`\"'”’»")
 _MAX_LEADING_SPACE = 1_000
 """Characters of white space before the first word that are kept."""
 
 
 class _Phase(Enum):
-    """Where in an answer a `ReasoningFilter` is: START ──▶ TEXT ◀──▶ REASONING, and START ──▶ REASONING."""
+    """The phases of a `ReasoningFilter`: START ──▶ TEXT ◀──▶ REASONING, and START ──▶ REASONING."""
 
     START = auto()
     """At most white space, or the beginning of a mark, has arrived."""
@@ -58,7 +60,7 @@ class _Phase(Enum):
 
 @dataclass(slots=True)
 class _Doubt:
-    """A closing mark that nothing opened, in a quotation that is still open."""
+    """A closing mark without an opening one, in a quotation that is still open."""
 
     quotation: int
     after: str = ""
@@ -66,13 +68,13 @@ class _Doubt:
 
 
 class ReasoningFilter:
-    """Takes the reasoning out of one answer, wherever the chunks split it.
+    """Removes the reasoning from one answer, wherever the chunks split it.
 
     White space before the first word is held back, so that an answer of nothing else counts as empty.
     """
 
     def __init__(self, *, begins_inside: bool = False) -> None:
-        """`begins_inside`: this model's answers have been seen to begin with reasoning without an opening mark."""
+        """`begins_inside`: this model's answers are known to begin with reasoning without an opening mark."""
         self._phase = _Phase.START
         self._closes: Collection[str] = ANY_CLOSING
         self._held = ""
@@ -111,7 +113,9 @@ class ReasoningFilter:
         """It is certain that the answer began with reasoning that no mark opened: the next ones may."""
 
     def feed(self, text: str) -> str:
-        """The part of `text` that belongs to the answer. Counts `retractions` when what was given before does not."""
+        """The part of `text` that belongs to the answer. Increments `retractions` if earlier output does not belong to
+        it.
+        """
         known = self.retractions
         shown = self._feed(text)
         return shown if self._waiting is None else self._wait(shown, known)
@@ -127,7 +131,7 @@ class ReasoningFilter:
         return "".join(parts)
 
     def _wait(self, shown: str, known: int) -> str:
-        """Keeps text back as long as a closing mark may still retract it."""
+        """Holds text back as long as a closing mark may still retract it."""
         waiting = self._waiting if self._waiting is not None else []
         if self.retractions > known:
             self._waiting = None
@@ -150,14 +154,14 @@ class ReasoningFilter:
         return reasoned
 
     def thoughts(self) -> str:
-        """The reasoning since the last call, as far as it is certain to be some; without what was retracted."""
+        """The reasoning since the last call, as far as it is certain; without what was retracted."""
         thoughts, self._thoughts = "".join(self._thoughts), []
         return thoughts
 
     def flush(self, *, whole: bool) -> str:
-        """The text that was held back and turns out to belong to the answer.
+        """Text that was held back and turns out to belong to the answer.
 
-        `whole`: the server says that the answer is complete, so that what nothing closes was no reasoning.
+        `whole`: the server says that the answer is complete, so anything unclosed was not reasoning.
         """
         self._is_complete, self._is_whole = True, whole
         known = self.retractions
@@ -182,7 +186,7 @@ class ReasoningFilter:
         return "".join(parts)
 
     def _step(self, parts: list[str]) -> bool:
-        """Moves past one mark; False when there is none in what is held."""
+        """Moves past one mark; False if the held text contains none."""
         if self._phase is _Phase.REASONING:
             return self._skip_reasoning()
         if self._phase is _Phase.START and self._begins_with_words():
@@ -205,7 +209,7 @@ class ReasoningFilter:
         return True
 
     def _is_mentioned(self, mark: str) -> bool | None:
-        """Whether a sentence speaks of the mark before what is held; None: what follows will tell."""
+        """Whether a sentence mentions the mark before the held text; None if only the following text can tell."""
         name = name_of(mark)
         in_sentence = self._shown and self._code.in_sentence
         if self._shown and self._stands_in_text(name, mark):
@@ -222,7 +226,7 @@ class ReasoningFilter:
         return None if _MAY_GO_ON.fullmatch(self._held) and not self._is_complete else False
 
     def _begins_with_pair(self, name: str) -> bool | None:
-        """Whether a sentence begins with the mark and the one that closes it, in one line; None: it may."""
+        """Whether a sentence begins with the mark and its closing mark, in one line; None if it still may."""
         line = self._held[:_MAX_EXAMPLE].partition("\n")[0]
         closing = closing_pattern(frozenset(PAIRS[name])).search(self._held, 0, len(line) + LONGEST)
         if closing is None or closing.start() > len(line):
@@ -233,19 +237,19 @@ class ReasoningFilter:
         return None if _MAY_GO_ON.fullmatch(after) and not self._is_complete else False
 
     def _stands_in_text(self, name: str, mark: str) -> bool:
-        """Whether no model puts a mark in such a place of a text, or the text has spoken of it before."""
+        """Whether no model puts a mark in this position of a text, or the text has mentioned the mark before."""
         is_within = not self._code.begins_line or self._code.is_introduced
         is_known = name in self._mentioned or (name in PAIRS and is_within)
         return is_known or is_escaped(mark) or self._code.begins_item
 
     def _may_be_last(self) -> bool | None:
-        """Whether nothing follows a closing mark: an answer that would be empty without what came before."""
+        """Whether nothing follows a closing mark: without the text before it, the answer would be empty."""
         if self._is_complete:
             return self._is_whole
         return None if len(self._held) < _MAX_AWAITED else False
 
     def _show(self, mark: str, parts: list[str], *, is_certain: bool) -> None:
-        """Takes a mark for words of the answer; unless that is certain, what follows on its line may decide."""
+        """Takes a mark for text of the answer; unless that is certain, the rest of its line may decide."""
         name = name_of(mark)
         self._mentioned.update(PAIRS.get(name, ()), [name] if is_certain else ())
         is_lone = name in CLOSING and not self._opened and not is_certain
@@ -266,7 +270,7 @@ class ReasoningFilter:
             self._doubt = None
 
     def _pass(self, mark: re.Match[str], parts: list[str]) -> None:
-        """Does what a mark means."""
+        """Applies the effect of a mark."""
         name, channel = name_of(mark[0]), mark[1]
         if name in CLOSING and self._opened:
             if self._shown:
@@ -285,7 +289,7 @@ class ReasoningFilter:
             self._pass_answer_tag(mark[0], parts)
 
     def _pass_channel(self, mark: str, channel: str, parts: list[str]) -> None:
-        """The first final channel shows that what stood before it was none."""
+        """The first final channel shows that the text before it was not part of the answer."""
         if channel != "final":
             self._enter_reasoning((FINAL,), hidden=mark if self._shown else None)
         elif self._shown and not self._is_final:
@@ -300,14 +304,14 @@ class ReasoningFilter:
             parts.append(self._text(mark))
 
     def _enter_reasoning(self, closes: Collection[str], *, hidden: str | None) -> None:
-        """`hidden`: the mark, if it is not certain that it is one; see `_hidden`."""
+        """`hidden`: the mark, if it is uncertain whether it is one; see `_hidden`."""
         self._phase = _Phase.REASONING
         self._closes = closes
         self._hidden = None if hidden is None else [hidden]
         self._opened = self._reasoned = self._reasoned_now = True
 
     def _begins_with_words(self) -> bool:
-        """Whether the answer begins with words, not a mark, that open its reasoning: then moves past them."""
+        """Whether the answer begins with words, not a mark, that open its reasoning; if so, moves past them."""
         begun = beginning_of(self._held)
         if begun is None:
             return False
@@ -318,7 +322,7 @@ class ReasoningFilter:
         return True
 
     def _skip_reasoning(self) -> bool:
-        """Drops what is held up to the closing mark, and all but the beginning of one if there is none."""
+        """Drops held text up to the closing mark; without one, everything except a possible beginning of one."""
         self._reasoned_now = self._reasoned_now or bool(self._held.strip())
         mark = _inner_mark(self._held, self._closes)
         if mark is not None:
@@ -356,7 +360,7 @@ class ReasoningFilter:
         self._code = CodeSpans()
 
     def _release(self, parts: list[str]) -> None:
-        """Gives what is held, except what may be the beginning of a mark."""
+        """Outputs the held text, except a possible beginning of a mark."""
         end = len(self._held) - length_of_begun_mark(
             self._held, at_start=self._phase is _Phase.START
         )

@@ -1,4 +1,4 @@
-"""What a server lets see of a model's reasoning, in the fields of all providers. Pure.
+"""The reasoning text that a server reveals, in the fields of all providers. Pure.
 
 OpenRouter, Groq, Ollama, vLLM: `reasoning`; DeepSeek, xAI, Venice, llama.cpp: `reasoning_content`; OpenRouter and
 Venice: `reasoning_details` with texts and summaries; Mistral: parts of `content` of type `thinking`.
@@ -13,11 +13,11 @@ REASONING_FIELDS = ("reasoning", "reasoning_content", "reasoning_details", "thin
 _PARTS = ("thinking", "reasoning")
 _TEXTS = ("text", "summary", "thinking", "reasoning", "content")
 _MAX_DEPTH = 4
-"""Lists and objects within one another that are looked into."""
+"""Levels of nested lists and objects that are searched."""
 
 
 def thoughts_of(delta: Mapping[str, Any]) -> str:
-    """The reasoning in one delta: of its first field that has some, since several repeat each other."""
+    """The reasoning in one delta: from its first non-empty field, since several fields repeat each other."""
     for name in REASONING_FIELDS:
         if text := _text(delta.get(name)):
             return text

@@ -1,6 +1,6 @@
-"""The marks between which models of all families put their reasoning, and those that frame their answers. Pure.
+"""The marks that models of all families put around their reasoning, and those that frame their answers. Pure.
 
-They are those of the models' own chat templates, of vLLM's and llama.cpp's parsers, and of widely used prompts.
+They come from the models' own chat templates, from vLLM's and llama.cpp's parsers, and from widely used prompts.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PAIRS: dict[str, tuple[str, ...]] = {opening: (closing,) for opening, closing in
 """What may close each opening mark."""
 PAIRS["<|think|>"] += ("<|end|>",)  # Solar
 _FRAMED_BY_OTHERS = frozenset({"<|im_end|>", "</details>", "<|end|>"})
-"""Closing marks that alone say nothing of what came before."""
+"""Closing marks that, alone, say nothing about the text before them."""
 CLOSING = frozenset(
     {closing for closings in PAIRS.values() for closing in closings} - _FRAMED_BY_OTHERS
     | {"[begin final response]"}  # Apriel
@@ -71,7 +71,7 @@ SILENT = frozenset(
     | {"<|begin_of_box|>", "<|end_of_box|>"}  # GLM
     | {"<|eom|>", "<|eom_id|>", "<|end_of_text|>", "<end_of_turn>", "<start_of_turn>model", "<｜end▁of▁sentence｜>"}
 )  # fmt: skip
-"""Marks of templates that frame an answer and are no part of it."""
+"""Template marks that frame an answer and do not belong to it."""
 
 CHANNEL = re.compile(
     r"<\|channel\|>\s*(\w*)(?:(?!<\|message\|>).){0,60}<\|message\|>", re.IGNORECASE | re.DOTALL
@@ -82,7 +82,7 @@ ANY_CLOSING = CLOSING | {FINAL}
 
 _ANSWER_TAGS = ("answer", "response", "output", "solution", "final_answer", "final")
 ANSWER_TAGS = frozenset(mark for tag in _ANSWER_TAGS for mark in (f"<{tag}>", f"</{tag}>"))
-"""Around the answer if reasoning stands before it (Hunyuan, Granite, ERNIE); else these are words like any other."""
+"""Around the answer if reasoning comes before it (Hunyuan, Granite, ERNIE); otherwise ordinary words."""
 
 BEGINNINGS: dict[str, tuple[str, ...]] = {
     "here is my thought process:": ("here is my response:", "here's my response:"),  # Granite
@@ -90,20 +90,22 @@ BEGINNINGS: dict[str, tuple[str, ...]] = {
     "here are my reasoning steps:": ("[begin final response]",),  # Apriel
     "thinking...\n": ("...done thinking.",),  # Ollama's command line
 }
-"""Words that begin reasoning where an answer begins, and those that end it. Without the latter it was none."""
+"""Words that begin reasoning at the start of an answer, and those that end it. Without the latter it was not
+reasoning.
+"""
 BARE_FINAL = "assistantfinal"
-"""What is left of harmony's marks where a server removes special tokens."""
+"""What remains of Harmony's marks if a server removes special tokens."""
 BARE_CHANNELS = ("analysis", "commentary")
 BARE_CHANNEL = re.compile(rf"({'|'.join(BARE_CHANNELS)})(?=[A-Z\"'(¿¡“])")
 
 
 _LESS = ("<", "&lt;", "\\<", "＜", "\\u003c")
 _MORE = (">", "&gt;", "\\>", "＞", "\\u003e")
-"""How servers spell the brackets of tags: as they are, for web pages, for Markdown, wide, for JSON."""
+"""How servers write the brackets of tags: literally, for web pages, for Markdown, full-width, for JSON."""
 
 
 def _tag(slash: str, names: str) -> str:
-    """The pattern of a tag: with space in it, with attributes, its brackets in any spelling."""
+    """The pattern of a tag: with optional spaces and attributes, its brackets in any form."""
     less, more = ("(?:" + "|".join(map(re.escape, spellings)) + ")" for spellings in (_LESS, _MORE))
     attributes = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]{0,40}"|'[^'<>]{0,40}'|[\w-]{1,40})){0,3}"""
     return rf"{less}\s?{slash}\s?(?:{names})(?:{attributes}\s*|\s*/){more}"
@@ -117,7 +119,7 @@ _SELF_CLOSED = re.compile(rf"/(?:{'|'.join(map(re.escape, _MORE))})$", re.IGNORE
 def _pattern(mark: str) -> str:
     if mark == _DETAILS:
         return re.escape(mark) + "[^<>]{0,60}>"
-    # In Markdown a name in brackets may be that of a link.
+    # In Markdown a name in brackets may belong to a link.
     return re.escape(mark) + (r"(?=[^(\[:])" if mark[0] == "[" and mark in PAIRS else "")
 
 
@@ -128,7 +130,7 @@ MARK = re.compile(
     "|".join([CHANNEL.pattern, _tag("/?", _NAMES), *map(_pattern, _OTHERS)]),
     re.IGNORECASE | re.DOTALL,
 )
-"""Any mark within a text. Its first group is the name of a harmony channel."""
+"""Any mark within a text. Its first group is the name of a Harmony channel."""
 FIRSTS = frozenset(literal[0] for literal in (*_LITERALS, *_LESS))
 """The characters with which marks begin."""
 LONGEST = 130
@@ -139,7 +141,7 @@ _BEGINNINGS_OF_MARKS = frozenset(
     for length in range(1, len(literal) + 1)
 )
 _OPEN_ENDED = ("<|channel|>", _DETAILS)
-"""Marks that go on with what their model chose."""
+"""Marks that continue with text chosen by their model."""
 _BEGUN_REST = r"\s+[\w:-]*|\s+[\w:-]+\s*=[^<>]*|\s*/|&g?t?|\\(?:u0?0?3?e?)?"
 _BEGUN_TAG = re.compile(
     rf"(?:{'|'.join(map(re.escape, _LESS))})\s?/?\s?([a-z_:]*)(?P<rest>{_BEGUN_REST})?"
@@ -147,7 +149,7 @@ _BEGUN_TAG = re.compile(
 
 
 def name_of(mark: str) -> str:
-    """The mark as `PAIRS` and the other tables spell it; a tag that closes itself has no name."""
+    """The mark as spelled in `PAIRS` and the other tables; a self-closing tag has no name."""
     if (tag := _TAG.fullmatch(mark)) is not None:
         return "" if _SELF_CLOSED.search(mark) else f"<{tag[1]}{tag[2].lower()}>"
     name = mark.lower()
@@ -155,13 +157,13 @@ def name_of(mark: str) -> str:
 
 
 def is_escaped(mark: str) -> bool:
-    """Whether a tag is spelled as texts about tags spell it, too."""
+    """Whether a tag is spelled in a form that texts about tags also use."""
     return mark.startswith(_LESS[1:])
 
 
 @lru_cache
 def closing_pattern(marks: frozenset[str]) -> re.Pattern[str]:
-    """Any of these closing marks, however a tag is spelled, or a tag like theirs that opens.
+    """Matches any of these closing marks, however a tag is spelled, or a similar tag that opens.
 
     Its groups are named `opens` (empty) and `closes` (the slash).
     """
@@ -192,7 +194,7 @@ def _may_become_mark(end: str) -> bool:
 
 
 def _may_begin(text: str) -> bool:
-    """Whether what an answer begins with may become the beginning of reasoning."""
+    """Whether the beginning of an answer may become the beginning of reasoning."""
     if not text.strip():
         return False
     begun = text.lstrip().lower()
@@ -201,7 +203,7 @@ def _may_begin(text: str) -> bool:
 
 
 def beginning_of(text: str) -> tuple[str, tuple[str, ...]] | None:
-    """The words with which an answer begins its reasoning, and those that end it; None: it does not."""
+    """The words with which an answer begins its reasoning, and those that end it; None if it does not."""
     if (bare := BARE_CHANNEL.match(text)) is not None:
         return bare[0], (BARE_FINAL,)
     begun = text.lstrip()

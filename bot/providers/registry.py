@@ -38,19 +38,19 @@ from bot.timing import Timing
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """The outcome of a check of one provider."""
+    """The outcome of checking one provider."""
 
     name: str
     label: str
     ok: bool
     text: str
-    """One line: how many models it offers, or what to do about the failure."""
+    """One line: how many models it offers, or how to fix the failure."""
     optional: bool = False
-    """The operator did not configure it, so its absence is no fault."""
+    """Whether the operator did not configure it, so that its absence is not a fault."""
 
 
 class Providers:
-    """All providers, with their catalogue. Made by `open`; an async context manager that closes them."""
+    """All providers, with their catalogue. Created by `open`; an async context manager that closes them."""
 
     def __init__(
         self,
@@ -84,11 +84,10 @@ class Providers:
         timing: Timing = Timing(),
         network: Network = DIRECT,
     ) -> Self:
-        """Opens all providers, in menu order. One that cannot be reached is no error.
+        """Opens all providers, in menu order. One that cannot be reached is not an error.
 
-        `timeout`: seconds in which a model says nothing after which an answer has failed. `allowed`: glob patterns of
-        models. `max_age`: seconds that a list of models is kept. `without_system_role`: models that are known to have
-        none.
+        `timeout`: seconds of silence after which an answer fails. `allowed`: glob patterns of models. `max_age`:
+        seconds for which a list of models is kept. `without_system_role`: models that are known to have none.
         """
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(create_client(network))
@@ -113,13 +112,13 @@ class Providers:
         await self.close()
 
     async def close(self) -> None:
-        """Ends the refreshing of lists, and every connection."""
+        """Stops refreshing lists, and closes every connection."""
         await self._stack.aclose()
 
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`.
+        """The answer of the request's model. Raises ProviderError; see `Provider.stream`.
 
-        Every question to a model passes here, so this is where a model that is not allowed (any more) is not asked.
+        Every model call passes through here, so this is where models that are not, or no longer, allowed are refused.
         """
         provider = self._providers.get(request.model.provider)
         if provider is None or not self.catalogue.allows(request.model):
@@ -133,7 +132,7 @@ class Providers:
         return traced(request, stream_without_refused(searching, sent, parts))
 
     def _parts(self, request: ModelRequest, provider: OpenAICompatible) -> Sequence[Part]:
-        """The parts of a request that models may refuse; those that matter least first."""
+        """The parts of a request that models may refuse; the least important first."""
         search = [web_search(self._without_search)] if can_search(provider.kind) else []
         return [
             system_role(self._without_system_role),
@@ -146,9 +145,9 @@ class Providers:
         ]
 
     def transcriber(self, name: str, seconds: float) -> Transcriber:
-        """The model that a setting names for turning speech into text. Raises ModelNotAllowed if no provider has it.
+        """The transcription model named by a setting. Raises ModelNotAllowed if no provider has it.
 
-        `name`: as `provider:model`, or the model alone where there is one provider. `seconds`: for one clip.
+        `name`: as `provider:model`, or just the model if there is one provider. `seconds`: for one clip.
         """
         first, _, rest = name.partition(":")
         provider = self._providers.get(first) if rest else None
@@ -160,11 +159,11 @@ class Providers:
         return Transcriber(self._client, provider.settings, model, seconds)
 
     async def lists(self, model: ModelRef) -> bool:
-        """Whether its provider's list has this model, of whatever kind it is. Raises ProviderError."""
+        """Whether its provider's list has this model, of any kind. Raises ProviderError."""
         return model.name in await self._providers[model.provider].listed_names()
 
     async def ping(self) -> list[ProviderHealth]:
-        """Checks all providers at once. The failure of one, foreseen or not, says nothing of the others."""
+        """Checks all providers concurrently. The failure of one, expected or not, does not affect the others."""
         return list(await asyncio.gather(*map(_health, self._providers.values())))
 
 
@@ -181,7 +180,7 @@ def create_provider(
 
 
 async def is_available(settings: ProviderSettings, network: Network = DIRECT) -> bool:
-    """Whether a server with at least one model answers there. Takes about a second at most."""
+    """Whether a server with at least one model responds there. Takes about a second at most."""
     async with create_client(network) as client:
         return (await _health(create_provider(client, settings))).ok
 
@@ -217,7 +216,7 @@ async def _health(provider: OpenAICompatible) -> ProviderHealth:
         advice = _ADVICE.get(error.code, "refuses to list its models")
         text = f"{advice} ({error.detail})" if error.detail else advice
         return ProviderHealth(provider.name, provider.label, False, text, provider.optional)
-    except Exception as error:  # nobody foresaw it; its words may hold the key
+    except Exception as error:  # unexpected; its message may contain the key
         text = f"could not be checked ({type(error).__name__})"
         return ProviderHealth(provider.name, provider.label, False, text, provider.optional)
     text = f"{count} models" if count else "offers no model: add one there"

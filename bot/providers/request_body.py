@@ -1,7 +1,7 @@
 """The body of a request with attachments: each is read, encoded and sent piece by piece.
 
-So a chat with many pictures takes no more memory than one piece of one of them while it is sent, however slowly its
-server reads, and nothing of them afterwards. What there is of a piece is counted where large things are.
+So a chat with many pictures takes no more memory than one piece of one picture while it is sent, however slowly its
+server reads, and none afterwards. Each piece counts in the memory budget.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from bot.errors import ChatNotFound, StorageError
 from bot.runtime.memory import HeldBytes, MemoryBudget
 
 ReadAttachment = Callable[[Attachment, int, int], Awaitable[bytes]]
-"""So many bytes of an attachment from a place in it on. Raises ChatNotFound when it is gone, StorageError."""
+"""Reads this many bytes of an attachment from an offset on. Raises ChatNotFound when it is gone, StorageError."""
 ServerWaits = Callable[[], AbstractContextManager[None]]
-"""While this is open, the server waits for the bot and not the bot for the server."""
+"""While this is open, the server is waiting for the bot, and not the bot for the server."""
 PIECE = 240_000
 """Bytes that are read at a time; a multiple of three, so that the encoded pieces join."""
 _PIECE_COST = PIECE * 7 // 3
-"""Bytes of memory that a piece takes, with its encoding."""
+"""Bytes of memory that a piece and its encoding take."""
 WRITE_SIZE = 64 * 1024
 """Bytes that are written at once, so that other tasks get their turn."""
 
@@ -38,7 +38,7 @@ async def nothing_to_read(attachment: Attachment, start: int, count: int) -> byt
 
 
 class AttachmentUrls:
-    """Stands for attachments in a body until it is sent: their `data:` addresses, with a mark instead of the bytes."""
+    """Placeholders for attachments in a body until it is sent: their `data:` URLs, with a mark instead of the bytes."""
 
     def __init__(self) -> None:
         self._mark = secrets.token_hex(16)
@@ -49,7 +49,7 @@ class AttachmentUrls:
         return f"data:{attachment.mime};base64,{self._mark}{len(self._attachments) - 1};"
 
     def parts(self, body: Mapping[str, Any]) -> list[bytes | Attachment]:
-        """The body as JSON, with the attachments where their bytes belong."""
+        """The body as JSON, split at the attachments whose bytes belong there."""
         written = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         found = re.split(rf"{self._mark}(\d+);", written)
         return [
@@ -68,7 +68,7 @@ class RequestBody(httpx.AsyncByteStream):
         held: HeldBytes | None = None,
         server_waits: ServerWaits = nullcontext,
     ) -> None:
-        """`held`: where its bytes are counted. `server_waits`: is open while a piece is not there yet."""
+        """`held`: where its bytes are counted. `server_waits`: open while a piece is not ready yet."""
         self._server_waits = server_waits
         self._parts = parts
         self._read = read
@@ -78,7 +78,7 @@ class RequestBody(httpx.AsyncByteStream):
         """Why it could not be sent to its end."""
 
     def content(self) -> bytes | RequestBody:
-        """What the HTTP client is given: where there are no attachments, the bytes, which go out with the headers."""
+        """What the HTTP client is given: without attachments, the bytes, which are sent together with the headers."""
         first = self._parts[0]
         return first if len(self._parts) == 1 and isinstance(first, bytes) else self
 
@@ -97,13 +97,13 @@ class RequestBody(httpx.AsyncByteStream):
                     yield block[at : at + WRITE_SIZE]
 
     async def _blocks(self, part: bytes | Attachment, held: HeldBytes) -> AsyncIterator[bytes]:
-        """The part as it is sent. Of an attachment one piece at a time is held."""
+        """The part as it is sent. For an attachment, one piece at a time is held."""
         if isinstance(part, bytes):
             yield part
             return
         for start in range(0, part.size, PIECE):
             with self._server_waits():
-                if held is self._held:  # else it is closed, though its end is still on its way
+                if held is self._held:  # otherwise it is closed while its end is still being sent
                     await held.add(_PIECE_COST)
                 piece = await self._piece(part, start)
             yield base64.b64encode(piece)
@@ -117,7 +117,7 @@ class RequestBody(httpx.AsyncByteStream):
             raise
 
     def close(self) -> None:
-        """Nothing of it is held any more, though whoever was sending it may not know yet."""
+        """Nothing of it is held any more, even if its sender does not know yet."""
         self._held.release()
         self._held = self._whole.part()
 

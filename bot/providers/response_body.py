@@ -1,4 +1,4 @@
-"""Reads the body of a streamed response, and turns what goes wrong with it into ProviderErrors."""
+"""Reads the body of a streamed response, and turns its failures into ProviderErrors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bot.providers.stream_parser import StreamParser
 from bot.providers.transport import NothingLeft, reading_paused
 
 _CLOSE_TIMEOUT = 0.1
-"""Seconds that a server gets to end its response properly, so that the connection can be used again."""
+"""Seconds that a server gets to end its response properly, so that the connection can be reused."""
 _MAX_ERROR_BYTES = 64_000
 _SMALL_PIECE = 8_000
 """Bytes: after a larger piece there is no pause, however many streams there are."""
@@ -71,11 +71,11 @@ class Body:
         return None
 
     def reset_usage_timeout(self) -> None:
-        """More text came after a finish reason: some servers send one in every chunk."""
+        """More text arrived after a finish reason: some servers send one in every chunk."""
         self._usage_deadline = None
 
     async def read_to_end(self) -> None:
-        """Reads the end of the response, which has usually arrived, so that the connection can be used again."""
+        """Reads the end of the response, which has usually arrived, so that the connection can be reused."""
         with suppress(TimeoutError, httpx.HTTPError):
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 while await anext(self._blocks, None) is not None:
@@ -109,7 +109,7 @@ def no_response(error: httpx.HTTPError | httpx.InvalidURL, secrets: Iterable[str
 
 
 async def read_error(response: httpx.Response) -> bytes:
-    """The beginning of an error's body: as much of it as comes."""
+    """The beginning of an error's body: as much of it as arrives in time."""
     body = b""
     with suppress(httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(ERROR_TIMEOUT):

@@ -1,4 +1,4 @@
-"""Finds the sources that a model's answer names, in the forms of all providers. Pure.
+"""Finds the sources of a model's answer, in the formats of all providers. Pure.
 
 OpenAI, OpenRouter, Groq: `annotations` with `url_citation`; Perplexity, xAI: `citations`, `search_results`; Venice:
 `venice_parameters.web_search_citations`; Azure: `context.citations`; GLM: `web_search`; Qwen: `search_info`; Gemini:
@@ -36,7 +36,7 @@ _HOLDERS = (
     "google",
 )
 _MAX_DEPTH = 6
-"""Objects within one another that are looked into."""
+"""Levels of nested objects that are searched."""
 _LISTS = (
     "annotations",
     "citations",
@@ -54,12 +54,12 @@ _LISTS = (
 _ENTRIES = ("url_citation", "web", "source", "document")
 _URLS = ("url", "uri", "link", "href", "source_url", "source")
 _ADDRESS = re.compile(r"(?:\[?\d{1,3}[\].:)]*\s+)?<?(https://[^\s<>]+)>?")
-"""An address in words, maybe with its number in the answer before it."""
+"""A URL in text, possibly with its number in the answer before it."""
 _TITLES = ("title", "name")
 
 
 class SourceCollector:
-    """Collects the sources of one answer: each address once, in the order in which they were named."""
+    """Collects the sources of one answer: each URL once, in the order in which they were named."""
 
     def __init__(self) -> None:
         self._titles: dict[str, str] = {}
@@ -68,7 +68,7 @@ class SourceCollector:
         """Something has come since the last look at `sources`."""
 
     def feed(self, holder: dict[str, Any]) -> None:
-        """Takes the sources in a chunk, or in one of its choices."""
+        """Takes the sources from a chunk, or from one of its choices."""
         for url, title in _sources(holder):
             known = self._titles.get(url)
             if known is None and len(self._titles) >= MAX_SOURCES:
@@ -103,14 +103,14 @@ def _sources(holder: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]
 
 
 def _each(value: Any) -> list[Any]:
-    """The entries of a list and of the lists in it, or the one entry that stands in place of a list."""
+    """The entries of a list and of its nested lists, or a single entry in place of a list."""
     if isinstance(value, list):
         return [inner for each in value for inner in (each if isinstance(each, list) else [each])]
     return [value] if isinstance(value, dict | str) else []
 
 
 def _source(entry: Any) -> tuple[str, str] | None:
-    """The address and the title of one entry; None if it has no address that people may be given."""
+    """The URL and title of one entry; None if it has no URL that may be shown to people."""
     if isinstance(entry, str):
         address = _ADDRESS.fullmatch(entry.strip())
         entry = {"url": address[1] if address else ""}
@@ -131,7 +131,7 @@ def _one_line(title: str) -> str:
 
 
 def _is_safe(url: str) -> bool:
-    """Whether this is an https address without credentials, which could make one host look like another."""
+    """Whether this is an https URL without credentials, which could make one host look like another."""
     if len(url) > MAX_URL_LENGTH or not url.isprintable() or " " in url:
         return False
     try:

@@ -1,8 +1,8 @@
-"""Parses server-sent events as model servers really send them: bytes in, JSON values out; no I/O.
+"""Parses server-sent events as model servers actually send them: bytes in, JSON values out; no I/O.
 
-By the standard, an event is all `data:` lines up to a blank line. Servers that leave out the blank line between events,
-the last newline or the space after the colon are read all the same, which the strict parser of a library would not do:
-a line that is a JSON value of its own is an event of its own.
+By the standard, an event is all `data:` lines up to a blank line. Unlike a library's strict parser, this one also reads
+servers that omit the blank line between events, the last newline or the space after the colon: a line that is a
+complete JSON value is a separate event.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _PINGS = frozenset({b"ping", b"pong", b"heartbeat", b"keepalive", b"keep-alive",
 
 
 class Mark(Enum):
-    """What an event can be besides a JSON value."""
+    """Events that are not JSON values."""
 
     DONE = auto()
     """`[DONE]`: the server has sent everything."""
     BROKEN = auto()
-    """JSON that cannot be read: part of the answer may be lost."""
+    """JSON that cannot be parsed: part of the answer may be lost."""
 
 
 class EventParser:
-    """Splits a byte stream into the values of its events, wherever the network has split it."""
+    """Splits a byte stream into the values of its events, however the network has split it."""
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
@@ -88,7 +88,7 @@ class EventParser:
         return self._data(b"[DONE]") if value == b"done" else []
 
     def _stray(self, line: bytes) -> list[Any]:
-        """A line without `data:`: an error as a bare line, or the rest of JSON that holds a line end."""
+        """Handles a line without `data:`: an error as a bare line, or the rest of JSON with a line break in it."""
         if self._event or line.startswith(b"{"):
             return self._data(line)
         self.unknown_lines += 1
@@ -121,7 +121,7 @@ class EventParser:
         return values
 
     def _named(self, value: Any) -> Any:
-        """The value, as an error if the event calls itself one."""
+        """The value, as an error if the event is named as one."""
         if (
             not self._is_error
             or value is Mark.BROKEN
@@ -132,7 +132,7 @@ class EventParser:
 
 
 def _parse(payload: bytes) -> Any:
-    """The JSON value, or `Mark.BROKEN`. Bytes that are no UTF-8 become lone surrogates, to be joined later."""
+    """The JSON value, or `Mark.BROKEN`. Bytes that are not UTF-8 become lone surrogates, to be joined later."""
     try:
         return parsed(payload.decode("utf-8", "surrogateescape"), strict=False)
     except ValueError:

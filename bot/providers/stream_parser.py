@@ -1,7 +1,7 @@
 """Parses the chunks of a streamed chat completion: bytes in, events out, an error for a bad end. Pure.
 
-Whole is only what the server says is whole: an answer without an end, with a part that cannot be read, or with an end
-that means something else is an error, and one that the server has cut says so.
+An answer is complete only if the server says so: an answer without an end, with an unreadable part, or with an end of
+another meaning is an error, and one that the server has cut is marked as cut.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ from bot.text.untrusted_json import parsed
 
 _JSON = (b"{", b"[")
 _MAX_BUFFERED_BYTES = 30_000_000
-"""Bytes of one line, or of one JSON body, that are kept until its end: a picture may be in it."""
+"""Bytes of one line, or of one JSON body, that are buffered until its end: it may contain a picture."""
 _MIN_REPEATED_LENGTH = 20
-"""Characters: a last piece that is the same as all before it is the answer once more if it is at least so long."""
+"""Characters: a last piece identical to everything before it, and at least this long, is a repetition of the answer."""
 
 _IN_CHUNKS = frozenset({"choices", "usage"})
-"""What only a chunk of an answer has, be it without text."""
+"""Keys that only a chunk of an answer has, even one without text."""
 
 
 class StreamParser:
     """Parses one answer: `feed` bytes as they arrive, then `finish` once.
 
-    The first character decides what kind of body it is, because content types cannot be relied upon.
+    The first character determines the kind of body, because content types are unreliable.
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, begins_with_reasoning: bool = False) -> None:
@@ -88,37 +88,37 @@ class StreamParser:
 
     @property
     def begun(self) -> bool:
-        """Some of the answer's text has arrived."""
+        """Whether some of the answer's text has arrived."""
         return self._has_text
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """The addresses of the answer's pictures so far."""
+        """The URLs of the answer's pictures so far."""
         return self._pictures.addresses()
 
     @property
     def size(self) -> int:
-        """Bytes that it keeps, besides text."""
+        """Bytes that it buffers, besides text."""
         return len(self._json_body) + self._events.buffered + self._pictures.size
 
     @property
     def closed(self) -> bool:
-        """The server has sent `[DONE]`."""
+        """Whether the server has sent `[DONE]`."""
         return self._closed
 
     @property
     def finished(self) -> bool:
-        """The server has announced the end. Some announce it too early, and text follows."""
+        """Whether the server has announced the end. Some announce it too early, and more text follows."""
         return self._closed or self._ending is not None
 
     @property
     def began_with_reasoning(self) -> bool:
-        """The answer certainly began with reasoning that no mark opened."""
+        """Whether the answer certainly began with reasoning that no mark opened."""
         return self._filter.begins_inside
 
     @property
     def began_with_answer(self) -> bool:
-        """The answer is whole, and no mark has shown that it began with reasoning."""
+        """Whether the answer is complete, and no mark has shown that it began with reasoning."""
         is_whole = self._ending is not Ending.CUT and self.finished
         return is_whole and self._has_text and self._filter.retractions == 0
 
@@ -143,7 +143,7 @@ class StreamParser:
             self.error = InvalidResponse("a line without an end")
 
     def finish(self) -> list[StreamEvent]:
-        """The last events. Raises ProviderError when the answer is not whole."""
+        """The last events. Raises ProviderError if the answer is not complete."""
         is_json = self._first_byte in _JSON
         events = self._read_json_body() if is_json else self._read(self._events.flush())
         if self.error is not None:
@@ -158,22 +158,22 @@ class StreamParser:
         return [*events, *self._more_sources(), *self._tools_called(), self._done()]
 
     def _more_sources(self) -> list[StreamEvent]:
-        """All sources so far, if there are new ones: a stopped answer keeps those that have come."""
+        """All sources so far, if there are new ones: a stopped answer keeps those already received."""
         return [Sources(self._sources.sources())] if self._sources.has_more else []
 
     def _tools_called(self) -> list[StreamEvent]:
-        """The calls; of a turn that was cut, the arguments may be, too."""
+        """The tool calls; if the turn was cut, their arguments may be cut too."""
         if not self._calls or self._ending is Ending.CUT:
             return []
         return [ToolsCalled(self._calls.calls(), self._calls.extra())]
 
     def _check_end(self) -> None:
-        """Raises ProviderError if the server does not say that the answer is whole, or cut."""
+        """Raises ProviderError if the server does not say that the answer is complete, or cut."""
         if not (self._has_text or self.pictures or self._tools_called()):
             raise self._no_answer()
         if not self.finished:
             raise StreamInterrupted("the stream ended without an end")
-        if self._ending is Ending.FILTERED:  # the text so far must not be taken for the whole
+        if self._ending is Ending.FILTERED:  # the text so far must not pass for the complete answer
             raise ContentFiltered()
         if self._ending is Ending.BROKEN:
             raise StreamInterrupted("the server broke the answer off")
@@ -230,7 +230,7 @@ class StreamParser:
         return self._events_of(self._chunk(payload))
 
     def _read_json_lines(self) -> list[StreamEvent]:
-        """The events of a body of JSON values on lines of their own."""
+        """The events of a body of JSON values on separate lines."""
         values = [*self._events.feed(bytes(self._json_body)), *self._events.flush()]
         if not values or values[0] is Mark.BROKEN:
             raise InvalidResponse("JSON that cannot be read")
@@ -270,7 +270,7 @@ class StreamParser:
         return text
 
     def _answer_in(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
-        """What belongs to the one answer that was asked for."""
+        """The part that belongs to the one requested answer."""
         choices = choices_of(chunk)
         self._has_choices = self._has_choices or bool(choices)
         return [choice for choice in choices if index_of(choice) == 0]
@@ -293,7 +293,7 @@ class StreamParser:
                 self.error = InvalidResponse("calls of tools without an end")
         text = self._new_text(choice, ends=ending is not None or self._ending is not None)
         if text.strip():
-            self._ending = None  # an end that was announced before was announced too early
+            self._ending = None  # an end that was announced before was premature
         self._ending = worst(self._ending, ending)
         if not text:
             return ""
@@ -301,7 +301,7 @@ class StreamParser:
         return self._filter.feed(self._joiner.feed(text))
 
     def _new_text(self, choice: dict[str, Any], *, ends: bool) -> str:
-        """What a choice adds to the text, reasoning marks included."""
+        """What a choice adds to the text, including reasoning marks."""
         delta, message = choice.get("delta"), choice.get("message")
         text = self._content(delta) if isinstance(delta, dict) else ""
         if text:
@@ -320,7 +320,9 @@ class StreamParser:
         )
 
     def _beyond_what_is_known(self, text: str, *, ends: bool) -> str:
-        """What a `message` adds: some servers send the whole one at the end, some one that grows, some only pieces."""
+        """What a `message` adds: some servers send the complete one at the end, some a growing one, some only
+        pieces.
+        """
         known = "".join(self._text) if text else ""
         if text.startswith(known) and (self._has_deltas or ends or len(text) > len(known)):
             return text[len(known) :]

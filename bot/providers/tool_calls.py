@@ -1,8 +1,8 @@
-"""Collects the tool calls in a stream: pieces in, whole calls out, whatever the server's dialect. Pure.
+"""Collects the tool calls in a stream: pieces in, complete calls out, for every server's dialect. Pure.
 
-OpenAI numbers its calls and sends the arguments of each in pieces. Ollama gives all calls the number 0, and Gemini and
-Mistral none; some send ids in every piece, or none at all; some send whole calls, in a chunk or in the last message;
-some send the arguments as an object.
+OpenAI numbers its calls and sends the arguments of each in pieces. Ollama gives all calls the number 0, Gemini and
+Mistral give none; some servers send ids in every piece, or none at all; some send complete calls, in a chunk or in the
+last message; some send the arguments as an object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_LENGTH = 1_000_000
 """Characters of all arguments of one turn together."""
 MAX_CALLS = 64
 _KEPT_TEXTS = ("text", "summary", "data")
-"""Fields of reasoning that come in pieces."""
+"""Fields of reasoning that arrive in pieces."""
 _UNREADABLE = object()
 
 
@@ -37,7 +37,7 @@ class _Call:
         return "".join(self.pieces)
 
     def is_whole(self) -> bool:
-        """Whether its arguments are a whole object. Looks at all of them only where they may be."""
+        """Whether its arguments are a complete object. Parses them only if they may be."""
         if not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
             return False
         return isinstance(_parsed(self.arguments), dict)
@@ -53,12 +53,14 @@ class _Call:
         return name == self.name if self.pieces else not has_other_id
 
     def add_name(self, name: str) -> None:
-        """Some send a name in pieces, some the whole one in every piece."""
+        """Adds a piece of the name; some servers send the whole name in every piece."""
         if name != self.name:
             self.name += name
 
     def add_arguments(self, arguments: str) -> None:
-        """Nothing goes on after a whole object: what begins there is the object once more, or a later state of it."""
+        """Adds a piece of the arguments. Nothing continues a complete object: another one repeats it, or is a later
+        state of it.
+        """
         begins_with = arguments.lstrip()[:1]
         if begins_with in ("", "{") and self.is_whole():
             if not begins_with:
@@ -87,7 +89,7 @@ class ToolCallCollector:
         return self._length > MAX_LENGTH or len(self._calls) > MAX_CALLS
 
     def feed(self, choice: dict[str, Any]) -> bool:
-        """Takes what a choice of a chunk says of calls; whether it says anything."""
+        """Reads the calls in a choice of a chunk; returns whether there were any."""
         delta, message = choice.get("delta"), choice.get("message")
         if isinstance(delta, dict):
             self._note_reasoning(delta)
@@ -99,14 +101,14 @@ class ToolCallCollector:
                 return True
         if isinstance(message, dict) and not self._had_deltas and (whole := _pieces(message)):
             self._note_reasoning(message)
-            self._calls, self._by_index = [], {}  # some send a message that grows
+            self._calls, self._by_index = [], {}  # some send a growing message
             for piece in whole:
                 self._take(piece)
             return True
         return False
 
     def calls(self) -> tuple[ToolCall, ...]:
-        """The calls, with ids that are unique among them. One without a name is none."""
+        """The calls, with ids that are unique among them, without those that have no name."""
         named = [call for call in self._calls if call.name]
         free = _free_ids({call.id for call in named})
         made: list[ToolCall] = []
@@ -120,7 +122,7 @@ class ToolCallCollector:
         return tuple(made)
 
     def extra(self) -> str:
-        """What the provider wants back with the turn: JSON, empty if there is nothing."""
+        """JSON that the provider wants back with the turn, empty if there is none."""
         kept: dict[str, Any] = {}
         if self._reasoning:
             kept["reasoning_content"] = "".join(self._reasoning)
@@ -155,14 +157,14 @@ class ToolCallCollector:
         return known
 
     def _numbered(self, index: int, id_: str) -> _Call | None:
-        """The call of a number; where several have it, the one of the id."""
+        """The call with this number; if several have it, the one with the id."""
         known = self._by_index.get(index)
         if known is None or not id_ or id_ == known.id:
             return known
         return self._with_id(id_) or known
 
     def _unnumbered(self, id_: str, name: str) -> _Call | None:
-        """The call that a piece without a number goes on; None: it begins one."""
+        """The call that a piece without a number continues; None: it begins a new one."""
         if id_:
             return self._with_id(id_)
         last = self._calls[-1] if self._calls else None
@@ -171,7 +173,7 @@ class ToolCallCollector:
         return last if last.name == name and last.pieces and not last.is_whole() else None
 
     def _with_id(self, id_: str) -> _Call | None:
-        """The last call of an id: some give the same to all."""
+        """The last call with this id: some servers give the same id to all."""
         return next((call for call in reversed(self._calls) if call.id == id_), None)
 
     def _note_reasoning(self, delta: dict[str, Any]) -> None:
@@ -202,7 +204,7 @@ class ToolCallCollector:
 
 
 def _pieces(delta: dict[str, Any]) -> list[dict[str, Any]]:
-    """The calls in a delta or message, in today's field or in the one before."""
+    """The calls in a delta or message, in the current field or its predecessor."""
     calls = delta.get("tool_calls")
     if isinstance(calls, dict):
         calls = [calls]
@@ -218,7 +220,7 @@ def _text(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """A value as JSON that every server can read again."""
+    """A value as JSON that every server can parse again."""
     return whole_characters(json.dumps(value, ensure_ascii=False))
 
 
@@ -230,7 +232,7 @@ def _json(arguments: Any) -> str:
 
 
 def _settled(arguments: str) -> str:
-    """Arguments as they were meant: nothing is an empty object, and an object within a string is the object."""
+    """Arguments as intended: nothing means an empty object, and a string that contains an object means the object."""
     if not arguments.strip():
         return "{}"
     parsed = _parsed(arguments)
@@ -247,5 +249,5 @@ def _parsed(arguments: str) -> Any:
 
 
 def _free_ids(given: Collection[str]) -> Iterator[str]:
-    """Ids for calls that have none, or one of another call, of a form that every server takes."""
+    """Ids for calls that have none, or another call's id, in a form that every server accepts."""
     return (id_ for number in count() if (id_ := f"call_{number}") not in given)

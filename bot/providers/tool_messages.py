@@ -1,4 +1,4 @@
-"""Writes tools, and the turns in which they were called, as providers want them. Pure."""
+"""Writes tools, and the turns that called them, in the form that providers expect. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _RETURNED_EXTRA: Mapping[ProviderKind, tuple[str, ...]] = {
     "openrouter": ("reasoning_details",),
     "venice": ("reasoning_details",),
 }
-"""What these want back with a turn that called tools; others may refuse a field that they do not know."""
+"""What these providers want back with a turn that called tools; others may reject unknown fields."""
 BEFORE_PICTURES = "[The pictures follow]"
 _REASONED: ProviderKind = "deepseek"
-"""It wants its reasoning back in all turns of a chat that called tools, and takes an empty one for none."""
+"""This provider wants its reasoning back in all turns of a chat that called tools, and accepts an empty one if there is
+none.
+"""
 _SIGNS_NOTHING = re.compile(r"gemini-[12]|gemma|learnlm")
 _UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 _NOT_AT_THE_TOP = frozenset(
@@ -37,7 +39,9 @@ _IDS: Mapping[ProviderKind, re.Pattern[str]] = {
     "anthropic": re.compile(r"[a-zA-Z0-9_-]{1,64}"),
 }
 _ANY_ID = re.compile(r".{1,40}|.{65,}", re.DOTALL)
-"""OpenAI takes 40 characters at most, and vLLM makes 46. In a much longer id a router such as LiteLLM keeps a state."""
+"""OpenAI accepts 40 characters at most, vLLM generates 46, and much longer ids contain a router's state, as with
+LiteLLM.
+"""
 
 
 def tool_fields(request: ModelRequest) -> dict[str, Any]:
@@ -57,7 +61,9 @@ def _described(tool: Tool) -> dict[str, Any]:
 
 
 def _one_object(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema without alternatives at its top, where OpenAI and Anthropic refuse them: with the fields of all."""
+    """The schema without alternatives at its top level, which OpenAI and Anthropic reject; it has the fields of all
+    alternatives.
+    """
     kept = {key: value for key, value in schema.items() if key not in _NOT_AT_THE_TOP}
     made = {"type": "object", "properties": {}} | kept
     for branch in _branches(schema):
@@ -75,7 +81,7 @@ def _branches(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _referred(branch: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a branch refers to among the schema's definitions; else itself."""
+    """The definition that a branch refers to; else the branch itself."""
     _, _, name = str(branch.get("$ref", "")).rpartition("/")
     for key in ("$defs", "definitions"):
         definitions = schema.get(key)
@@ -88,13 +94,13 @@ def _referred(branch: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[s
 def round_messages(
     rounds: Iterable[ToolRound], kind: ProviderKind, urls: AttachmentUrls
 ) -> Iterator[dict[str, Any]]:
-    """The messages of turns that called tools: each turn, then what each call returned, its pictures last.
+    """The messages of turns that called tools: each turn, then the results of its calls, pictures last.
 
-    Messages of the role `tool` hold no pictures for most servers, so a user shows them. Mistral's models take no user
-    right after a tool, so an assistant comes between.
+    Most servers accept no pictures in messages with the role `tool`, so a user message shows them. Mistral's models
+    accept no user message directly after a tool's, so an assistant message comes between.
     """
     for turn in rounds:
-        text = turn.text if turn.text.strip() else None  # Anthropic refuses white space alone
+        text = turn.text if turn.text.strip() else None  # Anthropic rejects white space alone
         message: dict[str, Any] = {"role": "assistant", "content": text}
         message["tool_calls"] = [_written(call, kind) for call in turn.calls]
         extra = json.loads(turn.extra) if turn.extra else {}
@@ -114,9 +120,7 @@ def _shown_pictures(turn: ToolRound, urls: AttachmentUrls) -> Iterator[dict[str,
 
 
 def _written(call: ToolCall, kind: ProviderKind) -> dict[str, Any]:
-    name = _NO_NAME.sub("_", call.name)[
-        :64
-    ]  # models make up some that servers refuse to read again
+    name = _NO_NAME.sub("_", call.name)[:64]  # models invent some that servers refuse to read again
     function = {"name": name, "arguments": _valid_arguments(call)}
     written: dict[str, Any] = {"id": _id(call, kind), "type": "function", "function": function}
     if call.extra and kind in ("gemini", "openrouter"):
@@ -125,7 +129,7 @@ def _written(call: ToolCall, kind: ProviderKind) -> dict[str, Any]:
 
 
 def _valid_arguments(call: ToolCall) -> str:
-    """The arguments; those that are no JSON object are what servers refuse to read again."""
+    """The arguments; those that are not a JSON object are replaced, because servers refuse to read them again."""
     try:
         parsed_arguments(call)
     except ValueError:
@@ -134,14 +138,14 @@ def _valid_arguments(call: ToolCall) -> str:
 
 
 def _id(call: ToolCall, kind: ProviderKind) -> str:
-    """The call's id, or one that this provider takes: the call may be another's."""
+    """The call's id, or one that this provider accepts, since the call may come from another provider."""
     if _IDS.get(kind, _ANY_ID).fullmatch(call.id):
         return call.id
     return hashlib.sha256(call.id.encode()).hexdigest()[:9]
 
 
 def with_unique_ids(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same messages, where no two calls have the same id: models number theirs anew in each turn."""
+    """The same messages, in which no two calls have the same id: models number them from the start in each turn."""
     used: Counter[str] = Counter()
     renamed: dict[str, str] = {}
     made = []
@@ -160,7 +164,9 @@ def with_unique_ids(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
 def with_reasoning(
     messages: Sequence[Mapping[str, Any]], kind: ProviderKind
 ) -> list[dict[str, Any]]:
-    """The same messages, with the reasoning that the provider misses in turns that had none, or that others made."""
+    """The same messages, with the reasoning that the provider requires in turns without any, or made by other
+    models.
+    """
     if kind != _REASONED or not any("tool_calls" in message for message in messages):
         return [dict(message) for message in messages]
     missing = {"reasoning_content": ""}
@@ -172,9 +178,10 @@ def with_reasoning(
 def with_signatures(
     messages: Sequence[Mapping[str, Any]], kind: ProviderKind, model: str
 ) -> list[dict[str, Any]]:
-    """The same messages, with the note that stands for a signature in turns that another model made.
+    """The same messages, with a placeholder for the signature in turns that another model made.
 
-    From version 3 on Gemini refuses a turn whose first call has none: ai.google.dev/gemini-api/docs/thought-signatures.
+    From version 3 on, Gemini rejects a turn whose first call has no signature:
+    ai.google.dev/gemini-api/docs/thought-signatures.
     """
     if kind != "gemini" or _SIGNS_NOTHING.search(model):
         return [dict(message) for message in messages]
@@ -187,7 +194,7 @@ def _signed(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unused(id_: str, used: Counter[str]) -> str:
-    """The id, or one for its next use, of a form that every server takes."""
+    """The id, or one for its next use, in a form that every server accepts."""
     used[id_] += 1
     if used[id_] == 1:
         return id_
@@ -195,19 +202,19 @@ def _unused(id_: str, used: Counter[str]) -> str:
 
 
 def as_text(request: ModelRequest) -> ModelRequest:
-    """The same request for a model without tools: what was called, and what it returned, as words."""
+    """The same request for a model without tools: calls and results as text."""
     return replace(with_calls_as_text(request), tools=())
 
 
 def with_calls_as_text(request: ModelRequest) -> ModelRequest:
-    """The same request, with tools, for a model that refuses calls which it has not made itself."""
+    """The same request, with tools, for a model that rejects calls made by other models."""
     turns = [message for turn in request.rounds for message in _told(turn)]
     messages = [*without_rounds(request.messages), *turns]
     return replace(request, rounds=(), messages=messages)
 
 
 def without_rounds(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
-    """The same messages with what was called, and what it returned, as messages."""
+    """The same messages, with calls and results as messages."""
     made: list[ChatMessage] = []
     for message in messages:
         for turn in message.rounds:

@@ -1,4 +1,4 @@
-"""Turns speech into text, by a server's `/audio/transcriptions`."""
+"""Turns speech into text through a server's `/audio/transcriptions`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from bot.text.untrusted_json import parsed
 _PATH = "/audio/transcriptions"
 _COMPLETIONS = "/chat/completions"
 _MAX_BYTES = 2_000_000
-"""Of a response: hours of speech."""
+"""Bytes of a response: enough for hours of speech."""
 _SUFFIXES = {"audio/mpeg": "mp3", "audio/mp4": "m4a", "audio/x-m4a": "m4a", "audio/x-wav": "wav"}
-"""Where the type alone is no suffix that servers know."""
+"""Suffixes for types that do not contain one that servers recognise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class VoiceClip:
 
     @property
     def file_name(self) -> str:
-        """One that says nothing but the format, by which servers tell it."""
+        """A name that reveals only the format, which servers recognise by it."""
         kind = self.mime.lower().partition(";")[0]
         return f"clip.{_SUFFIXES.get(kind, kind.rpartition('/')[2])}"
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was said in a clip."""
+    """The transcript of a clip."""
 
     words: str = field(repr=False)
     usage: Usage | None = None
@@ -58,7 +58,7 @@ class Transcriber:
     def __init__(
         self, client: httpx.AsyncClient, settings: ProviderSettings, model: ModelRef, seconds: float
     ) -> None:
-        """`seconds`: the most that one clip may take."""
+        """`seconds`: the time limit for one clip."""
         self.model = model
         self._client = client
         self._settings = settings
@@ -111,5 +111,5 @@ def _heard(content: bytes) -> Heard:
 
 
 def _usage(told: Any) -> Usage | None:
-    """The tokens, where the server counts any: many count seconds."""
+    """The tokens, if the server reports any: many report seconds."""
     return usage_of(told) if isinstance(told, dict) else None

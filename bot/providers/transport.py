@@ -1,8 +1,8 @@
 """The HTTP client for providers: httpx over aiohttp, which reads a stream of many small pieces at half the cost.
 
-A proxy's refusal is an `httpx.ProxyError`; one that cannot be reached is an `httpx.ConnectError`.
+A proxy's refusal is an `httpx.ProxyError`; an unreachable proxy is an `httpx.ConnectError`.
 
-Pausing a read reaches into `AiohttpResponseStream._aiohttp_response`, which httpx-aiohttp does not document:
+Pausing a read uses `AiohttpResponseStream._aiohttp_response`, which httpx-aiohttp does not document:
 `tests/providers/test_transport.py` fails when a newer version no longer has it.
 """
 
@@ -26,9 +26,9 @@ from bot.providers.request_body import WRITE_SIZE
 
 _MAX_CONNECTIONS = 2_000
 _KEEPALIVE = 30.0
-"""Seconds that an unused connection is kept."""
+"""Seconds for which an unused connection is kept."""
 PUBLIC_ONLY = {"public_only": True}
-"""The extension of a request whose address somebody else has chosen."""
+"""The extension for requests to untrusted URLs."""
 _PAUSE_EXTENSION = "pause_reading"
 """The key of the response extension that pauses reading."""
 
@@ -41,7 +41,7 @@ class Transport(AiohttpTransport):
     """Distinguishes three failures: a kept-alive connection that the server has closed, no server, and no HTTP."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.userinfo:  # httpx has made a header of it, and aiohttp refuses both at once
+        if request.url.userinfo:  # httpx has put it into a header, and aiohttp rejects both at once
             request.url = request.url.copy_with(userinfo=b"")
         if isinstance(request.stream, httpx.ByteStream) and len(request.content) > WRITE_SIZE:
             request = _with_chunked_body(request)
@@ -56,7 +56,7 @@ class Transport(AiohttpTransport):
             raise _with_cause(error) from error
         except (
             aiohttp.ClientError
-        ) as error:  # not translated by the library: usually no HTTP at all
+        ) as error:  # not translated by the library: usually not HTTP at all
             raise httpx.ConnectError(str(error)) from error
         if isinstance(response.stream, AiohttpResponseStream):
             response.extensions[_PAUSE_EXTENSION] = partial(
@@ -66,7 +66,7 @@ class Transport(AiohttpTransport):
 
 
 def _with_cause(error: httpx.TransportError) -> httpx.TransportError:
-    """The same error with what it means, if a proxy or a certificate is the cause."""
+    """The same error with an explanation, if a proxy or a certificate is the cause."""
     cause = error.__cause__
     if is_exhausted(cause):
         return NothingLeft(str(error))
@@ -80,8 +80,8 @@ def _with_cause(error: httpx.TransportError) -> httpx.TransportError:
 def reading_paused(response: httpx.Response) -> AbstractContextManager[None]:
     """While this is open, nothing is read from the response's socket.
 
-    What arrives during the pause is later read as one piece, which costs as much as any. Use it for a moment only:
-    a server that goes away is not noticed during the pause.
+    Data that arrives meanwhile is later read as one piece, which costs no more than a small one. Use it only for a
+    moment: a server that goes away is not noticed during the pause.
     """
     pause = response.extensions.get(_PAUSE_EXTENSION)
     return nullcontext() if pause is None else pause()
@@ -122,20 +122,20 @@ def _with_chunked_body(request: httpx.Request) -> httpx.Request:
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """Sends requests with the extension `PUBLIC_ONLY` to hosts of the Internet alone, all others anywhere.
+    """Sends requests with the extension `PUBLIC_ONLY` only to public Internet hosts, all others anywhere.
 
-    A proxy resolves names itself. There a host is refused that is one of ours by its form, or by what this machine
-    knows of it.
+    A proxy resolves names itself. So with a proxy, a host is refused if it is internal by its form, or according to
+    this machine's resolver.
     """
 
     def __init__(self, network: Network, resolver: AbstractResolver | None = None) -> None:
-        """`resolver`: whom to ask for public hosts; the system."""
+        """`resolver`: for public hosts; by default the system's."""
         self._network = network
         self._anywhere = _transport(network)
         self._public = _transport(network, PublicResolver(resolver))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx.ConnectError for a host that may be ours."""
+        """Raises httpx.ConnectError for a host that may be internal."""
         if not request.extensions.get("public_only"):
             return await self._anywhere.handle_async_request(request)
         url = URL(str(request.url))
@@ -167,7 +167,7 @@ def _transport(network: Network, resolver: AbstractResolver | None = None) -> Tr
 def create_client(
     network: Network = DIRECT, resolver: AbstractResolver | None = None
 ) -> httpx.AsyncClient:
-    """The HTTP client that all providers share. It reads nothing of the environment.
+    """The HTTP client that all providers share. It does not read the environment.
 
     `resolver`: see `GuardedTransport`.
     """

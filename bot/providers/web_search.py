@@ -1,7 +1,7 @@
-"""Web searches by providers themselves: how they are requested, what providers report, and what if they refuse.
+"""Web searches by providers themselves: how they are requested and reported, and what happens if a model refuses.
 
-A refusal costs one more request, without the search; a denied step then says that the answer lacks it. The fields that
-ask each provider for a search are in `bot.providers.dialects`.
+A refusal costs one more request without the search; a denied step then says that the answer lacks it. The fields that
+request a search from each provider are in `bot.providers.dialects`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from bot.stream_events import (
 _NAME = "web search"
 _DENIED = StepChanged(_NAME, StepKind.SEARCH, StepStatus.DENIED)
 _WORDS = re.compile(r"(?<![a-z])search|plugin|\bweb\b", re.IGNORECASE)
-"""In a refusal that means it."""
+"""In a refusal, these words refer to the search."""
 _SEARCHES_FIRST = frozenset[ProviderKind]({"venice"})
 """Providers that search for every request that asks for it, before the model begins; others let the model decide."""
 
 
 def web_search(refusing: ModelMemory) -> Part:
-    """The part of a request that asks for a search. `refusing`: models that are known to refuse it."""
+    """The search as a part of a request. `refusing`: models that are known to refuse it."""
     return Part(_NAME, _without, refusing, _is_meant, _DENIED)
 
 
@@ -43,7 +43,9 @@ def _without(request: ModelRequest) -> ModelRequest:
 
 
 def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
-    """OpenRouter's search is a tool; one that is refused with other tools is meant when it is so without them."""
+    """Whether the refusal is about the search. OpenRouter's search is a tool: if it is refused along with other tools,
+    it is meant only if it is also refused without them.
+    """
     if isinstance(error, ToolsRefused):
         return not request.tools
     return names(_WORDS, error, request)
@@ -52,7 +54,7 @@ def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
 def stream_searching(
     ask: Ask, request: ModelRequest, kind: ProviderKind
 ) -> AsyncIterator[StreamEvent]:
-    """The answer, with the step of searching where the provider is asked to search."""
+    """The answer, with a step for the search if the provider is asked to search."""
     searches = request.options.web_search and can_search(kind)
     return _told(ask(request), kind) if searches else ask(request)
 
@@ -60,7 +62,9 @@ def stream_searching(
 async def _told(
     events: AsyncIterator[StreamEvent], kind: ProviderKind
 ) -> AsyncGenerator[StreamEvent, None]:
-    """The same events, with the step of searching: known where it comes first, else by the sources that come of it."""
+    """The same events with a step for the search: known in advance if it comes first, else recognised by its
+    sources.
+    """
     running = kind in _SEARCHES_FIRST
     if running:
         yield StepChanged(_NAME, StepKind.SEARCH, StepStatus.RUNNING)

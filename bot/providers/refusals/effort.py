@@ -1,4 +1,4 @@
-"""How much a model reasons: what if it refuses to be told. The answer is without it then, which a denied step says."""
+"""Reasoning effort, and what happens if a model refuses it: the answer comes without it, and a denied step says so."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from bot.stream_events import StepChanged
 _NAME = "reasoning effort"
 _DENIED = StepChanged(_NAME, StepKind.THINKING, StepStatus.DENIED)
 _WORDS = re.compile(r"reasoning|effort|thinking", re.IGNORECASE)
-"""In a refusal that means the effort."""
+"""In a refusal, these words refer to the effort."""
 
 
 class Efforts:
-    """Which models refuse which effort, as far as this process has learnt: many take only some."""
+    """Which models refuse which effort, as far as this process knows: many accept only some."""
 
     def __init__(self) -> None:
         self._refusing: dict[Effort, ModelMemory] = {each: ProcessMemory() for each in Effort}
 
     def parts(self, request: ModelRequest) -> list[Part]:
-        """The effort of a request that has one."""
+        """The effort as a part of a request, if it has one."""
         effort = request.options.effort
         if effort is None:
             return []

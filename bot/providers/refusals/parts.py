@@ -1,4 +1,6 @@
-"""Learns what models refuse: the request is repeated without that part, and later requests leave it out."""
+"""Handles parts of requests that models refuse: repeats the request without the part, and omits it from later
+requests.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ class ModelMemory(Protocol):
 
 
 class ProcessMemory:
-    """A `ModelMemory` that ends with the process."""
+    """A `ModelMemory` that lasts as long as the process."""
 
     def __init__(self) -> None:
         self._models: set[ModelRef] = set()
@@ -45,7 +47,7 @@ class ProcessMemory:
 
 
 class NoMemory:
-    """A `ModelMemory` that forgets: what was refused depends on the request more than on the model."""
+    """A `ModelMemory` that remembers nothing, because the refusal depends on the request more than on the model."""
 
     def __contains__(self, model: ModelRef) -> bool:
         return False
@@ -74,8 +76,8 @@ async def stream_without_refused(
 ) -> AsyncGenerator[StreamEvent, None]:
     """The answer, after one more request for each part that the model refuses; each is left out at most once.
 
-    Nothing is asked again once the answer has begun. `parts`: those that matter least come first, and the first of them
-    is left out when a refusal names none. If it took several guesses, only the last one is learnt.
+    Nothing is asked again once the answer has begun. `parts`: the least important come first, and the first of them is
+    left out if a refusal names none. If it took several guesses, only the last one is remembered.
     """
     attempt = _Attempt(request, parts)
     attempt.leave_out_known()
@@ -100,13 +102,15 @@ async def stream_without_refused(
 
 
 def names(words: re.Pattern[str], error: ProviderError, request: ModelRequest) -> bool:
-    """Whether a refusal contains one of the words, outside of the model's name and of addresses."""
+    """Whether a refusal contains one of the words, outside the model's name and URLs."""
     said = _ADDRESS.sub("", error.detail).replace(request.model.name, "")
     return _is_refusal(error) and words.search(said) is not None
 
 
 def _is_refusal(error: ProviderError) -> bool:
-    """Whether a part may be refused: OpenRouter has no endpoint with some for some models, which is HTTP 404."""
+    """Whether the error may refuse a part: OpenRouter reports it with HTTP 404 if no endpoint of a model supports the
+    part.
+    """
     if isinstance(error, ModelGone):
         return _NO_ENDPOINT.search(error.detail) is not None
     return isinstance(error, RequestRefused)
@@ -139,7 +143,7 @@ class _Attempt:
         return next(guesses, None)
 
     def _has(self, part: Part) -> bool:
-        """Whether the request has this part; asked last, because a request without it may be large work."""
+        """Whether the request has this part; asked last, because building a request without it may be expensive."""
         return part.without(self.request) is not self.request
 
     def leave_out(self, part: Part, error: ProviderError) -> None:
@@ -151,9 +155,9 @@ class _Attempt:
         self._remove(part)
 
     async def learn(self) -> None:
-        """Remembers what the model refuses, now that it answers: what was named, and what was last guessed.
+        """Remembers what the model refuses, now that it answers: the named parts, and the last guessed one.
 
-        That guess alone made the difference; earlier ones may have been wrong.
+        Only the last guess made the difference; earlier ones may have been wrong.
         """
         for part in (*self._refused, *filter(None, [self._guessed])):
             await part.refusing.add(self.request.model)
@@ -169,5 +173,5 @@ class _Attempt:
 
 
 def closing(events: AsyncIterator[StreamEvent]) -> aclosing[AsyncGenerator[StreamEvent, None]]:
-    """A provider's answer, which ends at once when its reader does."""
+    """A provider's answer, which ends immediately when its reader does."""
     return aclosing(cast("AsyncGenerator[StreamEvent, None]", events))

@@ -1,6 +1,6 @@
-"""PDFs that a provider reads itself: what if it refuses them.
+"""PDFs that a provider reads itself, and what happens if it refuses them.
 
-A refusal costs one more request, without the files; that the answer is without them is told as a step that was denied.
+A refusal costs one more request without the files; a denied step says that the answer lacks them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bot.stream_events import StepChanged
 _NAME = "pdf files"
 _DENIED = StepChanged(_NAME, StepKind.DOCUMENT, StepStatus.DENIED)
 _WORDS = re.compile(r"pdf|\bfiles?\b|\bdocument(s|_url)?\b", re.IGNORECASE)
-"""In a refusal that means them."""
+"""In a refusal, these words refer to the PDFs."""
 
 
 def pdf_files(refusing: ModelMemory) -> Part:
-    """The PDFs of a request. `refusing`: models that are known to refuse them."""
+    """The PDFs as a part of a request. `refusing`: models that are known to refuse them."""
     return Part(_NAME, _without_pdfs, refusing, _is_meant, _DENIED)
 
 

@@ -1,4 +1,4 @@
-"""Models without a system role: their servers refuse a system message; the instruction goes before the first turn."""
+"""Models without a system role: their servers refuse a system message, so the instructions go before the first turn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.providers.refusals.parts import ModelMemory, Part
 
 
 def system_role(refusing: ModelMemory) -> Part:
-    """The system message. `refusing`: models that are known to have no role for it."""
+    """The system message as a part of a request. `refusing`: models that are known to have no system role."""
     return Part(
         "system role",
         without_system_role,

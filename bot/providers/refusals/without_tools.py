@@ -1,4 +1,4 @@
-"""Models without tools: their servers refuse a request that offers some; what was called before becomes text."""
+"""Models without tools: their servers refuse a request that offers any; earlier calls become text."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from bot.providers.tool_messages import as_text, with_calls_as_text
 from bot.tool_calls import Tool
 
 MAX_REFUSED = 10
-"""Tools that are left out one by one, at most."""
+"""The most tools that are left out one by one."""
 _SIGNATURE = re.compile(r"thought.?signature", re.IGNORECASE)
 
 
 def tools(refusing: ModelMemory) -> Part:
-    """The tools of a request, and what it tells of their calls. `refusing`: models that are known to have none."""
+    """The tools of a request, and its record of their calls. `refusing`: models that are known to have none."""
     return Part("tools", _without, refusing, _is_meant)
 
 
 def single_tools(request: ModelRequest, refusing: Callable[[Tool], ModelMemory]) -> list[Part]:
-    """Each tool of a request: servers refuse all of it for one whose schema they don't take.
+    """Each tool of a request separately: servers reject the whole request because of one tool's schema.
 
     `refusing`: the models that are known to refuse a tool.
     """
@@ -48,7 +48,7 @@ def _without_tool(tool: Tool, request: ModelRequest) -> ModelRequest:
 
 
 def _is_named(tool: Tool, fewest: int, error: ProviderError, request: ModelRequest) -> bool:
-    """Whether a refusal names the tool, or its place: as `tools[3]` or `tools.3`."""
+    """Whether a refusal names the tool, or its position: as `tools[3]` or `tools.3`."""
     if not isinstance(error, RequestRefused) or len(request.tools) <= fewest:
         return False
     place = next((n for n, each in enumerate(request.tools) if each is tool), None)
@@ -57,7 +57,7 @@ def _is_named(tool: Tool, fewest: int, error: ProviderError, request: ModelReque
 
 
 def unsigned_calls() -> Part:
-    """Calls that the model has not made itself, or not so that its server can tell, which some refuse."""
+    """Calls made by other models, or not verifiable by the server, which some servers reject."""
     return Part("calls", _without_calls, NoMemory(), partial(names, _SIGNATURE))
 
 
@@ -75,5 +75,5 @@ def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
 
 
 def _tells_of_calls(request: ModelRequest) -> bool:
-    """Whether it has messages of the role `tool`: templates that know none complain about roles."""
+    """Whether it has messages with the role `tool`: templates without it complain about roles."""
     return bool(request.rounds) or any(message.rounds for message in request.messages)
