@@ -1,5 +1,6 @@
-"""Zip archives from strangers. What is in them is counted as it unpacks, because the sizes that they state may be
-forged."""
+"""Untrusted zip archives. Their contents are measured while they are unpacked, because the sizes that they state may be
+forged.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +14,13 @@ MAX_MEMBERS = 20_000
 MAX_UNPACKED = 200_000_000
 """Bytes of all members together."""
 MAX_XML = 60_000_000
-"""Bytes of one member that is XML, which takes many times as much once it is parsed."""
+"""Bytes of one XML member, which takes many times as much memory once it is parsed."""
 _PIECE = 64 * 1024
 _XML = re.compile(r"\.(xml|rels|xhtml|html|htm|opf|ncx)$", re.IGNORECASE)
 _PARSED = re.compile(r"\.(xml|rels|opf)$", re.IGNORECASE)
-"""What an XML parser reads; the chapters of a book are read as web pages are, which know no entities of their own."""
+"""What an XML parser reads. The chapters of a book are read as web pages, in which entity declarations have no
+effect.
+"""
 # An entity in UTF-8 or UTF-16: it may refer to files and to other entities. (A document type alone does no harm, and
 # LibreOffice writes one into the macros of its documents.)
 _ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
@@ -38,7 +41,7 @@ def check_members(archive: zipfile.ZipFile) -> None:
     """Unpacks every member once, without keeping it.
 
     Raises DocumentError: LOCKED for encrypted members, BROKEN for damaged ones and for XML with entities of its own,
-    TOO_COMPLEX when they unpack to too much.
+    TOO_COMPLEX if they unpack to too much.
     """
     left = MAX_UNPACKED
     for member in archive.filelist:
@@ -46,7 +49,7 @@ def check_members(archive: zipfile.ZipFile) -> None:
 
 
 def with_slashes(archive: zipfile.ZipFile) -> bytes:
-    """The archive with slashes in the names of its members, where some programs for Windows write backslashes."""
+    """The archive with slashes in the names of its members, where some Windows programs write backslashes."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as file:
         for member in archive.filelist:
@@ -55,7 +58,7 @@ def with_slashes(archive: zipfile.ZipFile) -> bytes:
 
 
 def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> int:
-    """The bytes that the members after this one may unpack to."""
+    """Returns how many bytes the members after this one may unpack to."""
     if member.flag_bits & 0x1:
         raise DocumentError(DocumentProblem.LOCKED)
     room = min(left, MAX_XML) if _XML.search(member.filename) else left

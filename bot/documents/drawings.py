@@ -1,4 +1,4 @@
-"""Charts and diagrams of Office documents, which are XML of their own beside the text (ECMA-376, parts 21.2, 21.4)."""
+"""Charts and diagrams of Office documents, which are stored as separate XML (ECMA-376, parts 21.2, 21.4)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _DAY_ZERO = date(1899, 12, 30)
 _DAYS = 200_000
 """Days are counted up to the year 2447."""
 _NOT_IN_DIAGRAM = frozenset({"pres", "parTrans", "sibTrans"})
-"""Points of a diagram's layout."""
+"""Points that belong to a diagram's layout."""
 
 
 def chart_text(root: Element) -> str:
-    """The chart's title, and its figures: categories down, series across. Empty if it has none."""
+    """The chart's title and its figures: one row per category, one column per series. Empty if it has none."""
     title = " ".join(lines(root.find("{*}chart/{*}title")))
     tables: dict[tuple[str, ...], list[tuple[str, dict[int, str]]]] = {}
     for series in root.iter("{*}ser"):
@@ -41,7 +41,7 @@ def _figures(over: tuple[str, ...], columns: list[tuple[str, dict[int, str]]]) -
 
 
 def _points(series: Element, *names: str) -> dict[int, str]:
-    """The values by their place."""
+    """The values by their position."""
     for name in names:
         if (data := series.find(f"{{*}}{name}")) is not None:
             dated = "yy" in (data.findtext(".//{*}formatCode") or "").lower()
@@ -74,7 +74,7 @@ def diagram_text(root: Element) -> str:
 
 
 def lines(element: Element | None) -> Iterator[str]:
-    """The paragraphs of a text in DrawingML that are not empty."""
+    """The non-empty paragraphs of a text in DrawingML."""
     for paragraph in element.iter("{*}p") if element is not None else ():
         text = " ".join("".join(each.text or "" for each in paragraph.iter("{*}t")).split())
         if text:

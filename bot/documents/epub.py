@@ -17,7 +17,7 @@ _DC = "{http://purl.org/dc/elements/1.1/}"
 
 
 def read_epub(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Raises DocumentError; LOCKED for books whose seller protects them."""
+    """Raises DocumentError; LOCKED for copy-protected books."""
     if "META-INF/rights.xml" in archive.namelist():
         raise DocumentError(DocumentProblem.LOCKED)
     try:

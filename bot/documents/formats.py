@@ -1,5 +1,6 @@
-"""Which format a document has, by its content, and its text piece by piece. Each format's library is imported late:
-a worker needs just one of them."""
+"""Identifies a document's format by its content, and reads its text piece by piece. Each format's library is imported
+late, because a worker needs just one of them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from bot.documents.archive import check_members, open_archive, with_slashes
 from bot.documents.kinds import Container
 from bot.documents.problems import DocumentError, DocumentProblem
 
-# A workbook whose beginning (BOF) is followed by how it is encrypted (FilePass).
+# A workbook whose first record (BOF) is followed by a description of its encryption (FilePass).
 _LOCKED_XLS = re.compile(rb"\x09\x08\x10\x00.{16}\x2f\x00", re.DOTALL)
 # The stream's name in UTF-16, which some programs write in capitals.
 _WORKBOOK = re.compile(rb"(?i:(?:W\0O\0R\0K\0)?B\0O\0O\0K\0)\0")
@@ -21,7 +22,7 @@ _MANIFEST_TYPE = re.compile(rb"application/vnd\.oasis\.opendocument\.[a-z-]+")
 
 
 def read_document(container: Container, data: bytes) -> Iterator[str]:
-    """The document's text in pieces. Raises DocumentError, and whatever a library raises for a broken document."""
+    """The document's text in pieces. Raises DocumentError, or whatever a library raises for a broken document."""
     match container:
         case Container.PDF:
             from bot.documents.pdf import read_pdf
@@ -94,7 +95,7 @@ def _read_office(archive: zipfile.ZipFile, data: bytes) -> Iterator[str]:
 
 
 def _read_ole(data: bytes) -> Iterator[str]:
-    """Streams within the file have names in UTF-16."""
+    """Streams in the file have names in UTF-16."""
     if "EncryptedPackage".encode("utf-16-le") in data or _LOCKED_XLS.search(data):
         raise DocumentError(DocumentProblem.LOCKED)
     if _WORKBOOK.search(data):
@@ -105,7 +106,9 @@ def _read_ole(data: bytes) -> Iterator[str]:
 
 
 def _stated_type(archive: zipfile.ZipFile) -> str:
-    """What the member `mimetype` says, which epub and OpenDocument have; without it, the latter's manifest."""
+    """The content of the member `mimetype`, which epub and OpenDocument have; if it is missing, the type in
+    OpenDocument's manifest.
+    """
     try:
         if "mimetype" in archive.NameToInfo:
             with archive.open("mimetype") as file:

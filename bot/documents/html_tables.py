@@ -1,4 +1,4 @@
-"""Makes the tables of a web page, a letter or an e-mail fit for Markdown, whose tables are plain grids."""
+"""Makes the tables of a web page, a document or an e-mail fit for Markdown, whose tables are plain grids."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Soup = Any
 Tag = Any
 """A `bs4.Tag`."""
 MAX_ROWS = 1000
-"""Over which one cell may reach."""
+"""How many rows one cell may span."""
 MAX_FILLED = 20_000
-"""Cells that are added to a document's tables in place of those that span several."""
+"""How many cells may be added to a document's tables in place of those that span several."""
 _SECTIONS = ("thead", "tbody", "tfoot")
 _CELLS = ("td", "th")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 
 def make_tables_plain(soup: Soup) -> None:
-    """Tables that only lay out a page become blocks, the others grids: each cell in its column, in one section."""
+    """Turns layout tables into blocks, and all others into grids: each cell in its column, in one section."""
     room = MAX_FILLED
-    for table in reversed(soup.find_all("table")):  # those within others first
+    for table in reversed(soup.find_all("table")):  # nested tables first
         for caption in _own(table, "caption"):
             caption.name = "p"
             table.insert_before(caption.extract())
@@ -36,24 +36,24 @@ def make_tables_plain(soup: Soup) -> None:
             section.unwrap()
         for heading in table.find_all(
             _HEADINGS
-        ):  # without blanks around it, a heading runs into what follows
+        ):  # without blanks around it, a heading would run into the following text
             heading.name = "p"
         room = _fill(soup, table, room)
 
 
 def _own(table: Tag, *names: str) -> list[Tag]:
-    """The table's own parts, without those of tables within it."""
+    """The table's own parts, without those of nested tables."""
     return [part for part in table.find_all(names) if part.find_parent("table") is table]
 
 
 def _lays_out(table: Tag) -> bool:
-    """Whether the table holds other tables, or no more than one cell."""
+    """Whether the table only lays out the page: it contains other tables, or at most one cell."""
     cells = table.find_all(_CELLS, limit=2)
     return len(cells) < 2 or table.find("table") is not None
 
 
 def _fill(soup: Soup, table: Tag, room: int) -> int:
-    """Puts an empty cell wherever another one reaches; returns how many more may be put."""
+    """Inserts an empty cell wherever another one spans; returns how many more may be inserted."""
     until: dict[int, int] = {}  # column: the first row that is free again
     for number, row in enumerate(table.find_all("tr")):
         column = 0

@@ -1,4 +1,4 @@
-"""What a document is: guessed from its description before the download, found out from its bytes afterwards. Pure."""
+"""Recognises documents: by their description before the download, by their bytes afterwards. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class Container(StrEnum):
-    """How a document is packed, which the first bytes and the name tell."""
+    """How a document is packaged, according to its first bytes and its name."""
 
     PDF = "pdf"
     ZIP = "zip"
     """docx, xlsx, pptx, odt, ods, epub, or an archive."""
     OLE = "ole"
-    """Office's format before 2007, and its later files that need a password."""
+    """Office's format before 2007, also used by later files that require a password."""
     RTF = "rtf"
     HTML = "html"
     EMAIL = "eml"
@@ -43,16 +43,20 @@ _HTML_SUFFIXES = frozenset({"html", "htm", "xhtml"})
 _SPACE_WITHIN = 64
 """Bytes within which an RTF file begins."""
 _PDF_HEADER_WITHIN = 1024
-"""Bytes before a PDF's header that its readers tolerate."""
+"""How many bytes PDF readers tolerate before a PDF's header."""
 
 
 def is_document(name: str, mime: str) -> bool:
-    """Whether the description speaks of a document. Browsers and Slack do not know every type, so the name counts."""
+    """Whether the description is that of a document. Browsers and Slack do not know every type, so the name counts
+    too.
+    """
     return mime.lower() in _MIME_TYPES or _suffix(name) in _SUFFIXES
 
 
 def container_of(data: bytes, name: str = "", mime: str = "") -> Container | None:
-    """How these bytes are packed; None if they are no document. HTML and e-mail have no signature: the name decides."""
+    """How these bytes are packaged; None if they are not a document. HTML and e-mail have no signature, so the name
+    decides.
+    """
     if b"%PDF-" in data[:_PDF_HEADER_WITHIN]:
         return Container.PDF
     if data.startswith(b"PK\x03\x04"):

@@ -1,4 +1,4 @@
-"""eml to Markdown: who wrote to whom, when, the text, the mails within it, and the names of what was attached."""
+"""eml to Markdown: sender, recipients, date, text, nested mails, and the names of attachments."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _BEFORE_HEADERS = b"\xef\xbb\xbf\r\n\t "
 """What some programs write before the first header."""
 MAX_DEPTH = 20
-"""Of mails within mails, and of parts within parts."""
+"""Levels of nested mails, and of nested parts."""
 _MAX_HEADER = 20_000
-"""Characters of one header: encoded words take a time that grows with the square."""
+"""Characters of one header: decoding encoded words takes quadratic time."""
 _TABLE = "| --- |"
 _RICHER = 2
-"""The page is shown in place of the plain text that goes with it when it has that many times as many words."""
+"""The HTML part replaces the plain text that accompanies it if it has this many times as many words."""
 
 
 def read_email(data: bytes) -> Iterator[str]:
-    """Raises DocumentError if it is no message."""
+    """Raises DocumentError if it is not a message."""
     message = email.message_from_bytes(data.lstrip(_BEFORE_HEADERS), policy=email.policy.compat32)
     if not any(message[name] for name in _HEADERS):
         raise DocumentError(DocumentProblem.BROKEN)
@@ -46,7 +46,7 @@ def _message(message: Part, depth: int) -> Iterator[str]:
 
 
 def _header(value: str) -> str:
-    """Its encoded words decoded (RFC 2047); the encoding of bytes beyond ASCII is guessed."""
+    """Decodes encoded words (RFC 2047), and guesses the encoding of bytes beyond ASCII."""
     value = value[:_MAX_HEADER]
     try:
         text = str(make_header(decode_header(value)))
@@ -56,7 +56,7 @@ def _header(value: str) -> str:
 
 
 def _guessed(text: str) -> str:
-    """The text with its raw bytes decoded, which Python keeps as lone surrogates."""
+    """Decodes the text's raw bytes, which Python keeps as lone surrogates."""
     try:
         return decode_stated(text.encode("utf-8", "surrogateescape"), None)
     except UnicodeEncodeError:
@@ -64,7 +64,7 @@ def _guessed(text: str) -> str:
 
 
 def _texts(part: Part, depth: int, attached: list[str]) -> Iterator[str]:
-    """The texts within a part, in order; adds the names of other things to `attached`."""
+    """The texts within a part, in order; adds the names of other contents to `attached`."""
     kind = part.get_content_type()
     if depth > MAX_DEPTH:
         return
@@ -98,7 +98,9 @@ def _heard(part: Part, depth: int, attached: list[str]) -> str:
 
 
 def _best(choices: list[str]) -> str:
-    """Of the same text in several forms, of which the best comes last: the first, unless another one tells more."""
+    """The best of several forms of the same text, in which the richest comes last: the first, unless another one says
+    more.
+    """
     best = next(filter(None, choices), "")
     for other in choices:
         more = len(re.findall(r"\w+", other)) > _RICHER * len(re.findall(r"\w+", best))
@@ -108,7 +110,7 @@ def _best(choices: list[str]) -> str:
 
 
 def _is_text(part: Part) -> bool:
-    """Also a mail that ends before its first part."""
+    """Whether the part is text; a mail that ends before its first part is, too."""
     return part.get_content_disposition() != "attachment" and (
         part.get_content_maintype() in ("text", "multipart")
     )

@@ -23,25 +23,25 @@ _NOT_TEXT = (
     "template",
     "svg",
     "math",
-    "title",  # not the whole head, to which old parsers and pages give a part of the text
+    "title",  # not the whole head, into which old parsers and pages put some of the text
     "img",
     "iframe",
     "object",
 )
 MAX_DEPTH = 500
-"""Of tags within tags: beyond, the parser takes a time that grows with the square."""
+"""Levels of nested tags: beyond this, the parser takes quadratic time."""
 MAX_TAGS = 150_000
-"""Beyond, a page takes longer than a document may."""
+"""Beyond this, a page takes longer than a document may."""
 _TAG = re.compile(r"<[a-zA-Z]")
 _BLOCKS = frozenset({"p", "div", "br", "li", "tr", "section", "h1", "h2", "h3", "h4", "h5", "h6"})
 _START = re.compile(r"[0-9]{1,9}")
-# Tags that begin or end something which is never left open by mistake.
+# Tags that begin or end something that is never left open by mistake.
 _NESTING = re.compile(
     r"<(/?)(?:div|span|table|section|article|ul|ol|blockquote|font|b|i|em|strong|a)\b",
     re.IGNORECASE,
 )
-# Comments, scripts and styles, in which nothing is a section; sections; the mark of one without an end. No piece is
-# searched twice for the same: the time grows with the length alone.
+# Comments, scripts and styles, which contain no sections; sections; the mark of an unclosed one. No piece is searched
+# twice for the same thing, so the time is linear.
 _SECTIONS = re.compile(
     r"<!--.*?(?:-->|\Z)"
     r"|<(script|style)(?=[\s>])(?![^<>]*/>).*?(?:</\1|\Z)"
@@ -49,12 +49,12 @@ _SECTIONS = re.compile(
     r"|(<!\[CDATA\[)",
     re.IGNORECASE | re.DOTALL,
 )
-# An XML declaration, and a document type with declarations of its own, which would end at the first of them.
+# An XML declaration, and a document type with declarations, which an HTML parser would end at the first of them.
 _PROLOG = re.compile(r"\A\s*(?:<\?xml[^>]*>)?(?:\s*<!DOCTYPE[^\[>]*\[[^\]]*\]\s*>)?", re.IGNORECASE)
 
 
 class _Converter(MarkdownConverter):
-    """As markdownify does it, with bars in cells escaped: they would end the cell."""
+    """markdownify's converter, with bars in cells escaped, because they would end the cell."""
 
     def convert_td(self, el: Any, text: str, parent_tags: Any) -> str:
         return str(super().convert_td(el, escaped(_one_line(text)), parent_tags))  # type: ignore[misc]
@@ -63,7 +63,7 @@ class _Converter(MarkdownConverter):
         return str(super().convert_th(el, escaped(_one_line(text)), parent_tags))  # type: ignore[misc]
 
     def convert_li(self, el: Any, text: str, parent_tags: Any) -> str:
-        """By the number that the item has been given: to count those before each takes the square of the time."""
+        """Uses the number that the item was given: counting the items before each one would take quadratic time."""
         number = el.attrs.get("value") if el.parent.name == "ol" else None
         if not number or not text.strip():
             return str(super().convert_li(el, text, parent_tags))  # type: ignore[misc]
@@ -114,7 +114,9 @@ def _number_items(soup: BeautifulSoup) -> None:
 
 
 def _without_sections(html: str) -> str:
-    """The text of CDATA sections, and the mark of one without an end, as other text: parsers of HTML drop them."""
+    """Turns the text of CDATA sections, and the mark of an unclosed one, into ordinary text, because HTML parsers drop
+    them.
+    """
     return _SECTIONS.sub(_as_text, html) if "<![CDATA[" in html else html
 
 
@@ -132,11 +134,13 @@ def _depth(html: str) -> int:
 
 
 def _stated_encoding(html: bytes) -> str | None:
-    """None for one that could not have written the statement itself, as UTF-16 (the HTML standard, 13.2.3)."""
+    """None for an encoding in which the statement itself could not have been written, such as UTF-16 (the HTML
+    standard, 13.2.3).
+    """
     stated = EncodingDetector.find_declared_encoding(html, is_html=True)
     try:
         return stated if stated and "<".encode(stated) == b"<" else None
-    except (LookupError, ValueError):  # none that Python knows by this name
+    except (LookupError, ValueError):  # Python knows no encoding by this name
         return stated
 
 

@@ -17,22 +17,22 @@ _DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 _STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 MAX_DEPTH = 200
-"""Of elements within elements."""
+"""Levels of nested elements."""
 MAX_REPEATS = 100
-"""Of one blank, or one cell or row of a table, that a file may ask for in an attribute."""
+"""Repetitions of a blank, a cell or a table row that a file may request in an attribute."""
 _SKIPPED = frozenset({_TEXT + "tracked-changes", _TEXT + "sequence-decls", _TEXT + "ruby-text"})
 _CELLS = (_TABLE + "table-cell", _TABLE + "covered-table-cell")
 
 
 def read_odt(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Headers, the text with its comments, footers. Raises DocumentError."""
+    """The headers, the text with its comments, and the footers. Raises DocumentError."""
     yield from _edges(archive, "header", "Header")
     yield from _body(archive)
     yield from _edges(archive, "footer", "Footer")
 
 
 def _edges(archive: zipfile.ZipFile, part: str, label: str) -> Iterator[str]:
-    """Each text that stands above or below pages, once."""
+    """Each text above or below pages, once."""
     pages = side_part(archive, "styles.xml").iter(_STYLE + "master-page")
     found = (
         " | ".join(filter(None, map(_inline, edge.iter(_TEXT + "p", _TEXT + "h"))))
@@ -88,7 +88,7 @@ def _items(parent: Element, level: int) -> Iterator[str]:
         for element in item:
             if element.tag == _TEXT + "list":
                 yield from _items(element, level + 1)
-            elif element.tag == _TEXT + "h":  # a chapter with a number
+            elif element.tag == _TEXT + "h":  # a numbered chapter
                 yield _paragraph(element)
             elif text := _inline(element):
                 yield f"{'  ' * level}- {text}"
@@ -133,7 +133,7 @@ def _pieces(element: Element, depth: int) -> Iterator[str]:
 
 
 def _collapsed(text: str | None) -> str:
-    """Line breaks and blanks in the XML are one blank; elements stand for those that are meant."""
+    """Line breaks and blanks in the XML count as one blank; elements represent intended ones."""
     return re.sub(r"\s+", " ", text or "")
 
 

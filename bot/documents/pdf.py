@@ -1,4 +1,4 @@
-"""PDF to text, page by page: also what was filled in and commented."""
+"""PDF to text, page by page, including filled-in fields and comments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNREAD = "(The pages themselves hold no text that could be read: only this was 
 
 
 def read_pdf(data: bytes) -> Iterator[str]:
-    """Each page with its number. Raises DocumentError; SCAN, with the notes, when none of the pages has text itself."""
+    """Each page with its number. Raises DocumentError; SCAN, with the notes, if no page has text itself."""
     document = _opened(data)
     found = False
     held: list[str] = []
@@ -45,7 +45,7 @@ def _opened(data: bytes) -> pypdfium2.PdfDocument:
 
 
 def _page(document: pypdfium2.PdfDocument, index: int) -> tuple[str, str]:
-    """Its text and its notes, both empty for a page that is damaged: the others may be whole."""
+    """Its text and its notes, both empty for a damaged page: the other pages may be intact."""
     try:
         page = document[index]
         text = str(page.get_textpage().get_text_bounded())

@@ -1,4 +1,4 @@
-"""What lies upon a page of a PDF: the filled fields of forms, and comments (ISO 32000-1, 12.5 and 12.7)."""
+"""Annotations on a page of a PDF: filled form fields and comments (ISO 32000-1, 12.5 and 12.7)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pypdfium2
 from pypdfium2 import raw
 
 MAX_NOTES = 1000
-"""Of one page."""
+"""Per page."""
 _MAX_BYTES = 40_000
-"""Of one text in UTF-16."""
+"""Per text, in UTF-16."""
 _WITHOUT_TEXT = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET})
 _TICKED = frozenset({raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON})
 _WRITTEN = frozenset(
@@ -20,7 +20,7 @@ _WRITTEN = frozenset(
 
 
 def page_notes(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Iterator[str]:
-    """A line for each field that is filled, and for each comment. The document's form must have been begun."""
+    """A line for each filled field and each comment. The document's form must be open."""
     for index in range(min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_NOTES)):
         note = raw.FPDFPage_GetAnnot(page.raw, index)
         if not note:
@@ -54,7 +54,7 @@ def _field(form: object, note: object) -> Iterator[str]:
 
 
 def _text(read: Callable[..., int]) -> str:
-    """`read` takes a buffer and its size, and returns how many bytes there are, as functions of PDFium do."""
+    """`read` takes a buffer and its size, and returns the number of bytes, like functions of PDFium."""
     size = min(read(None, 0), _MAX_BYTES)
     room = (ctypes.c_ushort * (size // 2 + 1))()
     read(room, size)

@@ -6,19 +6,19 @@ from enum import StrEnum
 
 
 class DocumentProblem(StrEnum):
-    """The value is the code that is stored with the file; `bot.strings.FILE_PROBLEMS` has its sentence."""
+    """The value is the code stored with the file; `bot.strings.FILE_PROBLEMS` has its sentence."""
 
     SCAN = "scan"
-    """There are pages, but no text in them."""
+    """It has pages, but they contain no text."""
     LOCKED = "locked"
-    """A password is needed, or its reader's licence."""
+    """It requires a password, or its reader's licence."""
     BROKEN = "broken_document"
     OLD_FORMAT = "old_format"
     """An Office format from before 2007."""
     TOO_COMPLEX = "too_complex"
-    """It needs more time or memory than a document may have, or unpacks to too much."""
+    """It needs more time or memory than a document may use, or unpacks to too much."""
     UNKNOWN = "kind"
-    """An archive or something else, but no document that is read here."""
+    """An archive or something else that is not a supported document."""
 
 
 class DocumentError(Exception):
@@ -27,7 +27,7 @@ class DocumentError(Exception):
     def __init__(
         self, problem: DocumentProblem, notes: str = "", *, truncated: bool = False
     ) -> None:
-        """`notes`: what was written upon scanned pages; `truncated`: only the beginning of that."""
+        """`notes`: what was written on scanned pages; `truncated`: whether that is only the beginning."""
         super().__init__(problem.value)
         self.problem = problem
         self.notes = notes

@@ -1,4 +1,4 @@
-"""Reads documents in processes of their own, a few at a time."""
+"""Reads documents in separate processes, a few at a time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class DocumentText:
 
     text: str = field(repr=False)
     truncated: bool = False
-    """Only its beginning is here."""
+    """Whether this is only its beginning."""
 
 
 class DocumentBusy(Exception):
-    """This document's turn did not come in time, or the machine has no room for another process."""
+    """The document did not get its turn in time, or the machine has no room for another process."""
 
 
 class DocumentReader:
-    """One process a document; of each workspace one at a time, of all as many as there are processors."""
+    """Uses one process per document: one at a time for each workspace, and in total as many as there are processors."""
 
     def __init__(self, timing: Timing = Timing()) -> None:
         self._timeout = timing.document_timeout
@@ -47,7 +47,7 @@ class DocumentReader:
             ):
                 patience.reschedule(None)
                 return await self._read(container, data, limit)
-        except OSError:  # also TimeoutError: the turn did not come
+        except OSError:  # also TimeoutError: it did not get its turn
             raise DocumentBusy from None
 
     async def _read(self, container: Container, data: bytes, limit: int) -> DocumentText:
@@ -72,7 +72,7 @@ class DocumentReader:
 
 
 def _result(output: bytes) -> DocumentText:
-    """What the process printed. One that died has met its limits, or a fault that the document made use of."""
+    """What the process printed. A process that died has reached its limits, or the document exploited a fault."""
     try:
         result = parsed(output)
     except ValueError:

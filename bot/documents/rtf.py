@@ -9,13 +9,13 @@ from striprtf.striprtf import rtf_to_text
 
 from bot.documents.tables import table
 
-# Characters for private use in place of what striprtf makes bars and line breaks of.
+# Private-use characters in place of those that striprtf turns into bars and line breaks.
 _ROW_BEGINS, _CELL_ENDS, _ROW_ENDS = "\ue000", "\ue001", "\ue002"
 _MARKS = {
     "trowd": _ROW_BEGINS,
     "cell": _CELL_ENDS,
     "row": _ROW_ENDS,
-    "footnote": "† ",  # striprtf would leave it out
+    "footnote": "† ",  # striprtf would drop it
     "\\": "\\",
 }
 _MARKED = re.compile(r"\\(?:(\\)|(trowd|cell|row|footnote)(?![A-Za-z0-9-]) ?)")
@@ -24,7 +24,7 @@ _BINARY_WITHOUT_LENGTH = re.compile(r"\\bin(?![0-9])")
 _ENCODINGS = {"ansi": "cp1252", "mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 _STATED = re.compile(r"\\(ansi|mac|pca?)(?![A-Za-z0-9])")
 _HEAD = 200
-"""Characters in which a document states its encoding."""
+"""Characters within which a document states its encoding."""
 
 
 def read_rtf(data: bytes) -> Iterator[str]:
@@ -37,18 +37,18 @@ def read_rtf(data: bytes) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """The characters in RTF, with nothing for readers that do not know them."""
+    """The characters in RTF, with nothing for readers that do not support them."""
     codes = "".join(rf"\u{ord(char)} " for char in text)
     return rf"{{\uc0{codes}}}"
 
 
 def _joined(text: str) -> str:
-    """The text with its surrogates, which RTF writes one by one, as the characters that they are."""
+    """The text with surrogate pairs, which RTF writes separately, joined into characters."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """A row ends with its last cell, too, where the document says no more of it."""
+    """A row also ends with its last cell if the document does not end it explicitly."""
     rows: list[list[str]] = []
     for piece in _ROW.split(text):
         *cells, after = piece.split(_CELL_ENDS)

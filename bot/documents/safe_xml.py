@@ -1,4 +1,4 @@
-"""XML from strangers: no entities, no document types, no network."""
+"""Parses untrusted XML: no entities, no document types, no network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parse_xml(data: bytes) -> Element:
 
 
 def side_part(archive: zipfile.ZipFile, name: str) -> Element:
-    """The root of a part beside the main text; an empty one where the part is missing or broken, which it may be."""
+    """The root of a part beside the main text; an empty one if the part is missing or broken, which is acceptable."""
     try:
         return parse_xml(archive.read(name))
     except (KeyError, DocumentError):

@@ -1,4 +1,4 @@
-"""What lies upon the cells of an xlsx workbook: comments and text boxes (ECMA-376, parts 18.7 and 20.5)."""
+"""Comments and text boxes on the cells of an xlsx workbook (ECMA-376, parts 18.7 and 20.5)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bot.documents.safe_xml import Element, side_part
 
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 MAX_NOTES = 2000
-"""Of one sheet."""
+"""Per sheet."""
 
 
 def sheet_notes(archive: zipfile.ZipFile) -> dict[str, str]:
-    """By the sheet's name, the texts upon its cells."""
+    """The texts on each sheet's cells, by the sheet's name."""
     workbook = _relations(archive, "xl/workbook.xml")
     found = {}
     for sheet in side_part(archive, "xl/workbook.xml").iterfind("{*}sheets/{*}sheet"):
@@ -40,7 +40,7 @@ def _comments(root: Element) -> Iterator[str]:
 
 
 def _relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
-    """By their ids, the kind and the name of each part that this one refers to."""
+    """The type and name of each part that this one refers to, by relation id."""
     folder, name = posixpath.split(part)
     return {
         each.get("Id", ""): (

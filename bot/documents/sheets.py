@@ -14,17 +14,17 @@ from bot.documents.problems import DocumentError, DocumentProblem
 from bot.documents.tables import MAX_COLUMNS, table
 
 MAX_ROWS = 20_000
-"""Of one sheet. The text of that many rows is longer than a message may be."""
+"""Per sheet. The text of this many rows is longer than a message may be."""
 MAX_SHEETS = 200
 _DURATION = re.compile(r"PT(\d+)H(\d+)M(\d+)S")
-"""As ods has those of more than a day."""
+"""How ods writes durations of more than a day."""
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
 
 def read_sheets(data: bytes, notes: Mapping[str, str] = {}) -> Iterator[str]:
-    """Each sheet with its name. Raises DocumentError; SCAN when no sheet has a cell with text.
+    """Each sheet with its name. Raises DocumentError; SCAN if no sheet has a cell with text.
 
-    `notes`: by the sheet's name, what stands under its cells.
+    `notes`: by the sheet's name, the texts to show below its cells.
     """
     workbook = _opened(data)
     found = False
@@ -47,7 +47,7 @@ def _opened(data: bytes) -> CalamineWorkbook:
 
 
 def _sheet(workbook: CalamineWorkbook, name: str) -> str:
-    """Empty for a chart's sheet too, which has no rows."""
+    """Also empty for a chart's sheet, which has no rows."""
     try:
         sheet = workbook.get_sheet_by_name(name)
     except CalamineError:

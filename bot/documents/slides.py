@@ -20,7 +20,7 @@ from bot.documents.tables import table
 
 MAX_SLIDES = 1000
 MAX_DEPTH = 20
-"""Groups within groups."""
+"""Levels of nested groups."""
 _SLIDE = re.compile(r"ppt/slides/slide(\d{1,9})\.xml")
 _UNREADABLE = (PythonPptxError, KeyError, ValueError, AttributeError, SyntaxError)
 """What python-pptx and lxml raise for broken documents."""
@@ -28,7 +28,7 @@ _DIAGRAM = ".//*[local-name() = 'relIds']/@r:dm"
 
 
 def read_slides(archive: zipfile.ZipFile, data: bytes) -> Iterator[str]:
-    """`data`: of the archive. Raises DocumentError; SCAN when no slide has text."""
+    """`data`: the archive's bytes. Raises DocumentError; SCAN if no slide has text."""
     found = False
     for number, text in enumerate(_slides(archive, data), 1):
         found = found or bool(text)
@@ -44,14 +44,14 @@ def _slides(archive: zipfile.ZipFile, data: bytes) -> Iterator[str]:
     try:
         slides = Presentation(io.BytesIO(data)).slides
     except _UNREADABLE:
-        yield from _plain(archive)  # a part beside the slides is broken, or there are none
+        yield from _plain(archive)  # a part other than the slides is broken, or there are no slides
         return
     for slide in slides:
         yield "\n\n".join(filter(None, _slide(slide)))
 
 
 def _plain(archive: zipfile.ZipFile) -> Iterator[str]:
-    """The texts of the slides alone, in the order of their numbers."""
+    """Only the texts of the slides, in the order of their numbers."""
     names = {
         int(found[1]): found[0] for found in map(_SLIDE.fullmatch, archive.namelist()) if found
     }
@@ -100,7 +100,7 @@ def _paragraph(paragraph: Any) -> str:
 
 
 def _related(part: Any, relation: str | None) -> Element:
-    """The root of the part to which another one refers; an empty one where it is missing or broken."""
+    """The root of the part that another one refers to; an empty one if it is missing or broken."""
     try:
         return parse_xml(part.rels[relation].target_part.blob)
     except (KeyError, ValueError, AttributeError, DocumentError):
@@ -116,5 +116,5 @@ def _comments(slide: Any) -> Iterator[str]:
 
 
 def _lines(text: str) -> str:
-    """A line break within a paragraph is a vertical tab in PowerPoint."""
+    """Splits at vertical tabs, which are PowerPoint's line breaks within a paragraph."""
     return text.replace("\v", "\n").strip()

@@ -20,7 +20,7 @@ def table(rows: Iterable[Sequence[str]]) -> str:
 
 
 def escaped(cell: str) -> str:
-    """The cell with its bars escaped: they would end it."""
+    """The cell with its bars escaped, because they would end it."""
     return re.sub(r"(?<!\\)\|", r"\\|", cell)
 
 

@@ -18,10 +18,10 @@ p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => h2:fresh
 comment-reference => sup
 """
-# Links between a text and its notes, which lead nowhere in a message.
+# Links between a text and its notes, which would lead nowhere in a message.
 _REFERENCE = re.compile(r"\[\[([^\]\n]+)\]\]\(#(?:comment|footnote|endnote)-\d+\)")
 _TIP = re.compile(r"\" \\o \"[^)\n]*(?=\))")
-"""What a link shows under the pointer, which mammoth takes for a part of its address."""
+"""A link's tooltip, which mammoth takes for a part of its address."""
 _UNREADABLE = (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError, ExpatError)
 """What mammoth raises for broken documents."""
 _BACK = re.compile(r" *\[↑\]\(#[\w-]+\)")
@@ -42,7 +42,7 @@ def _body(archive: zipfile.ZipFile) -> str:
             readable(archive), style_map=_STYLES, convert_image=images
         ).value
     except _UNREADABLE:
-        return plain_text(archive)  # programs write what the standard forbids
+        return plain_text(archive)  # programs violate the standard
     text = _REFERENCE.sub(r"[\1]", html_to_markdown(html))
     return _TIP.sub("", _BACK.sub("", text))
 

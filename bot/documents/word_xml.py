@@ -1,4 +1,4 @@
-"""What mammoth does not read of a docx: made readable for it, or read here (ECMA-376, part 17)."""
+"""Handles parts of a docx that mammoth ignores: prepared for it, or read here (ECMA-376, part 17)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_EDGES = 50
 
 
 def readable(archive: zipfile.ZipFile) -> io.BytesIO:
-    """The document with everything in elements that mammoth knows, without pictures and parts that are broken."""
+    """The document with everything in elements that mammoth knows, without pictures and broken parts."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as file:
         for name in archive.namelist():
@@ -44,7 +44,7 @@ def footers(archive: zipfile.ZipFile) -> list[str]:
 
 
 def drawings(archive: zipfile.ZipFile) -> Iterator[str]:
-    """The texts of charts and diagrams, which stand somewhere within the text."""
+    """The texts of charts and diagrams, which are anywhere in the text."""
     for name in _named(archive, r"word/charts/chart\d*\.xml"):
         yield chart_text(side_part(archive, name))
     for name in _named(archive, r"word/diagrams/data\d*\.xml"):
@@ -52,7 +52,7 @@ def drawings(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def plain_text(archive: zipfile.ZipFile) -> str:
-    """The paragraphs alone, whatever else is wrong with the document."""
+    """Only the paragraphs, whatever else is wrong with the document."""
     return "\n\n".join(_lines(parse_xml(archive.read("word/document.xml"))))
 
 
@@ -61,7 +61,7 @@ def _named(archive: zipfile.ZipFile, pattern: str) -> list[str]:
 
 
 def _edges(archive: zipfile.ZipFile, part: str, label: str) -> list[str]:
-    """Each text that stands above or below pages, once."""
+    """Each text above or below pages, once."""
     found = (
         " | ".join(_lines(side_part(archive, name)))
         for name in _named(archive, rf"word/{part}\d*\.xml")
@@ -93,7 +93,7 @@ def _changed(name: str, data: bytes) -> bytes:
 
 
 def _complete_styles(root: Element) -> None:
-    """A style without a type is one of paragraphs; mammoth expects both type and id to be stated."""
+    """Completes styles: one without a type is a paragraph style; mammoth expects both type and id."""
     space = f"{{{etree.QName(root).namespace}}}"
     for style in root.findall("{*}style"):
         style.set(f"{space}type", style.get(f"{space}type", "paragraph"))
@@ -113,14 +113,14 @@ def _simplify(root: Element) -> None:
             element.clear(keep_tail=True)
             element.tag = f"{space}r"
             etree.SubElement(element, f"{space}t").text = text
-        elif kind == "rt":  # how the characters below are pronounced
+        elif kind == "rt":  # the pronunciation of the characters below
             element.tag = f"{space}del"
         elif kind in _PASSED:
             element.tag = passed
 
 
 def _choose(alternatives: Element, passed: str) -> None:
-    """Of the forms of a drawing, the newer one if only that has its text; mammoth takes the older one."""
+    """Of a drawing's two forms, chooses the newer one if only that has the text; mammoth takes the older one."""
     older = alternatives.find("{*}Fallback")
     if older is not None and older.find(".//{*}txbxContent") is not None:
         return

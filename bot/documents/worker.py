@@ -1,7 +1,7 @@
 """The process that reads one document: `python -I -m bot.documents.worker CONTAINER LIMIT`, bytes in, JSON out.
 
 It has no secrets in its environment, cannot write files, and has limits on memory and time. Whatever a hostile document
-does to it ends with this process.
+does ends with this process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.documents.problems import DocumentError, DocumentProblem
 MAX_MEMORY = 1_000_000_000
 """Bytes of address space."""
 MAX_CPU_SECONDS = 15
-# Characters that no text needs: PostgreSQL refuses NUL, and lone surrogates cannot be encoded.
+# Characters that text never needs: PostgreSQL rejects NUL, and lone surrogates cannot be encoded.
 _USELESS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -30,7 +30,9 @@ def main() -> None:
 
 
 def convert(container: Container, data: bytes, limit: int) -> dict[str, object]:
-    """`text` (at most `limit` characters) and `truncated`, or the `problem`; of a scan `notes`, cut as a text."""
+    """Returns `text` (at most `limit` characters) and `truncated`, or the `problem`; for a scan also `notes`, cut like
+    a text.
+    """
     try:
         text, truncated = _joined(read_document(container, data), limit)
     except DocumentError as error:
@@ -39,7 +41,7 @@ def convert(container: Container, data: bytes, limit: int) -> dict[str, object]:
         return found | {"notes": notes, "truncated": truncated} if notes else found
     except (MemoryError, RecursionError):
         return {"problem": DocumentProblem.TOO_COMPLEX.value}
-    except Exception:  # libraries raise anything for broken documents
+    except Exception:  # libraries raise all kinds of errors for broken documents
         return {"problem": DocumentProblem.BROKEN.value}
     if not re.search(r"\w", text):
         return {"problem": DocumentProblem.SCAN.value}
@@ -47,7 +49,7 @@ def convert(container: Container, data: bytes, limit: int) -> dict[str, object]:
 
 
 def _joined(pieces: Iterable[str], limit: int) -> tuple[str, bool]:
-    """The pieces as far as `limit` characters, and whether something was left out."""
+    """The pieces up to `limit` characters, and whether something was left out."""
     kept: list[str] = []
     room = limit
     for piece in pieces:
@@ -77,7 +79,7 @@ def _limit_resources() -> None:
     for kind, values in limits.items():
         try:
             resource.setrlimit(kind, values)
-        except (ValueError, OSError):  # macOS limits no address space; the others hold
+        except (ValueError, OSError):  # macOS does not limit address space; the other limits apply
             continue
 
 

@@ -1,4 +1,4 @@
-"""A strict local stand-in for Slack, used as the demo workspace, by the tests and by the benchmarks."""
+"""A strict local stand-in for Slack, used as a demo workspace, by the tests and by the benchmarks."""
 
 from bot.sandbox.errors import (
     InvalidAnswer,

@@ -1,4 +1,4 @@
-"""What the sandbox takes from an app's manifest (YAML or JSON), checked as Slack checks it when an app is created.
+"""What the sandbox reads from an app's manifest (YAML or JSON), checked as Slack checks it when an app is created.
 
 Shapes: https://github.com/slackapi/manifest-schema
 """
@@ -23,7 +23,7 @@ from bot.sandbox.state.records import AppFeatures
 from bot.sandbox.types import Json
 
 _TYPO_SIMILARITY = 0.8
-"""From which likeness on an unknown name is taken for a misspelt one. A less similar one may be new in Slack."""
+"""The similarity from which on an unknown name counts as misspelt. A less similar one may be new in Slack."""
 
 
 class _Section(BaseModel):
@@ -194,9 +194,9 @@ class _Manifest(_Section):
 
 @dataclass(frozen=True, slots=True)
 class AppManifest:
-    """An app as it is installed in the sandbox. The default is one that may do and hears everything.
+    """An app as installed in the sandbox. By default it has every permission and receives every event.
 
-    `commands` None: people may type any command. `remarks` say in a line each what the sandbox leaves out.
+    `commands` None: people may type any command. `remarks` lists, one line each, what the sandbox ignores.
     """
 
     name: str = "My App"
@@ -207,7 +207,7 @@ class AppManifest:
     features: AppFeatures = AppFeatures()
     remarks: tuple[str, ...] = ()
     urls: Mapping[str, str] | None = None
-    """Where it wants requests: `events`, `interactivity`, `options`, and each command's name."""
+    """Where it receives requests: `events`, `interactivity`, `options`, and each command's name."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -223,7 +223,7 @@ class AppManifest:
 
     @classmethod
     def parse(cls, document: Any) -> Self:
-        """The manifest in an object. Raises ManifestError, which names the property that is wrong."""
+        """Parses a manifest object. Raises ManifestError, which names the wrong property."""
         if not isinstance(document, dict):
             raise ManifestError("must be an object with display_information, features, settings …")
         unknown: list[str] = []
@@ -260,8 +260,9 @@ class AppManifest:
         )
 
     def request_urls(self, base: str) -> RequestUrls:
-        """Where requests go with `--request-url BASE`: all to BASE or, when that is an origin without a path, each to
-        the path that the manifest has for it. Raises ManifestError for anything but an HTTP address."""
+        """Where requests go with `--request-url BASE`: all to BASE or, if that is an origin without a path, each to its
+        path in the manifest. Raises ManifestError for anything but an HTTP address.
+        """
         parts = urlsplit(base)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
             raise ManifestError(
@@ -274,7 +275,7 @@ class AppManifest:
 
 
 def _document(text: str) -> Any:
-    """YAML or JSON. YAML comes second because it forbids the tabs that JSON allows."""
+    """Parses YAML or JSON; JSON first, because it allows tabs, which YAML forbids."""
     if text.lstrip().startswith("{"):
         try:
             return json.loads(text)
@@ -330,7 +331,7 @@ def _switches(manifest: _Manifest) -> AppFeatures:
 
 
 def _gaps(manifest: _Manifest, scopes: frozenset[str], uncovered: frozenset[str]) -> list[str]:
-    """What of a manifest has no effect here, and why."""
+    """Which parts of a manifest have no effect here, and why."""
     remarks = [
         f"{event} is not delivered: it needs the scope {' or '.join(EVENT_SCOPES[event])}"
         for event in sorted(uncovered)

@@ -189,7 +189,7 @@ EVENT_SCOPES: Mapping[str, tuple[str, ...]] = {
     "scope_granted": (),
     "url_verification": (),
 }
-"""Of which scopes a bot needs one to get an event; none: any app may have it."""
+"""The scopes of which a bot needs one to get an event; empty: no scope is needed."""
 
 EVENTS = frozenset(EVENT_SCOPES)
 """Every event that a bot may subscribe to."""

@@ -16,8 +16,8 @@ class Fault:
 
     `error`: Slack's error name with HTTP 200 · `status`: an HTTP status with a plain body · `ratelimited`: 429 with
     `retry_after` · `lost`: the call takes effect, then the connection closes without an answer · `hang`: no answer for
-    `seconds`, without effect · `slow`: works, after `seconds` or when released · `garbage`: HTML with status
-    200. `after_effect`: the call takes effect at once, before its response is spoilt or held back.
+    `seconds`, without effect · `slow`: works, after `seconds` or when released · `garbage`: HTML with status 200.
+    `after_effect`: the call takes effect at once, before its response is corrupted or held back.
     """
 
     method: str

@@ -136,13 +136,13 @@ class Limits:
 
     @staticmethod
     def off() -> Limits:
-        """No rate limits; everything else as strict as ever."""
+        """No rate limits; everything else stays strict."""
         return Limits(rates=False)
 
     def with_deadlines_scaled(self, factor: float) -> Limits:
-        """Multiply every time within which the app must act.
+        """Multiplies every time limit for the app.
 
-        Tests use it: on a busy machine the three seconds for an acknowledgement say nothing about the app.
+        Tests use it, because on a busy machine the three seconds for an acknowledgement say nothing about the app.
         """
         return replace(
             self,

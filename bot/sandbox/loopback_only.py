@@ -1,4 +1,4 @@
-"""Refuses requests from other machines' names: foreign pages and DNS rebinding."""
+"""Refuses requests that name other hosts: foreign pages and DNS rebinding."""
 
 from __future__ import annotations
 

@@ -92,16 +92,16 @@ class Sandbox:
     """A local Slack: `async with Sandbox() as slack: …`.
 
     `scopes` and `events` are what the app was installed with; `commands` (None: any) and `shortcuts` are as in an app
-    manifest, and `features` what that switches on. `tips`, in mrkdwn, are what the page suggests to try. `mounts` are
-    further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes to the app by
-    signed HTTP requests, else by Socket Mode. With `on_challenge` the app must answer a challenge there first; each new
-    outcome is reported, None for success. A sandbox that is given another one as `beside` sends through that one's
-    transport, as Slack does for an app that is installed in several workspaces. With an `enterprise` it is one
-    workspace of that organisation, and the app is installed in all of it. With a `file` the workspace is as it was when
-    that file was open last.
+    manifest, `features` what the manifest enables. `tips` are the page's suggestions of what to try, in mrkdwn.
+    `mounts` are further routes served on the same port. Port 0 picks a free one. With a `request_url` everything is
+    sent to the app in signed HTTP requests, else over Socket Mode. With `on_challenge` the app must first answer a
+    challenge there; each new outcome is reported, None for success. A sandbox that is given another one as `beside`
+    sends through that one's transport, as Slack does for an app that is installed in several workspaces. With an
+    `enterprise` it is one workspace of that organisation, and the app is installed in all of it. With a `file` the
+    workspace is restored as it was when that file was last open.
 
     People act through `conversations`, `interactions`, `views` and `agent_sessions`; what they see is in `workspace`;
-    what went between Slack and the app is in `journal`; `faults` makes calls fail.
+    the traffic between Slack and the app is in `journal`; `faults` makes calls fail.
     """
 
     def __init__(
@@ -324,7 +324,7 @@ class Sandbox:
             self._file.close()
 
     async def _challenge(self, http: HttpDelivery, report: Callable[[str | None], None]) -> None:
-        """Challenge the request URL until it answers, as the developer of an app presses Slack's Retry."""
+        """Challenges the request URL until it responds, as if the app's developer pressed Slack's Retry."""
         reported: str | None = ""
         while reported is not None:
             outcome = await http.challenge(self.limits.ack_timeout)
@@ -381,7 +381,7 @@ class Sandbox:
         timeout: float = 60.0,  # noqa: ASYNC109
         what: str = "",
     ) -> Found:
-        """Waits until `predicate()` is true and returns its result; evaluated at every change, without polling.
+        """Waits until `predicate()` is true and returns its result; it is evaluated at every change, without polling.
 
         A LookupError or SlackRefusal of the predicate means "not yet". TimeoutError after `timeout` seconds.
         """

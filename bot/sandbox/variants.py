@@ -1,4 +1,4 @@
-"""Slack's behaviour where it varies from one occasion to the next. Tests choose a variant."""
+"""Slack's behaviour where it varies between occasions. Tests choose a variant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(slots=True)
 class SlackVariants:
-    """The defaults are what Slack usually does."""
+    """The defaults are Slack's usual behaviour."""
 
     mention_order: Literal["random", "mention_first", "message_first"] = "random"
     """Which of the two events of a mention is sent first."""

@@ -1,4 +1,4 @@
-"""HTTP delivery: signed POSTs to the app's request URLs, and the challenge by which Slack makes sure of one."""
+"""HTTP delivery: signed POSTs to the app's request URLs, and the challenge with which Slack verifies a URL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestUrls:
-    """Where the app takes requests: all at one address, or some kinds at their own.
+    """Where the app receives requests: all at one address, or some kinds at their own.
 
     `own` has the keys `events`, `interactivity`, `options`, and the names of commands.
     """
@@ -96,7 +96,7 @@ class HttpDelivery:
         return None
 
     async def challenge(self, seconds: float) -> str | None:
-        """Sends `url_verification` to the events' URL. Returns what is wrong with the answer; None if nothing is."""
+        """Sends `url_verification` to the events' URL. Returns what is wrong with the response; None if nothing is."""
         word = secrets.token_urlsafe(36)
         asked = {
             "type": "url_verification",
@@ -144,7 +144,7 @@ class HttpDelivery:
 
 
 def _challenges(body: str) -> set[str]:
-    """What the body may mean by the challenge: its text, a field of its JSON, or of its form."""
+    """The possible challenges in the body: its text, a field of its JSON, or of its form."""
     found = {body.strip(), *parse_qs(body).get("challenge", [])}
     try:
         answer = json.loads(body)

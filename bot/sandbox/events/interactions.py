@@ -1,4 +1,4 @@
-"""Builds Slack's interaction payloads, sends them to the app and applies what the app answers."""
+"""Builds Slack's interaction payloads, sends them to the app and applies its responses."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ class InteractionSender:
         ]
 
     async def closed(self, user: str, view: View, cleared: bool) -> None:
-        """Tells the app that a modal was closed, if it asked to know."""
+        """Tells the app that a modal was closed, if it asked for that."""
         if view.definition.get("notify_on_close"):
             payload = self._base("view_closed", user)
             payload |= {"view": view_json(self._workspace, view), "is_cleared": cleared}
@@ -239,7 +239,7 @@ class InteractionSender:
 
 
 def _failure(delivery: Delivery) -> str:
-    """How Slack's client names it that the app did not take a command or an interaction."""
+    """The name that Slack's client gives to an unacknowledged command or interaction."""
     outcomes = {attempt.outcome for attempt in delivery.attempts}
     reached = outcomes.isdisjoint({"http_error", "connection_failed", "too_many_redirects"})
     return "operation_timeout" if reached else "dispatch_failed"

@@ -1,4 +1,4 @@
-"""The events about channels, pins, files and links that a change in the workspace makes. Pure functions."""
+"""Events caused by changes to channels, pins, files and links. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EventsOf = Callable[[Workspace, Change], Iterator[Json]]
 
 
 def no_events(workspace: Workspace, change: Change) -> Iterator[Json]:
-    """None."""
+    """Produces no events."""
     return iter(())
 
 
@@ -76,7 +76,7 @@ def _archived(workspace: Workspace, change: Change) -> Iterator[Json]:
 
 
 def _text_set(workspace: Workspace, change: Change) -> Iterator[Json]:
-    """A changed topic or purpose comes as a message."""
+    """A changed topic or purpose is sent as a message."""
     name, value = change.data["name"], change.data["value"]
     kind = "group" if workspace.channels[change.channel].type == "group" else "channel"
     said = f"<@{change.user}> set the channel {name}: {value}"
@@ -96,7 +96,7 @@ CHANNEL_EVENTS: Mapping[str, _EventsOf] = {
     "channel_text": _text_set,
     "file_deleted": _file_deleted,
 }
-"""By kind of change: the events that it makes."""
+"""The events caused by each kind of change."""
 
 
 def account_changed(workspace: Workspace, change: Change) -> Json:
@@ -119,7 +119,7 @@ def account_changed(workspace: Workspace, change: Change) -> Json:
 
 
 def posted_events(workspace: Workspace, message: Message) -> Iterator[Json]:
-    """The events that a new message makes besides those that carry it: of its files and its links."""
+    """The events caused by a new message, besides those for the message itself: for its files and links."""
     for file in message.files:
         yield _event(
             workspace,

@@ -1,4 +1,6 @@
-"""Response URLs, by which the app answers a command or an interaction without a token, five times in half an hour."""
+"""Response URLs, through which the app answers a command or an interaction without a token, five times in half an
+hour.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ class ResponseUrls:
         self._issued: dict[str, ResponseUrl] = {}
 
     def issue(self, user: str, container: Container) -> str:
-        """Issue a URL that can replace the message in `container` or answer beside it."""
+        """Issues a URL that can replace the message in `container` or answer beside it."""
         source: Any = container.message or container.ephemeral
         return self._issue(
             ResponseUrl(
@@ -90,7 +92,7 @@ class ResponseUrls:
         url.uses += 1
 
     async def receive(self, request: Request) -> Response:
-        """Answers a POST to a response URL, and record it."""
+        """Responds to a POST to a response URL, and records it."""
         body = await _read(request)
         record = CallRecord(self._journal.new_id(), self._workspace.clock(), "response_url", body)
         try:

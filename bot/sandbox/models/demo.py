@@ -33,7 +33,7 @@ class Question:
     seen_before: int = 0
     """How often exactly the same was asked before."""
     since_first: float = 0.0
-    """Seconds since it was asked first."""
+    """Seconds since the same was first asked."""
     may_search: bool = False
     """The request lets the model search the web."""
     tools: Sequence[str] = ()
@@ -51,7 +51,7 @@ class Question:
 
     @property
     def returned(self) -> list[str]:
-        """What the tool calls for the newest message have returned, in order."""
+        """The results of the tool calls for the newest message, in order."""
         newest = max((n for n, m in enumerate(self.messages) if m.get("role") == "user"), default=0)
         return [text_of(m) for m in self.messages[newest:] if m.get("role") == "tool"]
 
@@ -85,7 +85,7 @@ def callable_tools(body: Mapping[str, Any]) -> Sequence[str]:
 
 
 def effort_in(body: Mapping[str, Any]) -> str:
-    """In OpenRouter's form, or in OpenAI's."""
+    """The requested effort, in OpenRouter's form or in OpenAI's."""
     reasoning = body.get("reasoning")
     told = reasoning.get("effort") if isinstance(reasoning, dict) else body.get("reasoning_effort")
     return str(told or "")
@@ -130,7 +130,7 @@ _QUOTE_FROM = "message to answer:\n"
 
 
 def _opening(question: Question, who: str) -> str:
-    """The first sentences: what this model is, and evidence that it read the conversation."""
+    """The first sentences: what this model is, and proof that it has read the conversation."""
     quoted = " ".join(question.last_text.rpartition(_QUOTE_FROM)[2].split())
     quoted = quoted if len(quoted) <= 80 else quoted[:79].rstrip() + "…"
     asked = f"You asked: “{quoted}”" if quoted else "You sent no words."
@@ -176,7 +176,7 @@ def markdown(question: Question) -> ModelScript:
 
 _THOUGHTS = "First I read it again. Then I weigh every word of it. Now I know. "
 _EFFORTS = {"low": 5, "medium": 15, "high": 45}
-"""Words that the slow model thinks, by what it is told."""
+"""How many words the slow model thinks, by effort."""
 
 
 def slow(question: Question) -> ModelScript:
@@ -198,7 +198,7 @@ _PAGES = (
 
 
 def searcher(question: Question) -> ModelScript:
-    """Names pages if it may search, as OpenRouter does; it has looked at none of them."""
+    """Names pages, in OpenRouter's format, if it may search; it has not looked at any of them."""
     opening = _opening(question, "Searcher")
     if not question.may_search:
         return script_from_text(f"{opening} I was not asked to search the web.", question.rate)
@@ -211,7 +211,7 @@ SLOW_SECONDS = 20.0
 
 
 def toolsmith(question: Question) -> ModelScript:
-    """Reads the notes of the sandbox's notice board, or adds one where the question asks for it."""
+    """Reads the notes of the sandbox's notice board, or adds one if the question asks for it."""
     opening = _opening(question, "Toolsmith")
     if not question.tools:
         return script_from_text(f"{opening} I was offered no tools.", question.rate)
@@ -272,7 +272,7 @@ _REFUSALS: Sequence[tuple[str, Fault]] = (
 
 
 def fails(question: Question) -> ModelScript:
-    """Break off in mid-answer the first time, or fail as the question's words ask; later, work."""
+    """Breaks off in the middle of the answer the first time, or fails as the question says; works later."""
     healthy = script_from_text(
         f"{_opening(question, 'Fails')} This time I did not fail: the retry worked.", question.rate
     )
@@ -295,7 +295,7 @@ def _refusal(text: str) -> Fault | None:
     if status:
         code = int(status.group(1))
         headers = {"Retry-After": "2"} if code == 429 else {}
-        # As servers say it: a bare 404 would mean that the address is wrong.
+        # How servers say it: a bare 404 would mean that the address is wrong.
         gone = "The model does not exist. " if code == 404 else ""
         message = f"{gone}You asked me to fail with {code}."
         return Fault("http", status=code, headers=headers, message=message)

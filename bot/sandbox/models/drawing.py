@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 
 
 def describe(url: str) -> str:
-    """What can be said of the picture in a data URL."""
+    """What can be said about the picture in a data URL."""
     head, _, data = url.partition(",")
     try:
         raw = base64.b64decode(data, validate=True)
@@ -23,7 +23,7 @@ def describe(url: str) -> str:
 
 
 def painted(text: str) -> bytes:
-    """A PNG of coloured circles, which the text decides."""
+    """A PNG of coloured circles, determined by the text."""
     seed = hashlib.sha256(text.encode()).digest()
     canvas = Image.new("RGB", (640, 420), (246, 243, 236))
     draw = ImageDraw.Draw(canvas, "RGBA")

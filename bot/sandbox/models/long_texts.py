@@ -1,4 +1,4 @@
-"""What the demo models tell at length."""
+"""The demo models' long answers."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A page that the answer rests on."""
+    """A page that the answer draws on."""
 
     url: str
     title: str
@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call that the request has offered."""
+    """A call of a tool that the request offers."""
 
     name: str
     arguments: Mapping[str, Any]

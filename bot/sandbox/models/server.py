@@ -4,8 +4,8 @@
     server.queue("demo/quick", ModelScript(["Hel", "lo"], rate=20))
     app = create_models_app(server)        # GET /models, POST /chat/completions
 
-`server.journal` keeps every request with the time of each piece, so that tests can measure how long a word takes
-until a person sees it.
+`server.journal` keeps every request with the time of each piece, so that tests can measure how long it takes until a
+person sees a word.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
 
 
 async def _transcribed(models: ModelServer, request: Request) -> Response:
-    """It cannot hear: what is said is what a test wants, or a sentence that says so."""
+    """Returns what a test has set, or a sentence that says that it cannot hear."""
     async with request.form() as form:
         given = form.get("file")
         if not isinstance(given, UploadFile) or not form.get("model"):

@@ -1,4 +1,4 @@
-"""The ids that Slack gives to blocks and to their elements where the app gave none."""
+"""The ids that Slack gives to blocks and to their elements if the app gave none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HOLDERS = frozenset({"actions", "section", "input", "context_actions"})
 
 
 def with_ids(block: Json, new_id: Callable[[str], str]) -> Json:
-    """The block with a `block_id`, and with an `action_id` on everything in it that people press or fill in."""
+    """The block with a `block_id`, and with an `action_id` on every element that people press or fill in."""
     named = block if "block_id" in block else {**block, "block_id": new_id("b")}
     if block.get("type") not in _HOLDERS:
         return named

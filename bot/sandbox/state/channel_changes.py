@@ -1,4 +1,4 @@
-"""Changes to a channel itself: its name, topic and purpose, whether it is archived, its pins and bookmarks."""
+"""Changes to a channel: its name, topic and purpose, whether it is archived, its pins and bookmarks."""
 
 from __future__ import annotations
 

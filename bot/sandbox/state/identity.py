@@ -1,4 +1,4 @@
-"""Who the app is in a workspace: its ids, its name, its credentials."""
+"""The app's identity in a workspace: its ids, its name, its credentials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ APP_ID = "A0SANDBOX"
 
 @dataclass(frozen=True, slots=True)
 class AppIdentity:
-    """Who the app is in the workspace. Kept with it, so that a running app goes on after a restart of the sandbox."""
+    """The app's identity, stored with the workspace, so that a running app continues after a restart of the sandbox."""
 
     user_id: str
     bot_token: str

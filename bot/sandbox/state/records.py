@@ -18,7 +18,7 @@ StreamPhase = Literal["open", "done", "expired", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class AppFeatures:
-    """What the app's configuration switches on. The default is everything."""
+    """What the app's configuration enables. The default is everything."""
 
     home_tab: bool = True
     messages_tab: bool = True
@@ -27,7 +27,7 @@ class AppFeatures:
     interactivity: bool = True
     """Buttons, menus, dialogs and shortcuts reach the app."""
     assistant_view: bool = False
-    """Direct messages with the app are threads that it is told of when they begin (Slack's older view of agents)."""
+    """Direct messages with the app are threads whose beginning is announced to it (Slack's older view of agents)."""
     unfurl_domains: tuple[str, ...] | None = None
     """The domains whose links the app previews; None: all."""
 
@@ -154,7 +154,7 @@ class Message:
     reactions: dict[str, list[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     attachments: list[Json] = field(default_factory=list)
-    """Forwarded messages, and what apps report in Slack's older form."""
+    """Forwarded messages, and reports of apps in Slack's older form."""
     replies: list[str] = field(default_factory=list)
 
     @property
@@ -192,7 +192,7 @@ class Message:
                 yield State(at, text[:length], blocks if number == last else ())
 
     def states_for(self, user: str) -> list[State]:
-        """Every state that `user` saw; of another user's stream only the first piece and the end."""
+        """Every state that `user` saw; of another user's stream, only the first piece and the end."""
         states = self.states
         if self.stream is None or self.stream.recipient in (None, user):
             return states
@@ -297,7 +297,7 @@ class View:
     errors: dict[str, str] = field(default_factory=dict)
     response_urls: bool = False
     earlier: list[list[Json]] = field(default_factory=list, repr=False)
-    """The blocks that it showed before, the newest first: a click may be on its way while it is replaced."""
+    """The blocks that it showed before, newest first, since a click may be on its way while it is replaced."""
 
     @property
     def type(self) -> str:
@@ -334,7 +334,7 @@ class Container:
 
     @property
     def earlier(self) -> list[list[Json]]:
-        """What it held before it was edited, the newest first."""
+        """Its earlier contents before edits, newest first."""
         if self.message is not None:
             return [revision.blocks for revision in reversed(self.message.revisions[:-1])]
         return self.view.earlier if self.view is not None else []

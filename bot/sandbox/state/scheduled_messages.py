@@ -1,4 +1,4 @@
-"""Messages that the app wants posted later. They are kept with the workspace, and posted when they are due."""
+"""Messages scheduled by the app. They are stored with the workspace, and posted when they are due."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.sandbox.state.workspace import Workspace
 
 
 class ScheduledMessages:
-    """A timer for each of them. `start` it in an event loop; what came due before is posted then."""
+    """A timer for each of them. `start` it in an event loop; overdue messages are posted then."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -34,7 +34,7 @@ class ScheduledMessages:
             self._arm(scheduled)
 
     def remove(self, scheduled_id: str) -> ScheduledMessage:
-        """Takes one back before it is posted. KeyError if it does not wait any more."""
+        """Cancels one before it is posted. KeyError if it no longer waits."""
         removed = self._workspace.scheduled.pop(scheduled_id)
         if timer := self._timers.pop(scheduled_id, None):
             timer.cancel()

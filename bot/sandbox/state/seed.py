@@ -9,7 +9,7 @@ PEOPLE = {"alice": "Alice Archer", "bob": "Bob Brown", "carol": "Carol Chen", "d
 
 
 def add_default_users_and_channels(workspace: Workspace) -> None:
-    """Adds four people, one more whose Slack speaks German, another bot, three public channels and a private one."""
+    """Adds four people, one whose Slack is in German, another bot, three public channels and a private one."""
     people = [_add(workspace, name, real_name) for name, real_name in PEOPLE.items()]
     people.append(_add(workspace, *GERMAN))
     workspace.users[people[-1]].locale = "de-DE"
@@ -22,6 +22,6 @@ def add_default_users_and_channels(workspace: Workspace) -> None:
 
 
 def _add(workspace: Workspace, name: str, real_name: str, *, bot: bool = False) -> str:
-    """Adds a user under an id that the app, which may have any name, has not taken."""
+    """Adds a user under an id that the app, whatever its name, has not taken."""
     free = "" if workspace.user_named(name) is None else f"U0{name.upper()}2"
     return workspace.add_user(name, real_name, bot=bot, user_id=free).id

@@ -93,7 +93,7 @@ class Workspace:
         return f"{prefix}{next(self._numbers):08X}"
 
     def begin_ids_at(self, number: int) -> None:
-        """The number of the next new id, so that a restored workspace gives none away twice."""
+        """Sets the number of the next new id, so that a restored workspace issues none twice."""
         self._numbers = itertools.count(number)
 
     def with_block_ids(self, blocks: Iterable[Json]) -> list[Json]:

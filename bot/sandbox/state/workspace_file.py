@@ -1,9 +1,9 @@
-"""Keeps a workspace in an SQLite file, so that a sandbox goes on where it was, even after a kill.
+"""Stores a workspace in an SQLite file, so that a sandbox continues where it was, even after a kill.
 
-Each record is one row, written as soon as the event loop has made the change that it belongs to. Kept are channels,
-messages as they look now, scheduled messages, shared files, threads, Home tabs, suggested prompts, people's languages,
-the app's credentials, and the events that the app has not acknowledged yet, which are delivered again as Slack would.
-What lives only in an open page is not: modals, and messages that only one person sees.
+Each record is one row, written as soon as the event loop has made the change that it belongs to. It contains channels,
+messages in their current form, scheduled messages, shared files, threads, Home tabs, suggested prompts, people's
+languages, the app's credentials, and the events that the app has not acknowledged yet, which are redelivered as in
+Slack. It does not contain what exists only in an open page: modals, and messages that only one person sees.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ Key = tuple[str, str]
 _FORMAT = 1
 """The file's `user_version`."""
 _IDS_PER_OPENING = 1_000_000
-"""Ids that one opening of the file may give away: the next one begins after them, so that none is given twice."""
+"""Ids reserved for one opening of the file: the next one begins after them, so that none is issued twice."""
 
 
 class WorkspaceFile:
-    """The file of one workspace, open for one sandbox alone: `restore` it once, then `follow` its changes."""
+    """The file of one workspace, open in one sandbox only: `restore` it once, then `follow` its changes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -56,9 +56,9 @@ class WorkspaceFile:
 
     @classmethod
     def open(cls, path: Path, *, fresh: bool = False) -> Self:
-        """Opens or creates it; `fresh` empties it, but for the app's credentials.
+        """Opens or creates the file; `fresh` empties it, except for the app's credentials.
 
-        Raises WorkspaceFileError when another sandbox has it open, or when it is no such file.
+        Raises WorkspaceFileError when another sandbox has it open, or when it is not such a file.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,16 +92,18 @@ class WorkspaceFile:
     # -- reading
 
     def identity(self, bot_name: str) -> AppIdentity:
-        """The app's credentials and, unless nobody knows it there yet, its id; those of a new app if none are kept."""
+        """The app's credentials and its id, if that is known in the workspace; those of a new app if none are
+        stored.
+        """
         new = new_identity(bot_name)
         kept = next(self._read("identity", AppIdentity), new)
         known = any(True for _ in self._read("channel", Channel))
         return kept if known else replace(kept, user_id=new.user_id)
 
     def restore(self, workspace: Workspace, identity: AppIdentity) -> None:
-        """Puts everything that was kept into a workspace that has its users and default channels.
+        """Puts everything that was stored into a workspace that has its users and default channels.
 
-        Keeps `identity`, by which the app in that workspace is known.
+        Stores `identity`, by which the app in that workspace is known.
         """
         self._write([(("identity", ""), self._adapter(AppIdentity).dump_json(identity))])
         for channel in self._read("channel", Channel):
@@ -135,7 +137,7 @@ class WorkspaceFile:
         return (self._adapter(kind).validate_json(value) for (value,) in rows.fetchall())
 
     def _adapter(self, kind: type[Any]) -> TypeAdapter[Any]:
-        """What writes and reads records of a class; made when one is first needed."""
+        """Reads and writes records of a class; created when it is first needed."""
         if kind not in self._adapters:
             self._adapters[kind] = TypeAdapter(kind)
         return self._adapters[kind]
@@ -150,7 +152,7 @@ class WorkspaceFile:
     # -- writing
 
     def follow(self, workspace: Workspace, journal: Journal) -> None:
-        """Saves every change from now on, and everything that is there already in a new file."""
+        """Saves every change from now on and, in a new file, everything that already exists."""
         if self.is_new:
             for channel in workspace.channels.values():
                 self._mark_channel(channel)
@@ -197,7 +199,7 @@ class WorkspaceFile:
             self._mark("message", key, lambda: self._dump_message(root))
 
     def _dump_message(self, message: Message) -> bytes:
-        """A message as it looks now; what it looked like before is not kept."""
+        """A message in its current form; earlier states are not stored."""
         now = message.latest
         shown = Revision(now.format, [now.text], now.marks[-1:], now.blocks, now.fallback)
         return self._adapter(Message).dump_json(replace(message, revisions=[shown]))

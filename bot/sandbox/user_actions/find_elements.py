@@ -65,7 +65,7 @@ def find_element(
 def find_shown_element(
     container: Container, action_id: str, block_id: str | None
 ) -> tuple[Json, Json]:
-    """`find_element`, also in what the container showed before: as in Slack, a click finds what the person saw."""
+    """Like `find_element`, but also searches earlier contents: as in Slack, a click applies to what the person saw."""
     try:
         return find_element(container, action_id, block_id)
     except LookupError:

@@ -1,4 +1,4 @@
-"""`conversations.*` that open, create or change a conversation, or who is in it."""
+"""`conversations.*` methods that open, create or change a conversation or its members."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def conversations_open(call: Call) -> Json:
 
 
 def conversations_close(call: Call) -> Json:
-    """`conversations.close`: of a DM; without effect, since the page has no closed ones."""
+    """`conversations.close`: for DMs; has no effect, since the page has no closed ones."""
     if call.channel().type not in ("im", "mpim"):
         raise SlackRefusal("method_not_supported_for_channel_type")
     return {}

@@ -1,4 +1,4 @@
-"""Reading conversations: which there are, who is in them, what was said. Changing them is in `channel_methods`."""
+"""Reading conversations: their list, their members, their messages. Changing them is in `channel_methods`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TYPES = {"public_channel": "channel", "private_channel": "group", "im": "im", "
 
 
 def channel_json(workspace: Workspace, channel: Channel) -> Json:
-    """A conversation as Slack's JSON; of a DM little is known."""
+    """A conversation as Slack's JSON; a DM has few fields."""
     kind, bot = channel.type, workspace.bot.id
     shown: Json = {
         "id": channel.id,
@@ -92,7 +92,7 @@ def conversations_list(call: Call) -> Json:
 
 
 def users_conversations(call: Call) -> Json:
-    """`users.conversations`: those of a person, by default the app's own, as far as the app sees them."""
+    """`users.conversations`: a person's, by default the app's own, as far as the app sees them."""
     user = call.args.text("user") or call.workspace.bot.id
     if user not in call.workspace.users:
         raise SlackRefusal("user_not_found")

@@ -38,7 +38,7 @@ def file_info(call: Call) -> Json:
 
 
 def list_files(call: Call) -> Json:
-    """`files.list`: those that the app may read, the newest first, in numbered pages."""
+    """`files.list`: the files that the app may read, newest first, in numbered pages."""
     channel, user = call.args.text("channel"), call.args.text("user")
     wanted = set(call.args.strings("types")) - {"all"}
     since, until = call.args.number("ts_from", 0), call.args.number("ts_to", 0) or float("inf")
@@ -58,7 +58,7 @@ def list_files(call: Call) -> Json:
 
 
 def _kinds(file: File) -> set[str]:
-    """The words by which `files.list` can be asked for such a file."""
+    """The types by which `files.list` can be asked for such a file."""
     kind, _, subtype = file.mimetype.partition("/")
     kinds = {"image": {"images"}, "application": {"zips"} if subtype == "zip" else set()}
     found = kinds.get(kind, set()) | ({"snippets"} if file.mode == "snippet" else set())
@@ -175,7 +175,7 @@ class Uploads:
     def __init__(
         self, workspace: Workspace, bot_token: str, scopes: frozenset[str], faults: Faults
     ) -> None:
-        """`faults`: those of `upload`, which is no method, hold for the bytes of files."""
+        """`faults`: those of `upload`, which is not a method, apply to the bytes of files."""
         self._workspace = workspace
         self._bot_token = bot_token
         self._scopes = scopes

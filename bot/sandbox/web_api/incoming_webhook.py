@@ -19,7 +19,7 @@ from bot.sandbox.web_api.messages import new_message
 CHANNEL = "general"
 _SCOPE = "incoming-webhook"
 _FIELDS = frozenset({"text", "blocks", "attachments", "thread_ts", "metadata", "unfurl_links"})
-"""What a webhook may say. Its app, name and channel are fixed."""
+"""The fields that a webhook accepts. Its app, name and channel are fixed."""
 
 
 class IncomingWebhook:
@@ -41,7 +41,7 @@ class IncomingWebhook:
         return f"{self._workspace.base_url}/services/{place}" if _SCOPE in self._scopes else ""
 
     async def receive(self, request: Request) -> Response:
-        """Posts a message. Answers `ok`, or a word that says what is wrong."""
+        """Posts a message. Responds with `ok`, or a word that says what is wrong."""
         body = _message(await request.body())
         record = CallRecord(
             self._journal.new_id(), self._workspace.clock(), "incoming_webhook", body or {}

@@ -23,7 +23,7 @@ MAX_UPDATE_TEXT_LENGTH = 4_000
 _CONTENT = frozenset({"text", "blocks", "markdown_text"})
 
 _NOT_IN_ADDRESS = re.compile(r"[^a-z0-9._-]+")
-"""What Slack makes an underscore of in the address of a file with such a name."""
+"""Characters that Slack replaces with an underscore in the URL of a file with such a name."""
 
 
 def message_json(workspace: Workspace, message: Message) -> Json:

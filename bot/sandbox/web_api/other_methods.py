@@ -1,4 +1,4 @@
-"""Methods that Slack has and the sandbox does not imitate, with the errors they answer.
+"""Methods that Slack has but the sandbox does not imitate, with their errors.
 
 Sources: https://docs.slack.dev/reference/methods, and the methods of Slack's clients for Python and JavaScript.
 """
@@ -38,7 +38,7 @@ DEPRECATED = _names(
         "workflows": "stepCompleted stepFailed updateStep",
     }
 )
-"""What Slack has retired: `method_deprecated`."""
+"""Methods that Slack has retired: `method_deprecated`."""
 
 FOR_USER_TOKENS = _names(
     {
@@ -100,7 +100,7 @@ FOR_USER_TOKENS = _names(
         "users.profile": "set",
     }
 )
-"""What Slack refuses to a bot token: `not_allowed_token_type`."""
+"""Methods that Slack refuses to a bot token: `not_allowed_token_type`."""
 
 NOT_IMITATED = _names(
     {
@@ -158,7 +158,7 @@ NOT_IMITATED = _names(
         "workflows.triggers.permissions": "add list remove set",
     }
 )
-"""What works in Slack and not here: `not_supported_in_sandbox`."""
+"""Methods that work in Slack but not here: `not_supported_in_sandbox`."""
 
 
 def refuse(error: str, why: str, call: Call) -> Json:

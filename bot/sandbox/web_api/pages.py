@@ -1,4 +1,4 @@
-"""Pages of long lists, as Slack gives them: a cursor for the next one, or the older numbered pages."""
+"""Pagination as in Slack: a cursor for the next page, or the older numbered pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def page_of(call: Call, items: list[Item], default: int) -> tuple[list[Item], st
 
 
 def next_page(cursor: str) -> Json:
-    """The field with the cursor, which Slack gives with every list, empty at the end."""
+    """The field with the cursor, which Slack includes in every list, empty at the end."""
     return {"response_metadata": {"next_cursor": cursor}}
 
 

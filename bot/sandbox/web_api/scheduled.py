@@ -66,7 +66,7 @@ def _time(call: Call, name: str) -> int | None:
 
 
 def list_scheduled(call: Call) -> Json:
-    """`chat.scheduledMessages.list`: those that wait, the next first."""
+    """`chat.scheduledMessages.list`: the waiting messages, the next one first."""
     channel = call.channel().id if "channel" in call.args else None
     oldest, latest = _time(call, "oldest") or 0, _time(call, "latest") or float("inf")
     waiting = [
@@ -89,7 +89,7 @@ def list_scheduled(call: Call) -> Json:
 
 
 def delete_scheduled(scheduled: ScheduledMessages, call: Call) -> Json:
-    """`chat.deleteScheduledMessage`: of one that waits in that channel."""
+    """`chat.deleteScheduledMessage`: for a message that waits in that channel."""
     channel = call.channel()
     wanted = call.args.required("scheduled_message_id", "invalid_scheduled_message_id")
     waiting = call.workspace.scheduled.get(wanted)

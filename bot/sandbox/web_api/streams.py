@@ -70,7 +70,7 @@ def append_stream(call: Call) -> Json:
 
 
 def stop_stream(call: Call) -> Json:
-    """Finish a streamed message, with last text and with blocks below it."""
+    """Finishes a streamed message, with the last text and blocks below it."""
     message, stream = _own_stream(call)
     mode, text, chunks = _payload(call)
     if stream.phase == "stopped" and stream.ended_at is None and mode is None:
@@ -92,7 +92,7 @@ def stop_stream(call: Call) -> Json:
 
 
 def stop_by_user(workspace: Workspace, channel: str, root: str) -> list[Message]:
-    """Slack's own Stop: end every open stream of the thread as it is. Returns the stopped messages."""
+    """Slack's own Stop: ends every open stream of the thread as it is. Returns the stopped messages."""
     stopped = [message for message in workspace.thread(channel, root) if message.streaming]
     for message in stopped:
         assert message.stream is not None

@@ -15,7 +15,7 @@ from bot.sandbox.web_api.pages import next_page, page_of
 
 PICTURE_SIZES = (24, 32, 48, 72, 192, 512)
 NEVER = 1
-"""What Slack gives as the time of a do-not-disturb period that does not exist."""
+"""The time that Slack returns for a do-not-disturb period that does not exist."""
 
 
 def api_test(call: Call) -> Json:
@@ -169,7 +169,7 @@ def users_profile(call: Call) -> Json:
 
 
 def users_presence(call: Call) -> Json:
-    """`users.getPresence`: everybody is here."""
+    """`users.getPresence`: everybody is active."""
     if "user" in call.args:
         _user(call)
     return {"presence": "active"}
@@ -203,12 +203,12 @@ def team_info(call: Call) -> Json:
 
 
 def team_profile(call: Call) -> Json:
-    """`team.profile.get`: no fields of the workspace's own."""
+    """`team.profile.get`: the workspace has no custom fields."""
     return {"profile": {"fields": [], "sections": []}}
 
 
 def dnd_info(call: Call) -> Json:
-    """`dnd.info`: nobody wants to be left alone."""
+    """`dnd.info`: do-not-disturb is off for everybody."""
     if "user" in call.args:
         _user(call)
     return _dnd()

@@ -174,7 +174,7 @@ class Modals:
         return view
 
     def _with_block_ids(self, definition: Json) -> Json:
-        """Slack adds a block id where the app gave none."""
+        """Slack adds a block id if the app gave none."""
         return {
             **definition,
             "blocks": self._workspace.with_block_ids(definition.get("blocks", ())),
