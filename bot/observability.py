@@ -61,6 +61,8 @@ _SECRETS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MASK = "[hidden]"
+_STORAGE_FIELDS = ("reason", "database", "redis", "seconds", "lost_events", "outcome")
+"""What `storage` says beside its events, logged by the standard library. Other fields of libraries are dropped."""
 
 
 def get_logger(name: str) -> BoundLogger:
@@ -93,7 +95,7 @@ def configure_logging(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(_STORAGE_FIELDS), *shared],
             processors=[
                 ProcessorFormatter.remove_processors_meta,
                 _renderer(style),

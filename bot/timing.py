@@ -185,6 +185,9 @@ class Timing:
     database_connect_timeout: float = 5.0
     database_statement_timeout: float = 10.0
     """For one statement, for a connection to become free, and for another process to unlock an SQLite file."""
+    database_outcome_timeout: float = 6.0
+    """For finding out whether a transaction took effect whose COMMIT was not answered; longer than
+    `idle_transaction_timeout`, which ends one that the server never heard of."""
     database_search_timeout: float = 10.0
     """For one statement of a search by words, after which the person is told to search for something else."""
     database_lease_timeout: float = 3.0

@@ -102,7 +102,8 @@ class AnswerReads:
         chats_of_user = select(participants.c.chat_id).where(
             participants.c.team == user.team, participants.c.user == user.id
         )
-        return await self._all(and_(IS_UNWRITTEN, answers.c.chat_id.in_(chats_of_user)))
+        unwritten = and_(IS_OPEN, IS_UNWRITTEN)
+        return await self._all(and_(unwritten, answers.c.chat_id.in_(chats_of_user)))
 
     async def by_ids(self, answer_ids: Collection[str]) -> list[Answer]:
         """The answers with these ids."""

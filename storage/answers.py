@@ -152,7 +152,7 @@ class Answers(AnswerReads):
         `only`: the answers that it is really writing, so that the lease of a dropped one lapses. `used`: by answer, the
         tokens that the current call has used so far.
         """
-        held = and_(IS_HELD, answers.c.owner == worker_id)
+        held = and_(IS_OPEN, IS_HELD, answers.c.owner == worker_id)
         renewed: dict[str, Any] = {"lease_until": database_time(lease)}
         if used:
             known = answers.c.call_tokens
@@ -252,7 +252,8 @@ class Answers(AnswerReads):
         Any worker may claim the answers immediately, and the old worker can no longer write to them. `chat_id`: only in
         this chat. `keep`: answers that it continues to write.
         """
-        held = and_(IS_HELD, answers.c.owner == worker_id, answers.c.message_id.not_in(keep))
+        own = and_(IS_OPEN, IS_HELD, answers.c.owner == worker_id)
+        held = and_(own, answers.c.message_id.not_in(keep))
         query = (
             update(answers)
             .where(held if chat_id is None else and_(held, answers.c.chat_id == chat_id))
@@ -275,7 +276,8 @@ class Answers(AnswerReads):
         query = (
             select(answers.c.chat_id, answers.c.message_id)
             .where(IS_OPEN, or_(idle, LEASE_LAPSED), self._is_served)
-            .order_by(answers.c.message_id)
+            # Not the column itself: in its order SQLite would read all answers that there are.
+            .order_by(func.coalesce(answers.c.message_id, ""))
             .limit(limit)
         )
         async with self._database.read() as connection:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Subquery,
     and_,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union,
     update,
 )
 
@@ -204,13 +206,16 @@ class Chores:
             kept = [part for part in parts if not (part.get("leftover") and part["ts"] in deleted)]
             await connection.execute(update(answers).where(ended).values(parts=kept))
 
-    async def due(self, limit: int, share: Share, places: Mapping[str, int]) -> list[DueAnswer]:
+    async def due(
+        self, limit: int, share: Share, places: Mapping[str, int], unheard: Collection[str] = ()
+    ) -> list[DueAnswer]:
         """Answers with due chores, within each workspace's share.
 
         `places`: how many each workspace (team) already has in progress. Workspaces with the fewest come first, and
         within a workspace the answers that have waited longest, so a workspace with a long queue delays no other.
+        `unheard`: answers whose chores count as due, since the caller may have claimed them without learning of it.
         """
-        queue = _queue_of_each_team(self._serves)
+        queue = _queue_of_each_team(self._serves, unheard)
         taken = case(places, value=queue.c.team, else_=0) if places else literal(0)
         place = queue.c.position + taken
         allowed = and_(place <= share.places, queue.c.position <= share.begun)
@@ -220,20 +225,30 @@ class Chores:
             return [DueAnswer(row.message_id, row.team) for row in rows]
 
 
-def _queue_of_each_team(serves: Serves) -> Subquery:
+def _queue_of_each_team(serves: Serves, unheard: Collection[str]) -> Subquery:
     """The answers with due chores, since when they have been waiting, and their positions (from 1) within their
     team.
     """
-    since = func.min(chores.c.due_at)
+    due = _due_or_unheard(unheard)
+    since = func.min(due.c.due_at)
     position = func.row_number().over(partition_by=chats.c.team, order_by=since)
     return (
-        select(chores.c.message_id, chats.c.team, since.label("since"), position.label("position"))
-        .join(answers, answers.c.message_id == chores.c.message_id)
+        select(due.c.message_id, chats.c.team, since.label("since"), position.label("position"))
+        .join(answers, answers.c.message_id == due.c.message_id)
         .join(chats, chats.c.id == answers.c.chat_id)
-        .where(_DUE, serves(chats.c.team))
-        .group_by(chores.c.message_id, chats.c.team)
+        .where(serves(chats.c.team))
+        .group_by(due.c.message_id, chats.c.team)
         .subquery()
     )
+
+
+def _due_or_unheard(unheard: Collection[str]) -> CTE:
+    """Found before they are grouped, and each kind by itself: else SQLite reads all chores that there are."""
+    rows = select(chores.c.message_id, chores.c.due_at)
+    due = [rows.where(_DUE)]
+    if unheard:
+        due.append(rows.where(_KNOWN, chores.c.message_id.in_(unheard)))
+    return union(*due).cte("due").prefix_with("MATERIALIZED")
 
 
 def _due_after(seconds: Mapping[Chore, float]) -> ColumnElement[Any]:

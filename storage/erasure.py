@@ -196,19 +196,18 @@ class Erasure:
 
     async def remove_requests(self, selection: Selection, limit: int) -> int:
         """Removes some of the chat requests that belong to no chat; returns 0 when there are no more."""
-        some = select(questions.c.id).where(selection.requests()).limit(limit)
+        ids = await self._some(questions.c.id, selection.requests(), limit)
         async with self._database.begin() as connection:
-            removed = await connection.execute(delete(questions).where(questions.c.id.in_(some)))
-            return removed.rowcount
+            await connection.execute(delete(questions).where(questions.c.id.in_(ids)))
+            return len(ids)
 
     async def empty_messages(self, user: User, limit: int) -> int:
         """Removes the person from some of their messages in other people's chats; returns 0 when there are no more.
 
         Unwritten answers to them are stopped.
         """
-        some = select(messages.c.id).where(_own_messages(user)).limit(limit)
+        ids = await self._some(messages.c.id, _own_messages(user), limit)
         async with self._database.begin() as connection:
-            ids = list((await connection.scalars(some)).all())
             asked = update(answers).where(answers.c.question_id.in_(ids))
             await connection.execute(asked.values(asker=None, asker_team=None))
             await connection.execute(asked.where(IS_UNWRITTEN).values(ASK_TO_STOP))
@@ -233,14 +232,22 @@ class Erasure:
 
     async def anonymise_calls(self, selection: Selection, limit: int) -> int:
         """Removes people and chats from some rows of the ledger; returns 0 when there are no more."""
-        some = select(ledger.c.id).where(selection.calls(), ledger.c.user.is_not(None)).limit(limit)
+        named = and_(selection.calls(), ledger.c.user.is_not(None))
+        ids = await self._some(ledger.c.id, named, limit)
         async with self._database.begin() as connection:
-            changed = await connection.execute(
+            await connection.execute(
                 update(ledger)
-                .where(ledger.c.id.in_(some))
+                .where(ledger.c.id.in_(ids))
                 .values(user=None, chat_id=None, answer_id=None)
             )
-            return changed.rowcount
+            return len(ids)
+
+    async def _some(
+        self, ids: ColumnElement[str], where: ColumnElement[bool], limit: int
+    ) -> list[str]:
+        """Ids of some rows. Looking through many takes long, so it is no part of a transaction that writes."""
+        async with self._database.search() as connection:
+            return list(await connection.scalars(select(ids).where(where).limit(limit)))
 
     async def anonymise_days(self, selection: Selection, limit: int) -> int:
         """Moves some of the daily sums to nobody in particular; returns 0 when there are no more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import case, literal, select, tuple_
+from sqlalchemy import and_, case, false, literal, or_, select
 
 from bot.domain import ModelRef, User
 from bot.model_options import NO_OPTIONS, Effort, ModelOptions
@@ -68,9 +68,13 @@ class People:
 
     async def accounts(self, users: Collection[User]) -> dict[User, Account]:
         """What Slack has said about those users whose names are known."""
+        by_team: dict[str, list[str]] = {}
+        for user in users:
+            by_team.setdefault(user.team, []).append(user.id)
+        # No pairs: SQLite would look for them in the whole table.
+        these = [and_(people.c.team == t, people.c.user.in_(ids)) for t, ids in by_team.items()]
         query = select(people.c.team, people.c.user, people.c.name, people.c.locale).where(
-            tuple_(people.c.team, people.c.user).in_([(user.team, user.id) for user in users]),
-            people.c.name.is_not(None),
+            or_(false(), *these), people.c.name.is_not(None)
         )
         async with self._database.read() as connection:
             return {

@@ -135,8 +135,8 @@ class AfterWork:
         self._running: set[asyncio.Task[None]] = set()
         self._claimed: set[ClaimedChore] = set()
         """The chores that this process is doing."""
-        self._unheard: set[str] = set()
-        """Answers whose chores this process may have claimed without hearing of it."""
+        self._unheard: dict[str, ClockReading] = {}
+        """Answers whose chores this process may have claimed without hearing of it, and when."""
         self._claiming = KeyedLocks[str]()
         """By the answer's id: all that this process has claimed of one is in `_claimed`, or it is in `_unheard`."""
         self._places: Counter[str] = Counter()
@@ -201,17 +201,26 @@ class AfterWork:
 
     async def sweep(self) -> None:
         """Starts due chores that no process is doing: their process has ended, or their pause is over."""
-        room = max(0, min(MAX_BEGUN, MAX_PLACES - self._places.total()))
-        unheard = [id for id in self._unheard if not self._claiming[id].locked()][:room]
-        for answer_id in unheard:
-            self._begin(answer_id, team="")
-        if left := room - len(unheard):
+        if room := max(0, min(MAX_BEGUN, MAX_PLACES - self._places.total())):
             share = Share(MAX_PLACES_OF_TEAM, MAX_BEGUN_OF_TEAM)
-            for due in await self._chores.due(left, share, self._places):
+            unheard = [id for id in self._unheard if not self._claiming[id].locked()]
+            for due in await self._chores.due(room, share, self._places, unheard):
                 self._begin(due.id, due.team)
+        self._forget_lapsed()
+
+    def _forget_lapsed(self) -> None:
+        """Claims that have lapsed since: what is left of them is due for everybody."""
+        lapsed = [id for id, since in self._unheard.items() if since.age() > self._claim_seconds]
+        for answer_id in lapsed:
+            del self._unheard[answer_id]
+
+    @property
+    def _claim_seconds(self) -> float:
+        """How long a claim on a chore lasts."""
+        return self._timing.chore_timeout + CLAIM_MARGIN
 
     def _begin(self, answer_id: str, team: str) -> None:
-        """Takes a slot of the workspace; an empty `team` means that the workspace is unknown."""
+        """Takes a slot of the workspace."""
         self._places[team] += 1
         self.start(answer_id).add_done_callback(partial(self._leave_place, team))
 
@@ -233,11 +242,9 @@ class AfterWork:
                 if self._claimed:
                     await self._chores.give_back(self._claimed, self._effects_of_ended)
 
-    async def _claim(
-        self, answer_id: str, seconds: float, only: Chore | None
-    ) -> Sequence[ClaimedChore]:
+    async def _claim(self, answer_id: str, only: Chore | None) -> Sequence[ClaimedChore]:
         """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""
-        claim = asyncio.ensure_future(self._claim_noted(answer_id, seconds, only))
+        claim = asyncio.ensure_future(self._claim_noted(answer_id, only))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:
@@ -245,16 +252,16 @@ class AfterWork:
                 await claim
             raise
 
-    async def _claim_noted(
-        self, answer_id: str, seconds: float, only: Chore | None
-    ) -> Sequence[ClaimedChore]:
+    async def _claim_noted(self, answer_id: str, only: Chore | None) -> Sequence[ClaimedChore]:
         async with self._claiming[answer_id]:
             if answer_id in self._unheard:
                 await self._give_back_unheard(answer_id)
             try:
-                claimed = await self._chores.claim(answer_id, seconds, self._worker_id, only)
+                claimed = await self._chores.claim(
+                    answer_id, self._claim_seconds, self._worker_id, only
+                )
             except StorageError:
-                self._unheard.add(answer_id)
+                self._unheard[answer_id] = ClockReading()
                 raise
             self._claimed.update(claimed)
         return claimed
@@ -263,12 +270,11 @@ class AfterWork:
         """Releases chores of the answer that this process claimed without learning of it. It has not started them."""
         known = [each.chore for each in self._claimed if each.answer_id == answer_id]
         await self._chores.release(self._worker_id, {}, answer_id=answer_id, known=known)
-        self._unheard.discard(answer_id)
+        self._unheard.pop(answer_id, None)
 
     async def _do_due(self, answer_id: str, only: Chore | None) -> None:
         since = ClockReading()
-        timeout = self._timing.chore_timeout
-        claimed = await self._claim(answer_id, timeout + CLAIM_MARGIN, only)
+        claimed = await self._claim(answer_id, only)
         if not claimed:
             return
         try:

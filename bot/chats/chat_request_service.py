@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from bot.chats.announcing import Announce
@@ -27,7 +28,7 @@ from bot.chats.messages import (
 )
 from bot.chats.models import ModelChoice, own_options
 from bot.domain import ModelRef, SharedFile, Thread, User
-from bot.errors import ChatNotFound, LimitReached
+from bot.errors import ChatNotFound, LimitReached, StorageError
 from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.calls import Payer
 from bot.usage.limits import BudgetReached
@@ -191,12 +192,14 @@ class ChatRequestService:
     ) -> ModelChosen:
         """The user chooses a model and its options in the menu that is in the message `menu_ts`.
 
-        Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up, ModelNotAllowed,
-        BudgetReached.
+        Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up, unless for want
+        of room that is still missing, ModelNotAllowed, BudgetReached.
         """
         request = await self._requests.get(request_id)
-        if request.thread.team != user.team or state_of(request) is RequestState.GIVEN_UP:
-            raise ChatNotFound("no such open request here")
+        if request.thread.team != user.team:
+            raise ChatNotFound("no such request here")
+        if state_of(request) is RequestState.GIVEN_UP:
+            return await self._given_up(request, user)
         if (
             request.menu_ts is None and menu_ts
         ):  # the choice came before Slack's response to the post
@@ -217,6 +220,19 @@ class ChatRequestService:
         except LimitReached as full:
             await self._lifecycle.advance(chosen, GivenUp())
             return ModelChosen(ModelChoiceOutcome.CHAT_FULL, chosen, chat_id=str(full))
+
+    async def _given_up(self, request: ChatRequest, user: User) -> ModelChosen:
+        """Why there was no room, as often as its asker presses: the process that was to say so may have ended before.
+
+        Raises BudgetReached, ChatNotFound.
+        """
+        if request.user != user.id:
+            raise ChatNotFound("no such open request here")
+        chat = await self._chats.find_by_thread(request.thread)
+        if chat is not None and chat.message_count + 2 > self.limit:
+            return ModelChosen(ModelChoiceOutcome.CHAT_FULL, request, chat_id=chat.id)
+        await self._check_budgets(request.thread, request.user)
+        raise ChatNotFound("no such open request here")
 
     async def start(self, request: ChatRequest, own: ModelSelected | None = None) -> ModelChosen:
         """Starts the chat with the request's model, with or without context; keeps the request open if the text is
@@ -299,7 +315,8 @@ class ChatRequestService:
             raise
         self._announce(stored)
         if not stored.duplicate:
-            await self._people.set_last_model(User(request.thread.team, request.user), model)
+            with suppress(StorageError):  # the chat has started all the same
+                await self._people.set_last_model(User(request.thread.team, request.user), model)
         return stored
 
     async def _check_budgets(self, thread: Thread, user: str) -> None:

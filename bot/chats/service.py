@@ -5,6 +5,7 @@ wake-up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bot.answers.events import EventPublisher
 from bot.chats.announcing import Announce
@@ -227,7 +228,7 @@ class ChatService:
         if not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
             return None
         self._publisher.title_changed(chat, title)
-        return await self._chats.get(chat.id)
+        return replace(chat, title=title, title_by=TitleBy.PERSON)
 
     async def set_header(self, chat_id: str, ts: str) -> None:
         """Records which message is the chat's header."""

@@ -71,11 +71,15 @@ def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
         if answer is None:
             ctx.notify(slack, action, strings.NOTHING_TO_RETRY)
             return
-        chat = await ctx.chats.get(answer.chat_id)
-        ctx.tasks.start(ctx.headers.show(chat), name="header")
+        ctx.tasks.start(_show_header(ctx, answer.chat_id), name="header")
 
     @app.options(blocks.RETRY_WITH_MODEL_ACTION)
     async def on_models_for_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
         answer_id = answer_footer.parse_answer_block_id(body["block_id"])
         groups = await ctx.service.models_for_retry(answer_id, body.get("value") or "")
         await ack(option_groups=blocks.option_groups(groups))
+
+
+async def _show_header(ctx: ListenerContext, chat_id: str) -> None:
+    """Not before the press is acknowledged: the answer is tried again, whether or not this succeeds."""
+    await ctx.headers.show(await ctx.chats.get(chat_id))

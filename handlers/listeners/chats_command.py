@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -99,7 +100,9 @@ async def _issue(ctx: ListenerContext, user: User, command: SlashCommand) -> str
         return strings.API_ACCESS_LIFE.format(command=command.name)
     token = await ctx.api_tokens.issue(user, life)
     issued = strings.API_ACCESS_ISSUED.format(token=token, command=command.name)
-    return f"{issued}\n\n{token_list(await ctx.api_tokens.listed(user))}"
+    with suppress(StorageError):  # the token can't be told again, the list can
+        return f"{issued}\n\n{token_list(await ctx.api_tokens.listed(user))}"
+    return issued
 
 
 async def _show(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from bot.timing import Timing
 from storage.engine import sqlite
 from storage.engine.failures import BUSY, READ_ONLY, TOO_LONG, Failure, address, failure_of
 from storage.engine.migrate import upgrade
+from storage.engine.outcome import TRANSACTION, Outcome, outcome_of
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ _SEARCH_POOL_SIZE = 2
 _SQLITE_READERS = 3
 """Each connection to a file costs a thread and three open files, and compiles every statement for itself, which takes
 longer than waiting for another connection's read."""
+
+_OUTCOME_INTERVAL = 0.2
+"""Seconds between two questions about a transaction that is not over yet."""
 
 _CLOSE_TIMEOUT = {"postgresql": 2.0, "sqlite": 10.0}
 """Seconds that closing waits for connections that are still in use. A server may never respond, but a thread always
@@ -118,14 +122,41 @@ class Database:
     async def begin(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         """A write transaction: committed when the block succeeds, otherwise rolled back. Must not be nested.
 
-        `urgent`: does not queue for a pooled connection if that may take long (PostgreSQL). Raises Conflict when a
-        unique value exists already, StorageError for any other failure of the database; whether the transaction was
-        committed is then unknown.
+        `urgent`: does not queue for a pooled connection if that may take long (PostgreSQL); for writes that are
+        repeated anyway. Raises Conflict when a unique value exists already, StorageError for any other failure of the
+        database. Then nothing was stored, unless the database could not be asked about it; with `urgent` it is not.
         """
         pool = self._pools.urgent if urgent else self._pools.writing
-        with self._translated_errors():
-            async with pool.begin() as connection:
-                yield connection
+        ended: int | None = None
+        try:
+            with self._translated_errors():
+                async with pool.begin() as connection:
+                    yield connection
+                    ended = connection.info.get(TRANSACTION)  # only COMMIT can fail from here on
+        except DatabaseFailed:
+            if urgent or ended is None or not await self._is_committed(ended):
+                raise
+
+    async def _is_committed(self, transaction: int) -> bool:
+        """Whether a transaction took effect whose COMMIT was not answered; False too if the database can't be asked."""
+        outcome = Outcome.IN_PROGRESS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.database_outcome_timeout):
+                while outcome is Outcome.IN_PROGRESS:
+                    outcome = await self._outcome(transaction)
+        _log.warning("commit_unanswered", extra={"outcome": outcome})
+        return outcome is Outcome.COMMITTED
+
+    async def _outcome(self, transaction: int) -> Outcome:
+        """After a moment `IN_PROGRESS`, also while the database cannot be asked."""
+        with suppress(DatabaseFailed):
+            async with self.read() as connection:
+                if (
+                    outcome := await outcome_of(connection, transaction)
+                ) is not Outcome.IN_PROGRESS:
+                    return outcome
+        await asyncio.sleep(_OUTCOME_INTERVAL)
+        return Outcome.IN_PROGRESS
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

@@ -6,6 +6,9 @@ exceeds it is closed; SQLAlchemy then discards it, together with all idle connec
 
 Behind a transaction pooler (PgBouncer, Supavisor), each transaction may run on a different server connection. So no
 state is kept on one: no prepared statements, and settings for one transaction only.
+
+If a COMMIT is not answered, the server is asked about the transaction by its id, on another connection
+(`Database.begin`).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.timing import Timing
+from storage.engine.outcome import IDENTIFY, TRANSACTION
 
 T = TypeVar("T")
 
@@ -126,7 +130,7 @@ def connect_options(url: URL, connect_timeout: float) -> dict[str, Any]:
 
 
 def begin(timing: Timing, *, read_only: bool = False) -> str:
-    """The statements that begin a transaction, in one round trip."""
+    """The statements that begin a transaction, in one round trip; of one that writes, the first returns its id."""
     settings = {
         "idle_in_transaction_session_timeout": _milliseconds(timing.idle_transaction_timeout),
         "statement_timeout": _milliseconds(timing.database_statement_timeout),
@@ -136,7 +140,9 @@ def begin(timing: Timing, *, read_only: bool = False) -> str:
         # PostgreSQL enables JIT based on a cost estimate alone, and compiling takes ten times as long as such a query.
         settings["jit"] = "off"
     local = (f"SET LOCAL {name} = {value}" for name, value in settings.items())
-    return "; ".join(("BEGIN READ ONLY" if read_only else "BEGIN", *local))
+    # What precedes BEGIN in one request belongs to the transaction, and the driver reads the first result only.
+    first = ("BEGIN READ ONLY",) if read_only else (IDENTIFY, "BEGIN")
+    return "; ".join((*first, *local))
 
 
 def _milliseconds(seconds: float) -> str:
@@ -172,4 +178,5 @@ def _set_limits(engine: Engine, limits: Limits) -> None:
 def _begin(connection: Connection) -> None:
     statement = connection.get_execution_options().get("begin")
     if statement is not None:
-        connection.exec_driver_sql(statement)
+        begun = connection.exec_driver_sql(statement)
+        connection.info[TRANSACTION] = begun.scalar() if begun.returns_rows else None

@@ -50,7 +50,11 @@ class SafeText(TypeDecorator[str]):
 
 
 class database_time(FunctionElement[datetime]):
-    """The database's clock plus `seconds`, because leases must not depend on the clocks of replicas."""
+    """The database's clock plus `seconds`, because leases must not depend on the clocks of replicas.
+
+    It stands still within a statement. So conditions can be looked up in an index, and a lease counts from the moment
+    at which it was asked for, as its worker counts it, however long the statement waits for a lock.
+    """
 
     type = UtcTime()
     name = "database_time"
@@ -64,9 +68,8 @@ class database_time(FunctionElement[datetime]):
 
 @compiles(database_time, "postgresql")
 def _postgresql_time(element: database_time, compiler: SQLCompiler, **options: Any) -> str:
-    return (
-        f"clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)})"
-    )
+    shift = compiler.process(element.clauses, **options)
+    return f"statement_timestamp() + make_interval(secs => {shift})"
 
 
 @compiles(database_time, "sqlite")

@@ -59,6 +59,7 @@ async def replace_text(
     requested = and_(
         questions.c.team == thread.team,
         questions.c.channel == thread.channel,
+        questions.c.thread == thread.ts,
         questions.c.source == ts,
         questions.c.text == before,
     )

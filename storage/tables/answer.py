@@ -122,6 +122,8 @@ chores = Table(
 
 `worker`: who is doing it now; null if nobody is.
 """
+_CLAIMED = chores.c.worker.is_not(None)
+Index("ix_chores_worker", chores.c.worker, sqlite_where=_CLAIMED, postgresql_where=_CLAIMED)
 
 feedback = Table(
     "feedback",

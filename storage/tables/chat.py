@@ -50,6 +50,15 @@ chats = Table(
     Index("uq_chats_branch", "branch_of", "provider", "model", unique=True),
 )
 
+_HOMELESS = and_(chats.c.thread.is_(None), chats.c.channel.is_not(None))
+Index(
+    "ix_chats_homeless",
+    chats.c.created_at,
+    sqlite_where=_HOMELESS,
+    postgresql_where=_HOMELESS,
+)
+"""Chats that are to get a thread in Slack."""
+
 messages = Table(
     "messages",
     metadata,

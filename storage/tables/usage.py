@@ -75,5 +75,6 @@ spending = Table(
     Column("held", Integer, nullable=False),
     Column("messages", Integer, nullable=False),
     Column("warned", Boolean, nullable=False),
+    Index("ix_spending_begins", "begins"),
 )
 """What one user, channel or workspace has used of a limit in one period; `held`: for its answers in progress."""

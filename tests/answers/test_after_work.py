@@ -8,7 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bot.answers.after_work import DONE, FAILED, AfterWork, ChoreJob, ChoreResult, DoChore
+from bot.answers.after_work import (
+    DONE,
+    FAILED,
+    MAX_BEGUN_OF_TEAM,
+    AfterWork,
+    ChoreJob,
+    ChoreResult,
+    DoChore,
+)
 from bot.chores import Chore
 from bot.domain import ModelRef
 from bot.errors import StorageError
@@ -19,7 +27,7 @@ from storage.chores import Chores, ClaimedChore
 from storage.engine.database import Database
 from storage.messages import NewMessage
 from storage.statements.chores import add_chores
-from tests.deadlines import WAIT_TIMEOUT, patient_timing
+from tests.deadlines import WAIT_TIMEOUT, patient_timing, until
 
 
 class HeardLate(Chores):
@@ -83,9 +91,17 @@ class Scene:
     answers: Answers
     answer_id: str
 
-    async def add(self, *added: Chore) -> None:
+    async def add(self, *added: Chore, answer_id: str | None = None) -> None:
         async with self.database.begin() as connection:
-            await add_chores(connection, self.answer_id, dict.fromkeys(added, 0.0))
+            await add_chores(connection, answer_id or self.answer_id, dict.fromkeys(added, 0.0))
+
+    async def another(self, team: str) -> str:
+        """An answer in a chat of this workspace, with a chore."""
+        model = ModelRef("openai", "gpt")
+        new = NewMessage("Hello", "U1")
+        said = await self.chats.start(team=team, owner="U1", model=model, message=new)
+        await self.add(Chore.HIDE_STOP, answer_id=said.answer.id)
+        return said.answer.id
 
     def after_work(self, chores: Chores, tasks: Tasks, do: Mapping[Chore, DoChore]) -> AfterWork:
         made = AfterWork(chores, self.chats, self.answers, tasks, patient_timing(), "here:1:0")
@@ -190,3 +206,30 @@ async def test_sweeps_do_not_queue_up_while_a_database_reads_and_does_not_write(
         unheard.writable.set()
         await asyncio.wait([trying])
         assert not await Chores(at.database).is_left(at.answer_id, Chore.HIDE_STOP)
+
+
+async def test_unheard_claims_of_one_workspace_leave_the_places_of_others_free(
+    migrated_url: str,
+) -> None:
+    begun, goes_on = list[str](), asyncio.Event()
+
+    async def slow(job: ChoreJob) -> ChoreResult:
+        begun.append(job.chat.team)
+        await goes_on.wait()
+        return DONE
+
+    async with scene(migrated_url) as at, Tasks() as tasks:
+        unheard = Unheard(at.database)
+        after_work = at.after_work(unheard, tasks, {Chore.HIDE_STOP: slow})
+        crowd = [await at.another("T1") for _ in range(MAX_BEGUN_OF_TEAM + 3)]
+        claimed = [*crowd, await at.another("T2")]
+        unheard.losses = len(claimed)
+        await asyncio.wait([after_work.start(answer_id) for answer_id in claimed])
+        assert not begun
+        await after_work.sweep()
+        await until(lambda: len(begun) == MAX_BEGUN_OF_TEAM + 1)
+        assert begun.count("T2") == 1
+        goes_on.set()
+        while len(begun) < len(claimed):
+            await after_work.sweep()
+            await asyncio.sleep(0.01)

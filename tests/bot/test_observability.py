@@ -98,6 +98,17 @@ def test_events_carry_the_log_context(capsys: pytest.CaptureFixture[str]) -> Non
     assert "team" not in outside
 
 
+def test_what_the_database_layer_says_beside_its_events_is_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("INFO", "json")
+    extra = {"reason": "the database does not answer", "database": "at db:5432", "row": "a text"}
+    logging.getLogger("storage.engine.database").warning("database_lost", extra=extra)
+    logged = json.loads(capsys.readouterr().err)
+    assert (logged["reason"], logged["database"]) == (extra["reason"], extra["database"])
+    assert "a text" not in str(logged)
+
+
 def test_libraries_log_from_warning_up(capsys: pytest.CaptureFixture[str]) -> None:
     """Their debug lines print what people write; ours obey the level."""
     configure_logging("DEBUG", "json")

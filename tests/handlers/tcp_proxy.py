@@ -38,6 +38,8 @@ class _Connection:
         self.client = client
         self.server = server
         self.trigger = trigger
+        self.cut = False
+        """It breaks off instead of passing the next response on."""
         self._flowing = {Mute.REQUESTS: asyncio.Event(), Mute.RESPONSES: asyncio.Event()}
         self._response_due = False
         self._used_at = 0.0
@@ -62,6 +64,9 @@ class _Connection:
         while data := await reader.read(65536):
             if direction is Mute.REQUESTS and self.trigger is not None:
                 self.trigger(self, data)
+            if direction is Mute.RESPONSES and self.cut:
+                self.abort()
+                return
             await self._flowing[direction].wait()
             self._response_due = direction is Mute.REQUESTS
             self._used_at = asyncio.get_running_loop().time()
@@ -169,10 +174,33 @@ class TcpProxy:
             if after in request:
                 begun.add(connection)
 
+        self._watch_requests(trigger)
+        return reached
+
+    def cut_at(self, word: bytes, after: bytes) -> asyncio.Event:
+        """Break off the connection, once, of the next request that contains `word`, when the server has carried it out.
+
+        `after`: contained in an earlier request since the last one with `word`; the event tells when it is cut off.
+        """
+        reached = asyncio.Event()
+        begun: set[_Connection] = set()
+
+        def trigger(connection: _Connection, request: bytes) -> None:
+            if word not in request:
+                begun.update({connection} if after in request else ())
+            elif connection in begun and not reached.is_set():
+                connection.cut = True
+                reached.set()
+            else:
+                begun.discard(connection)
+
+        self._watch_requests(trigger)
+        return reached
+
+    def _watch_requests(self, trigger: Trigger) -> None:
         self._trigger = trigger
         for connection in self._connections:
             connection.trigger = trigger
-        return reached
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._connect(reader, writer))

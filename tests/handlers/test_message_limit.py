@@ -135,6 +135,12 @@ async def test_a_menu_that_was_open_when_the_chat_became_full_offers_the_ways_on
         assert _buttons(whisper) == ["New chat", "Continue in a new chat"]
         assert (len(world.models.requests()), _open_requests(world)) == (1, 0)
 
+        await world.restart()  # as if the process had ended before it could tell
+        await world.slack.interactions.choose("bob", bobs_menu, "model_menu", model)
+        await world.until(lambda: len(world.whispers("bob")) == 2, "the same once more")
+        again = world.slack.workspace.ephemerals("bob", "general")[1]
+        assert (again.text, _buttons(again)) == (whisper.text, _buttons(whisper))
+
 
 @pytest.mark.parametrize(
     ("settings", "told"),

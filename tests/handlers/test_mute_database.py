@@ -34,6 +34,7 @@ TIMING = patient_timing(
     database_connect_timeout=5.0,
     database_statement_timeout=5.0,
     database_lease_timeout=3.0,
+    database_outcome_timeout=10.0,
 )
 
 

@@ -27,6 +27,7 @@ SHORT = Timing(
     database_connect_timeout=3.0,
     database_statement_timeout=2.0,
     database_lease_timeout=1.5,
+    database_outcome_timeout=5.0,
 )
 
 
@@ -138,20 +139,39 @@ async def test_a_connection_that_goes_mute_within_a_statement_is_noticed(
         await _sleep(muted.database)
 
 
-@pytest.mark.parametrize("held", [Mute.BOTH, Mute.RESPONSES], ids=["before", "after"])
-async def test_a_commit_whose_outcome_is_unknown_happens_at_most_once(
+@pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS], ids=["both", "requests"])
+async def test_a_commit_that_the_server_never_heard_is_a_failure_and_happens_once(
     muted: Muted, held: Mute
 ) -> None:
-    """The server never hears it, or carries it out unheard; what it is told late has no effect."""
+    """What it is told late has no effect."""
     muted.proxy.mute_at(b"COMMIT", held, new=False)
     async with asyncio.timeout(WAIT_TIMEOUT):
         with pytest.raises(StorageError, match="does not answer"):
             await _add(muted.database)
+        assert await _count(muted.direct) == 0
         while not await _is_added(muted.database):  # as a caller does that must store something
             pass
-    assert await _count(muted.direct) == 1
     muted.proxy.mute(Mute.NOTHING)  # a COMMIT that was held arrives
     await asyncio.sleep(0.1)
+    assert await _count(muted.direct) == 1
+
+
+@pytest.mark.parametrize("how", ["mute", "cut"])
+async def test_a_commit_that_was_carried_out_unheard_is_a_success(muted: Muted, how: str) -> None:
+    if how == "mute":
+        muted.proxy.mute_at(b"COMMIT", Mute.RESPONSES, new=False)
+    else:
+        muted.proxy.cut_at(b"COMMIT", after=b"people")
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        await _add(muted.database)
+    assert await _count(muted.direct) == 1
+
+
+async def test_a_commit_stays_unknown_while_nobody_can_be_asked_about_it(muted: Muted) -> None:
+    muted.proxy.mute_at(b"COMMIT", Mute.RESPONSES)
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        with pytest.raises(StorageError, match="does not answer"):
+            await _add(muted.database)
     assert await _count(muted.direct) == 1
 
 
