@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
+from bot.sandbox.state.records import Message
 from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, STOP, UPDATE, Rate
 from tests.api.conftest import Api, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_dialogs import field_values, open_by_command, wait_for_dialog
+from tests.handlers.test_header_menu import values as new_title
 from tests.handlers.test_home import STORY, home, prefer, search, tick
 from tests.handlers.test_lists import listed, refresh
 from tests.handlers.test_shortcuts import open_on_message
@@ -278,6 +281,62 @@ async def submission(world: World) -> Act:
     return act
 
 
+async def another_model(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    return lambda: opens_a_chat(
+        world, world.answers(thread)[0], "ask_another", "openai:demo/storyteller"
+    )
+
+
+async def continuation(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    choice = f"continue:{world.chats()[-1]['id']}"
+    return lambda: opens_a_chat(world, world.header(thread), "chat_menu", choice)
+
+
+async def export(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    before = world.whispers("alice").count(strings.EXPORT_SENT)
+
+    async def act() -> None:
+        await choose_in_header(world, thread, "export")
+        await world.until(
+            lambda: world.whispers("alice").count(strings.EXPORT_SENT) > before, "the notice"
+        )
+
+    return act
+
+
+async def rename(world: World) -> Act:
+    await close_dialog(world)
+    thread = await world.start("A question.")
+    await world.answered(thread)
+
+    async def act() -> None:
+        await choose_in_header(world, thread, "rename")
+        view = await wait_for_dialog(world)
+        assert await world.slack.views.submit("alice", new_title("Sky"), view) == {}
+        assert world.chats()[-1]["title"] == "Sky"
+
+    return act
+
+
+async def choose_in_header(world: World, thread: str, what: str) -> None:
+    choice = f"{what}:{world.chats()[-1]['id']}"
+    await world.slack.interactions.choose("alice", world.header(thread), "chat_menu", choice)
+
+
+async def opens_a_chat(world: World, message: Message, action: str, choice: str) -> None:
+    """A choice in this message does, and the chat has a thread of its own."""
+    before = len(world.chats())
+    await world.slack.interactions.choose("alice", message, action, choice)
+    await world.until(lambda: len(world.chats()) > before, "the chat")
+    await world.until(lambda: world.chats()[-1]["thread"], "its thread")
+
+
 async def close_dialog(world: World) -> None:
     while world.slack.views.modal("alice"):
         await world.slack.views.close("alice")
@@ -320,6 +379,20 @@ CASES = [  # one of each surface first, which `make test` tries
     Case(dialog_about_a_message, frozenset({"views.open"})),
     Case(global_shortcut, frozenset({"views.open"})),
     Case(submission, STREAM | {POST}),
+    Case(another_model, frozenset({POST})),
+    Case(continuation, frozenset({POST})),
+    Case(
+        export,
+        frozenset(
+            {
+                "chat.postEphemeral",
+                "conversations.open",
+                "files.completeUploadExternal",
+                "files.getUploadURLExternal",
+            }
+        ),
+    ),
+    Case(rename, frozenset({"views.open"})),
 ]
 
 
