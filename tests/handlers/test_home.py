@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from bot import strings
 from bot.sandbox.state.records import View
@@ -17,6 +20,7 @@ from tests.handlers.test_dialogs import (
     wait_for_question,
 )
 from tests.handlers.test_lists import buttons, note, rows, titles
+from tests.handlers.test_never_stuck import direct_messages
 from tests.handlers.test_start import many_models
 from tests.handlers.world import MODEL, World, elements, options_of
 
@@ -285,3 +289,18 @@ async def test_a_model_that_is_not_offered_cannot_be_preferred(world: World) -> 
     view = await home(world)
     await prefer(world, view, {"text": STORY["text"], "value": "openai:demo/none"})
     assert world.rows("SELECT 1 FROM people WHERE default_model IS NOT NULL") == []
+
+
+@pytest.mark.parametrize("fault", [{"mode": "hang"}, {"mode": "status", "status": 503}])
+async def test_who_presses_something_that_slack_does_not_show_is_told(
+    world: World, fault: dict[str, Any]
+) -> None:
+    view = await home(world)
+    world.timing = replace(world.timing, home_tab_timeout=0.2)
+    await world.restart()
+    world.slack.faults.add("views.publish", times=-1, **fault)
+    searched = {"action_id": "home_search", "value": "words"}
+    await world.slack.interactions.act("alice", view, searched)
+    await world.until(lambda: direct_messages(world, "alice"), "the notice")
+    world.slack.faults.clear()
+    assert direct_messages(world, "alice") == [strings.HOME_NOT_SHOWN]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 
 from bot import strings
 from bot.domain import Chat, ModelRef, TitleBy
+from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Ephemeral
 from handlers.views.chat_list import ListQuery, chat_row
 from tests.handlers import bulk_chats
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_dialogs import field_values, wait_for_dialog, wait_for_question
+from tests.handlers.test_never_stuck import direct_messages
 from tests.handlers.world import World
 from tests.local_http import local_client
 from tests.slow import slow_after
@@ -368,3 +371,14 @@ def test_a_query_survives_its_button(
 )
 def test_any_invalid_button_value_is_a_first_page(value: str) -> None:
     assert ListQuery.load(value).first >= 1
+
+
+async def test_who_presses_a_button_whose_effect_slack_does_not_take_is_told(
+    worlds: WorldFactory,
+) -> None:
+    async with worlds(limits=replace(Limits.off(), response_url_uses=0)) as world:
+        world.forgive("used_url")
+        await world.answered(await world.start("A question."))
+        await world.slack.interactions.press("alice", await listed(world), "chats_page.again")
+        await world.until(lambda: direct_messages(world, "alice"), "the notice")
+        assert direct_messages(world, "alice") == [strings.LIST_NOT_UPDATED]
