@@ -1,4 +1,4 @@
-"""Whether a process is computing, as Linux accounts for it."""
+"""Whether a process is computing, according to Linux's accounting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ACTIVE = ("R", "D")
 
 
 def is_computing(pid: int) -> bool:
-    """Whether any thread of the process computes, or would if it had a processor; the calling thread does not count."""
+    """Whether any thread of the process is computing or waiting for a processor; the calling thread does not count."""
     own = threading.get_native_id()
     threads = Path(f"/proc/{pid}/task")
     try:

@@ -1,9 +1,9 @@
-"""What keeps a busy machine from changing the result of a test: longer deadlines, and patience while waiting.
+"""Keeps a busy machine from changing the result of a test: longer deadlines, and patience while waiting.
 
-A test waits for a condition and gives up after `WAIT_TIMEOUT`. Whoever holds the bot to a deadline of Slack multiplies
-it by `DEADLINE_SCALE`, and the bot itself gets `patient_timing()`, in which every wait that ends in giving up is as
-much longer. Tests in which a deadline passes set a short one themselves. Only a model that fails is asked again sooner,
-since so many fail.
+A test waits for a condition and gives up after `WAIT_TIMEOUT`. Deadlines that Slack imposes on the bot are multiplied
+by `DEADLINE_SCALE`, and the bot itself gets `patient_timing()`, in which every timeout is longer by the same factor.
+Tests in which a deadline passes set a short one themselves. Only retries of failed models come sooner, because so many
+models fail in tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables whose rows share one world: every row is tried, and every one that fails is named."""
+"""Tables whose rows share one world: every row is tried, and every failing row is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every request of the API as an action of one person, and every route that there is."""
+"""Every API request as one person's action, and a check that no route is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Request = tuple[str, str, dict[str, Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """What requests are about."""
+    """The ids that requests use."""
 
     chat: str
     """A chat in a channel."""
@@ -33,9 +33,9 @@ class Ids:
 
     @classmethod
     async def of(cls, world: World, thread: str, own: str) -> Ids:
-        """Those of the chat in this thread, whose second answer has failed.
+        """The ids for the chat in this thread, whose second answer has failed.
 
-        Its first one gets a picture, and a call that waits for what WHO says.
+        Its first answer gets a picture, and a call that waits for WHO's decision.
         """
         if not world.rows("SELECT 1 FROM tool_calls"):
             await ask_for_approval(world, thread)
@@ -50,7 +50,7 @@ class Ids:
 
 
 def of_a_channel(ids: Ids) -> dict[str, Request]:
-    """The requests about a chat that is in a channel."""
+    """The requests about a chat in a channel."""
     chat = ids.chat
     at = f"/chat/conversations/{chat}"
     return {
@@ -88,7 +88,7 @@ def api_requests(ids: Ids) -> dict[str, Request]:
 
 
 FOR_ANYBODY = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
-"""What is served without a token: it tells nothing of anybody."""
+"""Paths that are served without a token, because they reveal nothing about anybody."""
 SOCKET = "/ws"
 
 
@@ -122,7 +122,7 @@ def forgotten_routes() -> list[str]:
 
 
 def _leaves(routes: Iterable[Any]) -> Iterator[Any]:
-    """FastAPI keeps the routers that were included, and resolves them at the first request."""
+    """FastAPI keeps included routers, and resolves them at the first request."""
     for route in routes:
         included = getattr(route, "original_router", None)
         yield from (route,) if included is None else _leaves(included.routes)

@@ -1,4 +1,4 @@
-"""Fixtures for tests of who may do what: the whole product, with rules."""
+"""Fixtures for access tests: the whole product, with rules."""
 
 from __future__ import annotations
 

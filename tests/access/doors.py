@@ -1,4 +1,4 @@
-"""Every door in Slack as an action of one person."""
+"""Every entry point in Slack as one person's action."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def command(text: str) -> Try:
 
 
 def pick(find: Callable[[Scene], Message | View], action_id: str) -> Try:
-    """Choose from a menu that was opened before the rule."""
+    """Chooses from a menu that was opened before the rule."""
     option = {"text": {"type": "plain_text", "text": "Storyteller"}, "value": OTHER}
 
     async def attempt(scene: Scene) -> None:
@@ -65,7 +65,7 @@ def pick(find: Callable[[Scene], Message | View], action_id: str) -> Try:
 
 
 def options(find: Callable[[Scene], Message | View], action_id: str) -> Try:
-    """Open a menu of models: it is empty."""
+    """Opens a menu of models, which is empty."""
 
     async def attempt(scene: Scene) -> None:
         shown = await scene.world.slack.interactions.menu(WHO, find(scene), action_id)
@@ -76,7 +76,7 @@ def options(find: Callable[[Scene], Message | View], action_id: str) -> Try:
 
 
 def press(find: Callable[[Scene], Message | View | Ephemeral], action_id: str, **more: Any) -> Try:
-    """Use a button, a field or a checkbox that was shown before the rule."""
+    """Uses a button, a field or a checkbox that was shown before the rule."""
 
     async def attempt(scene: Scene) -> None:
         interactions, target = scene.world.slack.interactions, find(scene)
@@ -210,7 +210,7 @@ IN_NO_CHANNEL = {
     "Home's New chat",
     "the global shortcut",
 }
-"""Doors that rules about channels do not concern."""
+"""Doors to which rules about channels do not apply."""
 UNANSWERED = {
     "the menu's options",
     "its options",
@@ -228,4 +228,4 @@ UNANSWERED = {
     "a session's title",
     "a session's stop",
 }
-"""Doors at which a refusal is no private message."""
+"""Doors at which a refusal is not a private message."""

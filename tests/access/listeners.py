@@ -1,4 +1,4 @@
-"""Every listener that is registered, and which of them something was meant for that Slack sent."""
+"""All registered listeners, and which of them Slack's payloads have reached."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ NO_DOORS = {
     "event tokens_revoked",
     "event user_change",
 }
-"""What Slack tells by itself: nobody asks for anything by it."""
+"""Events that Slack sends by itself: nobody requests anything with them."""
 
 
 class Listeners:
-    """Takes the place of Bolt's application where listeners are registered, and knows which there are."""
+    """Replaces Bolt's application while listeners are registered, and records them."""
 
     def __init__(self) -> None:
         self.ids: dict[str, re.Pattern[str] | str] = {}
@@ -34,7 +34,7 @@ class Listeners:
 
     @classmethod
     def registered(cls) -> Listeners:
-        """Those of the whole product. A kind of listener that is not below is an AttributeError."""
+        """The listeners of the whole product. An unknown kind of listener raises AttributeError."""
         listeners = cls()
         register_all(cast("AsyncApp", listeners), cast("ListenerContext", None))
         return listeners
@@ -68,7 +68,7 @@ class Listeners:
         return self._of_kind("message_action", wanted)
 
     def reached_by(self, deliveries: list[Delivery]) -> set[str]:
-        """The listeners that what Slack sent was meant for."""
+        """The listeners addressed by the payloads that Slack sent."""
         sent = [_addressee(each.payload) for each in deliveries]
         return {
             name
@@ -78,7 +78,7 @@ class Listeners:
 
 
 def _addressee(payload: Json) -> tuple[str, str]:
-    """By what Bolt finds the listener for it: its kind and its id."""
+    """How Bolt finds the listener for a payload: by its kind and id."""
     if event := payload.get("event"):
         return "event", event["type"]
     if command := payload.get("command"):

@@ -1,4 +1,4 @@
-"""The operator's rules that refuse somebody, each in a world where it came after all that stands there."""
+"""The operator's rules that refuse somebody, each in a world where the rule came later than everything in the scene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADMINS = ("U0ALICE",)
 
 
 def nothing(_: World) -> None:
-    """The settings alone decide."""
+    """Changes nothing: the settings alone decide."""
 
 
 def becomes_outsider(world: World) -> None:
@@ -39,7 +39,7 @@ RULES: dict[Verdict, tuple[dict[str, Any], Change]] = {
 
 @asynccontextmanager
 async def refusing(worlds: WorldFactory, rule: Verdict) -> AsyncIterator[tuple[World, Scene]]:
-    """A world in which the rule came after everything that the scene holds."""
+    """A world in which the rule came after everything in the scene."""
     async with worlds(bobbin_admins=ADMINS) as world:
         scene = await Scene.prepare(world)
         settings, change = RULES[rule]

@@ -1,4 +1,6 @@
-"""What stands before a door is tried: chats, menus, dialogs and lists of one person; and what can be seen of it all."""
+"""What exists before a door is tried: one person's chats, menus, dialogs and lists; and what can be observed of
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ PLACE = "general"
 CALL, PIN = "c" * 32, "p" * 64
 """Of a tool call that waits for approval."""
 APPROVAL = f"{CALL}-{PIN[:PIN_SHOWN]}"
-"""As buttons and programs name it."""
+"""Its id in buttons and in the API."""
 
 
 @dataclass
 class Scene:
-    """What was there before the rule: a chat with a good and a failed answer, an open menu, dialogs, lists, a token."""
+    """What existed before the rule: a chat with a good and a failed answer, an open menu, dialogs, lists, a token."""
 
     world: World
     chat: str
@@ -37,14 +39,14 @@ class Scene:
     listing: Ephemeral
     """The list that `/chats` shows."""
     board: Message
-    """Elements that are shown at other times only: while an answer is written, or with another setting."""
+    """Elements that are otherwise shown only at other times: while an answer is written, or with another setting."""
     conversation: str = ""
     """An API client's conversation."""
     failed_id: str = ""
 
     @classmethod
     async def prepare(cls, world: World) -> Scene:
-        """Needs WHO to be an admin, for the dialog of the channel's settings."""
+        """WHO must be an admin, for the dialog with the channel's settings."""
         chat, question = await chat_and_menu(world, status=402)
         token = await token_for(world, WHO)
         (listing,) = await world.slack.interactions.command(WHO, PLACE, "/chats", "")
@@ -78,7 +80,7 @@ class Scene:
 async def chat_and_menu(world: World, status: int) -> tuple[str, str]:
     """The threads of a chat with a good and a failed answer, and of an unanswered menu.
 
-    `status`: how the model's server fails.
+    `status`: the HTTP status with which the model's server fails.
     """
     chat = await world.start("First question.", WHO)
     await world.answered(chat)
@@ -91,7 +93,7 @@ async def chat_and_menu(world: World, status: int) -> tuple[str, str]:
 async def opened_dialogs(
     world: World, chat: str, who: str = WHO, place: str = PLACE
 ) -> dict[str, View]:
-    """Every dialog that the bot has, open, as on three devices. Needs `who` to be an admin."""
+    """Opens every dialog that the bot has, as on three devices. `who` must be an admin."""
     slack, opened = world.slack, dict[str, View]()
     openings = {
         "new_chat": slack.interactions.command(who, place, "/chats", "new"),
@@ -150,7 +152,7 @@ def board(world: World, chat: str) -> Message:
 
 
 async def ask_for_approval(world: World, thread: str) -> None:
-    """A tool call waits for what WHO says."""
+    """Makes a tool call wait for WHO's decision."""
     answer = world.ended(thread)[0]
     values = {
         **dict.fromkeys(("round", "number", "repeatable"), 0),
@@ -191,11 +193,11 @@ DIALOGS = {
     "rename_chat": {"bobbin.title": {"title": "Mine now"}},
     "channel_settings": {"bobbin.instructions": {"channel_instructions": "Be rude."}},
 }
-"""What is entered in each dialog, by its callback id."""
+"""The values entered in each dialog, by its callback id."""
 
 
 async def submit_dialog(world: World, dialogs: dict[str, View], callback_id: str) -> str:
-    """Submit a dialog that was opened before; gives what it says below a field, and it stays open."""
+    """Submits a dialog that was opened before; returns the error below a field, which keeps it open."""
     view = dialogs[callback_id]
     errors = await world.slack.views.submit(view.user, DIALOGS[callback_id], view)
     assert view in world.slack.workspace.open_modals(view.user)
@@ -204,7 +206,7 @@ async def submit_dialog(world: World, dialogs: dict[str, View], callback_id: str
 
 
 def stored(world: World) -> dict[str, list[str]]:
-    """Everything in the database but what was claimed, which says nothing of anybody, and when a token was used."""
+    """Everything in the database except claims, which say nothing about anybody, and the last use of tokens."""
     names = [row["name"] for row in world.rows("SELECT name FROM sqlite_master WHERE type='table'")]
     kept = (name for name in names if name != "done_once" and not name.startswith("sqlite"))
     return {
@@ -217,7 +219,7 @@ def stored(world: World) -> dict[str, list[str]]:
 
 
 def told(world: World, user: str = WHO) -> list[str]:
-    """Every private text that this person was sent, wherever."""
+    """Every private text that this person was sent, anywhere."""
     dm = world.slack.workspace.dm(user)
     direct = [
         message.text
@@ -228,7 +230,7 @@ def told(world: World, user: str = WHO) -> list[str]:
 
 
 def written(world: World) -> list[tuple[str, str, bool]]:
-    """What everybody sees of the bot in the channel, and whether a menu is in it."""
+    """What everybody sees of the bot in the channel, and whether it includes a menu."""
     return [
         (message.ts, message.text, bool(elements(message, "model_menu")))
         for message in world.slack.workspace.messages(PLACE)

@@ -1,4 +1,4 @@
-"""A model that is not allowed (any more) is asked nothing, whoever asks and for whatever."""
+"""A model that is not, or no longer, allowed is never called, whoever asks and for whatever purpose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONLY_OTHER = (f"openai:{OTHER}",)
 
 
 def asked(world: World) -> set[str]:
-    """The models that were asked anything since the journal was cleared, titles included."""
+    """The models called since the journal was cleared, including for titles."""
     return {request.model for request in world.models.journal}
 
 
@@ -27,7 +27,7 @@ async def forbid_the_usual_model(world: World) -> None:
 async def test_a_chat_whose_model_is_not_allowed_any_more_asks_for_another(
     worlds: WorldFactory,
 ) -> None:
-    """As if the model were gone: the sentence, and a menu of those that are allowed."""
+    """The answer fails as if the model were gone, with a menu of the allowed models."""
     async with worlds() as world:
         thread = await world.start("First question.")
         await world.answered(thread)
@@ -65,7 +65,7 @@ async def test_retry_does_not_ask_a_model_that_is_not_allowed_any_more(
 async def test_no_title_is_asked_of_a_model_that_is_not_allowed_any_more(
     worlds: WorldFactory, title_model: str | None
 ) -> None:
-    """Neither of the chat's own nor of the one that the settings name."""
+    """Neither the chat's own model nor the one in the settings is asked."""
     async with worlds(bobbin_title_model=title_model) as world:
         world.entitle(None)
         thread = await world.start("First question.", model=OTHER if title_model else MODEL)

@@ -1,4 +1,4 @@
-"""Whoever may not: every request of the API and every socket is refused, before anything is stored."""
+"""People who are not allowed: every API request and every socket is refused before anything is stored."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.providers.scripted_server import (
 
 
 async def chat_with_a_failed_answer(world: World, channel: str = "general") -> str:
-    """Of alice, in which bob asked the second question; gives its thread."""
+    """Alice's chat, in which bob asked the second question; returns its thread."""
     thread = await world.start("First question.", "alice", channel)
     await world.answered(thread, channel=channel)
     world.fail("http", status=400)
@@ -66,7 +66,7 @@ async def ids_for(world: World, thread: str, token: str | None) -> Ids:
 async def check_all_are_refused(
     world: World, token: str | None, ids: Ids, status: int, *, own: bool = False
 ) -> None:
-    """Those about the chat in the channel, or all; and nothing is stored."""
+    """Checks that the requests about the channel's chat, or all requests, are refused, and that nothing is stored."""
     before = stored(world)
     requests = api_requests(ids) if own else of_a_channel(ids)
     async with client(world, token) as http:
@@ -84,7 +84,7 @@ def test_no_route_is_forgotten() -> None:
 async def test_no_request_of_the_api_is_answered_for_who_may_not(
     worlds: WorldFactory, rule: Verdict
 ) -> None:
-    """With a token that was made before the rule."""
+    """With a token that was issued before the rule."""
     async with refusing(worlds, rule) as (world, scene):
         ids = await Ids.of(world, scene.chat, scene.conversation)
         by_channel = rule is Verdict.CHANNEL_NOT_ALLOWED
@@ -104,7 +104,7 @@ async def test_no_request_of_the_api_is_answered_for_who_may_not(
 async def test_every_request_is_answered_for_who_may_and_for_nobody_else(
     worlds: WorldFactory,
 ) -> None:
-    """Nobody: without a token, with one that has ended, and somebody who took no part."""
+    """Refused: requests without a token, with an expired one, and from a user who took no part."""
     async with worlds() as world:
         thread = await chat_with_a_failed_answer(world)
         token, strangers = await token_for(world, WHO), await token_for(world, "carol")
@@ -124,7 +124,7 @@ async def test_every_request_is_answered_for_who_may_and_for_nobody_else(
 async def test_who_left_the_channel_is_refused_by_every_request(
     worlds: WorldFactory, told: bool
 ) -> None:
-    """Whether Slack told it, or is asked. Somebody who took part and is still there is answered."""
+    """Whether Slack sends an event or has to be asked. A participant who is still there is served."""
     async with worlds() as world:
         thread = await chat_with_a_failed_answer(world, PRIVATE)
         token = await token_for(world, "bob")
@@ -135,7 +135,7 @@ async def test_who_left_the_channel_is_refused_by_every_request(
         else:
             members = world.slack.workspace.channel(PRIVATE).members
             members.remove(world.slack.workspace.user("bob").id)
-            async with client(world, token) as http:  # the first request makes it known
+            async with client(world, token) as http:  # the first request reveals it
                 assert (await send(http, of_a_channel(ids)["history"])).status_code == 404
         await check_all_are_refused(world, token, ids, 404)
 
@@ -161,11 +161,11 @@ FRAMES: dict[type, Callable[[Event], bool]] = {
     AnswerEnded: lambda event: event.get("content") == "Finish",
     TitleChanged: lambda event: "title" in event,
 }
-"""Every kind of change, by how it comes over a socket."""
+"""Every kind of change, by its form on a socket."""
 
 
 async def test_no_frame_of_a_socket_reaches_who_left_or_took_no_part(worlds: WorldFactory) -> None:
-    """While somebody who may hears every kind of frame that there is."""
+    """Meanwhile a user who is allowed receives every kind of frame."""
     assert set(FRAMES) == set(get_args(FeedEvent))
     error = data({"error": {"message": "it broke", "code": 402}})
     broken = streaming(delta("Half of"), error)

@@ -1,4 +1,4 @@
-"""`/chats here`: what admins set for a channel, and the chats that start there."""
+"""`/chats here`: the settings of a channel, and the chats that start there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def save(
     skip: bool = False,
     channel: str = "general",
 ) -> dict[str, str]:
-    """Set everything in the dialog, as alice; returns what keeps it from being saved."""
+    """Submits the dialog as alice with all fields set; returns the errors."""
     await open_dialog(world, channel=channel)
     values: dict[str, Any] = {"bobbin.instructions": {"channel_instructions": text}}
     if model is not None:
@@ -53,7 +53,7 @@ async def save(
 
 
 def system_prompts(world: World) -> list[str]:
-    """What each answer's model was told first."""
+    """The system prompt of each answer."""
     return [said[0][1] for said in world.requests() if said[0][0] == "system"]
 
 
@@ -65,7 +65,7 @@ def preselected(world: World, thread: str, channel: str = "general") -> str:
 async def test_instructions_follow_the_fixed_prompt_in_chats_that_start_there(
     worlds: WorldFactory,
 ) -> None:
-    """And a chat keeps what it started with."""
+    """A chat keeps the instructions it started with."""
     async with worlds(**ADMINS) as world:
         before = await world.start("Before?")
         await world.answered(before)
@@ -148,7 +148,7 @@ async def test_only_admins_change_settings(worlds: WorldFactory) -> None:
         after = stored(world)
         (bob,) = map(json.loads, after.pop("people"))
         assert before.pop("people") == []
-        # His name and language were looked up, to tell him in it.
+        # His name and language were looked up in order to tell him.
         assert (bob["default_model"], bob["last_model"], bob["always"]) == (None, None, 0)
         assert after == before
 

@@ -1,4 +1,4 @@
-"""Whoever may not: every door refuses, before anything is stored, and says so privately once a day."""
+"""People who are not allowed: every door refuses before anything is stored, and says so privately once a day."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.slow import slow_after
 
 @pytest.mark.parametrize("rule", slow_after(1, RULES))
 async def test_no_door_in_slack_lets_in_who_may_not(worlds: WorldFactory, rule: Verdict) -> None:
-    """Nothing is stored, no model asked, nobody else reads anything of it, and they are told once.
+    """Nothing is stored, no model is asked, nobody else sees anything, and the person is told once.
 
-    And no door is forgotten: what Slack sent was meant for every listener that there is.
+    No door is missing: the payloads that Slack sent reached every registered listener.
     """
     doors, listeners = SLACK_DOORS, Listeners.registered()
     if rule is Verdict.CHANNEL_NOT_ALLOWED:
@@ -86,7 +86,7 @@ async def test_outsiders_and_guests_are_answered_where_the_rules_say_so(
 
 
 async def test_who_cannot_be_told_apart_counts_as_an_outsider(worlds: WorldFactory) -> None:
-    """A message without its author's workspace, in a shared channel, while Slack does not tell."""
+    """A message without its author's workspace, in a shared channel, while Slack does not respond."""
     async with worlds(timing=patient_timing(person_timeout=0.1)) as world:
         slack = world.slack
         slack.faults.add("users.info", error="internal_error", times=-1)
@@ -110,7 +110,7 @@ async def test_who_cannot_be_told_apart_counts_as_an_outsider(worlds: WorldFacto
 async def test_who_may_be_a_guest_waits_until_slack_tells_where_guests_are_ignored(
     worlds: WorldFactory, who: str
 ) -> None:
-    """They are told so, and a member is answered as soon as Slack tells; outsiders are ignored too."""
+    """They are asked to wait; a member is answered as soon as Slack responds; outsiders are still ignored."""
     timing = patient_timing(person_timeout=0.1)
     async with worlds(timing=timing, bobbin_guests=Treatment.IGNORE) as world:
         world.slack.workspace.user("bob").is_restricted = True
@@ -141,7 +141,7 @@ async def test_who_may_be_a_guest_waits_until_slack_tells_where_guests_are_ignor
 async def test_people_of_other_workspaces_of_the_organisation_are_members(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:
-    """In a channel that two of its workspaces share; their own workspace alone does not tell."""
+    """In a channel that two of its workspaces share; the home workspace alone does not decide it."""
     async with make_workspaces(enterprise="E0ORG") as workspaces:
         await workspaces.install(workspaces.slack, workspaces.second, enterprise="E0ORG")
         workspaces.forgive("team_not_found", method="chat.startStream")  # then it is shown by edits
@@ -154,7 +154,7 @@ async def test_people_of_other_workspaces_of_the_organisation_are_members(
 
 
 async def test_members_are_told_apart_without_asking_slack(worlds: WorldFactory) -> None:
-    """What comes with messages and presses is enough, so that nobody waits for it and no limit is used up."""
+    """The facts in messages and presses suffice, so nobody waits for Slack and no rate limit is used up."""
     async with worlds() as world:
         world.slack.faults.add("users.info", error="internal_error", times=-1)
         world.forgive("internal_error", method="users.info")
@@ -199,7 +199,7 @@ async def test_the_refusal_is_told_once_a_day(worlds: WorldFactory) -> None:
 async def test_no_list_shows_chats_of_channels_that_are_not_allowed_any_more(
     worlds: WorldFactory,
 ) -> None:
-    """Neither titles nor what a search finds, by whichever door."""
+    """Neither titles nor search results, at any door."""
     async with worlds() as world:
         for place, title in (("general", "Kept apart"), ("random", "Still listed")):
             world.entitle(title)

@@ -1,4 +1,4 @@
-"""Access that ends: by leaving a channel, by a deactivated account, by removing the app."""
+"""The end of access: leaving a channel, a deactivated account, removing the app."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PRIVATE = "leads"
 
 
 async def private_chat(world: World) -> str:
-    """A chat of alice in the private channel, in which bob took part too; returns its thread."""
+    """Alice's chat in the private channel, in which bob took part too; returns its thread."""
     thread = await world.start("Among ourselves.", "alice", PRIVATE)
     await world.answered(thread, channel=PRIVATE)
     await world.slack.conversations.say("bob", PRIVATE, "I am here too.", thread)
@@ -37,7 +37,7 @@ async def private_chat(world: World) -> str:
 
 
 def unheard_leave(world: World, user: str) -> None:
-    """The user leaves without an event of Slack."""
+    """The user leaves without Slack sending an event."""
     members = world.slack.workspace.channel(PRIVATE).members
     members.remove(world.slack.workspace.user(user).id)
 
@@ -72,7 +72,7 @@ async def test_who_leaves_a_private_channel_hears_no_more_of_it(worlds: WorldFac
 
 
 async def test_a_leave_that_slack_never_told_is_noticed_over_http(worlds: WorldFactory) -> None:
-    """Once what is known is older than ten minutes: here at once."""
+    """Once the known membership is older than ten minutes, which is immediately here."""
     timing = patient_timing(membership_max_age=0.0)
     async with worlds(timing=timing) as world:
         await private_chat(world)
@@ -98,7 +98,7 @@ async def test_a_leave_that_slack_never_told_empties_the_list_at_once(
 
 
 async def test_a_leave_that_slack_never_told_is_noticed_by_a_socket(worlds: WorldFactory) -> None:
-    """At the first change that is delivered, of which the list in Slack learns too."""
+    """At the first change that is delivered; the list in Slack is updated too."""
     async with worlds(timing=patient_timing(membership_max_age=0.0)) as world:
         thread = await private_chat(world)
         async with socket_of(address(world), await token_for(world, "bob")) as bob:
@@ -131,7 +131,7 @@ async def test_membership_is_not_asked_for_again_within_its_age(worlds: WorldFac
 async def test_a_dialog_that_was_opened_before_its_reader_left_is_refused(
     worlds: WorldFactory,
 ) -> None:
-    """Slack does not vouch for who submits a dialog: it may stay open for hours."""
+    """Slack does not check who submits a dialog, which may stay open for hours."""
     async with worlds(bobbin_admins=("U0BOB",)) as world:
         thread = await private_chat(world)
         dialogs = await opened_dialogs(world, thread, "bob", PRIVATE)
@@ -142,7 +142,7 @@ async def test_a_dialog_that_was_opened_before_its_reader_left_is_refused(
             assert told == strings.NOT_ALLOWED[Verdict.CHANNEL_LEFT]
         await world.idle()
         changed = {name for name, rows in stored(world).items() if rows != before[name]}
-        assert changed <= {"participants"}  # he is known to be away now
+        assert changed <= {"participants"}  # he is now known to be away
 
 
 async def test_a_stream_ends_when_its_reader_leaves_the_channel(worlds: WorldFactory) -> None:
@@ -167,7 +167,7 @@ async def test_a_stream_ends_when_its_reader_leaves_the_channel(worlds: WorldFac
 
 @pytest.mark.parametrize("told", [True, False])
 async def test_the_tokens_of_a_deactivated_account_end(worlds: WorldFactory, told: bool) -> None:
-    """By Slack's event, or without it when what is known is old."""
+    """Through Slack's event, or without it once the known facts are old."""
     timing = patient_timing(person_renewal_age=0.0, person_max_age=0.0, token_recheck_interval=0.1)
     async with worlds(timing=patient_timing() if told else timing) as world:
         token, bobs = await token_for(world), await token_for(world, "bob")
@@ -220,9 +220,9 @@ async def test_who_becomes_a_guest_is_cut_off_where_guests_are_ignored(
 async def test_removing_the_app_ends_the_tokens(
     worlds: WorldFactory, event: dict[str, Any]
 ) -> None:
-    """Of the only workspace too, whose own token is in the settings."""
+    """Also for a single workspace, whose token is in the settings."""
     async with worlds() as world:
-        world.forgive_logger("handlers.client.workspaces")  # it advises to install the app again
+        world.forgive_logger("handlers.client.workspaces")  # it advises reinstalling the app
         token = await token_for(world)
         async with socket_of(address(world), token) as reader:
             world.slack.subscriptions.deliver(event)

@@ -1,4 +1,4 @@
-"""Accounts are told apart by what Slack says of them. Pure."""
+"""How accounts are classified by what Slack says about them. Pure."""
 
 from __future__ import annotations
 

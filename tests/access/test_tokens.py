@@ -1,4 +1,4 @@
-"""API tokens: how long they live, and what their owner is shown of them."""
+"""API tokens: their lifetime, and what their owner is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chores whose claim is stored while their process ends, or without its hearing of it."""
+"""Chores whose claim is stored while their process ends, or without its learning of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.deadlines import WAIT_TIMEOUT, patient_timing, until
 
 
 class HeardLate(Chores):
-    """A database that has stored a claim, and says so a moment later."""
+    """A database that stores a claim and confirms it a moment later."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -55,7 +55,7 @@ async def do_nothing(job: ChoreJob) -> ChoreResult:
 
 
 class Unheard(Chores):
-    """A database that stores some claims, and the connection breaks before it says so."""
+    """A database that stores some claims and then breaks the connection before confirming."""
 
     losses = 0
 
@@ -122,7 +122,7 @@ async def scene(url: str) -> AsyncIterator[Scene]:
 
 
 async def test_what_is_claimed_while_a_process_ends_is_given_back(migrated_url: str) -> None:
-    """Else nobody would do it before the claim lapses."""
+    """Otherwise nobody would do it before the claim lapses."""
     async with scene(migrated_url) as at, Tasks() as tasks:
         late = HeardLate(at.database)
         await at.add(Chore.HIDE_STOP)
@@ -135,7 +135,7 @@ async def test_what_is_claimed_while_a_process_ends_is_given_back(migrated_url: 
 
 
 async def test_nothing_is_done_for_an_answer_once_a_process_has_ended(migrated_url: str) -> None:
-    """Not even by whoever waits until its question is shown, or begins something later."""
+    """Not even by a caller that waits until its question is shown, or starts something later."""
     async with scene(migrated_url) as at, Tasks() as tasks:
         tried = asyncio.Event()
 
@@ -157,7 +157,7 @@ async def test_nothing_is_done_for_an_answer_once_a_process_has_ended(migrated_u
 async def test_a_claim_that_was_stored_unheard_is_found_by_its_own_process(
     migrated_url: str,
 ) -> None:
-    """With the next sweep, not when it lapses; what the process is doing meanwhile is not done twice."""
+    """In the next sweep, not when the claim lapses; chores in progress are not done twice."""
     done, goes_on = list[Chore](), asyncio.Event()
 
     async def title(job: ChoreJob) -> ChoreResult:

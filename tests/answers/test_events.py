@@ -1,4 +1,4 @@
-"""Queued text events are merged, with nothing lost, repeated or out of order."""
+"""Queued text events are merged without losing, repeating or reordering anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker whose lease may have expired waits for a renewal before it goes on."""
+"""A worker whose lease may have expired waits for a renewal before it continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on the database is repeated while the database is away, and for no other reason."""
+"""Database work is repeated while the database is down, and for no other reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.errors import ChatNotFound, StorageError
 
 
 class Work:
-    """Fails as often as it has errors, then gives 7."""
+    """Fails as many times as it has errors, then returns 7."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)

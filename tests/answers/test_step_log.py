@@ -1,4 +1,4 @@
-"""The steps of one answer: what is told of them, and what becomes of it."""
+"""The steps of one answer: what is reported, and what results from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker is called dead only when its process is certainly gone."""
+"""A worker is declared dead only if its process is certainly gone."""
 
 from __future__ import annotations
 

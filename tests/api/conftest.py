@@ -1,4 +1,4 @@
-"""Fixtures for tests of the API: the whole product, reached over HTTP with a token that a person was given."""
+"""Fixtures for API tests: the whole product, reached over HTTP with a token issued to a person."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Api:
         self.http, self.token = http, token
 
     async def ask(self, method: str, path: str, expected: int = 200, **arguments: Any) -> Any:
-        """The body of the answer, whose status must be the expected one."""
+        """The body of the response, whose status must be the expected one."""
         response = await self.http.request(method, path, **arguments)
         assert response.status_code == expected, (response.status_code, response.text)
         return response.json()
@@ -68,7 +68,7 @@ async def world(worlds: WorldFactory) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def api(world: World) -> AsyncIterator[Api]:
-    """Alice's program."""
+    """Alice's API client."""
     token = await token_for(world)
     async with client(world, token) as http:
         yield Api(http, token)
@@ -76,7 +76,7 @@ async def api(world: World) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def bobs(world: World) -> AsyncIterator[Api]:
-    """Bob's program."""
+    """Bob's API client."""
     token = await token_for(world, "bob")
     async with client(world, token) as http:
         yield Api(http, token)

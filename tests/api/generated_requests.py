@@ -1,4 +1,4 @@
-"""Requests that Schemathesis makes up from the OpenAPI document, sent to the API."""
+"""Sends the API requests that Schemathesis generates from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from schemathesis.core.failures import FailureGroup
 def explore(
     described: dict[str, Any], url: str, tokens: list[str], chat: str, examples: int
 ) -> tuple[set[int], list[str]]:
-    """The status codes of all answers, and what was wrong with any.
+    """The status codes of all responses, and everything that was wrong.
 
-    Each operation is tried with a token of its own, with so many examples of what is allowed and what is not.
+    Each operation is tried with its own token, with this many valid and invalid examples.
     """
     load_all_checks()
     schema = schemathesis.openapi.from_dict(described)

@@ -1,4 +1,6 @@
-"""No request makes the process large: pictures, bodies, sockets and reads are bounded, and others are served."""
+"""No request makes the process large: pictures, bodies, sockets and reads are limited, and others are served
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from tests.api.test_sockets import socket_of
 from tests.handlers.world import World
 
 GROWTH = 450_000_000
-"""Bytes by which the process may grow: one large picture that is decoded, and what else may be held."""
+"""Bytes by which the process may grow: one large decoded picture, and everything else that may be held."""
 EDGE = 7_000
 
 
@@ -107,7 +109,7 @@ async def test_many_large_bodies_at_once_take_turns(world: World, api: Api, bobs
     body = json.dumps({"content": "x", "images": ["A" * 30_000_000]}).encode()
 
     async def pieces() -> AsyncIterator[bytes]:
-        """The client is in this process too, and must not keep a copy of its own of each body that waits."""
+        """The client runs in this process too, so it must not keep a copy of each waiting body."""
         for start in range(0, len(body), 100_000):
             yield body[start : start + 100_000]
 

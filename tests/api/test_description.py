@@ -39,7 +39,7 @@ PROMISED = {
     "POST /check-chat": 200,
     "POST /list-messages": 200,
 }
-"""Every route, and what it answers when all is well."""
+"""Every route, and its response if all is well."""
 FIELDS = {
     "Conversation": {
         "id",
@@ -117,7 +117,7 @@ SCHEMAS = [
     "V1Unanswered",
     "WrittenAnswer",
 ]
-"""Names of schemas, from which clients generate code: they stay, whatever the classes are called."""
+"""Names of schemas, from which clients generate code: they never change, whatever the classes are called."""
 
 
 async def openapi(world: World) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a program said is due in the chat's thread until it is shown there, and is shown once."""
+"""An API message is due in the chat's thread until it is shown there, and is shown once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def api_of(world: World) -> AsyncIterator[Api]:
 
 
 async def said(world: World, api: Api, fault: dict[str, Any]) -> str:
-    """A program says something while Slack has this fault; gives the thread."""
+    """An API client sends a message while Slack has this fault; returns the thread."""
     world.say("Hello from Slack.", "Hello from the program.")
     thread = await world.start("first, in slack")
     await world.answered(thread, 1)
@@ -80,7 +80,7 @@ async def test_it_is_shown_by_the_next_process(world: World, api: Api) -> None:
 async def test_a_late_one_of_a_process_that_ended_is_removed(
     worlds: WorldFactory,
 ) -> None:
-    """The next process finds none, and the answer does not wait until none can come any more."""
+    """The next process finds none, and the answer does not wait until a late one is impossible."""
     timing = patient_timing(late_effect=3.0, question_pause=0.1, question_timeout=0.1)
     async with worlds(timing=timing) as world, api_of(world) as api:
         fault = {"mode": "slow", "seconds": 3_600.0, "times": 1}
@@ -97,7 +97,7 @@ async def test_a_late_one_of_a_process_that_ended_is_removed(
 async def test_the_answers_first_words_wait_for_it_and_for_nothing_else(
     worlds: WorldFactory,
 ) -> None:
-    """The header gets its Stop button at the same time, and Slack does not answer to that."""
+    """At the same time the header gets its Stop button, but Slack does not respond to that call."""
     timing = patient_timing(question_timeout=3_600.0)
     async with worlds(timing=timing) as world, api_of(world) as api:
         world.leave_unfinished()

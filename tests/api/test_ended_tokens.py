@@ -1,4 +1,4 @@
-"""When a token ends, its sockets and streams are closed at once, in every replica, and no others."""
+"""When a token ends, its sockets and streams are closed immediately in every replica, and no others are."""
 
 from __future__ import annotations
 

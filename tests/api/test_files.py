@@ -1,4 +1,4 @@
-"""Files sent through the API: documents, images and texts, told apart by their content."""
+"""Files sent through the API: documents, images and texts, recognised by their content."""
 
 from __future__ import annotations
 

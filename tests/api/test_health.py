@@ -1,4 +1,4 @@
-"""Health, metrics, invalid tokens, limits on requests, and malformed or hostile requests."""
+"""Health, metrics, invalid tokens, request limits, and malformed or hostile requests."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_with_an_older_schema_it_is_not_ready(world: World) -> None:
 
 
 async def test_with_a_part_of_its_work_failing_it_is_not_ready(worlds: WorldFactory) -> None:
-    """Everything else goes on, so only what was last achieved tells."""
+    """Everything else works, so only the most recent successes show it."""
     async with worlds(
         timing=patient_timing(overdue=2.0, sweep_interval=0.1, lease_renew_interval=0.1)
     ) as world:

@@ -1,4 +1,4 @@
-"""However a message gets into a chat, a program that follows the chat is told of it once."""
+"""However a message gets into a chat, an API client that follows the chat is told once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program's searches of many chats in an SQLite file disturb nobody who writes in Slack."""
+"""An API client's searches of many chats in an SQLite file disturb nobody who writes in Slack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = "The quick brown fox jumps over the lazy dog, and the näive dög jumps b
 
 
 async def test_events_are_acknowledged_at_once_while_programs_search(worlds: WorldFactory) -> None:
-    """Every event of Slack is delivered once, and words that only an old chat contains are found all the same."""
+    """Every event is delivered once, and words that only an old chat contains are still found."""
     async with worlds() as world:
         token = await token_for(world)
         await insert_chats(
@@ -46,7 +46,7 @@ async def test_events_are_acknowledged_at_once_while_programs_search(worlds: Wor
 
 
 async def test_a_search_beyond_its_limit_says_what_to_do(worlds: WorldFactory) -> None:
-    """To programs, to `/chats` and in the Home tab; each list without words is shown as ever."""
+    """In the API, in `/chats` and in the Home tab; lists without search words work as always."""
     async with worlds(timing=patient_timing(database_search_timeout=0.005)) as world:
         token = await token_for(world)
         await insert_chats(world, CHATS, text=lambda _: TEXT)

@@ -13,7 +13,7 @@ from tests.handlers.world import World, shown
 
 
 def messages_through_api(world: World, thread: str) -> list[Message]:
-    """The messages that show what programs said."""
+    """The messages that show what API clients wrote."""
     mine = world.replies(thread)
     return [
         m
@@ -75,7 +75,7 @@ async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_poste
 async def test_an_api_message_is_answered_although_it_cannot_be_shown(
     worlds: WorldFactory,
 ) -> None:
-    """The program gets its answer, and Slack shows it, while the post of the question hangs."""
+    """The client gets its answer, and Slack shows it, while the post of the question hangs."""
     async with worlds(timing=patient_timing(question_timeout=0.2)) as world:
         world.leave_unfinished()
         token = await token_for(world)
@@ -177,7 +177,7 @@ async def test_a_token_is_valid_until_it_is_revoked(world: World, api: Api) -> N
 
 
 async def test_no_unseen_mark_of_a_mention_leaves(world: World) -> None:
-    """Slack names nobody: all that is shown, sent and exported holds the mere ids."""
+    """Slack provides no names: everything shown, sent and exported contains bare ids."""
     world.forgive("user_not_found", "channel_not_found")
     for method, error in (
         ("users.info", "user_not_found"),

@@ -1,4 +1,4 @@
-"""What a provider says besides the text, as the API gives it: sources and steps of an answer, reasons of refusals."""
+"""What a provider reports besides the text, in the API: sources and steps of an answer, reasons of refusals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_an_answer_has_its_sources_and_a_question_none(worlds: WorldFactor
 
 
 async def test_an_answer_has_its_steps_and_a_socket_is_told_of_them(worlds: WorldFactory) -> None:
-    """In a message of its own, which says nothing of `content`: older clients pass it over."""
+    """In a separate message without `content`, which older clients ignore."""
     sent = streaming(delta(reasoning="Hm."), delta("Hi."), delta(finish="stop"), DONE)
     async with scripted_world(worlds, sent) as (world, _):
         token = await token_for(world)

@@ -1,4 +1,4 @@
-"""What clients that nobody here wrote expect of HTTP: generated ones, browsers, and libraries' habits."""
+"""What third-party clients expect of HTTP: generated clients, browsers, and the habits of libraries."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def paths(chat: str) -> dict[str, set[str]]:
 
 
 async def test_a_slash_at_the_end_changes_nothing(api: Api) -> None:
-    """No redirect, which behind a proxy would lead to `http://`; only the page of the documentation has one."""
+    """No redirect, which behind a proxy would lead to `http://`; only the documentation page has one."""
     chat = await api.conversation()
     for path, methods in paths(chat).items():
         for method in methods:
@@ -81,7 +81,7 @@ async def test_head_is_where_get_is(api: Api) -> None:
 
 
 async def test_what_is_not_allowed_says_what_is(api: Api) -> None:
-    """All of it, and HEAD where GET is."""
+    """All methods, including HEAD where there is GET."""
     chat = await api.conversation()
     for path, methods in paths(chat).items():
         for method in sorted({*OTHERS, "GET"} - methods):
@@ -132,7 +132,7 @@ async def test_an_optional_body_may_be_missing(api: Api) -> None:
 
 
 async def test_a_refused_browser_learns_why(world: World) -> None:
-    """Browsers are told the code of a connection that stood, and nothing of one that never did."""
+    """Browsers report the close code of an open connection, but nothing about one that never opened."""
     where = address(world).replace("http", "ws", 1)
     async with connect(f"{where}/ws?token=bob_no", proxy=None) as socket:
         with pytest.raises(ConnectionClosed):
@@ -159,7 +159,7 @@ async def test_a_socket_that_comes_while_the_database_is_away_learns_so(
 
 
 async def test_a_socket_that_comes_too_early_learns_when() -> None:
-    """The process listens before it has started."""
+    """The process listens before it has finished starting."""
     async with (
         serving(StartupApp(), "127.0.0.1", 0) as url,
         connect(f"{url.replace('http', 'ws', 1)}/ws", proxy=None) as socket,
@@ -170,7 +170,7 @@ async def test_a_socket_that_comes_too_early_learns_when() -> None:
 
 
 async def test_everything_in_the_description_has_a_type(world: World) -> None:
-    """Else generated code has `unknown` or `Any`; a body that may be missing is not another type."""
+    """Otherwise generated code has `unknown` or `Any`; a body that may be missing is not a different type."""
     described = await openapi(world)
     assert list(_untyped(described["paths"], "paths")) == []
     bodies = {
@@ -198,7 +198,7 @@ def _untyped(node: Any, where: str) -> Any:
 
 
 async def test_question_and_answer_never_share_a_time(api: Api) -> None:
-    """Clients order by it."""
+    """Clients order messages by time."""
     chat = await api.conversation()
     for word in ("one", "two"):
         await api.say(chat, word)

@@ -27,7 +27,7 @@ START = 1.5
 
 PLAIN_STORMS = ((1, 1), (5, 5), (20, 5))
 PLAIN_PATIENCE = 45.0
-"""Seconds that a plain bot's storm is watched: it would take minutes."""
+"""Seconds for which a plain bot's storm is watched, since it would take minutes."""
 
 HEAD = (
     f"{'storm':<20} {'whole':>7} {'mean':>6} {'p95':>6} {'first':>6} {'median':>6} {'gap':>5} {'ended':>6} "
@@ -85,7 +85,7 @@ async def _storms(only: list[int] | None) -> list[str]:
 
 
 def _misses(count: int, channels: int, outcome: Outcome, least: float) -> list[str]:
-    """The targets that this storm did not reach."""
+    """The targets that this storm missed."""
     first = outcome.first_words()
     wrong = {
         "not every answer was whole": outcome.complete < count,
@@ -114,7 +114,7 @@ async def _memory() -> list[str]:
 
 
 async def _plain() -> None:
-    """The same storms for a bot that edits after every twentieth piece; nothing of it is a target."""
+    """The same storms for a bot that edits after every twentieth piece; it has no targets."""
     print(
         f"\nA plain bot, which edits after every twentieth piece; watched for {PLAIN_PATIENCE:.0f} s\n{HEAD}"
     )

@@ -2,7 +2,7 @@
 
     python -m tests.bench.asker URL TOKEN
 
-In the process that sends the load, a load of its own would count as the server's.
+It is a separate process, because delays caused by the load generator itself would count as the server's.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
     python -m tests.bench.bounds [--times 100]
 
-Prints for each door the most memory that the process had, what it answered, and the slowest answer to somebody else
-who asks for the list of models meanwhile. Exit code 1 when a door took more than 500 MB, or made somebody wait for a
-second.
+Prints for each door the process's peak memory, its responses, and the slowest response to another user who requests the
+list of models meanwhile. Exit code 1 when a door took more than 500 MB, or made somebody wait for a second.
 """
 
 from __future__ import annotations
@@ -177,7 +176,7 @@ async def deaf_socket(bench: Bench, number: int) -> object:
 
 
 async def nothing(bench: Bench, number: int) -> object:
-    """What somebody else waits for on this machine anyway."""
+    """The baseline: what another user waits for on this machine without load."""
     await asyncio.sleep(5)
     return "nothing"
 

@@ -1,4 +1,4 @@
-"""One storm against the whole product, and what came of it."""
+"""Runs one storm against the whole product, and measures the outcome."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from storage.tables import ledger, usage_days
 SMALL = 1_000
 PER_PERSON = 1_000
 MOST_ADDED, FLAT = 1.0, 1.3
-"""Milliseconds; times."""
+"""Milliseconds; a factor."""
 MODEL = ModelRef("openrouter", "meta/llama-3")
 BATCH = 5_000
 NO_LIMITS = Limits()

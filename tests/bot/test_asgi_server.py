@@ -1,4 +1,4 @@
-"""The embedded server: it ends in time whatever its clients do, and uvicorn still has what it relies on."""
+"""The embedded server: it stops in time whatever its clients do, and uvicorn still has what it relies on."""
 
 from __future__ import annotations
 

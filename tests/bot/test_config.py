@@ -200,7 +200,7 @@ MISPLACED = [
 def test_a_key_in_the_variable_of_another_is_told(
     load: Load, variables: dict[str, str], owner: str | None
 ) -> None:
-    """A server of one's own may take any key."""
+    """A custom server may use any key."""
     if owner is None:
         assert load(**variables)
         return

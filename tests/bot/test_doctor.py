@@ -1,4 +1,4 @@
-"""`bobbin doctor` and `bobbin run` against broken set-ups: each names the cause and what to do."""
+"""`bobbin doctor` and `bobbin run` with broken setups: each names the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_what_is_not_slack_is_told_in_one_line(bobbin: Bobbin, page: tuple[str, 
 
 
 def test_an_app_without_an_agent_view_is_told(bobbin: Bobbin) -> None:
-    """As an older manifest leaves it; Slack tells it by refusing the prompts."""
+    """As left by an older manifest; Slack reveals it by refusing suggested prompts."""
 
     def answers(handler: BaseHTTPRequestHandler) -> None:
         prompts = handler.path.endswith("setSuggestedPrompts")
@@ -130,7 +130,7 @@ def test_an_app_without_an_agent_view_is_told(bobbin: Bobbin) -> None:
     ids=["deep", "ids", "mapping", "nul", "infinity"],
 )  # fmt: skip
 def test_one_providers_failure_ends_no_other_check(bobbin: Bobbin, answered: str) -> None:
-    """Whatever it answers: each provider has its own line."""
+    """Whatever its response: each provider has its own line."""
     odd = server_that(lambda handler: answer(handler, answered))
     with serving(odd) as strange, serving(models_called("tiny")) as models:
         done = bobbin(
@@ -150,7 +150,7 @@ def test_one_providers_failure_ends_no_other_check(bobbin: Bobbin, answered: str
 
 
 def test_what_is_no_redis_is_told(bobbin: Bobbin) -> None:
-    """Perhaps only with and without TLS are mixed up."""
+    """Possibly only TLS and plain connections are mixed up."""
     with serving(server_that(lambda handler: answer(handler, "{}"))) as other:
         done = bobbin("doctor", REDIS_URL=other.replace("http://", "redis://"))
 
@@ -204,7 +204,7 @@ def test_tokens_of_two_apps_are_told(bobbin: Bobbin, app: str) -> None:
 
 
 def test_an_address_that_cannot_be_listened_on_is_told(bobbin: Bobbin) -> None:
-    """Unless it is a bot that listens there: somebody may ask the doctor while it runs."""
+    """Unless a running bot is listening there, since the doctor may run beside it."""
     alive = server_that(lambda handler: answer(handler, '{"alive": true}'))
     other = server_that(lambda handler: answer(handler, "<html>", status=404))
     with serving(other) as taken, serving(alive) as running:
@@ -238,7 +238,7 @@ def test_model_settings_that_match_nothing_are_named(bobbin: Bobbin) -> None:
 
 
 def test_model_settings_are_not_judged_by_half_a_list(bobbin: Bobbin) -> None:
-    """The provider that is away may have the model."""
+    """The provider that is down may have the model."""
     with serving(models_called("tiny")) as models:
         done = bobbin(
             "doctor",
@@ -253,7 +253,7 @@ def test_model_settings_are_not_judged_by_half_a_list(bobbin: Bobbin) -> None:
 
 @pytest.mark.parametrize("error", ["invalid_auth", "not_allowed_token_type", "missing_scope"])
 def test_a_refused_app_token_ends_the_start_in_one_line(bobbin: Bobbin, error: str) -> None:
-    """Slack's client would try again for ever."""
+    """Slack's client would retry for ever."""
     with serving(slack_that(error)) as slack, serving(models_called("tiny")) as models:
         done = bobbin(
             "run", SLACK_API_URL=f"{slack}/api/", OPENAI_BASE_URL=f"{models}/v1", PORT="0", **GOOD
@@ -268,7 +268,7 @@ def test_a_refused_app_token_ends_the_start_in_one_line(bobbin: Bobbin, error: s
 def test_models_that_a_budget_in_dollars_cannot_count_are_named(
     bobbin: Bobbin, tmp_path: Path
 ) -> None:
-    """Those that are offered, of providers that tell no cost, and of which the ledger knows none."""
+    """Offered models whose providers report no cost, and for which the ledger knows none."""
     url = f"sqlite:///{tmp_path / 'bobbin.sqlite3'}"
     asyncio.run(use(url, ModelRef("openai", "gpt-known")))
     with serving(models_called("gpt-known", "gpt-new", "other")) as models:
@@ -302,7 +302,7 @@ async def use(url: str, model: ModelRef) -> None:
 
 
 def test_the_rule_about_who_may_is_one_line(bobbin: Bobbin) -> None:
-    """It says what results from all settings together."""
+    """It states the result of all settings together."""
     with serving(models_called("gpt-large")) as models:
         done = bobbin(
             "doctor",

@@ -1,4 +1,4 @@
-"""The file `.env` as people write it: read, or refused in one line that names the place and shows no value."""
+"""`.env` files as people write them: read, or refused in one line that names the place and shows no value."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 def test_what_cannot_be_read_is_one_line(
     tmp_path: Path, content: bytes, expected: str, kind: type[Settings]
 ) -> None:
-    """A line that was passed over might have been the one about who may use the bot."""
+    """A skipped line might have been the one about who may use the bot."""
     file = tmp_path / ".env"
     file.write_bytes(content)
     line = _refusal(lambda: kind.load(file))
@@ -73,7 +73,7 @@ def test_what_cannot_be_read_is_one_line(
 
 
 def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
-    """Docker makes a folder of a file that it is to mount and does not find."""
+    """Docker creates a folder in place of a file that it should mount but does not find."""
     folder, link = tmp_path / ".env", tmp_path / "link"
     folder.mkdir()
     link.symlink_to("nowhere")
@@ -106,7 +106,7 @@ SUSPICIOUS = {
 def test_names_that_are_nearly_settings_are_told(
     tmp_path: Path, text: str, expected: str | None
 ) -> None:
-    """In the file, which is Bobbin's own, all of them."""
+    """In the file, which belongs to Bobbin, all unknown names are reported."""
     file = tmp_path / ".env"
     file.write_text(text)
     hints = [hint for hint in suspicious_settings(file) if "=x" in text or str(file) in hint]
@@ -123,7 +123,7 @@ def test_the_environments_other_variables_are_not_judged(
 
 
 def test_a_missing_setting_is_told_with_where_it_may_be(bobbin: Bobbin) -> None:
-    """Misspelt, or in a file that is not in this folder."""
+    """Misspelt, or in a file outside this folder."""
     assert f"there is no file .env in {os.path.realpath(bobbin.folder)}" in bobbin("run").stderr
     (bobbin.folder / ".env").write_text("SLACK_BOT_TOKN=xoxb-1\nSLACK_APP_TOKEN=xapp-1\n")
     done = bobbin("run")

@@ -1,4 +1,4 @@
-"""`MemoryBudget`: however large things take turns, they stay within the limit, and every one of them ends."""
+"""`MemoryBudget`: however large objects take turns, they stay within the limit, and every one of them finishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox beside production: what is left of a `.env` that was written for a real Slack."""
+"""The sandbox beside production: which parts of a production `.env` it uses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def settings_in(folder: Path, text: str) -> Settings:
 
 
 async def test_rules_and_models_of_production_shut_nobody_out(tmp_path: Path) -> None:
-    """Nobody here has these ids, and these models need keys; the address is another bot's."""
+    """Nobody here has these ids, these models need keys, and the address belongs to another bot."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         own = await settings_in(tmp_path, f"{PRODUCTION}PORT={taken.getsockname()[1]}\n")
 

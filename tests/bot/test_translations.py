@@ -119,7 +119,7 @@ def name_of(node: ast.AST) -> str:
 
 
 def test_texts_are_read_when_they_are_said() -> None:
-    """A text that is read at an import would be English for everybody."""
+    """A text read at import would be English for everybody."""
     found = []
     past = tuple(f"{module}." for module in modules())
     for path in PRODUCT:
@@ -155,7 +155,7 @@ def read_at_import(node: ast.AST) -> Iterator[str]:
 
 
 def test_english_texts_are_none_but_the_constants() -> None:
-    """No text is made of another when its module is imported."""
+    """No text is built from another when its module is imported."""
     assert len({name for name, _ in texts()}) == len(list(texts()))
     with speaking(Language.ENGLISH):
         assert (strings.RETRY_BUTTON, strings.TOKENS.format(count=1234)) == (

@@ -1,4 +1,4 @@
-"""JSON of strangers is a value or a ValueError, however deeply it is nested."""
+"""Untrusted JSON is either a value or a ValueError, however deeply it is nested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole product in a process of its own, and what people do with it in the browser."""
+"""The whole product in a separate process, and what people do with it in the browser."""
 
 from __future__ import annotations
 

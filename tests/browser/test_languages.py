@@ -1,4 +1,4 @@
-"""The page in two languages: what Bobbin says follows the one that a person has chosen in Slack."""
+"""The page in two languages: Bobbin's texts follow the language that a person has chosen in Slack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page on a phone, a tablet and a desk, with a keyboard alone."""
+"""The page on a phone, a tablet and a desktop, using only the keyboard."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def fits(page: Page) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_first_chat_works_at_every_width(product: Product, page: Page, size: str) -> None:
-    """What to try goes away for good; the menu's choice leaves the focus where the next message is written."""
+    """The suggestions can be dismissed permanently; choosing from the menu leaves the focus in the reply field."""
     await page.set_viewport_size(SIZES[size])
     await visit(page, product)
     tips = page.get_by_role("region", name="What to try")

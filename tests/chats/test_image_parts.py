@@ -1,4 +1,4 @@
-"""Images of so many parts that reading them would keep everybody waiting are refused before they are read."""
+"""Images with so many parts that reading them would block everybody are refused before they are read."""
 
 from __future__ import annotations
 

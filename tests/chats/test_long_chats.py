@@ -1,4 +1,4 @@
-"""What is sent of a chat that is already known to be too long, when even its summary leaves too little room."""
+"""What is sent of a chat that is known to be too long, if even its summary leaves too little room."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _turns(messages: Sequence[Message], notes: Mapping[int, str]) -> list[ChatMe
 
 @pytest.mark.parametrize("beside", [0, 10_000], ids=["alone", "beside long results of tools"])
 async def test_a_chat_with_a_summary_is_never_sent_whole(beside: int) -> None:
-    """The results of tools in this answer may take all room: the rest is no reason to send the chat as it was."""
+    """Tool results in this answer may take all the room, but that is no reason to send the whole chat again."""
     messages = [
         Message(
             id=str(number),

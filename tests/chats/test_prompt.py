@@ -101,7 +101,7 @@ MESSAGES = st.lists(
 def test_roles_alternate_whatever_happened(
     messages: list[Message], can_see: bool, context: str | None, data: st.DataObject
 ) -> None:
-    """Nothing is empty, nothing is lost but what is left out, and the last message comes last."""
+    """No turn is empty, nothing is lost except messages that are left out, and the last message comes last."""
     earlier = [message.id for message in messages if message.role is Role.USER]
     left_out = data.draw(st.sets(st.sampled_from(earlier))) if earlier else set()
     history = [*messages, asked("The question")]

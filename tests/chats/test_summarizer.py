@@ -1,4 +1,4 @@
-"""A summary that a model writes while somebody is erased is not kept: it may tell what they said."""
+"""A summary written while somebody is being erased is not stored, because it may contain what they said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures for tests with processes of their own."""
+"""Fixtures for tests with separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call that a kill cuts off counts once, by an estimate: of an answer, a title, a voice clip, a turn after tools."""
+"""A call cut off by a kill counts once, by an estimate: of an answer, a title, a voice clip, a turn after tools."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ CALLS = [{"index": 0, "id": "c0", "type": "function",
 
 
 CUT = (("title", "Hello?"), ("answer", "At length!"), ("answer", "Look!"), ("clip", ""))
-"""What is said, and which of its calls a kill cuts off: of `Look!` the one after the tool's."""
+"""The messages, and which of their calls a kill cuts off; for `Look!` the one after the tool's."""
 
 
 @dataclass
 class SilentModel:
-    """Tells nothing of what its calls use."""
+    """Reports nothing about what its calls use."""
 
     cut: str = ""
-    """The kind of the next call that stays in its middle: `answer`, `title`, `clip`."""
+    """The kind of the next call that hangs halfway: `answer`, `title`, `clip`."""
     charged: list[int] = field(default_factory=list)
-    """Tokens of each call, what it said until it was cut off included."""
+    """Tokens of each call, including what it said until it was cut off."""
     held: int = 0
-    """Calls that stayed in their middle."""
+    """Calls that hung halfway."""
 
     async def __call__(self, received: ReceivedRequest, out: ResponseWriter) -> None:
         if received.method == "GET":
@@ -76,7 +76,7 @@ class SilentModel:
 
 
 async def until_noted(world: Cluster) -> None:
-    """The database knows of the call that is being made; of a turn before it the ledger does."""
+    """Waits until the database knows about the call in progress, and the ledger about the turn before it."""
     noted = "SELECT 1 FROM answers WHERE state = 'running' AND call NOT IN (SELECT id FROM ledger)"
     await world.until(lambda: world.rows(noted), "the call is noted")
 

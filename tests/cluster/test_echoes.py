@@ -1,4 +1,4 @@
-"""A process is killed while it shows what a program said, and while it tells why an answer is not shown."""
+"""A process is killed while it shows an API message, and while it tells people why an answer is not shown."""
 
 from __future__ import annotations
 

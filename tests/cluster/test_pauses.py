@@ -1,4 +1,4 @@
-"""Processes that pause for longer than their lease and then go on: no answer is shown in two places."""
+"""Processes that pause for longer than their lease and then continue: no answer is shown in two places."""
 
 from __future__ import annotations
 

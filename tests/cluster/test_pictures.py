@@ -1,4 +1,4 @@
-"""A process is killed at each moment of showing a picture: it is shown once, and drawn once."""
+"""A process is killed at each stage of showing a picture: it is drawn once and shown once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.handlers.shared_files import VISION_MODEL, image_bytes
 from tests.handlers.test_pictures import PAINTER, UPLOAD, files, under_way
 
 MOMENTS = [(method, effect) for method in UPLOAD for effect in (False, True)]
-"""The call that is under way when the process dies, and whether Slack has done it."""
+"""The call in progress when the process dies, and whether Slack has carried it out."""
 
 
 def answering(asked: Any) -> ModelScript:

@@ -1,4 +1,4 @@
-"""A process is killed while models think: the answer goes on, no step stays open, and no thought becomes text."""
+"""A process is killed while models think: the answer continues, no step stays open, and no reasoning becomes text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models charged is in the ledger, and budgets hold, whichever process is killed and whichever is asked."""
+"""What models charged is in the ledger, and budgets hold, whichever process is killed or asked."""
 
 from __future__ import annotations
 

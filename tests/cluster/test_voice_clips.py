@@ -1,4 +1,6 @@
-"""A process is killed while a voice clip is heard, and while its words are shown: they are kept and shown once."""
+"""A process is killed while a voice clip is transcribed, and while its transcript is shown: it is stored and shown
+once.
+"""
 
 from __future__ import annotations
 

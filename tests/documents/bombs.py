@@ -1,4 +1,4 @@
-"""Small documents that ask for more than there is: time, memory, files of the server."""
+"""Small documents that demand too much: time, memory, or files of the server."""
 
 from __future__ import annotations
 

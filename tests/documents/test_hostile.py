@@ -1,4 +1,4 @@
-"""Documents that are broken, locked or made to do harm: each ends with its problem, within limits, and harms nobody."""
+"""Documents that are broken, locked or malicious: each ends with its problem, within limits, and harms nobody."""
 
 from __future__ import annotations
 

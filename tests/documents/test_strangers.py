@@ -1,4 +1,4 @@
-"""Documents that nobody here made: what a person reads in them must stand in the text (`strangers/SOURCES.md`)."""
+"""Documents from third parties: what a person reads in them must be in the text (`strangers/SOURCES.md`)."""
 
 from __future__ import annotations
 

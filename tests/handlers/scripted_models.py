@@ -1,4 +1,4 @@
-"""The whole product in front of a model server that sends a test's own bytes."""
+"""The whole product in front of a model server that sends bytes chosen by the test."""
 
 from __future__ import annotations
 

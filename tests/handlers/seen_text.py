@@ -1,4 +1,4 @@
-"""Messages as Slack stores them, and the words that a person sees in them."""
+"""Messages as Slack stores them, and the text that a person sees in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be true when a world ends, and what of it a test foresees to be otherwise."""
+"""What must be true when a world ends, and which exceptions a test declares."""
 
 from __future__ import annotations
 

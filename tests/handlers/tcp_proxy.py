@@ -1,4 +1,4 @@
-"""A proxy between the bot and a server, which can refuse connections, and let them go mute."""
+"""A proxy between the bot and a server that can refuse connections or silently hold back data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLOSE_TIMEOUT = 2.0
 
 
 class Mute(Flag):
-    """What is held back: the connection stays open, and its bytes are acknowledged, but not passed on."""
+    """What is held back: the connection stays open and its bytes are acknowledged, but not passed on."""
 
     NOTHING = 0
     REQUESTS = auto()

@@ -1,6 +1,6 @@
 """An answer is asked for, written, shown and ended although everything that is not its text hangs or fails.
 
-Waits that end by themselves are made endless here, so that an answer which waits for decoration never ends.
+Timeouts are made endless here, so that an answer that waited for decoration would never end.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def test_answers_follow_each_other_although_all_other_methods_fail(
 async def test_a_failed_first_call_of_an_answer_does_not_delay_the_next_one(
     worlds: WorldFactory, mode: StreamMode, method: str, fault: dict[str, Any]
 ) -> None:
-    """What the call may still bring about is looked for after `late_effect`, which is endless here."""
+    """The search for what the call may still cause is due after `late_effect`, which is endless here."""
     async with worlds(timing=PATIENT, rates=PLENTY, bobbin_stream=mode) as world:
         world.leave_unfinished()
         world.forgive("message_not_in_streaming_state")
@@ -99,7 +99,7 @@ async def test_a_failed_first_call_of_an_answer_does_not_delay_the_next_one(
 async def test_an_answer_waits_only_so_long_for_a_thread_that_cannot_be_read(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
-    """It would tell whether the failed first call has made a message."""
+    """Reading it would show whether the failed first call has created a message."""
     timing = replace(PATIENT, search_timeout=0.2)
     async with worlds(timing=timing, rates=PLENTY, bobbin_stream=mode) as world:
         world.leave_unfinished()
@@ -115,7 +115,7 @@ async def test_an_answer_waits_only_so_long_for_a_thread_that_cannot_be_read(
 
 
 async def test_the_next_model_is_asked_as_soon_as_the_text_is_stored(world: World) -> None:
-    """The end of the first answer is not visible yet. The second one's words come below it all the same."""
+    """The end of the first answer is not visible yet, but the second one's text still appears below it."""
     thread = await world.start("Hello.")
     await world.answered(thread)
     fault = world.slack.faults.add(STOP, "hang", seconds=ENDLESS)
@@ -156,7 +156,7 @@ async def test_a_mark_is_lifted_by_the_next_process(worlds: WorldFactory) -> Non
 async def test_a_sign_that_comes_late_does_not_stay(
     worlds: WorldFactory, method: str, mode: StreamMode
 ) -> None:
-    """The call that shows it was given up without a response, and takes effect once the answer stands."""
+    """The call that shows it timed out without a response, and takes effect once the answer is complete."""
     soon = patient_timing(
         session_call_timeout=0.2,
         session_start_delay=0.0,
@@ -177,7 +177,7 @@ async def test_a_sign_that_comes_late_does_not_stay(
 async def test_a_mark_is_lifted_although_the_answer_failed_and_waits_again(
     worlds: WorldFactory,
 ) -> None:
-    """The mark cannot be lifted before, and the answer after it runs until somebody stops it."""
+    """The mark cannot be removed earlier, and the next answer runs until somebody stops it."""
     impatient = patient_timing(chore_pause=0.5, chore_busy_pause=0.1)
     async with worlds(timing=impatient) as world:
         thread = await world.start("Hello.")
@@ -260,9 +260,10 @@ async def multiply_answer(world: World, thread: str, count: int) -> None:
 async def test_a_hanging_workspace_delays_no_chores_of_another(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:
-    """One has more chores than a process does at a time, and all of them hang.
+    """One workspace has more chores than a process does at a time, and all of them hang.
 
-    All set the same status, so a call that waited for the rate limit would give way to a newer one, and its chore end.
+    All set the same status, so a call that waited for the rate limit would be replaced by a newer one, and its chore
+    would end.
     """
     endless = patient_timing(chore_timeout=ENDLESS, slack_call_timeout=ENDLESS)
     async with make_workspaces(timing=endless, rates=PLENTY) as workspaces:
@@ -289,7 +290,9 @@ async def test_a_hanging_workspace_delays_no_chores_of_another(
 async def test_chores_harm_nobody_where_the_app_is_removed(
     make_workspaces: TwoWorkspacesFactory, told: bool
 ) -> None:
-    """`told`: Slack says so, and they wait until it is installed again; else Slack refuses each, and they end."""
+    """`told`: Slack sends an event, and the chores wait until the app is installed again; else Slack refuses each, and
+    they end.
+    """
     soon = patient_timing(chore_pause=0.2, chore_busy_pause=0.1, sweep_interval=0.2)
     async with make_workspaces(timing=soon) as installed:
         installed.reply_to({"one?": "Answer one.", "two?": "Answer two."})

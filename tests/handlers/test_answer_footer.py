@@ -1,4 +1,4 @@
-"""What stands below an answer: facts, and what people think of it."""
+"""The lines below an answer: facts, and people's feedback."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Whatever people do, they get their reply although every Slack method that does not carry it hangs or fails.
+"""Whatever people do, they get their response even if every Slack method that does not carry it hangs or fails.
 
-Waits that end by themselves are made endless here, so that an act which waits for decoration never gets its reply.
+Timeouts are made endless here, so that an action that waited for decoration would never get its response.
 """
 
 from __future__ import annotations

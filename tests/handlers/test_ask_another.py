@@ -1,4 +1,4 @@
-"""`Ask another model`: the same conversation up to a question as a new chat, in a thread of its own."""
+"""`Ask another model`: the same conversation up to a question as a new chat, in its own thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a model is to reason: where it is chosen, what each provider is sent, what people see, what if refused."""
+"""Reasoning effort: where it is chosen, what each provider is sent, what people see, and what happens on a refusal."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def effort_in(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def test_each_provider_is_told_in_its_own_form(worlds: WorldFactory) -> None:
-    """And with the choice left at its default nothing is."""
+    """With the default choice nothing is sent."""
     async with (
         ScriptedServer(everywhere(HI)).running() as server,
         worlds(**settings(server.url)) as world,

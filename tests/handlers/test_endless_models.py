@@ -1,4 +1,4 @@
-"""What people see of models that never end: every answer ends, and keeps what stands."""
+"""Models that never end: every answer ends, and keeps the text so far."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_model_that_only_keeps_the_connection_alive_has_failed(worlds: Wor
 
 
 async def test_model_is_not_asked_again_once_an_answer_took_too_long(worlds: WorldFactory) -> None:
-    """The pause that the server wants would end later than the answer may."""
+    """The server requests a pause that would end after the answer's time limit."""
     busy = responding({"error": "slow down"}, 429, **{"Retry-After": "9"})
     timing = patient_timing(longest_answer=5.0)
     async with scripted_world(worlds, busy, timing=timing) as (world, server):
@@ -55,7 +55,7 @@ async def test_model_is_not_asked_again_once_an_answer_took_too_long(worlds: Wor
 
 
 async def test_all_tries_of_an_answer_have_one_end(worlds: WorldFactory) -> None:
-    """The second try writes without an end, within what the first has left."""
+    """The second attempt writes endlessly, within the time that the first has left."""
     asked: list[ReceivedRequest] = []
 
     async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
@@ -73,7 +73,7 @@ async def test_all_tries_of_an_answer_have_one_end(worlds: WorldFactory) -> None
 
 
 async def test_title_without_an_end_is_given_up(worlds: WorldFactory) -> None:
-    """The next title may be asked of the same server, and nothing of the chat waits."""
+    """The next title may be requested from the same server, and nothing in the chat waits."""
     timing = patient_timing(longest_title=0.5)
     async with scripted_world(
         worlds,

@@ -73,7 +73,7 @@ async def spread_words(world: World) -> str:
 
 
 async def test_nothing_of_an_erased_person_is_left_in_chats_of_others(worlds: WorldFactory) -> None:
-    """In threads that were read, questions, chats that continue others, titles, and answers that are being written."""
+    """In threads that were read, questions, continuations, titles, and answers that are being written."""
     async with worlds() as world:
         root = await spread_words(world)
         titles = str(world.rows("SELECT title FROM chats WHERE branch_of <> ''"))
@@ -115,7 +115,7 @@ async def test_the_answer_of_an_erased_chat_ends_and_nothing_fails(worlds: World
 
 
 async def test_who_is_erased_in_mid_answer_gets_no_new_rows(worlds: WorldFactory) -> None:
-    """In a chat of somebody else: what the model was asked counts as nobody's."""
+    """In somebody else's chat: what the model was asked is charged to nobody."""
     async with worlds(bobbin_budget_user=parse_budget(Scope.USER, "1M tokens/month")) as world:
         thread = await world.start("Hello?")
         await world.answered(thread)

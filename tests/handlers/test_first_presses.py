@@ -1,4 +1,4 @@
-"""Each element works in the moment in which it appears, even before the bot knows that Slack shows it.
+"""Each element works from the moment it appears, even before the bot knows that Slack shows it.
 
 The call that shows an element takes effect, but its response is held back until the press is acknowledged.
 """

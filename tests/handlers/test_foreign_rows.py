@@ -1,4 +1,6 @@
-"""Other processes' workspaces in the same database: nothing of theirs is taken up, and it is still there for them."""
+"""Work of workspaces served by other processes, in the same database: it is not touched, and is still there for
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Redis goes mute, or another process holds the database's file, while answers are written: all go on, each once."""
+"""Redis stops responding, or another process locks the database file, while answers are written: all continue, each
+once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Home tab: one's chats, one's model, and all of it as it is now."""
+"""The Home tab: a user's chats and model, always up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that models made stay with their chats: in branches, continuations and exports, until all is erased."""
+"""Pictures made by models stay with their chats: in branches, continuations and exports, until everything is erased."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People read in the language that they have chosen in Slack: a thread in that of the one who started its chat."""
+"""People read texts in the language chosen in Slack; a thread is in the language of the person who started its chat."""
 
 from __future__ import annotations
 

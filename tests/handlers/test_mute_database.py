@@ -1,4 +1,6 @@
-"""The database's connections go mute while answers are written: all go on, once, and readiness tells the truth."""
+"""The database's connections stop responding while answers are written: all continue, once, and readiness is
+correct.
+"""
 
 from __future__ import annotations
 
@@ -181,7 +183,7 @@ SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
 async def test_what_is_stored_unheard_is_known_to_be_stored(
     muted: Muted, save: str, held: Mute
 ) -> None:
-    """The worker goes on as after a success that it heard of."""
+    """The worker continues as after a confirmed success."""
     world = muted.world
     world.reply_to(ANSWERS, rate=100)
     thread = await world.start(QUESTIONS[0])

@@ -1,4 +1,4 @@
-"""Whatever happens around a chat, it continues or says why not, and no Slack call is repeated without end."""
+"""Whatever happens around a chat, it continues or says why not, and no Slack call is repeated endlessly."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an
 async def test_an_answer_ends_before_the_asker_is_told_why_nothing_is_written(
     worlds: WorldFactory,
 ) -> None:
-    """And the next process tells it, if this one ends before."""
+    """If this process ends first, the next one tells them."""
     async with worlds(
         timing=patient_timing(slack_call_timeout=ENDLESS), bobbin_stream=StreamMode.EDIT
     ) as world:

@@ -1,4 +1,4 @@
-"""What people see, and what is stored, of answers in the odd shapes that servers give them."""
+"""What people see, and what is stored, of answers in the unusual forms that servers send."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ MARKDOWN = {
 async def test_markdown_stands_in_slack_as_slack_shows_it(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    """What is stored is what the model has written."""
+    """The stored text is what the model has written."""
     model = each_its_own(
         streaming(*(delta(letter) for letter in sent), STOP, DONE) for sent, _ in MARKDOWN.values()
     )
@@ -215,7 +215,7 @@ def slowly(*sent: bytes, pause: float = 0.15) -> Behaviour:
 async def test_reasoning_that_was_taken_for_the_answer_is_taken_back(
     worlds: WorldFactory, mode: StreamMode, hidden: str
 ) -> None:
-    """The opening mark stood in the prompt. The chat's next answer, and its title, show nothing of it at all."""
+    """The opening mark was in the prompt. The chat's next answer, and its title, show no reasoning at all."""
     third = len(hidden) // 3
     sent = [
         delta(hidden[:third]),
@@ -243,7 +243,7 @@ async def test_reasoning_that_was_taken_for_the_answer_is_taken_back(
 
 
 async def test_sources_stand_under_the_answer_and_are_kept(worlds: WorldFactory) -> None:
-    """As numbered links, which can neither ping nor break out; the answer of the API has them too."""
+    """As numbered links that can neither ping nor break out; the API's answer has them too."""
     named = [
         {"url": "https://a.example/x?a=1&b=<2>|3", "title": "A <!channel> | page"},
         {"url": "http://insecure.example"},

@@ -1,4 +1,6 @@
-"""Slacks that differ: older ones, emulators, a proxy between. What they lack is learnt, and the answer arrives."""
+"""Slacks that differ: older ones, emulators, a proxy in between. Their limitations are learned, and the answer
+arrives.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ OPTIONAL = [
     "reactions.add",
     "chat.startStream",
 ]
-"""Methods that an answer can do without."""
+"""Methods that an answer does not need."""
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 501, 400, 403, 451])
 async def test_a_method_that_a_server_does_not_have_is_learnt(world: World, status: int) -> None:
-    """Or that a proxy lets nobody use: it is called once, not until a patience ends, and then not again."""
+    """Or that a proxy blocks: it is called once, without waiting for a timeout, and then not again."""
     for method in OPTIONAL:
         world.slack.faults.add(method, "status", status=status, times=-1)
     world.reply_to({"Say it.": TEXT})
@@ -41,7 +43,7 @@ async def test_a_method_that_a_server_does_not_have_is_learnt(world: World, stat
 
 
 async def test_where_nothing_can_be_said_in_private_people_are_told_directly(world: World) -> None:
-    """In a direct message, whose buttons work; in a conversation with Bobbin, there."""
+    """In a direct message, whose buttons work; in a conversation with Bobbin, right there."""
     world.slack.faults.add("chat.postEphemeral", "status", status=403, times=-1)
     thread = await world.start("A question.")
     await world.answered(thread)

@@ -1,4 +1,4 @@
-"""Whatever can be pressed works from the first moment on, or says privately why not."""
+"""Whatever can be pressed works from the first moment, or says privately why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt caching: a server that keeps marked prefixes, and charges for the rest, charges little."""
+"""Prompt caching: on a server that caches marked prefixes and charges for the rest, a long chat costs little."""
 
 from __future__ import annotations
 

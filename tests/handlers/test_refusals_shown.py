@@ -1,4 +1,4 @@
-"""What people read when a provider refuses: its own reason, advice that fits, and a model that stays in the menu."""
+"""What people read when a provider refuses: its own reason, fitting advice, and the model stays in the menu."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_404_that_does_not_name_the_model_hides_nothing(
 
 
 async def test_another_model_answers_where_that_helps(worlds: WorldFactory) -> None:
-    """The menu stands beside Retry for every reason that another model would cure, and works."""
+    """Every failure that another model would cure has a working menu beside Retry."""
 
     async def by_model(received: Any, out: Any) -> None:
         refuse = received.body["model"] == MODEL

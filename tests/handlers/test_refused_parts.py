@@ -1,4 +1,6 @@
-"""What a model may refuse together: how often it is asked, what is left out, and that no answer is begun twice."""
+"""Combinations of parts that a model may refuse: how often it is asked, what is left out, and that no answer begins
+twice.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retry works as soon as a failure is stored, whoever shows it, and says why when it has no effect."""
+"""Retry works as soon as a failure is stored, whoever shows it, and says why if it has no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said between a mention and the choice of a model belongs to the question."""
+"""Messages between a mention and the choice of a model become part of the question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PDFs of scanned pages go to providers that read PDFs themselves; refused ones are left out once, and said."""
+"""Scanned PDFs go to providers that read PDFs themselves; refused ones are left out once, and people are told."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ async def test_a_refused_scan_is_left_out_once_and_said(worlds: WorldFactory) ->
 
 
 async def test_a_scan_is_called_a_document_everywhere(worlds: WorldFactory) -> None:
-    """In the thread that shows what a program said, in exports, and to models."""
+    """In threads (for API messages), in exports, and in prompts."""
     content = base64.b64encode(SCAN.content).decode()
     body = {"content": "Read it.", "files": [{"name": "scan.pdf", "content": content}] * 2}
     async with scripted_world(worlds, HI) as (world, server):

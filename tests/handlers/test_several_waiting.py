@@ -1,4 +1,4 @@
-"""Where several questions wait at the same time, each answer says which one it answers."""
+"""If several questions wait at the same time, each answer says which one it answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG = " ".join(f"word{n}" for n in range(150))
 async def test_answers_name_their_questions_when_several_waited(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    """Whole ones and failed ones. A question that waited alone needs no such help."""
+    """Complete and failed answers. A question that waited alone needs no such link."""
     async with worlds(bobbin_stream=mode) as world:
         world.say(LONG, rate=100)
         thread = await world.start("The first.")

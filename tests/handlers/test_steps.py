@@ -1,4 +1,4 @@
-"""What people see of what a model does besides writing: while it goes on, and in the answer's message."""
+"""What people see of the work a model does besides writing: while it is going on, and in the answer's message."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def thinking_until(gate: asyncio.Event, *then: bytes) -> Behaviour:
 async def test_a_thinking_model_is_seen_thinking_and_what_it_thought_stands_in_the_message(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    """The line counts the seconds; the step is kept over a restart."""
+    """The status line counts the seconds; the step survives a restart."""
     gate = asyncio.Event()
     answer = thinking_until(gate, delta("Hi you."), STOP, DONE)
     timing = patient_timing(status_step_interval=0.2)
@@ -92,7 +92,7 @@ async def test_a_thinking_model_is_seen_thinking_and_what_it_thought_stands_in_t
 async def test_where_slack_takes_no_cards_steps_stand_below_the_answer_and_nothing_is_lost(
     worlds: WorldFactory,
 ) -> None:
-    """One refusal tells for the whole workspace. The answer is still a native stream."""
+    """One rejection applies to the whole workspace. The answer is still a native stream."""
     sent = streaming(delta(reasoning="Hm."), delta("Hi "), delta("you."), STOP, DONE)
     async with scripted_world(worlds, sent, bobbin_stream=StreamMode.NATIVE) as (world, _):
         world.slack.faults.add("chat.startStream", error="invalid_chunks")
@@ -136,7 +136,7 @@ async def test_a_failure_tells_its_steps_and_retry_replaces_them(worlds: WorldFa
 async def test_what_a_model_lets_see_of_its_reasoning_is_shown_if_the_operator_wants_it(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    """It can't ping, is bounded, and is no part of the text, of the title, or of what the model is sent next."""
+    """It can't ping, is limited in length, and is not part of the text, of the title, or of later prompts."""
     thoughts = "Hm, <!channel>. " + "So. " * 1_000
     sent = streaming(delta(reasoning=thoughts), delta("Hi you."), STOP, DONE)
     more: dict[str, Any] = {"bobbin_reasoning": ReasoningMode.SHOWN, "bobbin_stream": mode}

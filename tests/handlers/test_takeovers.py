@@ -1,4 +1,4 @@
-"""An answer that a worker takes over while calls of the one before are still under way is complete and there once."""
+"""An answer taken over while the previous worker's calls are still in progress is complete and shown once."""
 
 from __future__ import annotations
 

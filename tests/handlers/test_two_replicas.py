@@ -1,4 +1,4 @@
-"""Slack gives one envelope to two replicas: it takes effect once, and the user is told once."""
+"""Slack delivers one envelope to two replicas: it takes effect once, and the user is told once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that Slack does not tell at once: no question waits for more than one short look, and none twice."""
+"""Names that Slack does not provide immediately: no question waits for more than one short look-up, and none twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Voice clips become words: kept as the message's own, shown in the thread once, answered like any others."""
+"""Voice clips become text: stored as part of the message, shown in the thread once, answered like any other message."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def heard(world: World) -> list[str]:
 
 
 async def test_a_clip_is_heard_shown_kept_and_answered(worlds: WorldFactory) -> None:
-    """Also beside words, with a second clip, and after the chat has begun."""
+    """Also with text, with a second clip, and after the chat has begun."""
     async with worlds(**EARS) as world:
         world.models.spoken += [SAID, "And pears?", "In all?"]
         thread = await ask_with_files(world, "", CLIP)
@@ -111,7 +111,9 @@ async def test_what_cannot_be_heard_is_told_and_other_words_are_answered(
 async def test_clips_pictures_and_documents_of_the_thread_before_reach_the_model(
     worlds: WorldFactory,
 ) -> None:
-    """The asker pays for the newest clips, whose words are nobody's own; what cannot be heard is left out silently."""
+    """The asker pays for the newest clips, whose text belongs to nobody; clips that cannot be transcribed are left out
+    silently.
+    """
     many = [replace(CLIP, name=f"clip {n}.m4a") for n in range(MAX_EARLIER_FILES)]
     async with worlds(**EARS) as world:
         root = await say_with_files(world, "Listen:", CLIP, user="bob")
@@ -189,7 +191,7 @@ async def test_no_later_question_waits_for_a_clip_that_could_not_be_heard(
 
 
 async def test_the_api_hears_only_what_it_will_store(worlds: WorldFactory) -> None:
-    """Not a message that is there already, nor one that comes while an answer is written, nor one with a bad file."""
+    """Not for a message that is already stored, arrives while an answer is written, or has a bad file."""
     async with worlds(**EARS) as world, client(world, await token_for(world)) as http:
         made = (await http.post("/chat/conversations", json={})).json()["conversation"]["id"]
         path = f"/chat/conversations/{made}/messages"

@@ -1,4 +1,4 @@
-"""Under every failed answer stand its cause, Retry, and the ways on that would cure it: another model, a new chat."""
+"""Below every failed answer are its cause, Retry, and the remedies: another model, a new chat."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ PASSING = frozenset(
     {"unreachable", "timeout", "server_fault", "broken_off", "empty", "garbled"}
     | {"unreadable", "stopped", "own_fault"}
 )
-"""What passes by itself, or is not the model's."""
+"""Failures that are temporary, or not the model's."""
 
 
 async def fail_by_question(received: ReceivedRequest, out: ResponseWriter) -> None:
@@ -121,7 +121,7 @@ def test_the_table_holds_every_failure() -> None:
 
 
 async def test_under_every_failure_stand_its_cause_and_what_cures_it(worlds: WorldFactory) -> None:
-    """And another model answers in the same place wherever its menu stands, nowhere else."""
+    """Another model answers in the same place wherever its menu is shown, and the menu is shown nowhere else."""
     listed = responding({"data": [{"id": MODEL}, {"id": OTHER}, {"id": GONE}]})
     fast = {method: Rate(per_second=1000.0, burst=1000.0) for method in RATES}
     async with scripted_world(worlds, fail_by_question, models=listed, rates=fast) as (world, _):

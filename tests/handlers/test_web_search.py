@@ -1,4 +1,4 @@
-"""Searching the web by the provider: where it is chosen, what is sent, what people see, and what if it is refused."""
+"""Web search by the provider: where it is chosen, what is sent, what people see, and what happens on a refusal."""
 
 from __future__ import annotations
 

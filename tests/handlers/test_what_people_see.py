@@ -1,4 +1,4 @@
-"""What a person sees in a message reaches the model, on every road: mention, reply, context, shortcut, dialog."""
+"""What a person sees in a message reaches the model, by every route: mention, reply, context, shortcut, dialog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A certificate authority of one's own, as companies and their proxies have."""
+"""A private certificate authority, as companies and their proxies have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slack and a model server far away: what Bobbin's HTTP clients ask for, over HTTP and over TLS."""
+"""A remote Slack and model server: what Bobbin's HTTP clients request, over HTTP and over TLS."""
 
 from __future__ import annotations
 

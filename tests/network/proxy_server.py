@@ -1,4 +1,4 @@
-"""A proxy as companies have: plain requests, tunnels, and SOCKS 4, 4a and 5, with or without a password.
+"""A proxy like those in companies: plain requests, tunnels, and SOCKS 4, 4a and 5, with or without a password.
 
 Names that end in `.test` lead to one server on this machine, whatever their port.
 """

@@ -1,4 +1,4 @@
-"""Every HTTP client of the product, through every kind of proxy, by the variables of real machines."""
+"""Every HTTP client of the product, through every kind of proxy, configured by the usual variables."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_every_client_goes_through_the_proxy(
     scheme: str,
     client: Client,
 ) -> None:
-    """And no name is resolved here, since only the proxy can."""
+    """No name is resolved here, since only the proxy can do so."""
     async with ProxyServer(far.ports).running() as proxy:
         address = {"ALL_PROXY": f"{kind}://{{proxy}}"}
         await client(read_network(monkeypatch, authority, address, proxy), scheme)
@@ -174,7 +174,7 @@ async def test_every_client_goes_through_the_proxy(
 async def test_a_picture_of_another_host_comes_through_the_proxy_which_resolves_its_name(
     monkeypatch: pytest.MonkeyPatch, authority: Authority, far: FarServer, kind: str
 ) -> None:
-    """But no host that is one of ours by its form: the proxy may reach those."""
+    """But the proxy is never given a host that looks internal, because it may be able to reach it."""
     async with ProxyServer(far.ports).running() as proxy:
         address = {"ALL_PROXY": f"{kind}://{{proxy}}"}
         async with create_client(read_network(monkeypatch, authority, address, proxy)) as client:
@@ -214,7 +214,7 @@ async def test_a_proxy_gets_user_and_password(
 async def test_what_no_proxy_names_is_reached_directly(
     monkeypatch: pytest.MonkeyPatch, authority: Authority, client: Client, value: str
 ) -> None:
-    """Such names exist nowhere, so the client fails without having asked the proxy."""
+    """Such names do not exist, so the client fails without having asked the proxy."""
     async with ProxyServer({}).running() as proxy:
         variables = {"ALL_PROXY": "http://{proxy}", "NO_PROXY": value}
         network = read_network(monkeypatch, authority, variables, proxy)

@@ -1,4 +1,4 @@
-"""Which proxy leads to which address, and what a proxy's address may look like."""
+"""Which proxy is used for which address, and which forms a proxy's address may have."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_proxys_address_is_read_as_people_write_it(text: str, proxy: Proxy) ->
      "http://:3128", "http://a%3Ab:c@h:1", f"socks5://{'u' * 256}:x@h", "file:///etc/passwd", "h;rm:1"],
 )  # fmt: skip
 def test_what_is_no_proxys_address_is_refused(text: str) -> None:
-    """Never later, by a library."""
+    """Rejected at startup, not later by a library."""
     with pytest.raises(ValueError):
         parse_proxy(text)
 

@@ -1,4 +1,4 @@
-"""An address that somebody else has chosen leads to hosts of the Internet alone, whatever its name resolves to."""
+"""Requests to untrusted URLs reach only public Internet hosts, whatever their names resolve to."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_a_name_that_leads_into_our_network_is_not_connected_to(
 
 
 async def test_a_name_is_judged_by_the_very_answer_that_is_connected_to() -> None:
-    """A second look, by which a name could lead elsewhere, is judged too."""
+    """A second look-up, through which a name could lead elsewhere, is checked too."""
     resolver = PublicResolver(HostileResolver([[PUBLIC], ["127.0.0.1"]]))
     (found,) = await resolver.resolve("pictures.example.com", 443)
     assert found["host"] == PUBLIC

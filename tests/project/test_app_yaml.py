@@ -1,4 +1,4 @@
-"""The manifest is one that Slack takes, and asks for exactly what `handlers/` uses."""
+"""The manifest is acceptable to Slack, and requests exactly what `handlers/` uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md says which layers there are, in which order, and which library lives where: as the code has it."""
+"""ARCHITECTURE.md matches the code: its layers, their order, and the home of each library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Bobbin is deployed with fits together, and fits the program: image, compose, Kubernetes, Prometheus, Grafana."""
+"""Bobbin's deployment files match each other and the program: image, compose, Kubernetes, Prometheus, Grafana."""
 
 from __future__ import annotations
 

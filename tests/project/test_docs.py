@@ -1,4 +1,4 @@
-"""The documents cannot lie: settings, commands, links and targets are compared with the code."""
+"""The documents are true: settings, commands, links and targets are compared with the code."""
 
 from __future__ import annotations
 

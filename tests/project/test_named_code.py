@@ -1,4 +1,4 @@
-"""What documents, docstrings and comments name is there: files, modules, and what they define."""
+"""Documents, docstrings and comments only name existing files, modules and definitions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def classes() -> frozenset[str]:
 
 
 def unknown_in(text: str) -> Iterator[str]:
-    """The paths and dotted names in a text that lead nowhere."""
+    """The paths and dotted names in a text that do not exist."""
     yield from (path for path in PATH.findall(text) if not (ROOT / path).exists())
     yield from (name for name in DOTTED.findall(text) if not exists(name))
 
@@ -63,7 +63,7 @@ def exists(dotted: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_documents_name_what_exists(page: Path) -> None:
-    """A renamed module leaves no trace. The changelog tells of what was."""
+    """A renamed module leaves no trace. The changelog may name what used to exist."""
     if page.name != "CHANGELOG.md":
         assert list(unknown_in(page.read_text("utf-8"))) == []
 

@@ -1,4 +1,4 @@
-"""docs/security.md promises nothing that is not there."""
+"""docs/security.md names only code and tests that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes of an answer's bytes, however they are split: for tests of the parser, without a network."""
+"""Parses an answer's bytes, however they are split: for tests of the parser, without a network."""
 
 from __future__ import annotations
 

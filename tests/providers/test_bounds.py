@@ -1,4 +1,4 @@
-"""Every call to a model ends: silence, endless text and endless time each have a bound."""
+"""Every model call ends: silence, endless text and endless time each have a limit."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ WITH_PICTURE = ModelRequest(ModelRef("any", "m"), "", [ChatMessage(Role.USER, "S
 
 
 async def test_what_is_not_sent_yet_is_not_the_models_silence(harness: ProviderHarness) -> None:
-    """A database that answers late delays the picture, for longer than the model may be silent."""
+    """A database that responds late delays the picture for longer than the model may be silent."""
 
     async def late(attachment: Attachment, start: int, count: int) -> bytes:
         await asyncio.sleep(1.5)

@@ -1,4 +1,4 @@
-"""What servers say of an end and of what was used, in the words of every provider."""
+"""What servers report about an end and about usage, in the terms of every provider."""
 
 from __future__ import annotations
 

@@ -327,7 +327,7 @@ ABOUT_MARKS = [
 
 @pytest.mark.parametrize("text", ABOUT_MARKS)
 def test_an_answer_about_marks_and_headings_is_shown_in_full(text: str) -> None:
-    """In one piece and character by character, whole and cut; and no later answer is taken for reasoning."""
+    """In one piece and character by character, complete and cut; and no later answer is mistaken for reasoning."""
     cut = delta(finish="length")
     for size in (1, 1000):
         assert outcome(pieces(text, size) + STOP) == (text, "stop")
@@ -341,7 +341,7 @@ def test_an_answer_about_marks_and_headings_is_shown_in_full(text: str) -> None:
 
 
 async def test_a_model_that_begins_with_reasoning_is_remembered(harness: ProviderHarness) -> None:
-    """From the second answer on nothing of it is shown, not even for a moment."""
+    """From the second answer on no reasoning is shown, not even for a moment."""
 
     async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
@@ -361,7 +361,9 @@ async def test_a_model_that_begins_with_reasoning_is_remembered(harness: Provide
 async def test_a_model_that_begins_with_its_answer_again_is_believed(
     harness: ProviderHarness,
 ) -> None:
-    """One whole answer without a mark: the next is shown as it comes. A mark within a sentence teaches nothing."""
+    """After one complete answer without a mark, the next is shown as it arrives. A mark within a sentence changes
+    nothing.
+    """
     answers = [[delta("hm\n</think>"), delta("Hi.")], [delta("All.")]]
     answers += [[delta("hm, yes</think>"), delta("Hi.")]]
     answers += [[delta("So "), delta("it goes.")]]

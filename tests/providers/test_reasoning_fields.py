@@ -1,4 +1,4 @@
-"""What a server lets see of the reasoning, in the fields of every provider, is no part of the answer."""
+"""Reasoning that a server reveals, in the fields of every provider, is not part of the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What providers say when they refuse, word for word, and what it means: a status alone often says the wrong thing."""
+"""What providers say when they refuse, word for word, and what it means: the status alone is often misleading."""
 
 from __future__ import annotations
 

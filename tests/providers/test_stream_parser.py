@@ -1,4 +1,4 @@
-"""Every shape of an answer, split at every byte: what belongs to it, and whether it is whole."""
+"""Every form of an answer, split at every byte: what belongs to it, and whether it is complete."""
 
 from __future__ import annotations
 

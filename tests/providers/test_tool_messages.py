@@ -31,7 +31,7 @@ ARGUMENTS = '{"zone": "Berlin"}'
 async def test_turns_with_calls_are_sent_back_as_each_provider_wants_them(
     harness: ProviderHarness,
 ) -> None:
-    """Results follow their calls; ids, signatures and reasoning are what the provider gave or takes."""
+    """Results follow their calls; ids, signatures and reasoning are what the provider gave or accepts."""
     turn = ToolRound(
         "Let me see.",
         (
@@ -95,7 +95,7 @@ FOREIGN = ToolRound(
 async def test_turns_of_another_provider_are_sent_in_the_form_of_this_one(
     harness: ProviderHarness,
 ) -> None:
-    """A chat goes on with another model: ids, names and texts are such that no provider refuses them."""
+    """When a chat continues with another model, ids, names and texts are acceptable to every provider."""
     history = [
         ChatMessage(Role.USER, "Hi"),
         ChatMessage(Role.ASSISTANT, "It is noon.", rounds=(FOREIGN,)),

@@ -1,4 +1,4 @@
-"""App manifests: what the sandbox takes from one, and the line with which it refuses one."""
+"""App manifests: what the sandbox reads from one, and the line with which it refuses one."""
 
 from __future__ import annotations
 

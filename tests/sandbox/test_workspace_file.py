@@ -1,4 +1,4 @@
-"""A sandbox goes on where it was: after a proper end, after a kill, and never two at once on the same file."""
+"""A sandbox continues where it was: after a proper end, after a kill, and never twice at once on the same file."""
 
 from __future__ import annotations
 

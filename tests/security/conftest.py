@@ -1,4 +1,4 @@
-"""Fixtures for the tests of docs/security.md: the product whole, with its API and its page."""
+"""Fixtures for the tests of docs/security.md: the whole product, with its API and its page."""
 
 from __future__ import annotations
 

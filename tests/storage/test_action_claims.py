@@ -1,4 +1,4 @@
-"""Claims on actions: one of many replicas gets each, a dead one does not keep it, and old ones are deleted."""
+"""Claims on actions: only one replica gets each, a dead one does not keep it, and old ones are deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a database cannot be used is said with its address and a cure, whatever is wrong, and without the password."""
+"""Errors about an unusable database name its address and a remedy, whatever is wrong, without the password."""
 
 from __future__ import annotations
 

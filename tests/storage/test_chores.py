@@ -1,4 +1,6 @@
-"""Chores: one of many processes does each, those of a dead one are done by another, and those added anew count anew."""
+"""Chores: only one process does each, those of a dead process are done by another, and chores added again start
+over.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +121,7 @@ async def test_a_chore_that_is_added_while_it_is_done_is_done_once_more_afterwar
 async def test_workers_that_add_and_claim_at_once_do_not_block_each_other(
     rivals: list[Database], answer: Answer
 ) -> None:
-    """Each adds the same chores in another order, claims what it gets, and completes that."""
+    """Each adds the same chores in a different order, claims what it gets, and completes that."""
     kinds = list(Chore)[:4]
 
     async def work(number: int) -> None:
@@ -136,7 +138,7 @@ async def test_workers_that_add_and_claim_at_once_do_not_block_each_other(
 async def test_a_chore_that_is_added_again_while_it_is_done_follows_at_once(
     database: Database, answer: Answer
 ) -> None:
-    """Not only when the claim on it would have lapsed; and not earlier than its call may take effect."""
+    """Not only when the claim on it would have lapsed; but not before its call can no longer take effect."""
     chores = Chores(database)
     for again, due in ((0.0, [answer.id]), (LONG, [])):
         await _add(database, answer, {Chore.CLEAR_STATUS: 0.0})
@@ -172,7 +174,7 @@ async def test_due_answers_are_listed_once_the_longest_waiting_first(
 async def test_no_workspace_takes_the_places_of_another(
     database: Database, builder: ChatBuilder
 ) -> None:
-    """T1's answers have waited longer than all of the others; T2 has two, T3 one."""
+    """T1's answers have waited longer than all others; T2 has two, T3 one."""
     due = []
     for number, team in enumerate(["T1"] * 12 + ["T2", "T3", "T2"]):
         answer = await builder.answer((await builder.start(f"{number}.0", team=team)).chat)
@@ -193,7 +195,7 @@ async def test_no_workspace_takes_the_places_of_another(
 async def test_what_a_dead_worker_was_doing_is_free_at_once(
     rivals: list[Database], answer: Answer
 ) -> None:
-    """Some of it only later; what it had put off keeps its pause, and what another one does stays with that one."""
+    """Some of it only later; chores that it had postponed keep their pause, and other workers keep theirs."""
     dead, living = Chores(rivals[0]), Chores(rivals[1])
     await _add(rivals[0], answer, {Chore.SHOW_TITLE: 0.0})
     (put_off,) = await dead.claim(answer.id, LONG, "dead")
@@ -213,7 +215,7 @@ async def test_what_a_dead_worker_was_doing_is_free_at_once(
 async def test_claims_are_given_back_together(
     rivals: list[Database], builder: ChatBuilder, answer: Answer
 ) -> None:
-    """Some may be claimed only later, and what another worker has by now stays with it."""
+    """Some may be claimed only later, and chores that another worker now has stay with it."""
     other = await builder.answer((await builder.start("200.1")).chat)
     await _add(rivals[0], answer, {Chore.SHOW_QUESTION: 0.0, Chore.LIFT_MARK: 0.0})
     await _add(rivals[0], other, {Chore.LIFT_MARK: 0.0, Chore.TITLE: 0.0})

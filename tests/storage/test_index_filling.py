@@ -1,4 +1,6 @@
-"""An upgrade leaves the search index to be filled while people write: afterwards it holds all that was ever said."""
+"""After an upgrade the search index is filled while people write; afterwards it contains everything that was ever
+said.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Connections to PostgreSQL that stay open and say nothing: no statement waits for ever, and nothing happens twice."""
+"""Connections to PostgreSQL that stay open but do not respond: no statement waits for ever, and nothing happens
+twice.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,7 @@ WHAT_IS_LOST = pytest.mark.parametrize(
 async def test_a_mute_connection_is_noticed_and_replaced(
     muted: Muted, held: Mute, use: str
 ) -> None:
-    """All that are open are mute, and new ones are not: as after a failover, or when a router forgets them."""
+    """All open connections stop responding, and new ones work: as after a failover, or when a router drops them."""
     muted.proxy.mute(held, new=False)
     async with asyncio.timeout(WAIT_TIMEOUT):
         await USES[use](
@@ -117,7 +119,7 @@ async def test_a_mute_connection_is_noticed_and_replaced(
 async def test_a_mute_server_is_an_error_until_it_speaks_again(
     muted: Muted, held: Mute, use: str
 ) -> None:
-    """New connections are accepted and stay mute too: a halted pooler."""
+    """New connections are accepted but do not respond either: a halted pooler."""
     muted.proxy.mute(held)
     async with asyncio.timeout(WAIT_TIMEOUT):
         for _ in range(2):

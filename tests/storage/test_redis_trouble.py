@@ -1,4 +1,4 @@
-"""Redis that goes mute, that lies behind a socket file, or that does not allow what is needed."""
+"""Redis that stops responding, is behind a socket file, or does not permit what is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process takes up nothing of workspaces that it does not serve, on every database."""
+"""A process does no work for workspaces that it does not serve, on every database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets and rates hold when replicas admit at the same moment, and count each call once."""
+"""Budgets and rates hold when replicas admit messages concurrently, and count each call once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Summaries: one for the same messages, whoever writes it first, and the one that reaches furthest is found."""
+"""Summaries: only one for the same messages, whoever writes it first; the one that reaches furthest is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An authorization server for tests: it gives tokens to one client, and knows which of them count."""
+"""An authorization server for tests: it issues tokens to one client, and knows which of them are valid."""
 
 from __future__ import annotations
 

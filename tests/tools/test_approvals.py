@@ -60,7 +60,7 @@ def writing(world: World, thread: str) -> bool:
 async def test_presses_in_two_replicas_at_once_count_once(
     tmp_path: Path, log: io.StringIO, url: str, redis_url: str
 ) -> None:
-    """Each press arrives in both; the first decision holds, and either replica goes on, with one effect each."""
+    """Each press arrives in both; the first decision counts, and either replica continues, with one effect each."""
     server = CountingServer(tmp_path / "effects")
     async with server.over_http() as address:
         tools = parse_tool_config(json.dumps({"mcpServers": {"web": {"url": address}}}), {})
@@ -133,7 +133,7 @@ async def test_what_happens_while_an_answer_waits_is_in_order(
 ) -> None:
     """A further question waits behind it and says so; the Stop button ends it and lets the next one begin.
 
-    Nothing says meanwhile that the bot is writing, though it has said so before.
+    Meanwhile nothing says that the bot is writing, although it was shown before.
     """
     timing = patient_timing(session_start_delay=0.0)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):

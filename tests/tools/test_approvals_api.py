@@ -1,4 +1,4 @@
-"""Approvals through the API: told on the socket and in the stream, in the conversation, decided by a request."""
+"""Approvals through the API: reported on the socket, in the stream and in the conversation, decided by a request."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def _next(socket: Any, kind: str) -> dict[str, Any]:
 async def test_after_a_decision_the_answer_waits_for_no_second_look_for_its_question(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """What the program said stands in the thread since the answer began, and Slack shows no thread any more."""
+    """The API message has been in the thread since the answer began, and Slack no longer shows any thread."""
     timing = patient_timing(question_timeout=3_600.0, question_resumed_timeout=3_600.0)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
         world.leave_unfinished()

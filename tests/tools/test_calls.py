@@ -33,7 +33,7 @@ HALVES = ModelScript(
 async def test_reading_tools_run_by_themselves_and_their_results_are_data(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """Several at once; a large result is cut, a failure and an unknown name are told, and nothing pings."""
+    """Several at once; a large result is cut, a failure and an unknown name are reported, and nothing pings."""
     async with tooled(worlds, tmp_path) as (world, server):
         script(
             world,
@@ -76,7 +76,7 @@ async def test_reading_tools_run_by_themselves_and_their_results_are_data(
 async def test_the_asker_alone_decides_about_what_does_more_than_read(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """Allowed once, denied, allowed for the chat: each call has the effect that was decided, whoever else presses."""
+    """Allowed once, denied, allowed for the chat: each call has the decided effect, whoever else presses."""
     async with tooled(worlds, tmp_path) as (world, server):
         script(world, calling(("add", {"text": "one <!channel>"}), saying="I add it."), "Added.")
         thread = await world.start("Add one.")
@@ -136,7 +136,7 @@ async def test_the_asker_alone_decides_about_what_does_more_than_read(
 
 
 async def test_stop_ends_a_call_and_one_that_waits(worlds: WorldFactory, tmp_path: Path) -> None:
-    """The server is told; what may have taken effect is unknown, and what waited is never made."""
+    """The server is told; calls that may have taken effect are unknown, and waiting calls are never made."""
     async with tooled(worlds, tmp_path, {"allow": ["hang"]}) as (world, server):
         script(world, calling(("hang", {}), saying="I try."))
         thread = await world.start("Hang.")
@@ -163,7 +163,7 @@ async def test_stop_ends_a_call_and_one_that_waits(worlds: WorldFactory, tmp_pat
 async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """Waiting ends; and a model that never stops calling gets an end too."""
+    """The wait ends; a model that never stops calling tools is ended too."""
     timing = replace(patient_timing(), approval_life=0.5)
     async with tooled(worlds, tmp_path, timing=timing, bobbin_tool_steps=2) as (world, server):
         script(world, calling(("add", {"text": "x"})), "Nothing was added.")
@@ -185,7 +185,7 @@ async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
 async def test_a_model_is_told_whether_a_call_that_broke_may_be_made_again(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """One that only reads may; of any other the user is to be told first."""
+    """A read-only call may; before any other is repeated, the user must be told."""
     async with tooled(worlds, tmp_path, {"allow": ["hang"]}, bobbin_tool_timeout=0.5) as (world, _):
         script(world, calling(("hang_reading", {}), ("hang", {})), "Neither answered.")
         thread = await world.start("Hang twice.")
@@ -203,7 +203,7 @@ async def test_a_model_is_told_whether_a_call_that_broke_may_be_made_again(
 async def test_a_budget_that_is_used_up_between_turns_ends_the_answer(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """What the model then calls is not made, it isn't asked again, and every turn before has been paid once."""
+    """The calls of that turn are not made, the model isn't asked again, and every turn has been paid once."""
     budget = Budget(Scope.USER, 100_000, Unit.TOKENS, Period.MONTH)
     async with tooled(worlds, tmp_path, bobbin_budget_user=budget) as (world, server):
         script(world, calling(("add", {"text": "x"})),
@@ -231,9 +231,9 @@ async def test_a_budget_that_is_used_up_between_turns_ends_the_answer(
 async def test_a_tool_that_has_changed_is_asked_about_again(
     worlds: WorldFactory, tmp_path: Path, kept: bool
 ) -> None:
-    """An approval, once or for the chat, holds for the definition that somebody saw.
+    """An approval, once or for the chat, is valid for the definition that somebody saw.
 
-    `kept`: the message that asked is still there.
+    `kept`: whether the message that asked is still there.
     """
     async with tooled(worlds, tmp_path) as (world, server):
         script(world, calling(("add", {"text": "x"})), "Added.")
@@ -264,7 +264,7 @@ async def test_a_tool_that_has_changed_is_asked_about_again(
 async def test_all_that_was_said_is_visible_before_it_is_asked(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """To the last word, within Slack's rate limits, though nobody writes the answer while it waits."""
+    """To the last word, within Slack's rate limits, although nobody writes the answer while it waits."""
     said = "I would like to add a line that says what you have told me to add."
     async with tooled(worlds, tmp_path, limits=Limits()) as (world, _):
         script(world, replace(calling(("add", {"text": "x"}), saying=said), rate=20.0), "Added.")

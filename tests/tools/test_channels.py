@@ -1,4 +1,4 @@
-"""Which tools may be used in a channel: the stricter of what its admins (`/chats here`) and the operator say."""
+"""Which tools may be used in a channel: the stricter of its admins' choice (`/chats here`) and the operator's rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def save(world: World, use: tuple[str, ...] = (), ask: tuple[str, ...] = (
 
 
 async def test_admins_say_which_tools_may_be_used(worlds: WorldFactory, tmp_path: Path) -> None:
-    """At once, for what is offered, for calls, and for approvals given before; never more than the operator allows."""
+    """Immediately, for offers, calls and earlier approvals; never more than the operator allows."""
     rules = {"deny": ["big"]}
     async with tooled(worlds, tmp_path, rules, **ADMINS) as (world, server):
         await world.until(
@@ -95,7 +95,7 @@ async def test_admins_say_which_tools_may_be_used(worlds: WorldFactory, tmp_path
 
 
 def test_long_lists_are_cut_as_slack_wants_them() -> None:
-    """By server, and by tool within each; what is not listed is found by typing."""
+    """By server, and by tool within each; tools that are not listed are found by typing."""
     tools = [
         Tool(f"{n}", f"server{n // 300:03}", f"tool{n}{'x' * (n % 90)}", "", {})
         for n in range(45_000)

@@ -1,4 +1,4 @@
-"""What a model is sent of the tools that were called for earlier answers."""
+"""What a model is sent about the tool calls of earlier answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def sent(world: World) -> list[Sent]:
 
 
 async def test_later_turns_begin_with_the_same_bytes(worlds: WorldFactory, tmp_path: Path) -> None:
-    """Calls and results of earlier answers stay as they were sent, until there are too many: old results go at once."""
+    """Calls and results of earlier answers stay as they were sent until there are too many; then old results go
+    together.
+    """
     async with tooled(worlds, tmp_path) as (world, _):
         script(
             world,
@@ -101,7 +103,7 @@ async def test_models_without_tools_read_what_was_called(
 async def test_an_effect_is_not_repeated_after_a_failure(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """What stands is used by Retry; and who goes on without it has a model that knows of the call."""
+    """Retry uses the stored results; a new message instead goes to a model that knows about the call."""
     async with tooled(worlds, tmp_path) as (world, server):
         script(world, calling(("add", {"text": "x"})))
         world.fail("http", status=400, message="Not today.")

@@ -1,4 +1,4 @@
-"""A tool server that breaks every rule does no harm."""
+"""A tool server that violates every rule does no harm."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from tests.tools.servers import CountingServer
 async def test_a_server_that_breaks_every_rule_leaks_nothing_and_floods_nothing(
     tmp_path: Path, log: io.StringIO
 ) -> None:
-    """Names legal and unique, descriptions cut, no list after list, and no word of it in any log.
+    """Names are unique and valid, descriptions cut, lists not read endlessly, and none of its text is in any log.
 
-    A result counts though it breaks its tool's own schema, which is never checked: its patterns are the server's.
+    A result counts even if it violates its tool's schema, which is never checked, because its patterns are untrusted.
     """
     lists = tmp_path / "lists"
     command = {"command": sys.executable, "args": [str(hostile_server.__file__), str(lists)]}
@@ -86,7 +86,7 @@ ODD = {
 
 
 async def test_odd_results_and_errors_cost_neither_the_result_nor_the_connection() -> None:
-    """What can be read is read, whatever stands beside it; and an error is one call's, not that of others."""
+    """The readable parts are used, whatever is beside them; and an error affects one call, not others."""
     script = [str(odd_server.__file__)]
     named = {
         "odd": {"command": sys.executable, "args": script},
@@ -119,7 +119,7 @@ async def test_servers_that_cannot_be_started_are_told_of_and_hold_nobody_up(
 
 
 async def test_servers_that_never_answer_or_lead_elsewhere_hold_nobody_up(tmp_path: Path) -> None:
-    """Others are used meanwhile; nothing is sent to the address that a server redirects to."""
+    """Other servers are used meanwhile; nothing is sent to the address that a server redirects to."""
     reached: list[str] = []
     server = CountingServer(tmp_path / "effects")
     script = [str(hostile_server.__file__), str(tmp_path / "lists")]

@@ -1,4 +1,4 @@
-"""Processes are killed while tools that count are called: no effect happens twice, and none is kept quiet."""
+"""Processes are killed while counting tools are called: no effect happens twice, and none is concealed."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def kill_and_start_again(world: Cluster, holder: str, *, all_of_them: bool
 async def test_kills_make_no_call_twice(
     tmp_path: Path, request: pytest.FixtureRequest, thorough: bool, kind: str, kills: int
 ) -> None:
-    """Counted effects are approved calls, at most once each; one of unknown outcome is told to people and model."""
+    """Counted effects belong to approved calls, at most once each; people and model are told about unknown outcomes."""
     chance = random.Random(secrets.randbelow(10_000) if thorough else 2)
     async with tooled_cluster(kind, request, tmp_path) as (world, server):
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction")
@@ -202,7 +202,9 @@ async def test_kills_make_no_call_twice(
 
 
 def check(world: Cluster, person: Person, kills: int) -> None:
-    """Whoever was killed when: each call has had the effect that its row tells, and everybody knows of the others."""
+    """Whoever was killed when: each call has had the effect that its row states, and everybody knows about the
+    others.
+    """
     effects = Counter(person.server.effects)
     rows = world.rows("SELECT * FROM tool_calls WHERE path IN ('web/add', 'web/put') ORDER BY id")
     assert kills <= len(rows) <= 3 * kills

@@ -52,7 +52,7 @@ def servers_of(login: AuthorizationServer, secret: str = SECRET, **urls: str) ->
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 async def test_a_token_is_got_used_and_renewed(tmp_path: Path, method: str) -> None:
-    """One token for all requests, a new one when it is refused or has expired; and calls wait for none."""
+    """One token for all requests, a new one when it is refused or has expired; calls do not wait for each other."""
     async with (
         AuthorizationServer(methods=(method,)).running() as login,
         guarded(tmp_path, login) as url,
@@ -87,7 +87,7 @@ async def test_a_token_is_got_used_and_renewed(tmp_path: Path, method: str) -> N
 async def test_a_wrong_secret_and_a_hung_authorization_server_are_one_clear_line(
     tmp_path: Path, log: io.StringIO
 ) -> None:
-    """In doctor and in the log, without the secret; and no other server is away for it."""
+    """In doctor and in the log, without the secret; no other server is affected."""
     async with AuthorizationServer().running() as login, guarded(tmp_path, login) as url:
         other = CountingServer(tmp_path / "others")
         async with other.over_http() as open_url:

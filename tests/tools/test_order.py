@@ -1,4 +1,4 @@
-"""Effects come in the model's order, and what models write and use is counted and kept as it is."""
+"""Effects happen in the model's order, and what models write and use is recorded unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.tools.talk import asking, calling, results, script, states, tooled, u
 async def test_effects_come_in_order_and_none_before_an_earlier_call_that_waits(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """Though the operator lets them run; calls that only read wait for nobody. Half a character is no matter."""
+    """Although the operator lets them run; read-only calls wait for nobody. Half a character does no harm."""
     async with tooled(worlds, tmp_path, {"allow": ["put"]}) as (world, server):
         server.pace = 0.05
         turn = [("put", {"text": "a"}), ("put", {"text": "b"}), ("add", {"text": "c \ud83d"}),
@@ -58,7 +58,7 @@ async def test_effects_come_in_order_and_none_before_an_earlier_call_that_waits(
 async def test_somebody_is_asked_however_long_slack_fails_and_nobody_where_it_refuses(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """The question comes when Slack takes messages again; where it never will, the call counts as denied."""
+    """The question is posted when Slack accepts messages again; if it never will, the call counts as denied."""
     timing = patient_timing(chore_pause=0.005, sweep_interval=0.1, late_effect=0.01)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
         world.forgive("service_unavailable", "is_archived")
@@ -91,7 +91,7 @@ async def test_somebody_is_asked_however_long_slack_fails_and_nobody_where_it_re
 async def test_what_can_not_be_asked_anew_waits_for_nobody(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """The tool has changed since it was allowed, and Slack takes no word in the channel any more."""
+    """The tool has changed since it was allowed, and Slack no longer accepts messages in the channel."""
     timing = patient_timing(sweep_interval=0.1)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
         world.forgive("is_archived")

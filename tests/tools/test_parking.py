@@ -1,4 +1,6 @@
-"""An answer that waits for a decision goes on whenever something comes for it: what is stored says so at any moment."""
+"""An answer that waits for a decision continues whenever something happens to it: the stored state is right at any
+moment.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,7 @@ async def in_order(rivals: list[Database], *works: Awaitable[object]) -> list[An
 async def test_what_lets_an_answer_go_on_counts_while_it_is_being_parked(
     rivals: list[Database], what: str, first: str
 ) -> None:
-    """In either order; also where it lets a call begin that was allowed before, though another still waits."""
+    """In either order; also if it allows a call to begin while another still waits."""
     builder, three = builder_on(rivals[0]), what.endswith("three")
     chat = (await builder.start()).chat
     call, *_ = await asked(
@@ -116,7 +118,7 @@ async def test_what_lets_an_answer_go_on_counts_while_it_is_being_parked(
 async def test_a_press_and_the_end_of_its_answer_are_decided_one_after_the_other(
     rivals: list[Database], first: str
 ) -> None:
-    """No call is left that was allowed and is never made, and none begins that is about to be stopped."""
+    """No allowed call is left unmade, and none begins that is about to be stopped."""
     builder = builder_on(rivals[0])
     chat = (await builder.start()).chat
     call, *rest = await asked(
@@ -141,7 +143,7 @@ async def test_a_press_and_the_end_of_its_answer_are_decided_one_after_the_other
 
 @pytest.mark.parametrize("way", ["stopped before", "stopped", "chat erased", "asker erased"])
 async def test_what_ends_an_answer_ends_its_waiting(database: Database, way: str) -> None:
-    """Whoever claims it next ends it, and the next question of the chat has its turn."""
+    """The worker that claims it next ends it, and the next question of the chat gets its turn."""
     builder = builder_on(database)
     chat = (await builder.start(author="U0")).chat
     await builder.answer(chat)
@@ -168,7 +170,7 @@ async def test_what_ends_an_answer_ends_its_waiting(database: Database, way: str
 
 
 async def test_parking_gives_back_once_what_a_budget_holds(database: Database) -> None:
-    """However often the answer waits for a decision: another message that is being answered keeps its own."""
+    """However often the answer waits for a decision, another message that is being answered keeps its own."""
     limits = Limits((Budget(Scope.USER, 10_000.0, Unit.TOKENS, Period.MONTH),))
     builder = builder_on(database, limits)
     chat, _ = [(await builder.start(f"{number}.0")).chat for number in range(2)]
@@ -190,7 +192,7 @@ async def _held(database: Database) -> int:
 
 
 async def test_the_time_for_a_decision_begins_when_it_is_asked_for(database: Database) -> None:
-    """A press after it is refused; and what is asked anew has all of it again, in the same message."""
+    """A later press is refused; a call that is asked about again gets the full time, in the same message."""
     builder, day = builder_on(database), 86_400.0
     chat = (await builder.start()).chat
     (call,) = await asked(database, builder, chat.id, "asked")
@@ -225,7 +227,7 @@ async def test_the_time_for_a_decision_begins_when_it_is_asked_for(database: Dat
 
 
 async def test_the_end_of_a_call_is_told_by_whoever_has_stored_it(database: Database) -> None:
-    """Once more by the same after a failure that may have come after it; not by whoever is too late."""
+    """Reported again by the same worker after a failure that may have come later; not by a worker that is too late."""
     builder, calls = builder_on(database), ToolCalls(database)
     chat = (await builder.start()).chat
     (call,) = await asked(database, builder, chat.id, "asked")

@@ -1,4 +1,4 @@
-"""Pictures that tools return, through the whole product: checked, made small enough, sent, kept and left out."""
+"""Pictures returned by tools, through the whole product: checked, reduced, sent, stored and left out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def large_png() -> bytes:
 async def test_pictures_in_results_reach_models_that_see(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """A whole one, a broken one, one of 5 MB and one that is none; a model that failed is asked again with the same."""
+    """An intact one, a broken one, one of 5 MB and one that is not a picture; after a failure the model gets the same
+    ones.
+    """
     async with tooled(worlds, tmp_path) as (world, server):
         png, large = image_bytes(), large_png()
         assert len(large) > 5_000_000
@@ -87,7 +89,7 @@ async def test_pictures_in_results_reach_models_that_see(
 async def test_pictures_keep_within_their_budget_and_go_with_the_chat(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """At most a few of a call; old ones of an answer are left out; copied with a chat, and erased with it."""
+    """At most a few per call; old ones of an answer are left out; copied with a chat, and erased with it."""
     async with tooled(worlds, tmp_path) as (world, server):
         server.pictures = [("image/png", image_bytes(size=(9, n + 1))) for n in range(5)]
         script_seeing(
@@ -139,7 +141,7 @@ async def test_models_that_do_not_see_are_told_of_pictures(
 async def test_a_kill_before_the_next_question_loses_no_picture(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The next process asks with the same picture, and nothing is called again."""
+    """The next process sends the same picture, and repeats no call."""
     asked: list[Any] = []
 
     def answering(received: Any) -> ModelScript:

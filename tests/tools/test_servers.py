@@ -1,4 +1,4 @@
-"""Tool servers that are there, away, slow or dying: real ones, over both transports."""
+"""Tool servers that work, are down, slow or dying: real ones, over both transports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def config(**servers: object) -> ToolConfig:
 
 
 async def test_tools_of_all_servers_are_listed_and_called(tmp_path: Path) -> None:
-    """Results are bounded, failures are the tool's, and servers that are away take nothing down."""
+    """Results are limited, failures belong to the tool, and servers that are down affect no others."""
     server = CountingServer(tmp_path / "effects")
     async with server.over_http() as url:
         named = {"deny": ["put"], "allow": ["grow"], "url": url}
@@ -68,7 +68,7 @@ async def test_tools_of_all_servers_are_listed_and_called(tmp_path: Path) -> Non
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_server(tmp_path: Path) -> None:
-    """Whoever stops an answer stops what its tool is doing."""
+    """Stopping an answer stops what its tool is doing."""
     server = CountingServer(tmp_path / "effects")
     async with server.over_http() as url:
         servers = ToolServers(config(web={"url": url}))
@@ -85,7 +85,7 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(tmp_path: Path) -> No
 
 
 async def test_a_server_that_dies_in_a_call_and_comes_back_is_used_again(tmp_path: Path) -> None:
-    """A call that may have taken effect is unknown, and the connection is made again."""
+    """A call that may have taken effect is unknown, and the connection is reopened."""
     port = free_port()
     server = CountingServer(tmp_path / "effects")
     servers = ToolServers(config(web={"url": f"http://127.0.0.1:{port}/mcp"}), first_pause=0.05)
@@ -125,7 +125,7 @@ asyncio.run(main())
 
 
 async def test_a_local_server_ends_with_its_process_even_by_kill_9(tmp_path: Path) -> None:
-    """A stranger's server answers; and nothing that the bot started outlives it, even one that reads no input."""
+    """A third-party server works; and nothing that the bot started outlives it, even a server that reads no input."""
     deaf = tmp_path / "deaf.py"
     deaf.write_text("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
                     "import os, sys\nprint(os.getpid(), file=open(sys.argv[1], 'w'))\n"
@@ -158,7 +158,7 @@ async def test_a_local_server_ends_with_its_process_even_by_kill_9(tmp_path: Pat
 async def test_a_local_server_gets_nothing_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No token of Slack's, no model's key: only what the file says, and what any program needs."""
+    """No Slack token, no model key: only what the file says, and what any program needs."""
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-secret")
     listing = tmp_path / "environment"
     spy = f"env > {listing}.part && mv {listing}.part {listing}"

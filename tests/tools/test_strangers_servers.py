@@ -1,4 +1,4 @@
-"""Servers that nobody here wrote, through the whole product: what their tools return reaches model and steps."""
+"""Third-party tool servers, through the whole product: what their tools return reaches the model and the steps."""
 
 from __future__ import annotations
 

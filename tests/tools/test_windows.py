@@ -1,4 +1,4 @@
-"""What models are sent of tools whose definitions are long: as much as fits beside the chat."""
+"""What models are sent if tool definitions are long: as much as fits beside the chat."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tokens(asked: Any) -> int:
 async def test_tools_leave_room_for_the_chat(
     worlds: WorldFactory, tmp_path: Path, window: int, at_most: int
 ) -> None:
-    """The first ones are offered, the person is told of the others, and no prompt is too long for the model."""
+    """The first ones are offered, the person is told about the others, and no prompt is too long for the model."""
 
     def model(asked: Any) -> ModelScript:
         if asks_for_title(asked.messages):

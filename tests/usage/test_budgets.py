@@ -1,4 +1,4 @@
-"""Whoever has used up a budget or rate: every door refuses privately, and nothing is stored or asked."""
+"""People who have used up a budget or rate: every door refuses privately, and nothing is stored or asked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TABLES = ("chats", "messages", "answers", "questions", "ledger")
 
 @dataclass
 class Scene:
-    """What was there before: a chat with a good and a failed answer, an open menu, a dialog, a conversation."""
+    """What existed before: a chat with a good and a failed answer, an open menu, a dialog, a conversation."""
 
     world: World
     chat: str

@@ -1,4 +1,4 @@
-"""The ledger holds every model call, however it ended, with what its provider told."""
+"""The ledger contains every model call, however it ended, with what its provider reported."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_a_stopped_answer_counts_with_what_was_told(
 
 @pytest.mark.parametrize("budget", ["150 tokens/month", "0.30 USD/month", "0.30 USD/hour"])
 async def test_stopping_does_not_spare_a_budget(worlds: WorldFactory, budget: str) -> None:
-    """Though the server tells nothing of a call that was stopped: it counts by an estimate, at the usual price."""
+    """The server reports nothing for a stopped call, so it counts by an estimate, at the usual price."""
     model = ChargingModel([Reply(told=(100, 10, 0, 0.25)), Reply("Word. " * 50, None, "hang")])
     async with scripted_world(
         worlds,
@@ -184,7 +184,7 @@ PRICED = {"pricing": {"prompt": "0.001", "completion": "0.002", "input_cache_rea
 async def test_what_is_not_told_costs_what_the_list_says(
     worlds: WorldFactory, reply: Reply, cost: float | None
 ) -> None:
-    """In budgets too; beside what was told."""
+    """In budgets too; separate from what was reported."""
     model = ChargingModel([reply] * 3)
     listed = responding({"data": [{"id": "demo/quick", **PRICED}]})
     budget = parse_budget(Scope.USER, "0.05 USD/day")

@@ -1,4 +1,4 @@
-"""Every wait for Slack has an end: the time in the queue, in the call and between two attempts count together."""
+"""Every wait for Slack has a limit: time in the queue, in the call and between attempts counts together."""
 
 from __future__ import annotations
 

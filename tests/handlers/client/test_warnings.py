@@ -1,4 +1,4 @@
-"""What Slack warns of beside a response that is well."""
+"""Slack's warnings in successful responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WARNING = "missing_agent_session_stopped_event_subscription"
 async def test_an_event_that_the_app_has_not_subscribed_to_is_logged_once(
     log: io.StringIO, warned: dict[str, object]
 ) -> None:
-    """With what to do; without the subscription nobody has Slack's own Stop."""
+    """With the remedy; without the subscription Slack shows nobody its own Stop."""
 
     def answers(handler: BaseHTTPRequestHandler) -> None:
         answer(handler, json.dumps({"ok": True, "user_id": "U1", "team_id": "T1", **warned}))

@@ -106,7 +106,7 @@ async def test_leaving_a_private_channel_updates_only_that_persons_list(
 async def test_a_list_whose_buttons_were_not_used_is_not_updated(
     quick_world: World,
 ) -> None:
-    """The address of a command cannot replace what it said: Slack would show the list once more below."""
+    """The command's response URL cannot replace its message: Slack would show a second list below."""
     await bulk_chats.insert_chats(quick_world, 1)
     shown = await listed(quick_world)
     await quick_world.answered(await quick_world.start("Something new."))

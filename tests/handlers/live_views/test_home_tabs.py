@@ -1,4 +1,4 @@
-"""An open Home tab shows what is true now, within Slack's limits."""
+"""An open Home tab is up to date, within Slack's limits."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_opening_the_home_tab_detects_a_missed_departure(world: World) -> 
 
 
 async def test_a_newer_home_tab_of_another_process_is_not_overwritten(world: World) -> None:
-    """What comes from two replicas carries Slack's hash; the one that is behind gives way, without a word."""
+    """Publications of two replicas carry Slack's hash; the outdated one gives way silently."""
     world.forgive("hash_conflict")
     view = await home(world)
     theirs = {"type": "home", "blocks": [{"type": "divider"}]}

@@ -148,7 +148,7 @@ CODE_SHAPES = [
 @pytest.mark.parametrize("shape", CODE_SHAPES)
 @pytest.mark.parametrize("text", ["<!channel>", "<@U1>", "<#C1|x>", "<!subteam^S1>"])
 def test_a_control_sequence_looks_right_in_all_shapes_of_code(shape: str, text: str) -> None:
-    """It is whole where everybody reads code, else broken by a character that nobody sees."""
+    """It is intact where all parsers see code, else broken by an invisible character."""
     whole = shape.replace("{}", text)
     safe = guarded(whole)
     assert safe.replace("\u200b", "") == whole

@@ -1,4 +1,4 @@
-"""Slack's own spelling of text, as a person sees it: every kind of mark."""
+"""Slack's own markup as people see it: every kind of mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`<br>` in a table is a line break: each line of a cell stands in a row of its own."""
+"""`<br>` in a table is a line break: each line of a cell is in its own row."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_prose_and_code_are_not_held_back() -> None:
 
 
 def test_marks_of_many_quotations_are_read_once() -> None:
-    """Each would double the time, had the blanks between them two readings."""
+    """If the blanks between them had two readings, each mark would double the time."""
     deep = "> " * 3_000 + "deep <br>\n"
     assert shown(deep) == deep
     assert shown(deep, deltas=1) == deep

@@ -1,6 +1,6 @@
-"""The table of rates: every Slack method that the code calls stands in it, with the rate that Slack documents.
+"""The table of rates: it contains every Slack method that the code calls, with Slack's documented rate.
 
-That the bot calls no others while it runs is held by `World`, after each test.
+`World` checks after each test that the bot calls no others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""In a steady load no answer takes the edits from those that come a moment later."""
+"""Under steady load, no answer takes the edits from those that arrive a moment later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small decisions of the scheduler, one by one: what changing the code showed no other test to notice."""
+"""Small decisions of the scheduler, one by one: changes to the code that no other test noticed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_scarce_native_stream_is_opened_for_the_answer_with_the_most_to_come()
 
 
 def test_where_posts_are_scarce_answers_are_opened_while_the_bucket_is_full() -> None:
-    """So that those held find a full one when the model ends; one word is too little for it."""
+    """So that held answers find a full bucket when the model ends; one word is too little for a post."""
     scheduler = WriteScheduler({UPDATE: Rate(0.1, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
     held = [answer(scheduler, may_stream=False) for _ in range(20)]
     opened: list[float] = []
@@ -145,7 +145,7 @@ def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> Non
 def test_an_ending_uses_the_first_method_that_is_due(
     state: dict[str, Any], calls: tuple[str, ...]
 ) -> None:
-    """And waits for the soonest of them when none is."""
+    """It waits for the earliest of them if none is due."""
     for free in range(len(calls) + 1):
         scheduler = WriteScheduler()
         for method in calls[:free]:
@@ -224,7 +224,7 @@ def test_a_single_stream_may_use_every_token_left() -> None:
 
 
 def test_queued_posts_need_not_leave_calls_for_endings() -> None:
-    """Only edits are what a crowd ends by."""
+    """Only edits are needed to end many answers."""
     scheduler = WriteScheduler({POST: Rate(0.0001, 3), UPDATE: Rate(0.0001, 10)})
     for method in (POST, POST, UPDATE):
         scheduler.bucket(method, "C1", 0.0).take(0.0)
@@ -328,7 +328,7 @@ def test_wake_at_is_when_a_stream_may_start() -> None:
 
 
 def test_a_held_answer_is_rechecked_at_an_interval() -> None:
-    """Room is made when an answer ends, which cannot be predicted."""
+    """Room appears when an answer ends, which cannot be predicted."""
     scheduler = WriteScheduler({UPDATE: Rate(1.0, 10), START: Rate(0.0001, 1)})
     scheduler.bucket(START, "", 0.0).take(0.0)
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Whatever waits, looking only when `wake_at` says so misses nothing."""
+"""Whatever waits, checking only when `wake_at` says so misses nothing."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_many_429s_never_reduce_the_rate_to_nothing() -> None:
 
 
 def test_tokens_that_may_run_over_at_slack_are_not_counted_on() -> None:
-    """While a call is under way Slack's own bucket may still be full, and what it gets back then is lost."""
+    """While a call is in progress, Slack's own bucket may still be full, and its refill is then lost."""
     bucket = TokenBucket(Rate(1.0, 4), 0.0)
     for _ in range(4):
         bucket.take(0.0)

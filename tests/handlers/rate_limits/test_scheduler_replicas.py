@@ -1,4 +1,4 @@
-"""Answers spread over replicas that share one account: written nearly as evenly as by one process, without a 429."""
+"""Answers spread over replicas with a shared limit: written nearly as evenly as by one process, without a 429."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.simulation import Simulation, Writer
 
 
 class Replicas(Simulation):
-    """Each answer belongs to one of several paces, which ask a common account as `Desk` does."""
+    """Each answer belongs to one of several schedulers, which ask a shared limit as `CallDispatcher` does."""
 
     def __init__(self, count: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Replicas that share Slack's limits: the sum of what they do stays within them, whatever happens to Redis."""
+"""Replicas that share Slack's limits stay within them together, whatever happens to Redis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ON_ITS_WAY = 1.0
 
 
 class StrictSlack:
-    """One workspace's allowances, counted for all replicas together."""
+    """One workspace's limits, counted for all replicas together."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -111,7 +111,7 @@ async def answer(
 
 
 async def busy(slack_clients: list[CallDispatcher], slack: StrictSlack) -> None:
-    """Every replica wants all that there is, of everything."""
+    """Every replica wants as many calls of every method as it can get."""
     work = []
     for number, dispatcher in enumerate(slack_clients):
         work += [

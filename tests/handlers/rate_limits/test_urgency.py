@@ -1,4 +1,4 @@
-"""Three classes of calls: who goes first, who is passed over how often, and that nothing starves."""
+"""Three classes of calls: which goes first, how often one is overtaken, and that nothing starves."""
 
 from __future__ import annotations
 

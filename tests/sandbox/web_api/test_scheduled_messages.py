@@ -1,4 +1,4 @@
-"""Messages that are posted at a time of their own."""
+"""Messages that are posted at a scheduled time."""
 
 from __future__ import annotations
 
