@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     not_,
     select,
+    true,
     union,
     update,
 )
@@ -107,10 +108,15 @@ _EMPTY_MESSAGE = {
 _DAY_KEYS = tuple(usage_days.primary_key)
 _IS_USED_NOW = (
     exists()
-    .where(answers.c.chat_id == chats.c.id, IS_HELD, answers.c.lease_until > database_time())
+    .where(
+        answers.c.chat_id == chats.c.id,
+        IS_HELD,
+        answers.c.parked.is_not(true()),
+        answers.c.lease_until > database_time(),
+    )
     .correlate(chats)
 )
-"""An answer of the chat is being written, or waits for a decision."""
+"""A worker is writing an answer of the chat."""
 
 
 @dataclass(frozen=True, slots=True)
