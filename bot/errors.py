@@ -5,7 +5,7 @@
     ├── StorageError                   the database or Redis refused or cannot be reached
     │   ├── Conflict                   (storage.engine.database) a unique constraint refused a row
     │   ├── DatabaseFailed             (storage.engine.database) it refused, did not answer, or is away; says why
-    │   ├── RedisLost                  (storage.coordination.failures) Redis cannot be used; says why
+    │   ├── RedisLost                  (storage.coordination.base) Redis cannot be used; says why
     │   ├── SearchTooLong              a search by words took longer than it may
     │   ├── SlowSubscriber             (storage.coordination.base) a subscriber did not read its events in time
     │   └── WrongKey                   (storage.encryption) no key that is set decrypts what is stored

@@ -6,8 +6,13 @@ import ssl
 
 from bot.errors import SettingsError
 from bot.timing import Timing
-from storage.coordination.base import BucketResult, Coordination, SlowSubscriber, TopicEvent
-from storage.coordination.failures import RedisLost
+from storage.coordination.base import (
+    BucketResult,
+    Coordination,
+    RedisLost,
+    SlowSubscriber,
+    TopicEvent,
+)
 from storage.coordination.memory import MemoryCoordination
 
 __all__ = [

@@ -15,6 +15,22 @@ class SlowSubscriber(StorageError):
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """Why Redis cannot be used."""
+
+    reason: str
+    cure: str
+
+
+class RedisLost(StorageError):
+    """Redis cannot be used. The message says why, without any data."""
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__(f"Redis cannot be reached: {loss.reason}")
+        self.loss = loss
+
+
+@dataclass(frozen=True, slots=True)
 class TopicEvent:
     """One event as a subscriber receives it."""
 

@@ -5,28 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
 
 from redis import exceptions
 
-from bot.errors import StorageError
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Why Redis cannot be used."""
-
-    reason: str
-    cure: str
-
-
-class RedisLost(StorageError):
-    """Redis cannot be used. The message says why, without any data."""
-
-    def __init__(self, loss: Loss) -> None:
-        super().__init__(f"Redis cannot be reached: {loss.reason}")
-        self.loss = loss
-
+from storage.coordination.base import Loss
 
 _CONNECTION = (
     "check that it runs, that REDIS_URL is right, and whether it speaks TLS (rediss:// is with TLS, "

@@ -21,8 +21,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from bot.errors import SettingsError
-from storage.coordination.base import BucketResult, TopicEvent
-from storage.coordination.failures import Loss, RedisLost, loss_of
+from storage.coordination.base import BucketResult, Loss, RedisLost, TopicEvent
+from storage.coordination.failures import loss_of
 from storage.coordination.local_topics import Subscription, TopicHub
 from storage.coordination.scripts import ACQUIRE, BLOCK
 
