@@ -81,7 +81,7 @@ def test_no_route_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-async def test_no_request_of_the_api_is_answered_for_who_may_not(
+async def test_no_api_request_is_answered_for_a_refused_person(
     worlds: WorldFactory, rule: Verdict
 ) -> None:
     """With a token that was issued before the rule."""
@@ -101,7 +101,7 @@ async def test_no_request_of_the_api_is_answered_for_who_may_not(
         assert list(world.models.journal) == []
 
 
-async def test_every_request_is_answered_for_who_may_and_for_nobody_else(
+async def test_every_request_is_answered_only_for_permitted_users(
     worlds: WorldFactory,
 ) -> None:
     """Refused: requests without a token, with an expired one, and from a user who took no part."""
@@ -121,7 +121,7 @@ async def test_every_request_is_answered_for_who_may_and_for_nobody_else(
 
 
 @pytest.mark.parametrize("told", [True, False])
-async def test_who_left_the_channel_is_refused_by_every_request(
+async def test_a_person_who_left_the_channel_is_refused_by_every_request(
     worlds: WorldFactory, told: bool
 ) -> None:
     """Whether Slack sends an event or has to be asked. A participant who is still there is served."""
@@ -164,7 +164,9 @@ FRAMES: dict[type, Callable[[Event], bool]] = {
 """Every kind of change, by its form on a socket."""
 
 
-async def test_no_frame_of_a_socket_reaches_who_left_or_took_no_part(worlds: WorldFactory) -> None:
+async def test_no_socket_frame_reaches_people_who_left_or_took_no_part(
+    worlds: WorldFactory,
+) -> None:
     """Meanwhile a user who is allowed receives every kind of frame."""
     assert set(FRAMES) == set(get_args(FeedEvent))
     error = data({"error": {"message": "it broke", "code": 402}})
@@ -207,7 +209,7 @@ async def test_no_frame_of_a_socket_reaches_who_left_or_took_no_part(worlds: Wor
             assert await reader.until(lambda event: "pong" in event) == [{"pong": 1}]
 
 
-async def test_no_socket_opens_for_who_may_not(worlds: WorldFactory) -> None:
+async def test_no_socket_opens_for_a_refused_person(worlds: WorldFactory) -> None:
     from websockets.exceptions import ConnectionClosed, InvalidStatus
 
     async with refusing(worlds, Verdict.USER_NOT_ALLOWED) as (world, scene):

@@ -170,7 +170,7 @@ async def test_admins_are_those_of_the_workspace_and_those_that_are_set(
         assert RULES not in world.log.getvalue()
 
 
-async def test_who_is_no_admin_any_more_cannot_save(worlds: WorldFactory) -> None:
+async def test_a_former_admin_cannot_save(worlds: WorldFactory) -> None:
     async with worlds(**ADMINS) as world:
         await open_dialog(world)
         await world.restart(bobbin_admins=())

@@ -21,7 +21,9 @@ from tests.slow import slow_after
 
 
 @pytest.mark.parametrize("rule", slow_after(1, RULES))
-async def test_no_door_in_slack_lets_in_who_may_not(worlds: WorldFactory, rule: Verdict) -> None:
+async def test_no_door_in_slack_admits_a_refused_person(
+    worlds: WorldFactory, rule: Verdict
+) -> None:
     """Nothing is stored, no model is asked, nobody else sees anything, and the person is told once.
 
     No door is missing: the payloads that Slack sent reached every registered listener.
@@ -85,7 +87,7 @@ async def test_outsiders_and_guests_are_answered_where_the_rules_say_so(
         assert len(await world.answered(await world.start("A guest's?", "bob"))) == 1
 
 
-async def test_who_cannot_be_told_apart_counts_as_an_outsider(worlds: WorldFactory) -> None:
+async def test_a_person_of_unknown_standing_counts_as_an_outsider(worlds: WorldFactory) -> None:
     """A message without its author's workspace, in a shared channel, while Slack does not respond."""
     async with worlds(timing=patient_timing(person_timeout=0.1)) as world:
         slack = world.slack
@@ -107,7 +109,7 @@ async def test_who_cannot_be_told_apart_counts_as_an_outsider(worlds: WorldFacto
 
 
 @pytest.mark.parametrize("who", ["alice", "bob"])
-async def test_who_may_be_a_guest_waits_until_slack_tells_where_guests_are_ignored(
+async def test_a_possible_guest_waits_for_slack_if_guests_are_ignored(
     worlds: WorldFactory, who: str
 ) -> None:
     """They are asked to wait; a member is answered as soon as Slack responds; outsiders are still ignored."""
@@ -153,7 +155,7 @@ async def test_people_of_other_workspaces_of_the_organisation_are_members(
         await workspaces.idle()
 
 
-async def test_members_are_told_apart_without_asking_slack(worlds: WorldFactory) -> None:
+async def test_members_are_recognised_without_asking_slack(worlds: WorldFactory) -> None:
     """The facts in messages and presses suffice, so nobody waits for Slack and no rate limit is used up."""
     async with worlds() as world:
         world.slack.faults.add("users.info", error="internal_error", times=-1)
@@ -181,7 +183,7 @@ async def test_what_others_say_to_each_other_is_not_answered_with_a_refusal(
         assert told(world) == heard
 
 
-async def test_the_refusal_is_told_once_a_day(worlds: WorldFactory) -> None:
+async def test_the_refusal_is_sent_once_a_day(worlds: WorldFactory) -> None:
     async with refusing(worlds, Verdict.USER_NOT_ALLOWED) as (world, scene):
         text = strings.NOT_ALLOWED[Verdict.USER_NOT_ALLOWED]
         await asyncio.gather(*(mention(scene) for _ in range(5)))

@@ -49,7 +49,9 @@ async def tell_of_account(world: World, user: str, **changes: Any) -> None:
     await world.idle()
 
 
-async def test_who_leaves_a_private_channel_hears_no_more_of_it(worlds: WorldFactory) -> None:
+async def test_a_person_who_leaves_a_private_channel_receives_nothing_more_from_it(
+    worlds: WorldFactory,
+) -> None:
     async with worlds() as world:
         thread = await private_chat(world)
         tokens = [await token_for(world, who) for who in ("alice", "bob")]
@@ -71,7 +73,7 @@ async def test_who_leaves_a_private_channel_hears_no_more_of_it(worlds: WorldFac
             await bob.until(lambda event: event.get("content") == "Finish")
 
 
-async def test_a_leave_that_slack_never_told_is_noticed_over_http(worlds: WorldFactory) -> None:
+async def test_a_leave_without_an_event_is_noticed_over_http(worlds: WorldFactory) -> None:
     """Once the known membership is older than ten minutes, which is immediately here."""
     timing = patient_timing(membership_max_age=0.0)
     async with worlds(timing=timing) as world:
@@ -86,7 +88,7 @@ async def test_a_leave_that_slack_never_told_is_noticed_over_http(worlds: WorldF
             assert (await api.ask("GET", "/chat/conversations"))["conversations"] == []
 
 
-async def test_a_leave_that_slack_never_told_empties_the_list_at_once(
+async def test_a_leave_without_an_event_empties_the_list_at_once(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(timing=patient_timing(membership_max_age=0.0)) as world:
@@ -97,7 +99,7 @@ async def test_a_leave_that_slack_never_told_empties_the_list_at_once(
             assert listed["conversations"] == []
 
 
-async def test_a_leave_that_slack_never_told_is_noticed_by_a_socket(worlds: WorldFactory) -> None:
+async def test_a_leave_without_an_event_is_noticed_by_a_socket(worlds: WorldFactory) -> None:
     """At the first change that is delivered; the list in Slack is updated too."""
     async with worlds(timing=patient_timing(membership_max_age=0.0)) as world:
         thread = await private_chat(world)
@@ -197,7 +199,7 @@ async def test_changes_of_profiles_end_nothing(worlds: WorldFactory) -> None:
             assert json.loads(await reader.socket.recv()) == {"pong": 1}
 
 
-async def test_who_becomes_a_guest_is_cut_off_where_guests_are_ignored(
+async def test_a_member_who_becomes_a_guest_is_cut_off_if_guests_are_ignored(
     worlds: WorldFactory,
 ) -> None:
     from bot.access.rules import Treatment

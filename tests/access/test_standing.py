@@ -38,7 +38,7 @@ OF_ORG = {"enterprise_user": {"enterprise_id": ORG, "teams": ["T2"]}}
         ({"team_id": ""}, ORG, Standing.UNKNOWN),
     ],
 )
-def test_accounts_are_told_apart(
+def test_accounts_are_classified(
     account: dict[str, Any], organisation: str, standing: Standing
 ) -> None:
     assert person_of(account, HOME, organisation).standing is standing
@@ -67,7 +67,7 @@ def test_admins_are_members_whom_slack_calls_so(mark: str) -> None:
         (None, ORG, None),
     ],
 )
-def test_a_workspace_tells_what_it_can(
+def test_a_workspace_reports_what_it_can(
     own: str | None, organisation: str, standing: Standing | None
 ) -> None:
     assert standing_of(own, HOME, organisation) is standing

@@ -154,7 +154,7 @@ async def test_nothing_is_done_for_an_answer_once_a_process_has_ended(migrated_u
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "question"]
 
 
-async def test_a_claim_that_was_stored_unheard_is_found_by_its_own_process(
+async def test_an_unconfirmed_claim_is_found_by_its_own_process(
     migrated_url: str,
 ) -> None:
     """In the next sweep, not when the claim lapses; chores in progress are not done twice."""
@@ -208,7 +208,7 @@ async def test_sweeps_do_not_queue_up_while_a_database_reads_and_does_not_write(
         assert not await Chores(at.database).is_left(at.answer_id, Chore.HIDE_STOP)
 
 
-async def test_unheard_claims_of_one_workspace_leave_the_places_of_others_free(
+async def test_unconfirmed_claims_of_one_workspace_leave_room_for_others(
     migrated_url: str,
 ) -> None:
     begun, goes_on = list[str](), asyncio.Event()

@@ -127,7 +127,7 @@ async def test_many_large_bodies_at_once_take_turns(world: World, api: Api, bobs
     assert growth[0] < 300_000_000
 
 
-async def test_strangers_bodies_are_not_kept(world: World) -> None:
+async def test_bodies_of_unauthorized_clients_are_not_kept(world: World) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b"x" * 1_000_000

@@ -77,7 +77,7 @@ async def test_it_is_shown_by_the_next_process(world: World, api: Api) -> None:
     assert len(messages_through_api(world, thread)) == 1
 
 
-async def test_a_late_one_of_a_process_that_ended_is_removed(
+async def test_a_late_echo_of_a_dead_process_is_removed(
     worlds: WorldFactory,
 ) -> None:
     """The next process finds none, and the answer does not wait until a late one is impossible."""

@@ -137,7 +137,7 @@ async def test_a_file_is_the_same_however_it_was_written(how: str, size: int) ->
         ("QUJD" * 300, TooLarge),
     ],
 )
-async def test_what_is_no_base64_is_told(text: str, problem: type[Exception]) -> None:
+async def test_invalid_base64_is_reported(text: str, problem: type[Exception]) -> None:
     with pytest.raises(problem) as found:
         await Base64Text.of(text).decode(899 if problem is TooLarge else 10**6)
     assert type(found.value) is problem

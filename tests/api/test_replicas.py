@@ -107,7 +107,7 @@ async def test_a_post_is_answered_when_another_replica_writes_the_answer(
             assert again["assistantMessage"]["content"] == TEXT
 
 
-async def test_a_clip_that_is_sent_to_both_replicas_is_heard_once(
+async def test_a_clip_that_is_sent_to_both_replicas_is_transcribed_once(
     tmp_path: Path, log: io.StringIO
 ) -> None:
     async with two(tmp_path, log, None, **EARS) as (world, first, second):

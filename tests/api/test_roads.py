@@ -155,7 +155,7 @@ async def until_told(alice: Reader, count: int, road: str) -> None:
         pytest.fail(f"nothing was told of {road}")
 
 
-async def test_every_message_is_told_once(world: World, api: Api) -> None:
+async def test_every_message_is_announced_once(world: World, api: Api) -> None:
     async with socket_of(address(world), api.token) as alice:
         for road in ROADS:
             before = len(new_answers(world))

@@ -24,7 +24,7 @@ async def test_an_answer_has_its_sources_and_a_question_none(worlds: WorldFactor
         assert history["messages"] == [said["userMessage"], said["assistantMessage"]]
 
 
-async def test_an_answer_has_its_steps_and_a_socket_is_told_of_them(worlds: WorldFactory) -> None:
+async def test_an_answer_has_its_steps_and_a_socket_receives_them(worlds: WorldFactory) -> None:
     """In a separate message without `content`, which older clients ignore."""
     sent = streaming(delta(reasoning="Hm."), delta("Hi."), delta(finish="stop"), DONE)
     async with scripted_world(worlds, sent) as (world, _):

@@ -141,7 +141,7 @@ async def test_a_refused_browser_learns_why(world: World) -> None:
     assert (socket.close_code, socket.close_reason) == (4401, "Unauthorized")
 
 
-async def test_a_socket_that_comes_while_the_database_is_away_learns_so(
+async def test_a_socket_that_comes_while_the_database_is_down_is_told_so(
     world: World, api: Api
 ) -> None:
     await world.execute("ALTER TABLE api_tokens RENAME TO away")
@@ -158,7 +158,7 @@ async def test_a_socket_that_comes_while_the_database_is_away_learns_so(
     assert refused.value.response.status_code == 503
 
 
-async def test_a_socket_that_comes_too_early_learns_when() -> None:
+async def test_a_socket_that_comes_too_early_is_told_when_to_retry() -> None:
     """The process listens before it has finished starting."""
     async with (
         serving(StartupApp(), "127.0.0.1", 0) as url,

@@ -197,7 +197,7 @@ MISPLACED = [
 
 
 @pytest.mark.parametrize(("variables", "owner"), MISPLACED)
-def test_a_key_in_the_variable_of_another_is_told(
+def test_a_key_in_another_providers_variable_is_reported(
     load: Load, variables: dict[str, str], owner: str | None
 ) -> None:
     """A custom server may use any key."""

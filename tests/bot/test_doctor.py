@@ -92,7 +92,9 @@ PAGES = {
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
-def test_what_is_not_slack_is_told_in_one_line(bobbin: Bobbin, page: tuple[str, int]) -> None:
+def test_a_server_that_is_not_slack_is_reported_in_one_line(
+    bobbin: Bobbin, page: tuple[str, int]
+) -> None:
     """And the other checks go on."""
     text, status = page
     handler = server_that(lambda it: answer(it, text, status=status, kind="text/html"))
@@ -108,7 +110,7 @@ def test_what_is_not_slack_is_told_in_one_line(bobbin: Bobbin, page: tuple[str, 
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_an_app_without_an_agent_view_is_told(bobbin: Bobbin) -> None:
+def test_an_app_without_an_agent_view_is_reported(bobbin: Bobbin) -> None:
     """As left by an older manifest; Slack reveals it by refusing suggested prompts."""
 
     def answers(handler: BaseHTTPRequestHandler) -> None:
@@ -149,7 +151,7 @@ def test_one_providers_failure_ends_no_other_check(bobbin: Bobbin, answered: str
     assert "gsk-key-of-groq" not in done.stdout + done.stderr
 
 
-def test_what_is_no_redis_is_told(bobbin: Bobbin) -> None:
+def test_a_server_that_is_not_redis_is_reported(bobbin: Bobbin) -> None:
     """Possibly only TLS and plain connections are mixed up."""
     with serving(server_that(lambda handler: answer(handler, "{}"))) as other:
         done = bobbin("doctor", REDIS_URL=other.replace("http://", "redis://"))
@@ -168,7 +170,7 @@ def test_what_is_no_redis_is_told(bobbin: Bobbin) -> None:
         (None, None),
     ],
 )
-def test_a_wrong_clock_is_told(bobbin: Bobbin, date: str | None, expected: str | None) -> None:
+def test_a_wrong_clock_is_reported(bobbin: Bobbin, date: str | None, expected: str | None) -> None:
     with serving(slack_that(date=date)) as slack:
         done = bobbin("doctor", SLACK_API_URL=f"{slack}/api/", **GOOD)
 
@@ -191,7 +193,7 @@ def bots_app(app: str) -> Handler:
 
 
 @pytest.mark.parametrize("app", ["A0OTHER", "A0SAME"])
-def test_tokens_of_two_apps_are_told(bobbin: Bobbin, app: str) -> None:
+def test_tokens_of_two_apps_are_reported(bobbin: Bobbin, app: str) -> None:
     """One app's events would arrive, and the other's bot would answer them."""
     tokens = {"SLACK_BOT_TOKEN": "xoxb-good", "SLACK_APP_TOKEN": "xapp-1-A0SAME-1-abc"}
     with serving(bots_app(app)) as slack:
@@ -203,7 +205,7 @@ def test_tokens_of_two_apps_are_told(bobbin: Bobbin, app: str) -> None:
     )
 
 
-def test_an_address_that_cannot_be_listened_on_is_told(bobbin: Bobbin) -> None:
+def test_an_unusable_listen_address_is_reported(bobbin: Bobbin) -> None:
     """Unless a running bot is listening there, since the doctor may run beside it."""
     alive = server_that(lambda handler: answer(handler, '{"alive": true}'))
     other = server_that(lambda handler: answer(handler, "<html>", status=404))
@@ -301,7 +303,7 @@ async def use(url: str, model: ModelRef) -> None:
     await database.close()
 
 
-def test_the_rule_about_who_may_is_one_line(bobbin: Bobbin) -> None:
+def test_the_access_rule_is_one_line(bobbin: Bobbin) -> None:
     """It states the result of all settings together."""
     with serving(models_called("gpt-large")) as models:
         done = bobbin(

@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_one_line(
     assert "secret" not in line
 
 
-def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+def test_an_env_file_that_is_not_a_file_is_reported_in_one_line(tmp_path: Path) -> None:
     """Docker creates a folder in place of a file that it should mount but does not find."""
     folder, link = tmp_path / ".env", tmp_path / "link"
     folder.mkdir()
@@ -103,9 +103,7 @@ SUSPICIOUS = {
 
 
 @pytest.mark.parametrize(("text", "expected"), SUSPICIOUS.items())
-def test_names_that_are_nearly_settings_are_told(
-    tmp_path: Path, text: str, expected: str | None
-) -> None:
+def test_misspelt_settings_are_reported(tmp_path: Path, text: str, expected: str | None) -> None:
     """In the file, which belongs to Bobbin, all unknown names are reported."""
     file = tmp_path / ".env"
     file.write_text(text)
@@ -122,7 +120,7 @@ def test_the_environments_other_variables_are_not_judged(
     assert hint.startswith("SLACK_BOT_TOKN ")
 
 
-def test_a_missing_setting_is_told_with_where_it_may_be(bobbin: Bobbin) -> None:
+def test_a_missing_setting_is_reported_with_where_it_may_be(bobbin: Bobbin) -> None:
     """Misspelt, or in a file outside this folder."""
     assert f"there is no file .env in {os.path.realpath(bobbin.folder)}" in bobbin("run").stderr
     (bobbin.folder / ".env").write_text("SLACK_BOT_TOKN=xoxb-1\nSLACK_APP_TOKEN=xapp-1\n")

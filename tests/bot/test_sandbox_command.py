@@ -34,7 +34,7 @@ async def settings_in(folder: Path, text: str) -> Settings:
         return _settings_in(slack, SandboxSettings.load(file), options)
 
 
-async def test_rules_and_models_of_production_shut_nobody_out(tmp_path: Path) -> None:
+async def test_production_rules_and_models_do_not_apply_to_the_sandbox(tmp_path: Path) -> None:
     """Nobody here has these ids, these models need keys, and the address belongs to another bot."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         own = await settings_in(tmp_path, f"{PRODUCTION}PORT={taken.getsockname()[1]}\n")

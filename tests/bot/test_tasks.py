@@ -28,7 +28,7 @@ async def test_repeat_runs_work_again_after_each_interval() -> None:
         await asyncio.wait_for(enough.wait(), 5)
 
 
-async def test_repeat_goes_on_after_a_failure_and_logs_it(
+async def test_repeat_continues_after_a_failure_and_logs_it(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = [StorageError("the database is away"), ValueError("a defect")]

@@ -10,7 +10,9 @@ from bot.tool_calls import ToolCall, parsed_arguments
 
 @pytest.mark.parametrize("depth", [101, 900, 5_000, 200_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a": ', "}")])
-def test_what_is_nested_too_deeply_is_no_value(depth: int, opening: str, closing: str) -> None:
+def test_a_value_that_is_nested_too_deeply_is_rejected(
+    depth: int, opening: str, closing: str
+) -> None:
     for text in (opening * depth, opening * depth + "1" + closing * depth):
         for given in (text, text.encode()):
             with pytest.raises(ValueError, match=r".+"):

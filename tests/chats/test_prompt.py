@@ -139,7 +139,7 @@ def test_a_scan_is_never_called_an_image(can_see: bool) -> None:
         assert made == [ChatMessage(Role.USER, text)]
 
 
-def test_people_are_told_how_many_of_each_kind() -> None:
+def test_people_read_how_many_of_each_kind() -> None:
     for attachments, expected in (
         ((), ""),
         ((SCAN,), "with a document"),

@@ -40,7 +40,9 @@ class Erasing:
         yield TextDelta(f"summary {self.asked}")
 
 
-async def test_a_summary_of_what_is_erased_meanwhile_is_written_anew(database: Database) -> None:
+async def test_a_summary_whose_source_is_erased_meanwhile_is_written_again(
+    database: Database,
+) -> None:
     builder = ChatBuilder(Chats(database), Answers(database))
     chat = (await builder.start(author="U0OTHER")).chat
     await builder.answer(chat)

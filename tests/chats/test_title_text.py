@@ -140,7 +140,7 @@ def test_title_is_cleaned(said: str, title: str) -> None:
         *("I am unable to do this.", "I'm sorry, but I can't help.", "I can’t help with that."),
     ],
 )
-def test_single_word_and_refusals_are_no_title(said: str) -> None:
+def test_single_words_and_refusals_are_not_titles(said: str) -> None:
     assert clean_title(said) == ""
 
 

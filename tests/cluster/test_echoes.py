@@ -54,7 +54,7 @@ def told(world: Cluster, thread: str) -> list[str]:
     return [text for _, text in sorted(echoes + answers)]
 
 
-async def test_what_programs_said_stands_above_its_answer_after_a_kill(
+async def test_api_messages_are_above_their_answers_after_a_kill(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:
     """Whether or not Slack has posted it when the process dies."""
@@ -97,7 +97,7 @@ async def client_of(world: Cluster, folder: Path) -> httpx.AsyncClient:
 
 
 @pytest.mark.slow
-async def test_why_an_answer_is_not_shown_is_told_once_although_a_process_is_killed(
+async def test_the_reason_an_answer_is_not_shown_is_told_once_despite_a_kill(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:
     async with Cluster(tmp_path, fork_server, environment=ENVIRONMENT) as world:

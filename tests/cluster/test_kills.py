@@ -193,7 +193,7 @@ CROWD = 12
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-async def test_a_crowd_of_answers_is_killed_while_it_streams_and_all_go_on(
+async def test_many_answers_killed_while_streaming_all_continue(
     tmp_path: Path, fork_server: ForkServer, processes: int
 ) -> None:
     """Each in its own message, with no word lost or twice, in the next process or in the one beside."""

@@ -333,7 +333,7 @@ OURS: dict[str, tuple[list[Exception], str | None, int]] = {
 """What fails while the model is asked; what is told of it, and the calls of the model in the ledger."""
 
 
-async def test_what_fails_here_is_not_told_as_the_models_failure(migrated_url: str) -> None:
+async def test_local_failures_are_not_reported_as_the_models(migrated_url: str) -> None:
     quick = replace(NO_SWEEP, model_retry_delays=(0.0, 0.0))
     model = FailingModel()
     async with replicas(migrated_url, timing=quick, models=model) as (one, _):

@@ -169,7 +169,7 @@ async def test_a_long_document_is_cut_at_the_limit(suffix: str) -> None:
     assert found.truncated
 
 
-def test_the_name_or_the_type_tells_a_document() -> None:
+def test_a_document_is_recognised_by_name_or_type() -> None:
     assert is_document("Report.PDF", "")
     assert is_document("", "application/pdf")
     assert is_document("x", "Application/VND.oasis.opendocument.text")
@@ -178,7 +178,7 @@ def test_the_name_or_the_type_tells_a_document() -> None:
 
 
 @pytest.mark.parametrize("suffix", CONTENT)
-def test_bytes_tell_a_document_whatever_its_name(suffix: str) -> None:
+def test_a_document_is_recognised_by_its_bytes_whatever_its_name(suffix: str) -> None:
     if suffix not in ("html", "eml"):  # these have no signature
         assert container_of(CONTENT[suffix][0]()) is not None
     assert container_of(b"just text", "notes.txt", "text/plain") is None

@@ -146,7 +146,7 @@ async def test_a_document_that_takes_too_long_is_ended() -> None:
     assert raised.value.problem is DocumentProblem.TOO_COMPLEX
 
 
-async def test_a_document_whose_turn_does_not_come_is_told_so_and_takes_no_place() -> None:
+async def test_a_document_that_gets_no_turn_is_reported_and_frees_its_place() -> None:
     reader = DocumentReader(replace(PATIENT, document_queue_timeout=0.05))
     first = asyncio.create_task(reader.read("T1", Container.HTML, b"<p>first</p>", 1000))
     await asyncio.sleep(0)

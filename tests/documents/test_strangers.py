@@ -246,7 +246,7 @@ def converted(name: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_a_person_reads_stands_in_the_text(name: str) -> None:
+def test_the_text_contains_what_a_person_reads(name: str) -> None:
     text = str(converted(name).get("text"))
     assert [piece for piece in READ[name] if piece not in text] == []
     assert not re.search(r"[\x80-\x9f]", text)

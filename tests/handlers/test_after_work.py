@@ -153,7 +153,7 @@ async def test_a_mark_is_lifted_by_the_next_process(worlds: WorldFactory) -> Non
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 @pytest.mark.parametrize("method", [SET_STATUS, SET_SESSION_STATUS])
-async def test_a_sign_that_comes_late_does_not_stay(
+async def test_a_late_status_does_not_stay(
     worlds: WorldFactory, method: str, mode: StreamMode
 ) -> None:
     """The call that shows it timed out without a response, and takes effect once the answer is complete."""
@@ -287,7 +287,7 @@ async def test_a_hanging_workspace_delays_no_chores_of_another(
 
 
 @pytest.mark.parametrize("told", [True, False])
-async def test_chores_harm_nobody_where_the_app_is_removed(
+async def test_chores_do_no_harm_after_the_app_is_removed(
     make_workspaces: TwoWorkspacesFactory, told: bool
 ) -> None:
     """`told`: Slack sends an event, and the chores wait until the app is installed again; else Slack refuses each, and

@@ -72,7 +72,7 @@ async def test_another_model_is_asked_the_same_in_one_new_thread(world: World) -
     assert await world.answered(thread, 2) == ["Two apples.", "Three pears."]
 
 
-async def test_the_new_chat_goes_on_with_its_own_model(world: World) -> None:
+async def test_the_new_chat_continues_with_its_own_model(world: World) -> None:
     thread = await two_exchanges(world)
     world.say("Five apples.", "Six plums.", model=VISION_MODEL)
     await ask_another(world, world.answers(thread)[0])

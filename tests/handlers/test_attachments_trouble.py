@@ -172,7 +172,7 @@ async def test_all_files_that_an_answer_needs_are_waited_for_together(worlds: Wo
         world.leave_unfinished()
 
 
-async def test_a_late_file_is_told_and_read_on_retry(worlds: WorldFactory) -> None:
+async def test_a_late_file_is_reported_and_read_on_retry(worlds: WorldFactory) -> None:
     """The deadline is one for all files; the answer goes on without those that are late."""
     timing = patient_timing(files_timeout=0.5, file_retry_delays=(WAIT_TIMEOUT,))
     async with worlds(timing=timing) as world:

@@ -47,7 +47,7 @@ def continued(world: World) -> list[Message]:
     return [m for m in messages if m.user == world.slack.bot_user.id and m.thread_ts is None]
 
 
-async def test_a_full_chat_goes_on_in_one_new_thread(worlds: WorldFactory) -> None:
+async def test_a_full_chat_continues_in_one_new_thread(worlds: WorldFactory) -> None:
     """However often, by whomever, and from which message the button is pressed."""
     async with worlds(bobbin_max_messages=2) as world:
         world.models.answer_with("*", summarising(ModelScript(words(SUMMARY))))
@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[str, str, bool]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_the_refused_question_stands_in_the_new_chat_dialog(
+async def test_the_new_chat_dialog_contains_the_refused_question(
     worlds: WorldFactory, name: str
 ) -> None:
     raw, seen, has_file = REFUSED[name]

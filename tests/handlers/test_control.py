@@ -109,7 +109,7 @@ async def test_without_a_running_answer_stop_is_a_message_and_the_button_says_so
     assert world.requests()[1][-1] == ("user", "stop")
 
 
-async def test_stop_is_no_question_while_slack_still_shows_what_the_model_wrote(
+async def test_stop_is_not_a_question_while_the_answer_is_still_being_shown(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
@@ -339,7 +339,7 @@ async def test_leading_white_space_causes_no_busy_loop(world: World) -> None:
     assert [text.strip() for text in await world.answered(thread)] == ["Here it is."]
 
 
-async def test_an_unavailable_model_is_replaced_for_good(world: World) -> None:
+async def test_an_unavailable_model_is_replaced_permanently(world: World) -> None:
     """The reason and a menu are shown in place of the answer; a choice there rewrites the same message."""
     thread = await world.start("First question.")
     await world.answered(thread)

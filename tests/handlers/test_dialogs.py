@@ -143,7 +143,7 @@ async def test_a_dialog_opens_although_its_first_call_fails(world: World, opened
 
 @pytest.mark.parametrize("opened_by", ["command", "header menu"])
 @pytest.mark.parametrize("fault", [{"mode": "hang"}, {"mode": "status", "status": 503}])
-async def test_whoever_gets_no_dialog_is_told_so(
+async def test_a_person_whose_dialog_does_not_open_is_told_so(
     worlds: WorldFactory, opened_by: str, fault: dict[str, Any]
 ) -> None:
     async with worlds(timing=patient_timing(dialog_open_timeout=0.2)) as world:

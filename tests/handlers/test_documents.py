@@ -30,7 +30,7 @@ async def test_every_kind_of_document_reaches_the_model_as_text(world: World, mi
     assert world.whispers("alice") == []
 
 
-async def test_a_scan_beside_a_question_is_told_to_the_author_and_to_the_model(
+async def test_a_scan_beside_a_question_is_reported_to_the_author_and_the_model(
     world: World,
 ) -> None:
     thread = await ask_with_files(world, "What is in it?", SCAN, model=TEXT_MODEL)

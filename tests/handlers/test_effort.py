@@ -101,7 +101,7 @@ def effort_in(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in ("reasoning", "reasoning_effort") if name in body}
 
 
-async def test_each_provider_is_told_in_its_own_form(worlds: WorldFactory) -> None:
+async def test_each_provider_gets_the_effort_in_its_own_form(worlds: WorldFactory) -> None:
     """With the default choice nothing is sent."""
     async with (
         ScriptedServer(everywhere(HI)).running() as server,
@@ -178,7 +178,7 @@ def told_in(world: World, thread: str) -> int:
     return sum(str(each).count(strings.EFFORT_REFUSED) for each in seen)
 
 
-async def test_a_refused_effort_costs_one_more_request_once_and_is_told(
+async def test_a_refused_effort_costs_one_more_request_once_and_is_reported(
     worlds: WorldFactory,
 ) -> None:
     listed = responding({"data": [{"id": model} for model in REFUSED]})
@@ -240,7 +240,7 @@ async def test_the_choice_stays_with_the_chat_and_goes_along_with_what_comes_of_
         await world.idle()
 
 
-async def test_the_api_takes_it_tells_it_and_exports_it(worlds: WorldFactory) -> None:
+async def test_the_api_accepts_reports_and_exports_the_effort(worlds: WorldFactory) -> None:
     listed = responding({"data": [{"id": "gpt-5"}, {"id": "plain"}]})
     async with scripted_world(worlds, HI, models=listed) as (world, server):
         async with client(world, await token_for(world)) as http:
@@ -269,7 +269,7 @@ async def test_the_api_takes_it_tells_it_and_exports_it(worlds: WorldFactory) ->
         assert offered == {"openai:gpt-5": ["low", "medium", "high"], "openai:plain": None}
 
 
-async def test_what_was_set_with_ones_own_model_goes_along_without_a_menu(
+async def test_options_of_the_own_model_apply_without_a_menu(
     worlds: WorldFactory,
 ) -> None:
     """In the menu, too, where the person may choose otherwise for once."""

@@ -114,7 +114,7 @@ async def test_the_answer_of_an_erased_chat_ends_and_nothing_fails(worlds: World
         assert world.rows("SELECT count(*) AS n FROM chats")[0]["n"] == 1
 
 
-async def test_who_is_erased_in_mid_answer_gets_no_new_rows(worlds: WorldFactory) -> None:
+async def test_a_person_erased_during_an_answer_gets_no_new_rows(worlds: WorldFactory) -> None:
     """In somebody else's chat: what the model was asked is charged to nobody."""
     async with worlds(bobbin_budget_user=parse_budget(Scope.USER, "1M tokens/month")) as world:
         thread = await world.start("Hello?")

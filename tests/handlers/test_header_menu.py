@@ -47,7 +47,7 @@ async def test_the_menu_offers_the_three(worlds: WorldFactory) -> None:
         assert labels == ["Continue in a new chat", "Export", "Rename"]
 
 
-async def test_export_sends_whoever_asks_the_chat_as_a_file(worlds: WorldFactory) -> None:
+async def test_export_sends_the_requester_the_chat_as_a_file(worlds: WorldFactory) -> None:
     async with worlds() as world:
         thread = await chat(world)
         await choose(world, thread, "export", "bob")

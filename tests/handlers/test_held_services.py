@@ -39,7 +39,7 @@ async def end(world: World, thread: str) -> None:
 
 @pytest.mark.redis
 @pytest.mark.parametrize("held", slow_after(1, [Mute.BOTH, Mute.RESPONSES]))
-async def test_answers_go_on_when_redis_goes_mute(
+async def test_answers_continue_when_redis_stops_responding(
     worlds: WorldFactory, redis_url: str, held: Mute
 ) -> None:
     timing = patient_timing(redis_timeout=1.0)  # each call that is under way waits for it
@@ -62,7 +62,9 @@ def locked(world: World) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-async def test_answers_go_on_when_another_process_has_held_the_file(worlds: WorldFactory) -> None:
+async def test_answers_continue_after_another_process_has_locked_the_file(
+    worlds: WorldFactory,
+) -> None:
     timing = patient_timing(database_statement_timeout=1.5, database_lease_timeout=1.5)
     async with worlds(timing=timing) as world:
         thread = await begin(world)

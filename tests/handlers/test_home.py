@@ -292,7 +292,7 @@ async def test_a_model_that_is_not_offered_cannot_be_preferred(world: World) -> 
 
 
 @pytest.mark.parametrize("fault", [{"mode": "hang"}, {"mode": "status", "status": 503}])
-async def test_who_presses_something_that_slack_does_not_show_is_told(
+async def test_a_press_that_slack_cannot_show_is_answered(
     world: World, fault: dict[str, Any]
 ) -> None:
     view = await home(world)

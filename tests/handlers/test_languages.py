@@ -75,7 +75,7 @@ def found(language: Language, text: str) -> list[str]:
     return [each.pattern for each in in_language(language, other) if each.search(text)]
 
 
-async def test_a_thread_speaks_the_language_of_who_started_it(world: World) -> None:
+async def test_a_thread_is_in_the_language_of_its_starter(world: World) -> None:
     await get_to_know(world, "alice", GERMAN)
     begun = {}
     for owner, other in ((GERMAN, "alice"), ("alice", GERMAN)):

@@ -373,7 +373,7 @@ def test_any_invalid_button_value_is_a_first_page(value: str) -> None:
     assert ListQuery.load(value).first >= 1
 
 
-async def test_who_presses_a_button_whose_effect_slack_does_not_take_is_told(
+async def test_a_press_whose_effect_slack_rejects_is_answered(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(limits=replace(Limits.off(), response_url_uses=0)) as world:

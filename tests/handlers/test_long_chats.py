@@ -164,7 +164,7 @@ async def test_without_a_summary_the_newest_turns_are_sent(worlds: WorldFactory,
 
 
 @pytest.mark.parametrize("mode", LongChatsMode)
-async def test_what_does_not_fit_all_the_same_is_told(
+async def test_a_chat_that_cannot_be_made_to_fit_is_reported(
     worlds: WorldFactory, mode: LongChatsMode
 ) -> None:
     """With `whole` nothing is left out; with `summarise` a question that is too long alone has nothing to leave out."""

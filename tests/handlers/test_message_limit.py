@@ -39,7 +39,7 @@ async def test_the_last_exchange_fits_and_the_next_is_refused_privately(
         assert (len(world.messages(thread)), len(world.models.requests())) == (4, 2)
 
 
-async def test_a_refusal_that_slack_keeps_waiting_is_nobody_elses_to_tell(
+async def test_a_slow_refusal_notice_is_not_sent_by_another_process(
     worlds: WorldFactory,
 ) -> None:
     """The claim on telling it is renewed for as long as the call takes, and lapses soon after a kill."""
@@ -103,7 +103,7 @@ async def test_the_limit_holds_for_concurrent_messages(worlds: WorldFactory) -> 
         assert sum(len(world.whispers(who)) for who in ("bob", "carol", "dan")) == 1
 
 
-async def test_an_odd_limit_is_told_as_reached_when_no_pair_fits_any_more(
+async def test_an_odd_limit_counts_as_reached_when_no_pair_fits(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_max_messages=5) as world:
@@ -150,7 +150,7 @@ async def test_a_menu_that_was_open_when_the_chat_became_full_offers_the_ways_on
     ],
     ids=["full", "rate"],
 )
-async def test_a_second_question_before_the_choice_that_finds_no_room_is_told(
+async def test_a_second_question_before_the_choice_without_room_is_reported(
     worlds: WorldFactory, settings: dict[str, Any], told: str
 ) -> None:
     async with worlds(**settings) as world:

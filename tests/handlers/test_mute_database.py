@@ -131,7 +131,9 @@ FORMS: dict[str, Callable[[Muted, Mute], Awaitable[None]]] = {
         ],
     ),
 )
-async def test_answers_go_on_when_connections_go_mute(muted: Muted, form: str, held: Mute) -> None:
+async def test_answers_continue_when_connections_stop_responding(
+    muted: Muted, form: str, held: Mute
+) -> None:
     world = muted.world
     world.reply_to(ANSWERS, rate=10)
     threads = [await world.start(question) for question in QUESTIONS]
@@ -148,7 +150,9 @@ async def test_answers_go_on_when_connections_go_mute(muted: Muted, form: str, h
     assert sorted(said) == sorted(ANSWERS.values())
 
 
-async def test_a_question_asked_while_the_database_is_mute_is_answered_once(muted: Muted) -> None:
+async def test_a_question_asked_while_the_database_does_not_respond_is_answered_once(
+    muted: Muted,
+) -> None:
     world = muted.world
     world.reply_to(ANSWERS)
     thread = await world.start(QUESTIONS[0])
@@ -180,9 +184,7 @@ SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
         ],
     ),
 )
-async def test_what_is_stored_unheard_is_known_to_be_stored(
-    muted: Muted, save: str, held: Mute
-) -> None:
+async def test_an_unconfirmed_store_is_recognised(muted: Muted, save: str, held: Mute) -> None:
     """The worker continues as after a confirmed success."""
     world = muted.world
     world.reply_to(ANSWERS, rate=100)

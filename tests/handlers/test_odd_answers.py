@@ -174,7 +174,7 @@ MARKDOWN = {
 
 
 @pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
-async def test_markdown_stands_in_slack_as_slack_shows_it(
+async def test_markdown_is_prepared_for_slack_but_stored_unchanged(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """The stored text is what the model has written."""
@@ -242,7 +242,7 @@ async def test_reasoning_that_was_taken_for_the_answer_is_taken_back(
         assert shown(later) == "Hi you."
 
 
-async def test_sources_stand_under_the_answer_and_are_kept(worlds: WorldFactory) -> None:
+async def test_sources_are_shown_below_the_answer_and_stored(worlds: WorldFactory) -> None:
     """As numbered links that can neither ping nor break out; the API's answer has them too."""
     named = [
         {"url": "https://a.example/x?a=1&b=<2>|3", "title": "A <!channel> | page"},

@@ -27,7 +27,7 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 501, 400, 403, 451])
-async def test_a_method_that_a_server_does_not_have_is_learnt(world: World, status: int) -> None:
+async def test_an_unsupported_method_is_remembered(world: World, status: int) -> None:
     """Or that a proxy blocks: it is called once, without waiting for a timeout, and then not again."""
     for method in OPTIONAL:
         world.slack.faults.add(method, "status", status=status, times=-1)
@@ -42,7 +42,7 @@ async def test_a_method_that_a_server_does_not_have_is_learnt(world: World, stat
     assert len(world.slack.calls_of("chat.startStream")) == 1
 
 
-async def test_where_nothing_can_be_said_in_private_people_are_told_directly(world: World) -> None:
+async def test_without_ephemeral_messages_people_get_direct_messages(world: World) -> None:
     """In a direct message, whose buttons work; in a conversation with Bobbin, right there."""
     world.slack.faults.add("chat.postEphemeral", "status", status=403, times=-1)
     thread = await world.start("A question.")

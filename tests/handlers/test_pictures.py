@@ -159,7 +159,7 @@ TROUBLE: dict[str, Mapping[str, Any]] = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLE)
-async def test_a_picture_is_shown_once_though_any_call_of_its_upload_is_in_trouble(
+async def test_a_picture_is_shown_once_though_any_call_of_its_upload_fails(
     worlds: WorldFactory, trouble: str
 ) -> None:
     async with worlds(timing=QUICK) as world:
@@ -188,7 +188,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("method", REFUSALS)
-async def test_a_refusal_is_told_in_the_thread_once(world: World, method: str) -> None:
+async def test_a_refusal_is_shown_in_the_thread_once(world: World, method: str) -> None:
     world.slack.faults.add(method, "status" if method == "upload" else "error", times=-1,
                            status=413, error=REFUSALS[method])  # fmt: skip
     thread = await painted(world)
@@ -200,7 +200,7 @@ async def test_a_refusal_is_told_in_the_thread_once(world: World, method: str) -
 
 
 @pytest.mark.parametrize("method", slow_after(1, UPLOAD))
-async def test_what_never_works_is_told_once_and_the_api_has_the_picture(
+async def test_a_permanent_failure_is_reported_once_and_the_api_has_the_picture(
     worlds: WorldFactory, method: str
 ) -> None:
     impatient = replace(QUICK, chore_timeout=1.0, slack_call_timeout=0.4, late_effect=0.1)

@@ -57,7 +57,7 @@ async def test_the_home_tabs_button_works_in_the_first_moment(world: World) -> N
     await asyncio.gather(*presses)
 
 
-async def test_the_home_tabs_old_checkbox_works_while_the_tab_is_published_anew(
+async def test_the_home_tabs_old_checkbox_works_while_the_tab_is_republished(
     world: World,
 ) -> None:
     view = await home(world)
@@ -114,7 +114,7 @@ async def test_a_menu_of_another_workspace_says_that_it_is_unknown(world: World)
     assert world.chats() == []
 
 
-async def test_a_press_where_the_bot_is_no_member_is_told_by_the_response_url(
+async def test_a_press_where_the_bot_is_not_a_member_is_answered_by_the_response_url(
     world: World,
 ) -> None:
     world.forgive("not_in_channel", "channel_not_found")

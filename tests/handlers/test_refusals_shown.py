@@ -29,7 +29,7 @@ REFUSALS: dict[str, tuple[int, Any, str, str]] = {
 
 
 @pytest.mark.parametrize(("status", "body", "code", "reason"), REFUSALS.values(), ids=REFUSALS)
-async def test_a_refusal_is_told_with_the_providers_reason(
+async def test_a_refusal_is_shown_with_the_providers_reason(
     worlds: WorldFactory, status: int, body: Any, code: str, reason: str
 ) -> None:
     async with scripted_world(worlds, responding(body, status)) as (world, server):

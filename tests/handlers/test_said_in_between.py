@@ -61,7 +61,7 @@ async def test_files_that_others_add_are_read(world: World) -> None:
     assert "line two" in sent_text(world)
 
 
-async def test_what_counts_is_what_stands_there_when_the_chat_starts(world: World) -> None:
+async def test_the_settings_count_at_the_moment_the_chat_starts(world: World) -> None:
     thread = await world.ask("Write quicksort.")
     wrong = await say(world, "bob", "In Cobol.", thread)
     changed = await say(world, "bob", "Very long.", thread)
@@ -91,9 +91,7 @@ async def test_it_is_read_for_a_question_that_comes_after_the_choice(world: Worl
 
 
 @pytest.mark.parametrize("first", ["the choice", "the question"])
-async def test_remarks_stand_before_or_after_a_late_question_as_they_were_said(
-    world: World, first: str
-) -> None:
+async def test_remarks_keep_their_order_around_a_late_question(world: World, first: str) -> None:
     root = await world.slack.conversations.say("carol", "general", "We look at planets.")
     await world.ask("", thread=root)
     await say(world, "bob", "The moon is far.", root)

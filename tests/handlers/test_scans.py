@@ -73,7 +73,7 @@ async def test_a_scan_is_sent_kept_and_sent_again(worlds: WorldFactory, text: st
         assert parts(questions(server)[-1]) == [FILE, FILE]
 
 
-async def test_mistral_reads_scans_by_parts_of_its_own(worlds: WorldFactory) -> None:
+async def test_mistral_reads_scans_through_its_own_parts(worlds: WorldFactory) -> None:
     async def refusing(received: ReceivedRequest, out: ResponseWriter) -> None:
         message = {"object": "error", "message": "This model takes no document_url", "code": "3051"}
         refused = "document_url" in str(received.body["messages"])
@@ -102,7 +102,7 @@ async def test_the_api_takes_scans_and_lists_no_picture(worlds: WorldFactory) ->
         assert parts(questions(server)[-1]) == [FILE]
 
 
-async def test_a_refused_scan_is_left_out_once_and_said(worlds: WorldFactory) -> None:
+async def test_a_refused_scan_is_left_out_once_and_reported(worlds: WorldFactory) -> None:
     async def refusing(received: ReceivedRequest, out: ResponseWriter) -> None:
         refused = parts(received.body)
         message = {"error": {"message": "No endpoints found that support file input"}}

@@ -138,7 +138,7 @@ async def test_a_menu_without_a_choice_leaves_no_chat(world: World) -> None:
     assert (world.chats(), world.models.requests(), len(world.replies(thread))) == ([], [], 1)
 
 
-async def test_the_menu_becomes_the_header_and_the_answer_has_a_message_of_its_own(
+async def test_the_menu_becomes_the_header_and_the_answer_has_its_own_message(
     world: World,
 ) -> None:
     world.entitle(None)

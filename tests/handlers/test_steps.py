@@ -57,7 +57,7 @@ def thinking_until(gate: asyncio.Event, *then: bytes) -> Behaviour:
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_a_thinking_model_is_seen_thinking_and_what_it_thought_stands_in_the_message(
+async def test_a_thinking_model_shows_its_status_and_then_a_step_in_the_message(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """The status line counts the seconds; the step survives a restart."""
@@ -89,7 +89,7 @@ async def test_a_thinking_model_is_seen_thinking_and_what_it_thought_stands_in_t
         assert stored(world) == 2 * [("thinking", "done", "")]
 
 
-async def test_where_slack_takes_no_cards_steps_stand_below_the_answer_and_nothing_is_lost(
+async def test_without_cards_steps_are_shown_below_the_answer(
     worlds: WorldFactory,
 ) -> None:
     """One rejection applies to the whole workspace. The answer is still a native stream."""
@@ -107,7 +107,7 @@ async def test_where_slack_takes_no_cards_steps_stand_below_the_answer_and_nothi
         assert methods(world.slack.calls).count("chat.startStream") == 3
 
 
-async def test_a_failure_tells_its_steps_and_retry_replaces_them(worlds: WorldFactory) -> None:
+async def test_a_failure_reports_its_steps_and_retry_replaces_them(worlds: WorldFactory) -> None:
     replies = [
         streaming(delta(reasoning="Hm."), delta("Hi "), delta(finish="network_error"), DONE),
         streaming(delta("Hi you."), STOP, DONE),
@@ -156,7 +156,7 @@ async def test_what_a_model_lets_see_of_its_reasoning_is_shown_if_the_operator_w
         assert "So. " not in str(questions(server)[-1])
 
 
-async def test_reasoning_is_no_step_where_the_operator_wants_none(worlds: WorldFactory) -> None:
+async def test_reasoning_is_not_a_step_if_the_operator_disables_it(worlds: WorldFactory) -> None:
     sent = streaming(delta(reasoning="Hm."), delta("Hi you."), STOP, DONE)
     async with scripted_world(worlds, sent, bobbin_reasoning=ReasoningMode.OFF) as (world, _):
         thread = await world.start("Say something.")

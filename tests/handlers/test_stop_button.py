@@ -40,7 +40,7 @@ async def hidden(world: World, thread: str) -> None:
         ],
     ),
 )
-async def test_stop_stands_in_the_header_while_an_answer_is_written(
+async def test_the_header_has_stop_while_an_answer_is_written(
     worlds: WorldFactory, mode: StreamMode, ending: str
 ) -> None:
     """Of the first answer, and of a later one, however each of them ends."""

@@ -91,7 +91,7 @@ async def test_one_submission_starts_one_chat(world: PostgresWorld) -> None:
     assert (len(world.chats()), len(world.rows("SELECT 1 FROM answers"))) == (1, 1)
 
 
-async def test_one_submission_of_a_channels_settings_is_told_once(world: PostgresWorld) -> None:
+async def test_one_submission_of_a_channels_settings_gets_one_notice(world: PostgresWorld) -> None:
     world.slack.workspace.user("alice").is_admin = True
     await world.slack.interactions.command("alice", "general", "/chats", "here")
     await world.until(lambda: world.slack.views.modal("alice"), "the dialog")
@@ -140,7 +140,7 @@ async def test_one_press_in_a_list_shows_one_page(world: PostgresWorld) -> None:
     assert len(world.slack.calls_of("response_url")) == used + 1
 
 
-async def test_one_message_that_finds_a_full_chat_is_told_so_once(world: PostgresWorld) -> None:
+async def test_one_message_to_a_full_chat_gets_one_notice(world: PostgresWorld) -> None:
     thread = await world.start("The first of many.")
     await world.answered(thread)
     await world.idle()
@@ -152,7 +152,7 @@ async def test_one_message_that_finds_a_full_chat_is_told_so_once(world: Postgre
     assert len(world.whispers("alice")) == 1
 
 
-async def test_one_message_of_unreadable_files_is_told_so_once(world: PostgresWorld) -> None:
+async def test_one_message_of_unreadable_files_gets_one_notice(world: PostgresWorld) -> None:
     bot = world.slack.bot_user.id
     await world.slack.conversations.say("alice", "general", f"<@{bot}>", files=[MOVIE])
     await world.until(lambda: world.whispers("alice"), "the notice")
@@ -161,7 +161,7 @@ async def test_one_message_of_unreadable_files_is_told_so_once(world: PostgresWo
     assert len(world.whispers("alice")) == 1
 
 
-async def test_a_clip_is_heard_once_though_its_answer_changes_hands(
+async def test_a_clip_is_transcribed_once_though_its_answer_changes_workers(
     tmp_path: Path, log: io.StringIO, url: str
 ) -> None:
     async with two_replicas(tmp_path, log, url, **EARS) as world:

@@ -90,7 +90,7 @@ async def submit_dialog(world: World, thread: str) -> None:
     )
 
 
-async def test_what_is_committed_unheard_is_done_once_and_told_so(
+async def test_an_unconfirmed_commit_is_applied_once_and_recognised(
     worlds: WorldFactory, migrated_url: str, tmp_path: Path
 ) -> None:
     async with (

@@ -31,7 +31,9 @@ async def test_ids_in_plain_text_are_just_text(world: World, place: str) -> None
 
 
 @pytest.mark.parametrize("place", ["chat", "thread context"])
-async def test_a_typed_id_of_a_known_person_is_no_name(world: World, place: str) -> None:
+async def test_a_typed_id_of_a_known_person_is_not_replaced_by_a_name(
+    world: World, place: str
+) -> None:
     text = "Is the id @U0ALICE that of @alice, and @W0ALICE another?"
     if place == "chat":
         thread = await world.start(text)

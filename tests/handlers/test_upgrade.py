@@ -183,7 +183,7 @@ async def test_another_model_can_be_chosen_in_a_failed_answer_of_the_version_bef
     assert "Demo: Quick" in world.header(thread).text
 
 
-async def test_a_menu_of_the_version_before_starts_the_chat(world: UpgradedWorld) -> None:
+async def test_a_menu_of_the_previous_version_starts_the_chat(world: UpgradedWorld) -> None:
     thread = THREADS["menu"]
     (menu,) = world.menus(thread)
     await world.choose(thread)
@@ -224,7 +224,7 @@ async def test_feedback_of_the_version_before_is_kept_and_replaced(world: Upgrad
     ]
 
 
-async def test_a_chat_of_the_version_before_goes_on(world: UpgradedWorld) -> None:
+async def test_a_chat_of_the_previous_version_continues(world: UpgradedWorld) -> None:
     thread = THREADS["done"]
     await world.slack.conversations.say("alice", "general", "I ask this.", thread)
     assert await world.answered(thread, 2) == ["The first answer.", "Then I answer this."]

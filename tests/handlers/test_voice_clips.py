@@ -49,7 +49,7 @@ def heard(world: World) -> list[str]:
     return [row["outcome"] for row in rows]
 
 
-async def test_a_clip_is_heard_shown_kept_and_answered(worlds: WorldFactory) -> None:
+async def test_a_clip_is_transcribed_shown_stored_and_answered(worlds: WorldFactory) -> None:
     """Also with text, with a second clip, and after the chat has begun."""
     async with worlds(**EARS) as world:
         world.models.spoken += [SAID, "And pears?", "In all?"]
@@ -82,7 +82,7 @@ async def test_a_clip_is_heard_shown_kept_and_answered(worlds: WorldFactory) -> 
             assert said.json()["userMessage"]["content"] == "Then:\n\nAnd plums?"
 
 
-async def test_what_cannot_be_heard_is_told_and_other_words_are_answered(
+async def test_unusable_clips_are_reported_and_other_text_is_answered(
     worlds: WorldFactory,
 ) -> None:
     refused = Fault("http", status=400)
@@ -171,7 +171,7 @@ async def test_words_are_shown_once_though_a_process_ends_meanwhile(
         assert heard(world) == ["done"]
 
 
-async def test_no_later_question_waits_for_a_clip_that_could_not_be_heard(
+async def test_no_later_question_waits_for_a_clip_that_could_not_be_transcribed(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(**EARS) as world:
@@ -190,7 +190,7 @@ async def test_no_later_question_waits_for_a_clip_that_could_not_be_heard(
         assert heard(world) == ["failed"]
 
 
-async def test_the_api_hears_only_what_it_will_store(worlds: WorldFactory) -> None:
+async def test_the_api_transcribes_only_what_it_will_store(worlds: WorldFactory) -> None:
     """Not for a message that is already stored, arrives while an answer is written, or has a bad file."""
     async with worlds(**EARS) as world, client(world, await token_for(world)) as http:
         made = (await http.post("/chat/conversations", json={})).json()["conversation"]["id"]

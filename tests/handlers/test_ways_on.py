@@ -120,7 +120,7 @@ def test_the_table_holds_every_failure() -> None:
     assert known >= {each.code for each in ProviderError.__subclasses__()}
 
 
-async def test_under_every_failure_stand_its_cause_and_what_cures_it(worlds: WorldFactory) -> None:
+async def test_every_failure_shows_its_cause_and_its_remedies(worlds: WorldFactory) -> None:
     """Another model answers in the same place wherever its menu is shown, and the menu is shown nowhere else."""
     listed = responding({"data": [{"id": MODEL}, {"id": OTHER}, {"id": GONE}]})
     fast = {method: Rate(per_second=1000.0, burst=1000.0) for method in RATES}

@@ -149,7 +149,7 @@ REFUSALS: dict[str, tuple[str, int, Any]] = {
 }  # fmt: skip
 
 
-async def test_a_refused_search_costs_one_more_request_once_and_is_told(
+async def test_a_refused_search_costs_one_more_request_once_and_is_reported(
     worlds: WorldFactory,
 ) -> None:
     for name, (kind, status, body) in REFUSALS.items():

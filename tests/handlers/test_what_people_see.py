@@ -70,7 +70,7 @@ async def test_a_channel_that_slack_does_not_name_keeps_its_id(world: World) -> 
     world.forgive("missing_scope", method="conversations.info")
 
 
-async def test_a_typed_colour_is_no_channel(world: World) -> None:
+async def test_a_typed_colour_is_not_a_channel(world: World) -> None:
     thread = await world.start("Is #C0C0C0 lighter than #C0RANDOM?")
     await world.answered(thread)
     await world.idle()

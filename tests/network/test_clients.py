@@ -225,7 +225,7 @@ async def test_what_no_proxy_names_is_reached_directly(
 
 
 @pytest.mark.parametrize(("status", "error"), [(407, Blocked), (403, Blocked), (502, Unreachable)])
-async def test_a_proxys_refusal_is_told_as_one(
+async def test_a_proxys_refusal_is_reported_as_one(
     monkeypatch: pytest.MonkeyPatch,
     authority: Authority,
     far: FarServer,
@@ -247,7 +247,7 @@ async def test_a_proxys_refusal_is_told_as_one(
         assert "s3cretword" not in said
 
 
-async def test_a_proxy_that_is_away_is_named(
+async def test_an_unreachable_proxy_is_named(
     monkeypatch: pytest.MonkeyPatch, authority: Authority
 ) -> None:
     """For both kinds of proxies."""
@@ -268,7 +268,7 @@ async def test_a_proxy_that_is_away_is_named(
     [{}, {"SSL_CERT_FILE": "{other}"}, {"REQUESTS_CA_BUNDLE": "{other}"}],
     ids=["none", "file", "bundle"],
 )
-async def test_a_certificate_of_nobody_trusted_is_refused(
+async def test_an_untrusted_certificate_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, far: FarServer, variables: dict[str, str]
 ) -> None:
     """With the name of the variable that would cure it."""

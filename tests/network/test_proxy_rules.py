@@ -37,7 +37,7 @@ def test_a_proxys_address_is_read_as_people_write_it(text: str, proxy: Proxy) ->
     ["", "http://", "://h", "ftp://h:1", "h:99999", "h:0", "h:port", "two words:1", "http://[::1", "::1",
      "http://:3128", "http://a%3Ab:c@h:1", f"socks5://{'u' * 256}:x@h", "file:///etc/passwd", "h;rm:1"],
 )  # fmt: skip
-def test_what_is_no_proxys_address_is_refused(text: str) -> None:
+def test_an_invalid_proxy_address_is_refused(text: str) -> None:
     """Rejected at startup, not later by a library."""
     with pytest.raises(ValueError):
         parse_proxy(text)

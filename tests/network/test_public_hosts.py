@@ -58,7 +58,7 @@ async def knocks() -> AsyncIterator[tuple[int, list[object]]]:
         yield server.sockets[0].getsockname()[1], seen
 
 
-def test_addresses_of_our_own_networks_are_told_apart() -> None:
+def test_internal_addresses_are_recognised() -> None:
     assert [each for each in OURS if is_public(each)] == []
     assert all(map(is_public, (PUBLIC, "2606:2800:220:1::1", "64:ff9b::5db8:d822")))
 
@@ -81,7 +81,7 @@ def test_addresses_of_our_own_networks_are_told_apart() -> None:
         ("vault.internal.", False),
     ],
 )
-def test_what_a_host_shows_by_itself(host: str, seems: bool) -> None:
+def test_public_hosts_are_recognised_by_their_form(host: str, seems: bool) -> None:
     assert seems_public(host) is seems
 
 

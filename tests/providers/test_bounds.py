@@ -183,7 +183,7 @@ async def test_what_is_not_sent_yet_is_not_the_models_silence(harness: ProviderH
 
 
 @pytest.mark.parametrize("failure", [StorageError("away"), ChatNotFound()], ids=["away", "gone"])
-async def test_what_cannot_be_read_is_told_as_it_is_and_the_server_asked_once(
+async def test_an_unreadable_body_is_reported_and_the_server_asked_once(
     harness: ProviderHarness, failure: Exception
 ) -> None:
     begun: list[int] = []

@@ -135,7 +135,7 @@ def test_anthropics_own_server_gets_no_bearer_for_its_list() -> None:
 @pytest.mark.parametrize(
     "host", ["res.openai.azure.com", "res.cognitiveservices.azure.com", "res.services.ai.azure.com"]
 )
-def test_azure_gets_the_key_in_the_header_of_its_own(host: str) -> None:
+def test_azure_gets_the_key_in_its_own_header(host: str) -> None:
     """Beside the usual one, which its v1 endpoint takes too."""
     settings = ProviderSettings("openai", "Azure", f"https://{host}/openai/v1", KEY)
     headers = request_headers(settings, listing=False)

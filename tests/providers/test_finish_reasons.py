@@ -157,7 +157,7 @@ USAGES: dict[str, tuple[dict[str, object], Usage]] = {
 
 
 @pytest.mark.parametrize(("chunk", "expected"), USAGES.values(), ids=USAGES)
-def test_usage_is_read_wherever_a_provider_tells_it(
+def test_usage_is_read_wherever_a_provider_reports_it(
     chunk: dict[str, object], expected: Usage
 ) -> None:
     for last in (chunk, {"choices": [], "usage": None} | chunk):

@@ -113,7 +113,7 @@ async def test_pictures_of_an_answer_that_breaks_off_are_told_before_the_error(
     assert await pictures_of(events) == [ONE]
 
 
-async def test_pictures_that_cannot_be_had_are_no_answer(harness: ProviderHarness) -> None:
+async def test_unavailable_pictures_are_not_an_answer(harness: ProviderHarness) -> None:
     for wrong in ("data:image/png;base64,%%%", "https://127.0.0.1:9/x.png", "ftp://a/b"):
         stream = streaming(delta(images=[entry(wrong)]), STOP, DONE)
         if wrong.startswith("ftp"):

@@ -142,7 +142,7 @@ def test_a_closing_mark_alone_retracts_what_came_before(closing: str) -> None:
         ("<|im_start|>assistant\n<think>hm</think>Hi.<|im_end|>", "Hi."),
     ],
 )
-def test_frames_of_single_families_are_no_part_of_the_answer(text: str, expected: str) -> None:
+def test_frames_of_single_families_are_not_part_of_the_answer(text: str, expected: str) -> None:
     for size in (1, 3, 1000):
         assert outcome(pieces(text, size) + STOP) == (expected, "stop")
     if "final<" in text:
@@ -153,7 +153,7 @@ def test_a_model_that_once_began_with_reasoning_need_not_do_so_again() -> None:
     assert outcome(pieces("Hi you.") + STOP, begins_with_reasoning=True) == ("Hi you.", "stop")
 
 
-def test_unfinished_reasoning_is_no_answer() -> None:
+def test_unfinished_reasoning_is_not_an_answer() -> None:
     assert outcome(pieces("<think>hm hm") + delta(finish="length")) == ("", EmptyAnswer)
     assert outcome(pieces("Well.\n<think>hm") + delta(finish="length")) == ("Well.\n", "length")
     assert outcome(pieces("hm") + delta(finish="length"), begins_with_reasoning=True)[0] == ""
@@ -358,7 +358,7 @@ async def test_a_model_that_begins_with_reasoning_is_remembered(harness: Provide
     assert TextRetracted() not in second
 
 
-async def test_a_model_that_begins_with_its_answer_again_is_believed(
+async def test_a_model_that_stops_beginning_with_reasoning_is_believed(
     harness: ProviderHarness,
 ) -> None:
     """After one complete answer without a mark, the next is shown as it arrives. A mark within a sentence changes

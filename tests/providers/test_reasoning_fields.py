@@ -43,7 +43,7 @@ THOUGHTS: dict[str, tuple[list[bytes], str]] = {
 }  # fmt: skip
 
 
-def test_what_a_server_lets_see_of_the_reasoning_is_told_apart_from_the_answer() -> None:
+def test_revealed_reasoning_is_separated_from_the_answer() -> None:
     for name, (sent, thoughts) in THOUGHTS.items():
         events, error = parse(*sent, STOP)
         told = "".join(event.text for event in events if isinstance(event, ReasoningDelta))

@@ -274,7 +274,7 @@ def test_an_end_by_calls_without_any_is_the_end(finish: str) -> None:
         parsed([empty, chunk(finish=finish)])
 
 
-def test_arguments_that_cannot_be_read_are_told_as_they_came() -> None:
+def test_unreadable_arguments_are_passed_on_unchanged() -> None:
     """Also those that are nested without end."""
     for arguments in ('{"zone"', "noon", "[1]", "3", "[" * 100_000):
         events = parsed(

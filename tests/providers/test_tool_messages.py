@@ -139,7 +139,7 @@ BRANCHED = {
 }
 
 
-async def test_one_tool_that_a_server_refuses_costs_no_other(harness: ProviderHarness) -> None:
+async def test_one_refused_tool_does_not_cost_the_others(harness: ProviderHarness) -> None:
     """Alternatives at the top of a schema are one object; what is refused all the same is left out alone, and known."""
     names = ("web__odd", "web__fine", "web__odd_too", "web__branched", "web__placed")
     schemas: list[dict[str, Any]] = [
@@ -198,7 +198,7 @@ OWN = ToolRound(
 MISSING = "Function call is missing a thought_signature in functionCall parts. This is required for tools to work."
 
 
-async def test_calls_without_a_signature_are_told_in_a_form_that_is_not_refused(
+async def test_calls_without_a_signature_are_sent_in_an_acceptable_form(
     harness: ProviderHarness,
 ) -> None:
     """Gemini gets its own ones back and a note in place of those of others; a proxy that wants some gets words."""

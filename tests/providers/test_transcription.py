@@ -58,7 +58,7 @@ ANSWERS: dict[str, tuple[Behaviour, type[ProviderError]]] = {
 
 
 @pytest.mark.parametrize(("behaviour", "error"), ANSWERS.values(), ids=ANSWERS)
-async def test_what_is_no_transcript_is_an_error(
+async def test_a_response_that_is_not_a_transcript_is_an_error(
     behaviour: Any, error: type[ProviderError]
 ) -> None:
     async with ScriptedServer(behaviour).running() as server:

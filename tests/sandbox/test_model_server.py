@@ -82,9 +82,7 @@ async def test_the_demo_models_are_listed(providers: Providers) -> None:
 
 
 @pytest.mark.parametrize("model", ["quick", "storyteller", "markdown", "slow", "searcher", "eye"])
-async def test_every_demo_model_says_that_it_is_no_real_model(
-    providers: Providers, model: str
-) -> None:
+async def test_every_demo_model_says_that_it_is_not_real(providers: Providers, model: str) -> None:
     events = await ask(providers, "What is a heron?", model=f"demo/{model}")
     opening = text_of(events)[:150]
     assert "scripted demo model and not a real AI" in opening

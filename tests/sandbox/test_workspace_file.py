@@ -137,7 +137,7 @@ async def test_one_sandbox_at_a_time(path: Path) -> None:
     WorkspaceFile.open(path).close()
 
 
-def test_fresh_begins_anew(path: Path) -> None:
+def test_fresh_starts_over(path: Path) -> None:
     file = WorkspaceFile.open(path)
     file._connection.execute("REPLACE INTO records VALUES ('channel', 'C1', '{}')")
     file.close()

@@ -28,7 +28,7 @@ NOT_SHOWN = frozenset({"value", "private_metadata", "initial_value", "query"})
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_no_mouth_pings_on_any_surface(
+async def test_no_text_source_pings_on_any_surface(
     tmp_path: Path, log: io.StringIO, mode: StreamMode
 ) -> None:
     """Checks everything that was sent to Slack, not single messages."""

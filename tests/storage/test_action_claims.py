@@ -29,7 +29,9 @@ async def test_a_claim_expires_unless_it_is_kept(database: Database) -> None:
     assert not await claims.claim("a")
 
 
-async def test_who_stalled_beyond_a_claim_does_not_end_that_of_another(database: Database) -> None:
+async def test_a_process_that_stalled_beyond_its_claim_does_not_end_anothers(
+    database: Database,
+) -> None:
     stalled, second, third = (ActionClaims(database) for _ in range(3))
     assert await stalled.claim("a", seconds=0.0)
     assert await second.claim("a")

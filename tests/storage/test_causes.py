@@ -78,7 +78,7 @@ async def test_what_is_wrong_with_postgresql(
 
 
 @pytest.mark.postgres
-async def test_a_user_without_rights_is_told(postgresql_url: str) -> None:
+async def test_a_user_without_permissions_is_reported(postgresql_url: str) -> None:
     """Before the first start, and in a database that somebody else has migrated."""
     role = f"lodger_{uuid4().hex}"
     parts = urlsplit(postgresql_url)

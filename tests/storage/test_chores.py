@@ -151,7 +151,7 @@ async def test_a_chore_that_is_added_again_while_it_is_done_follows_at_once(
 
 
 @pytest.mark.parametrize("counted", [True, False])
-async def test_a_chore_that_is_added_again_while_it_fails_starts_anew(
+async def test_a_chore_that_is_added_again_while_it_fails_starts_over(
     database: Database, answer: Answer, counted: bool
 ) -> None:
     chores = Chores(database)

@@ -193,7 +193,7 @@ async def test_nothing_of_an_erased_person_remains(
     assert not await eraser.erase(Selection(user=GONE))
 
 
-async def test_calls_that_end_after_their_user_was_erased_are_nobodys(
+async def test_calls_that_end_after_their_user_was_erased_are_charged_to_nobody(
     database: Database, builder: ChatBuilder
 ) -> None:
     """A title that was being written, and a failed call for an answer that is asked for again."""
@@ -215,7 +215,7 @@ async def test_calls_that_end_after_their_user_was_erased_are_nobodys(
     assert {"title": 10, "answer": None}.items() <= dict(tuple(row) for row in used).items()
 
 
-async def test_a_call_that_is_recorded_while_its_user_is_erased_is_nobodys(
+async def test_a_call_recorded_while_its_user_is_erased_is_charged_to_nobody(
     database: Database, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start("1.1", "not secret", OTHER.id)).chat

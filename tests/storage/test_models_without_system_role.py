@@ -16,7 +16,7 @@ async def test_another_process_knows_what_one_has_learned(database: Database) ->
     assert ModelRef("ollama", "llama") not in known
 
 
-async def test_a_database_that_is_away_ends_no_start() -> None:
+async def test_startup_survives_a_database_that_is_down() -> None:
     """It may go away between the migration, which waits for it, and this."""
     away = Database.open("postgresql://bobbin@127.0.0.1:9/bobbin")
     try:

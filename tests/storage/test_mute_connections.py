@@ -103,7 +103,7 @@ WHAT_IS_LOST = pytest.mark.parametrize(
 
 @WHAT_IS_LOST
 @pytest.mark.parametrize("use", USES)
-async def test_a_mute_connection_is_noticed_and_replaced(
+async def test_an_unresponsive_connection_is_noticed_and_replaced(
     muted: Muted, held: Mute, use: str
 ) -> None:
     """All open connections stop responding, and new ones work: as after a failover, or when a router drops them."""
@@ -116,7 +116,7 @@ async def test_a_mute_connection_is_noticed_and_replaced(
 
 @WHAT_IS_LOST
 @pytest.mark.parametrize("use", USES)
-async def test_a_mute_server_is_an_error_until_it_speaks_again(
+async def test_an_unresponsive_server_is_an_error_until_it_responds_again(
     muted: Muted, held: Mute, use: str
 ) -> None:
     """New connections are accepted but do not respond either: a halted pooler."""
@@ -130,7 +130,7 @@ async def test_a_mute_server_is_an_error_until_it_speaks_again(
 
 
 @WHAT_IS_LOST
-async def test_a_connection_that_goes_mute_within_a_statement_is_noticed(
+async def test_a_connection_that_stops_responding_within_a_statement_is_noticed(
     muted: Muted, held: Mute
 ) -> None:
     reached = muted.proxy.mute_at(b"pg_sleep", held, new=False)
@@ -142,7 +142,7 @@ async def test_a_connection_that_goes_mute_within_a_statement_is_noticed(
 
 
 @pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS], ids=["both", "requests"])
-async def test_a_commit_that_the_server_never_heard_is_a_failure_and_happens_once(
+async def test_a_commit_that_the_server_never_received_is_a_failure_and_happens_once(
     muted: Muted, held: Mute
 ) -> None:
     """What it is told late has no effect."""
@@ -159,7 +159,9 @@ async def test_a_commit_that_the_server_never_heard_is_a_failure_and_happens_onc
 
 
 @pytest.mark.parametrize("how", ["mute", "cut"])
-async def test_a_commit_that_was_carried_out_unheard_is_a_success(muted: Muted, how: str) -> None:
+async def test_a_commit_carried_out_without_confirmation_is_a_success(
+    muted: Muted, how: str
+) -> None:
     if how == "mute":
         muted.proxy.mute_at(b"COMMIT", Mute.RESPONSES, new=False)
     else:
@@ -187,7 +189,7 @@ async def _is_added(database: Database) -> bool:
     return True
 
 
-async def test_what_a_mute_transaction_had_locked_is_free_soon(muted: Muted) -> None:
+async def test_rows_locked_by_an_unresponsive_transaction_are_soon_free(muted: Muted) -> None:
     await _add(muted.direct)
     change = text("UPDATE people SET always = true RETURNING pg_backend_pid()")
 
@@ -203,7 +205,7 @@ async def test_what_a_mute_transaction_had_locked_is_free_soon(muted: Muted) -> 
             await connection.execute(change)
 
 
-async def test_a_cancelled_caller_does_not_wait_for_a_mute_server(muted: Muted) -> None:
+async def test_a_cancelled_caller_does_not_wait_for_an_unresponsive_server(muted: Muted) -> None:
     """Neither for the statement nor for its cancellation."""
     reached = muted.proxy.mute_at(b"pg_sleep", Mute.BOTH)
     async with asyncio.timeout(WAIT_TIMEOUT):
@@ -217,7 +219,7 @@ async def test_a_cancelled_caller_does_not_wait_for_a_mute_server(muted: Muted) 
 
 
 @pytest.mark.parametrize("word", [None, b"pg_try_advisory_xact_lock"], ids=["all", "the lock"])
-async def test_a_migration_does_not_wait_for_a_mute_server(
+async def test_a_migration_does_not_wait_for_an_unresponsive_server(
     muted: Muted, word: bytes | None
 ) -> None:
     if word is None:

@@ -69,7 +69,7 @@ async def receives(from_: Coordination, to: Coordination) -> None:
 
 
 @pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
-async def test_mute_connections_are_replaced(muted: Muted, held: Mute) -> None:
+async def test_unresponsive_connections_are_replaced(muted: Muted, held: Mute) -> None:
     """All that are open, the listener's too; new ones work."""
     await asyncio.gather(*(muted.coordination.acquire("k", 100, 100) for _ in range(5)))
     muted.proxy.mute(held, new=False)
@@ -80,7 +80,7 @@ async def test_mute_connections_are_replaced(muted: Muted, held: Mute) -> None:
 
 
 @pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
-async def test_a_mute_redis_is_noticed_keeps_nobody_waiting_and_comes_back(
+async def test_an_unresponsive_redis_is_noticed_delays_nobody_and_recovers(
     muted: Muted, held: Mute, caplog: pytest.LogCaptureFixture
 ) -> None:
     muted.proxy.mute(held)
@@ -128,7 +128,7 @@ RIGHTS = {
 
 
 @pytest.mark.parametrize("case", RIGHTS)
-async def test_a_user_who_may_not_do_what_is_needed_is_found(
+async def test_a_user_without_the_needed_permissions_is_reported(
     own_redis: RedisServer, case: str
 ) -> None:
     rules, expected = RIGHTS[case]
@@ -141,7 +141,7 @@ async def test_a_user_who_may_not_do_what_is_needed_is_found(
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_a_redis_of_ones_own_authority(
+async def test_a_redis_with_a_private_certificate_authority_is_trusted(
     own_redis: RedisServer, tmp_path: Path, trusted: bool
 ) -> None:
     """It is trusted by the certificates by which all other servers are."""
@@ -201,7 +201,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("url", "expected"), WRONG.items())
-async def test_the_cause_is_told(own_redis: RedisServer, url: str, expected: str) -> None:
+async def test_the_cause_is_reported(own_redis: RedisServer, url: str, expected: str) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         if ":wrong@" in url:
             client.config_set("requirepass", "right")

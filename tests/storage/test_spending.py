@@ -181,7 +181,7 @@ async def test_what_a_call_did_not_use_is_given_back_to_the_period_in_which_it_w
         assert [row.tokens for row in await connection.execute(select(spending))] == [100]
 
 
-async def test_the_price_of_what_was_not_told_is_that_of_calls_whose_price_was(
+async def test_unreported_costs_are_estimated_from_reported_ones(
     database: Database,
 ) -> None:
     """On the day before yesterday both kinds were made: it says nothing of the price."""

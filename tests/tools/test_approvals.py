@@ -158,7 +158,7 @@ async def test_what_happens_while_an_answer_waits_is_in_order(
 
 
 @pytest.mark.parametrize("how", ["while it waits", "during a call"])
-async def test_whoever_asked_is_erased(worlds: WorldFactory, tmp_path: Path, how: str) -> None:
+async def test_the_asker_is_erased(worlds: WorldFactory, tmp_path: Path, how: str) -> None:
     """The answer ends as one that was stopped, and the chat of somebody else goes on."""
     waits = how == "while it waits"
     rules = {} if waits else {"allow": ["add"]}

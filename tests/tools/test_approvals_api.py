@@ -83,7 +83,7 @@ async def test_programs_learn_of_an_approval_and_decide_about_it(
             await world.idle()
 
 
-async def test_a_stream_tells_of_an_approval_in_a_chat_without_a_thread(
+async def test_a_stream_reports_an_approval_in_a_chat_without_a_thread(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
     """Nobody but a program can decide there."""

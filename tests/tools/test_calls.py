@@ -160,7 +160,7 @@ async def test_stop_ends_a_call_and_one_that_waits(worlds: WorldFactory, tmp_pat
         )
 
 
-async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
+async def test_a_call_without_a_decision_is_denied_and_calls_are_limited(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
     """The wait ends; a model that never stops calling tools is ended too."""
@@ -182,7 +182,7 @@ async def test_a_call_that_nobody_decides_about_is_denied_and_calls_are_bounded(
         assert world.models.requests()[-1].body["tool_choice"] == "none"
 
 
-async def test_a_model_is_told_whether_a_call_that_broke_may_be_made_again(
+async def test_a_model_is_told_whether_a_broken_call_may_be_repeated(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
     """A read-only call may; before any other is repeated, the user must be told."""

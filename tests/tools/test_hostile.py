@@ -106,7 +106,7 @@ async def test_odd_results_and_errors_cost_neither_the_result_nor_the_connection
         assert "version of the protocol" in described(servers, "future")
 
 
-async def test_servers_that_cannot_be_started_are_told_of_and_hold_nobody_up(
+async def test_servers_that_cannot_start_are_reported_and_delay_nobody(
     log: io.StringIO,
 ) -> None:
     """Answers go on without tools at once."""
@@ -118,7 +118,7 @@ async def test_servers_that_cannot_be_started_are_told_of_and_hold_nobody_up(
     assert "tool_servers_failed" in log.getvalue()
 
 
-async def test_servers_that_never_answer_or_lead_elsewhere_hold_nobody_up(tmp_path: Path) -> None:
+async def test_servers_that_never_answer_or_redirect_delay_nobody(tmp_path: Path) -> None:
     """Other servers are used meanwhile; nothing is sent to the address that a server redirects to."""
     reached: list[str] = []
     server = CountingServer(tmp_path / "effects")

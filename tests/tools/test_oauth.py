@@ -51,7 +51,7 @@ def servers_of(login: AuthorizationServer, secret: str = SECRET, **urls: str) ->
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-async def test_a_token_is_got_used_and_renewed(tmp_path: Path, method: str) -> None:
+async def test_a_token_is_obtained_used_and_renewed(tmp_path: Path, method: str) -> None:
     """One token for all requests, a new one when it is refused or has expired; calls do not wait for each other."""
     async with (
         AuthorizationServer(methods=(method,)).running() as login,
@@ -120,7 +120,7 @@ async def test_a_wrong_secret_and_a_hung_authorization_server_are_one_clear_line
                 assert "check that oauth.issuer" in health_of_web
 
 
-async def test_a_redirect_takes_no_credentials_elsewhere(tmp_path: Path) -> None:
+async def test_a_redirect_never_forwards_credentials(tmp_path: Path) -> None:
     """Neither headers nor calls follow it to another server."""
     got: list[str] = []
 

@@ -55,7 +55,7 @@ async def test_effects_come_in_order_and_none_before_an_earlier_call_that_waits(
         assert (day["answers"], day["calls"]) == (1, 4)
 
 
-async def test_somebody_is_asked_however_long_slack_fails_and_nobody_where_it_refuses(
+async def test_the_asker_is_asked_however_long_slack_fails_unless_it_refuses(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
     """The question is posted when Slack accepts messages again; if it never will, the call counts as denied."""
@@ -88,7 +88,7 @@ async def test_somebody_is_asked_however_long_slack_fails_and_nobody_where_it_re
         await world.idle()
 
 
-async def test_what_can_not_be_asked_anew_waits_for_nobody(
+async def test_a_call_that_cannot_be_asked_about_again_delays_nobody(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
     """The tool has changed since it was allowed, and Slack no longer accepts messages in the channel."""

@@ -94,7 +94,7 @@ async def in_order(rivals: list[Database], *works: Awaitable[object]) -> list[An
 
 @pytest.mark.parametrize("first", ["it", "park"])
 @pytest.mark.parametrize("what", ["decide", "refuse", "deny the first of three"])
-async def test_what_lets_an_answer_go_on_counts_while_it_is_being_parked(
+async def test_events_that_resume_an_answer_count_while_it_is_being_parked(
     rivals: list[Database], what: str, first: str
 ) -> None:
     """In either order; also if it allows a call to begin while another still waits."""
@@ -226,7 +226,9 @@ async def test_the_time_for_a_decision_begins_when_it_is_asked_for(database: Dat
     assert (await press(anew)).accepted
 
 
-async def test_the_end_of_a_call_is_told_by_whoever_has_stored_it(database: Database) -> None:
+async def test_the_end_of_a_call_is_reported_by_the_worker_that_stored_it(
+    database: Database,
+) -> None:
     """Reported again by the same worker after a failure that may have come later; not by a worker that is too late."""
     builder, calls = builder_on(database), ToolCalls(database)
     chat = (await builder.start()).chat

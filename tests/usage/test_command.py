@@ -75,7 +75,7 @@ def test_as_a_table(url: str) -> None:
     assert lines[1].split() == ["T1/C1", "3", "1", "1,510", "151", "400", "0.7500"]
 
 
-def test_estimates_stand_beside_what_was_told(url: str) -> None:
+def test_estimates_are_separate_from_reported_figures(url: str) -> None:
     asyncio.run(stop_one(url))
     (first, _) = json.loads(usage(url, "--format", "json").stdout)
     assert (first["user"], first["tokens_in"], first["cost"]) == ("T1/U1", 1500, 0.75)

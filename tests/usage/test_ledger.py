@@ -89,7 +89,7 @@ def assert_days_add_up(world: World) -> None:
 
 
 @pytest.mark.parametrize("told", [TOLD, None])
-async def test_a_stopped_answer_counts_with_what_was_told(
+async def test_a_stopped_answer_counts_with_its_reported_usage(
     worlds: WorldFactory, told: Told | None
 ) -> None:
     model = ChargingModel([Reply(told=told, end="hang")])
@@ -181,7 +181,7 @@ PRICED = {"pricing": {"prompt": "0.001", "completion": "0.002", "input_cache_rea
         (Reply(end="http"), None),
     ],
 )
-async def test_what_is_not_told_costs_what_the_list_says(
+async def test_unreported_usage_costs_what_the_price_list_says(
     worlds: WorldFactory, reply: Reply, cost: float | None
 ) -> None:
     """In budgets too; separate from what was reported."""

@@ -60,7 +60,7 @@ async def test_admins_see_everybody_of_their_workspace(database: Database) -> No
     assert seen == {ADMIN: ["U2", "U1"], OTHER: ["U2"], ELSEWHERE: ["U1"]}
 
 
-async def test_who_has_used_nothing_reads_so(database: Database) -> None:
+async def test_a_person_without_usage_is_told_so(database: Database) -> None:
     usage = UsageService(Ledger(database), is_admin)
     assert usage_message(await usage.overview(OTHER)) == (
         "*Today* nothing yet\n\n*This month* nothing yet"
@@ -68,7 +68,7 @@ async def test_who_has_used_nothing_reads_so(database: Database) -> None:
     assert usage_line(await usage.this_month(OTHER)) == "Your usage this month: nothing yet"
 
 
-async def test_what_is_estimated_stands_beside_what_was_told(database: Database) -> None:
+async def test_estimated_figures_are_separate_from_reported_ones(database: Database) -> None:
     ledger = Ledger(database)
     await ledger.add([call(OTHER, "C1", 0.5)])
     untold = replace(call(OTHER, "C1", None), usage=None, outcome=CallOutcome.STOPPED)

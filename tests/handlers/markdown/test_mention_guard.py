@@ -122,7 +122,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_is_no_control_sequence_of_slack_stays_as_it_is(shape: str, text: str) -> None:
+def test_text_that_is_not_a_slack_sequence_stays_unchanged(shape: str, text: str) -> None:
     whole = shape.format(text)
     assert guarded(whole) == whole
     assert "".join(fed_in_deltas(whole, list(range(len(whole))))) == whole

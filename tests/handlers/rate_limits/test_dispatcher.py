@@ -114,7 +114,7 @@ async def test_a_cancelled_wait_costs_nothing() -> None:
     await asyncio.wait_for(dispatcher.acquire(POST, "C1"), WAIT_TIMEOUT)
 
 
-async def test_an_answer_that_has_left_is_no_sharer() -> None:
+async def test_an_answer_that_has_ended_shares_no_limits() -> None:
     dispatcher = new_dispatcher()
     async with joined(dispatcher, Visibility.NATIVE, waiting_since=0.0) as pending:
         turn = asyncio.create_task(dispatcher.acquire_write(pending))

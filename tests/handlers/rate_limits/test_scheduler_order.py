@@ -48,7 +48,7 @@ def test_a_fraction_applies_to_buckets_that_are_in_use_too() -> None:
     assert scheduler.bucket(UPDATE, "", 0.0).burst == 5.0
 
 
-def test_a_title_takes_no_call_from_an_answers_progress_until_it_is_overdue() -> None:
+def test_a_title_waits_for_an_answers_progress_until_it_is_overdue() -> None:
     scheduler = WriteScheduler({UPDATE: Rate(0.1, 3)})
     drain(scheduler, UPDATE, 0.0)
     shown = answer(scheduler, visibility=Visibility.EDITED, written_at=float("-inf"))

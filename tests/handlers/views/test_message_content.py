@@ -41,7 +41,7 @@ def test_files_in_forwards_are_the_messages_files_once() -> None:
 
 
 @pytest.mark.parametrize("kind", ["message", "app_mention"])
-def test_a_mention_in_a_forward_addresses_nobody(kind: str) -> None:
+def test_a_mention_in_a_forwarded_message_addresses_nobody(kind: str) -> None:
     forward = {**FORWARD, "text": "<@U0BOT> is it broken?"}
     event = {"type": kind, "user": "U1", "ts": "1.1", "channel": "C1", "attachments": [forward]}
     message = incoming_message(event, team="T1", bot_user="U0BOT")

@@ -95,7 +95,7 @@ async def test_posts_reach_a_channel_by_name_and_publicly_with_the_scope(
 # -- pins, bookmarks, reactions, files
 
 
-async def test_pins_are_listed_and_told(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_pins_are_listed_and_announced(slack: Sandbox, web: AsyncWebClient) -> None:
     ts = await slack.conversations.say("alice", "general", "keep this")
     await web.pins_add(channel=GENERAL, timestamp=ts)
     assert await refusal(web.pins_add(channel=GENERAL, timestamp=ts)) == "already_pinned"

@@ -277,7 +277,7 @@ async def test_an_edit_without_text_and_blocks_keeps_them(
     assert (await update())["error"] == "no_text"
 
 
-async def test_links_are_told_and_unfurled(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_links_are_announced_and_unfurled(slack: Sandbox, web: AsyncWebClient) -> None:
     ts = await slack.conversations.say("alice", "general", "see https://issues.example/7 please")
     told = next(each for each in slack.deliveries if each.name == "link_shared")
     (link,) = told.payload["event"]["links"]
