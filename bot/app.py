@@ -20,8 +20,8 @@ from bot.chats.index_filling import IndexFilling
 from bot.chats.retention import Eraser, Keeper
 from bot.chats.service import ChatService
 from bot.chats.unpriced import warn_of_uncounted
-from bot.chores import Chore
 from bot.config.settings import Settings
+from bot.domain.chores import Chore
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.timing import Timing

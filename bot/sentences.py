@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from bot import strings
 from bot.domain import Attachment, AttachmentKind, Chat, TitleBy
+from bot.domain.model_options import ModelOptions
 from bot.errors import BudgetUsedUp
-from bot.model_options import ModelOptions
 from bot.usage.limits import from_detail
 from bot.usage.sentences import budget_reached
 

@@ -34,8 +34,8 @@ from sqlalchemy import (
     update,
 )
 
-from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Image, MessageRef, ModelRef, Status
+from bot.domain.chores import Chore
 from bot.errors import ProviderError
 from bot.usage.calls import Call, payer_of
 from bot.usage.limits import NO_LIMITS, Limits

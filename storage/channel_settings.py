@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import select
 
 from bot.domain import Chat, ModelRef
-from bot.tool_calls import ALL_TOOLS, ChannelTools
+from bot.domain.tool_calls import ALL_TOOLS, ChannelTools
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.statements.queries import dialect_insert

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, and_, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import ModelRef, SharedFile, Thread
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from bot.errors import ChatNotFound
-from bot.model_options import NO_OPTIONS, ModelOptions
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.served_teams import Serves, every_team

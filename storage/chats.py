@@ -27,8 +27,8 @@ from bot.domain import (
     TitleBy,
     User,
 )
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from bot.errors import ChatNotFound
-from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.database import Conflict, Database
 from storage.engine.types import utc_now

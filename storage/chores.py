@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.chores import Chore
+from bot.domain.chores import Chore
 from storage.engine.database import Database
 from storage.engine.types import database_time
 from storage.served_teams import Serves, every_team

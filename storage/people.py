@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, case, false, literal, or_, select
 
 from bot.domain import ModelRef, User
-from bot.model_options import NO_OPTIONS, Effort, ModelOptions
+from bot.domain.model_options import NO_OPTIONS, Effort, ModelOptions
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.statements.queries import dialect_insert

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, case, exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.tool_calls import ToolCall, ToolRound, pictures_left_out
+from bot.domain.tool_calls import ToolCall, ToolRound, pictures_left_out
 from storage.engine.database import Database
 from storage.statements.images import ImageBudget, first_kept
 from storage.statements.tool_call_rows import ENDED_STATES

@@ -15,9 +15,9 @@ from sqlalchemy import Row, and_, case, exists, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import english_strings
-from bot.chores import Chore
 from bot.domain import Image
-from bot.tool_calls import (
+from bot.domain.chores import Chore
+from bot.domain.tool_calls import (
     PIN_SHOWN,
     CallState,
     Decision,

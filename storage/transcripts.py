@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import and_, select
 
 from bot.domain import Attachment, Chat, Image, Message, User
-from bot.tool_calls import StoredCall
+from bot.domain.tool_calls import StoredCall
 from storage.engine.database import Database
 from storage.statements.images import ImageBudget, MessageImages
 from storage.statements.rows import to_chat, to_image

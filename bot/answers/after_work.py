@@ -23,8 +23,8 @@ from typing import Any
 
 from bot.answers.lease import ClockReading
 from bot.answers.retry import until_stored
-from bot.chores import Chore
 from bot.domain import Answer, Chat
+from bot.domain.chores import Chore
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import get_logger, log_context
 from bot.runtime.tasks import KeyedLocks, Tasks

@@ -24,8 +24,8 @@ from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
 from bot.answers.tool_loop import Parked, ToolLoop
-from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, Status, TitleBy
+from bot.domain.chores import Chore
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import Metrics, get_logger, log_context
 from bot.timing import Timing

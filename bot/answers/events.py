@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.domain import Answer, AnswerResult, Chat
-from bot.steps import Step
-from bot.tool_calls import StoredCall
+from bot.domain.steps import Step
+from bot.domain.tool_calls import StoredCall
 from storage.coordination import Coordination
 from storage.messages import StoredMessage
 

@@ -20,6 +20,19 @@ from bot.answers.sink import AnswerSink
 from bot.answers.step_log import THOUGHTS_TIMED, StepLog, Thoughts
 from bot.answers.tool_loop import Parked, ToolLoop
 from bot.domain import Answer, AnswerResult, Chat, Usage
+from bot.domain.steps import Step
+from bot.domain.stream_events import (
+    Done,
+    ImagesMade,
+    ReasoningDelta,
+    Sources,
+    StepChanged,
+    StreamEvent,
+    TextDelta,
+    TextRetracted,
+    ToolsCalled,
+)
+from bot.domain.tool_calls import StoredCall
 from bot.errors import (
     ChatNotFound,
     ContextTooLong,
@@ -32,19 +45,6 @@ from bot.errors import (
 )
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ModelRequest
-from bot.steps import Step
-from bot.stream_events import (
-    Done,
-    ImagesMade,
-    ReasoningDelta,
-    Sources,
-    StepChanged,
-    StreamEvent,
-    TextDelta,
-    TextRetracted,
-    ToolsCalled,
-)
-from bot.tool_calls import StoredCall
 from bot.usage.calls import Call, Meter, PriceOf, call_for_answer, metered, no_price
 from bot.usage.estimate import tokens_of_round, tokens_of_tool
 from storage.engine.types import new_id

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from bot.domain import Image
+from bot.domain.stream_events import MadeImage
 from bot.errors import FileProblem
 from bot.observability import get_logger
 from bot.runtime.memory import HeldBytes, MemoryBudget
-from bot.stream_events import MadeImage
 
 log = get_logger(__name__)
 

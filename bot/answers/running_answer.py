@@ -27,12 +27,12 @@ from bot.answers.lease import Lease
 from bot.answers.retry import until_stored
 from bot.answers.step_log import StepLog
 from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
+from bot.domain.stream_events import MadeImage, ToolsCalled
+from bot.domain.tool_calls import ToolRound
 from bot.errors import ProviderError, StorageError
 from bot.providers.base import ModelRequest
 from bot.runtime.memory import HeldBytes
-from bot.stream_events import MadeImage, ToolsCalled
 from bot.timing import Timing
-from bot.tool_calls import ToolRound
 from bot.usage.calls import Call, Meter
 from storage.answers import Answers
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, MessageRef
-from bot.steps import Step
+from bot.domain.chores import Chore
+from bot.domain.steps import Step
 
 
 class AnswerControl(Protocol):

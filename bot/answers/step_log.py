@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bot.steps import (
+from bot.domain.steps import (
     MAX_DETAIL_LENGTH,
     MAX_NAME_LENGTH,
     MAX_STEPS,
@@ -18,7 +18,7 @@ from bot.steps import (
     StepKind,
     StepStatus,
 )
-from bot.stream_events import StepChanged
+from bot.domain.stream_events import StepChanged
 
 OnChange = Callable[[Step], None]
 """Called with the new state of a step. Returns immediately."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bot import english_strings
 from bot.answers.running_answer import RunningAnswer
 from bot.audit import Action, record
-from bot.steps import StepKind, StepStatus
-from bot.stream_events import StepChanged
-from bot.tool_calls import CallOutcome, CallResult, CallState, StoredCall, arguments_hash
+from bot.domain.steps import StepKind, StepStatus
+from bot.domain.stream_events import StepChanged
+from bot.domain.tool_calls import CallOutcome, CallResult, CallState, StoredCall, arguments_hash
 
 MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
 """Characters of each that an expanded step shows."""

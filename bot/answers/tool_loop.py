@@ -26,13 +26,11 @@ from bot.answers.running_answer import RunningAnswer
 from bot.answers.tool_call_steps import ended, record_call, tell
 from bot.answers.tool_pictures import ToolPictures
 from bot.answers.tool_servers import RoomForTools, RulesOf, Tools
-from bot.chores import Chore
 from bot.domain import Chat, Image
-from bot.errors import BudgetUsedUp
-from bot.providers.base import ModelRequest
-from bot.steps import StepKind, StepStatus
-from bot.stream_events import StepChanged, ToolsCalled
-from bot.tool_calls import (
+from bot.domain.chores import Chore
+from bot.domain.steps import StepKind, StepStatus
+from bot.domain.stream_events import StepChanged, ToolsCalled
+from bot.domain.tool_calls import (
     ALL_TOOLS,
     CallOutcome,
     CallResult,
@@ -47,6 +45,8 @@ from bot.tool_calls import (
     next_call,
     parsed_arguments,
 )
+from bot.errors import BudgetUsedUp
+from bot.providers.base import ModelRequest
 from bot.usage.estimate import tokens_of_tool
 from bot.usage.limits import BudgetReached, to_detail
 from storage.engine.types import new_id, utc_now

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from bot.answers.pictures import FitPicture
 from bot.answers.running_answer import RunningAnswer
 from bot.domain import Chat, Image
+from bot.domain.tool_calls import CallResult, ToolRound
 from bot.errors import FileProblem
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage
 from bot.runtime.memory import HeldBytes
-from bot.tool_calls import CallResult, ToolRound
 from storage.statements.images import ImageBudget, first_kept
 
 log = get_logger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from bot.domain import Chat
-from bot.tool_calls import CallResult, ChannelTools, Tool
+from bot.domain.tool_calls import CallResult, ChannelTools, Tool
 
 RulesOf = Callable[[Chat], Awaitable[ChannelTools]]
 """What a chat's channel allows regarding tools. Raises StorageError."""

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from bot.steps import Step
-from bot.tool_calls import CallState, Decision, StoredCall, parsed_arguments
+from bot.domain.steps import Step
+from bot.domain.tool_calls import CallState, Decision, StoredCall, parsed_arguments
 from storage.pictures import Picture
 
 

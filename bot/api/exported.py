@@ -7,7 +7,7 @@ from pydantic import Field
 from bot.api.answer_parts import SourceLink, StepOut
 from bot.api.responses import Responses
 from bot.api.schemas import CamelModel, ChatFields, Identifier, MessageFields
-from bot.model_options import Effort
+from bot.domain.model_options import Effort
 
 
 class ExportedImage(CamelModel):

@@ -46,7 +46,7 @@ from bot.api.waiting import AnswerWaiter, wait_for_answer
 from bot.chats.attachments.images import MAX_SENT_BYTES
 from bot.chats.export import ExportFormat, file_name
 from bot.chats.feed_events import AccessRevoked
-from bot.model_options import ModelOptions
+from bot.domain.model_options import ModelOptions
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100

@@ -23,8 +23,8 @@ from bot.api.answer_parts import ApprovalOut, PictureLink, SourceLink, StepOut
 from bot.api.attached import Text, WithAttachments
 from bot.api.values import format_time
 from bot.domain import AnswerResult, Chat, Message, ModelInfo, Role
-from bot.model_options import Effort
-from bot.tool_calls import StoredCall
+from bot.domain.model_options import Effort
+from bot.domain.tool_calls import StoredCall
 from storage.pictures import Picture
 
 MAX_MESSAGE_LENGTH = 200_000

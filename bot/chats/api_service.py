@@ -33,6 +33,7 @@ from bot.domain import (
     Status,
     User,
 )
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from bot.errors import (
     ChatBusy,
     ChatNotFound,
@@ -40,7 +41,6 @@ from bot.errors import (
     InvalidInput,
     NothingToRetry,
 )
-from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.runtime.memory import HeldBytes, MemoryBudget
 from bot.usage.calls import Payer, payer_of
 from storage.action_claims import ActionClaims

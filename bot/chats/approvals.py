@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from bot.answers.events import EventPublisher
 from bot.answers.tool_call_steps import record_call
 from bot.domain import Chat, Message, User
+from bot.domain.tool_calls import CallState, Decision, StoredCall
 from bot.errors import AlreadyDecided, ChatNotFound, NotTheAsker
-from bot.tool_calls import CallState, Decision, StoredCall
 from storage.tool_calls import Decided, ToolCalls
 
 

@@ -9,7 +9,7 @@ from bot import audit
 from bot.audit import Action
 from bot.chats.models import ModelChoice
 from bot.domain import User
-from bot.tool_calls import ChannelTools, Tool
+from bot.domain.tool_calls import ChannelTools, Tool
 from storage.channel_settings import ChannelSettings, ChannelSettingsStore
 
 MAX_INSTRUCTIONS = 3_000

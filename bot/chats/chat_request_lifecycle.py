@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.domain import ModelRef, SharedFile, Thread
-from bot.model_options import NO_OPTIONS, ModelOptions
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from storage.chat_requests import ChatRequest, ChatRequests
 
 

@@ -28,8 +28,8 @@ from bot.chats.messages import (
 )
 from bot.chats.models import ModelChoice, own_options
 from bot.domain import ModelRef, SharedFile, Thread, User
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from bot.errors import ChatNotFound, LimitReached, StorageError
-from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.usage.calls import Payer
 from bot.usage.limits import BudgetReached
 from storage.chat_requests import ChatRequest, ChatRequests

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from bot.chats.models import ModelChoice
 from bot.chats.prompt_size import room_for_prompt
 from bot.domain import Chat
-from bot.tool_calls import ToolRound
+from bot.domain.tool_calls import ToolRound
 from bot.usage.estimate import BYTES_PER_TOKEN
 from storage.tool_call_history import ToolCallHistory
 

@@ -23,8 +23,8 @@ from bot.domain import (
     Status,
     User,
 )
-from bot.steps import Step, StepKind
-from bot.tool_calls import StoredCall
+from bot.domain.steps import Step, StepKind
+from bot.domain.tool_calls import StoredCall
 from storage.people import People
 from storage.personal_data import SECTIONS, PersonalData
 from storage.transcripts import Transcripts

@@ -44,7 +44,7 @@ class StepTold:
     chat: str
     message: str
     step: Mapping[str, Any]
-    """`number`, `kind`, `name`, `status`, `seconds`, as in `bot.steps.Step`."""
+    """`number`, `kind`, `name`, `status`, `seconds`, as in `bot.domain.steps.Step`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Literal
 
 from bot.domain import AnswerResult, Chat, ModelInfo, ModelRef, User
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from bot.errors import ModelNotAllowed, NoModelOffered, ProviderError
-from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.catalogue import Catalogue, ModelGroup
 from storage.people import People, Profile
 

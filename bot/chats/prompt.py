@@ -13,11 +13,11 @@ from bot.answers.running_answer import FitPrompt
 from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
+from bot.domain.tool_calls import ToolRound
 from bot.errors import AttachmentsUnreadable, ProviderError
-from bot.model_options import NO_OPTIONS, ModelOptions
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import ReadAttachment
-from bot.tool_calls import ToolRound
 from storage.chats import Chats
 from storage.statements.images import ImageBudget
 

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from bot.chats.attachments.rules import short_name
 from bot.domain import Attachment, Message, Role, SharedFile
+from bot.domain.tool_calls import ToolRound
 from bot.providers.base import ChatMessage
-from bot.tool_calls import ToolRound
 
 THREAD_CONTEXT = (
     "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"

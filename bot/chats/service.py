@@ -13,9 +13,9 @@ from bot.chats.chat_request_service import ChatRequestService, refusal_of
 from bot.chats.messages import HandleResult, IncomingMessage, Outcome
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, Thread, TitleBy, User
+from bot.domain.model_options import Effort
 from bot.errors import ContextTooLong, LimitReached
 from bot.languages.stop_words import asks_to_stop
-from bot.model_options import Effort
 from bot.providers.catalogue import ModelGroup
 from bot.usage.limits import BudgetReached
 from storage.answers import Answers

@@ -9,12 +9,12 @@ from typing import Protocol
 
 from bot.answers.retry import until_stored
 from bot.chats.prompt_size import tokens_of_request
+from bot.domain.stream_events import (
+    StreamEvent,
+)
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest, whole_text
 from bot.providers.transcription import Transcriber, VoiceClip
-from bot.stream_events import (
-    StreamEvent,
-)
 from bot.usage.calls import (
     Call,
     CallKind,

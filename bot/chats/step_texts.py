@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from bot import strings
-from bot.steps import Step, StepKind, StepStatus
+from bot.domain.steps import Step, StepKind, StepStatus
 
 
 def step_title(step: Step) -> str:

@@ -14,8 +14,8 @@ from bot.answers.after_work import DONE, ChoreJob, ChoreResult, Outcome
 from bot.answers.events import EventPublisher
 from bot.chats.side_calls import SideCalls
 from bot.chats.title_text import clean_title
-from bot.chores import Chore
 from bot.domain import Answer, Chat, Message, ModelRef, Role, TitleBy
+from bot.domain.chores import Chore
 from bot.errors import ModelNotAllowed, ProviderError
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage, ModelRequest

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bot.domain import WHOLE_CHAT, Attachment, ModelInfo, ModelRef, PromptFacts, Role
-from bot.model_options import NO_OPTIONS, ModelOptions
-from bot.providers.request_body import ReadAttachment, nothing_to_read
-from bot.runtime.memory import HeldBytes
-from bot.stream_events import (
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
+from bot.domain.stream_events import (
     StreamEvent,
     TextDelta,
     TextRetracted,
 )
-from bot.tool_calls import Tool, ToolRound
+from bot.domain.tool_calls import Tool, ToolRound
+from bot.providers.request_body import ReadAttachment, nothing_to_read
+from bot.runtime.memory import HeldBytes
 
 ProviderKind = Literal[
     "openai", "openrouter", "venice", "ollama",

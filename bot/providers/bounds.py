@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from bot.errors import ModelTimeout
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Done,
     StreamEvent,
     TextDelta,
 )
+from bot.errors import ModelTimeout
 
 CUT = Done("length")
 """The end of an answer that was cut at a limit; the text before it stays."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bot.model_options import ModelOptions
+from bot.domain.model_options import ModelOptions
 from bot.providers.base import ProviderKind, ProviderSettings
 
 _APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from bot.domain import Attachment, ModelInfo, Role
+from bot.domain.stream_events import ImagesMade, MadeImage, StreamEvent
 from bot.errors import (
     InvalidResponse,
     ModelGone,
@@ -38,7 +39,6 @@ from bot.providers.tool_messages import (
     with_unique_ids,
 )
 from bot.runtime.memory import HeldBytes
-from bot.stream_events import ImagesMade, MadeImage, StreamEvent
 from bot.text.untrusted_json import parsed
 from bot.timing import Timing
 

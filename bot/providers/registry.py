@@ -13,6 +13,9 @@ from typing import Self
 import httpx
 
 from bot.domain import ModelRef
+from bot.domain.stream_events import (
+    StreamEvent,
+)
 from bot.errors import ModelGone, ModelNotAllowed, ModelTimeout, ProviderError
 from bot.network import DIRECT, Network
 from bot.providers.base import ModelRequest, ProviderSettings
@@ -30,9 +33,6 @@ from bot.providers.traced import traced
 from bot.providers.transcription import Transcriber
 from bot.providers.transport import create_client
 from bot.providers.web_search import stream_searching, web_search
-from bot.stream_events import (
-    StreamEvent,
-)
 from bot.timing import Timing
 
 

@@ -10,6 +10,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.domain import Usage
+from bot.domain.stream_events import (
+    CallDelta,
+    Done,
+    ReasoningDelta,
+    Sources,
+    StreamEvent,
+    TextDelta,
+    TextRetracted,
+    ToolsCalled,
+)
 from bot.errors import (
     ContentFiltered,
     EmptyAnswer,
@@ -27,16 +37,6 @@ from bot.providers.reasoning_fields import REASONING_FIELDS, thoughts_of
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
 from bot.providers.tool_calls import ToolCallCollector
-from bot.stream_events import (
-    CallDelta,
-    Done,
-    ReasoningDelta,
-    Sources,
-    StreamEvent,
-    TextDelta,
-    TextRetracted,
-    ToolsCalled,
-)
 from bot.text.characters import CharacterJoiner
 from bot.text.untrusted_json import parsed
 

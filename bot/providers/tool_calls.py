@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from bot.domain.tool_calls import ToolCall
 from bot.text.characters import whole_characters
 from bot.text.untrusted_json import parsed
-from bot.tool_calls import ToolCall
 
 MAX_LENGTH = 1_000_000
 """Characters of all arguments of one turn together."""

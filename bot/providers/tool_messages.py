@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from bot.domain import Role
+from bot.domain.tool_calls import Tool, ToolCall, ToolRound, parsed_arguments
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
 from bot.providers.request_body import AttachmentUrls
-from bot.tool_calls import Tool, ToolCall, ToolRound, parsed_arguments
 
 MAX_TOOLS = 128
 """Tools of one request: OpenAI and Groq refuse more."""

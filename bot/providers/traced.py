@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from bot.domain import Usage
-from bot.errors import ProviderError
-from bot.providers.base import ModelRequest
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Done,
     StreamEvent,
 )
+from bot.errors import ProviderError
+from bot.providers.base import ModelRequest
 from bot.tracing import Span, SpanKind, fail, start_span
 
 

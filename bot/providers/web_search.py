@@ -10,18 +10,18 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
-from bot.errors import ProviderError, ToolsRefused
-from bot.providers.base import ModelRequest, ProviderKind
-from bot.providers.dialects import can_search
-from bot.providers.refusals.parts import Ask, ModelMemory, Part, closing, names
-from bot.steps import StepKind, StepStatus
-from bot.stream_events import (
+from bot.domain.steps import StepKind, StepStatus
+from bot.domain.stream_events import (
     ReasoningDelta,
     Sources,
     StepChanged,
     StreamEvent,
     TextDelta,
 )
+from bot.errors import ProviderError, ToolsRefused
+from bot.providers.base import ModelRequest, ProviderKind
+from bot.providers.dialects import can_search
+from bot.providers.refusals.parts import Ask, ModelMemory, Part, closing, names
 
 _NAME = "web search"
 _DENIED = StepChanged(_NAME, StepKind.SEARCH, StepStatus.DENIED)

@@ -21,9 +21,9 @@ from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from pydantic import TypeAdapter, ValidationError
 
 from bot import english_strings
+from bot.domain.tool_calls import CallOutcome, CallResult
 from bot.network import Network
 from bot.observability import get_logger
-from bot.tool_calls import CallOutcome, CallResult
 from bot.tools.config import ToolServer
 from bot.tools.failures import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
 from bot.tools.listing import SievedStream

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bot import english_strings
+from bot.domain.tool_calls import CallOutcome, CallResult, Tool
 from bot.network import Network
 from bot.observability import get_logger
-from bot.tool_calls import CallOutcome, CallResult, Tool
 from bot.tools.config import ToolConfig
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 
 import mcp.types as mcp_types
 
+from bot.domain.tool_calls import MAX_OFFERED, CallResult, Permission, Tool, first_tools
 from bot.network import DIRECT, Network
-from bot.tool_calls import MAX_OFFERED, CallResult, Permission, Tool, first_tools
 from bot.tools.config import ToolConfig, ToolServer
 from bot.tools.connection import AWAY, FIRST_PAUSE, Connection
 from bot.tools.names import legal_names

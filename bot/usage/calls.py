@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.domain import Answer, Chat, ModelRef, Price, Usage
-from bot.errors import ProviderError, StorageError
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Done,
     ReasoningDelta,
     StreamEvent,
     TextDelta,
     ToolsCalled,
 )
+from bot.errors import ProviderError, StorageError
 from bot.usage.estimate import BYTES_PER_TOKEN
 
 PriceOf = Callable[[ModelRef], Price | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.tool_calls import Tool, ToolRound
+from bot.domain.tool_calls import Tool, ToolRound
 
 BYTES_PER_TOKEN = 3
 """This is cautious: in most languages a token has more bytes."""

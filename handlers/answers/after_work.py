@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import partial
 
 from bot.answers.after_work import DONE, FAILED, LATER, ChoreJob, ChoreResult, DoChore, Outcome
-from bot.chores import Chore
 from bot.domain import MessageRef, Status, Thread, User
+from bot.domain.chores import Chore
 from bot.observability import get_logger
 from handlers.answers.message_recovery import answers_among, own_messages
 from handlers.answers.thinking_status import SET_STATUS

@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from bot.answers.retry import until_stored
-from bot.chores import Chore
 from bot.domain import Answer, MessageRef, Thread
+from bot.domain.chores import Chore
 from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.options import AnswerOptions

@@ -9,8 +9,8 @@ import asyncio
 from functools import partial
 
 from bot.answers.sink import AnswerControl
-from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, MessageRef, Thread
+from bot.domain.chores import Chore
 from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.message_recovery import MessageRecovery

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot import strings
 from bot.domain import Answer, AnswerResult
-from bot.steps import Step
+from bot.domain.steps import Step
 from handlers.answers.options import AnswerOptions
 from handlers.answers.step_cards import Chunk
 from handlers.markdown.plain_text import plain

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.chats.step_texts import step_title
-from bot.steps import Step, StepStatus
+from bot.domain.steps import Step, StepStatus
 from handlers.markdown.grammar import byte_length
 from handlers.markdown.mention_guard import guarded
 from handlers.markdown.plain_text import plain

@@ -10,8 +10,8 @@ import contextlib
 
 from bot import strings
 from bot.chats.step_texts import activity
-from bot.chores import Chore
-from bot.steps import Step
+from bot.domain.chores import Chore
+from bot.domain.steps import Step
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain
 from handlers.threads.agent_session import AgentSession, Effect, call_briefly

@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from bot import strings
 from bot.answers.sink import AnswerControl
-from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, Status
+from bot.domain.chores import Chore
+from bot.domain.steps import Step
 from bot.languages.language import speaking
 from bot.observability import get_logger
-from bot.steps import Step
 from handlers.answers.options import AnswerOptions
 from handlers.answers.page_writer import PageWriter
 from handlers.answers.thinking_status import ThinkingStatus

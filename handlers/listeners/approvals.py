@@ -10,7 +10,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
 from bot.domain import User
-from bot.tool_calls import CallState, Decision
+from bot.domain.tool_calls import CallState, Decision
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.views import approval, payloads

@@ -11,8 +11,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import strings
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.domain import User
+from bot.domain.model_options import ModelOptions
 from bot.errors import ChatNotFound, ModelNotAllowed
-from bot.model_options import ModelOptions
 from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached
 from handlers.client.web_api import SlackClient

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult, Outcome
-from bot.chores import Chore
 from bot.domain import Chat, Thread, User
+from bot.domain.chores import Chore
+from bot.domain.tool_calls import CallState, StoredCall
 from bot.observability import get_logger
-from bot.tool_calls import CallState, StoredCall
 from handlers.client.errors import INVALID_TOKEN_CODES, MESSAGE_LOST_CODES, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames

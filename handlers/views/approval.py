@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bot import strings
-from bot.tool_calls import CallState, Decision, StoredCall, parsed_arguments
+from bot.domain.tool_calls import CallState, Decision, StoredCall, parsed_arguments
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import BLOCK_ID_PREFIX, Block, button, context, plain_sections, section
 

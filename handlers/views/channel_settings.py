@@ -10,7 +10,7 @@ from typing import Any
 from bot import strings
 from bot.chats.channels import MAX_INSTRUCTIONS
 from bot.domain import ModelInfo
-from bot.tool_calls import MAX_PATTERN, NO_TOOLS, ChannelTools, Tool, pattern_of
+from bot.domain.tool_calls import MAX_PATTERN, NO_TOOLS, ChannelTools, Tool, pattern_of
 from handlers.views.blocks import Block, View, context, model_select, plain_text
 from handlers.views.modals import DialogTarget
 from storage.channel_settings import ChannelSettings

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot import sentences, strings
 from bot.domain import Chat
-from bot.model_options import NO_OPTIONS, ModelOptions
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from handlers.markdown.mention_guard import guarded
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot import strings
 from bot.chats.models import OfferedOptions
-from bot.model_options import Effort, ModelOptions
+from bot.domain.model_options import Effort, ModelOptions
 from handlers.views.blocks import Block, plain_text
 
 WEB_SEARCH_ACTION = "web_search"

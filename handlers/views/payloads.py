@@ -11,7 +11,7 @@ from bot.access.durations import is_duration
 from bot.chats.attachments.rules import mark_unreadable
 from bot.chats.messages import IncomingMessage
 from bot.domain import Thread
-from bot.model_options import NO_OPTIONS, ModelOptions
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from handlers.views import blocks, modals, model_menu, model_options
 from handlers.views.message_content import MessageContent, content_of
 from handlers.views.modals import DialogTarget

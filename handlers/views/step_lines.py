@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.chats.step_texts import step_title
-from bot.steps import Step, StepKind
+from bot.domain.steps import Step, StepKind
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import MAX_CONTEXT_LENGTH, Block, context
 

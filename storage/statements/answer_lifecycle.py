@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.chores import Chore
 from bot.domain import Answer, ModelRef, NearBudget, Status
+from bot.domain.chores import Chore
 from bot.usage.calls import Call, Payer, call_for_answer, payer_of
 from bot.usage.limits import Limits
 from storage.engine.types import utc_now

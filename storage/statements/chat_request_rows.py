@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from bot.domain import ModelRef, SharedFile, Thread
-from bot.model_options import NO_OPTIONS, ModelOptions
+from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from storage.statements.rows import files_from_json, to_options
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.chores import Chore
+from bot.domain.chores import Chore
 from storage.engine.types import database_time
 from storage.statements.queries import dialect_insert
 from storage.tables import answers, chores

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.chores import Chore
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
+from bot.domain.chores import Chore
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from bot.text.mention_marks import marked_text, unmarked
 from bot.tracing import current_trace

@@ -29,7 +29,7 @@ from bot.domain import (
     TitleBy,
     Usage,
 )
-from bot.model_options import NO_OPTIONS, Effort, ModelOptions
+from bot.domain.model_options import NO_OPTIONS, Effort, ModelOptions
 from bot.text.mention_marks import marked_text, unmarked
 from storage.engine.types import new_id, utc_now
 from storage.tables import answers, messages

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.steps import Step, StepKind, StepStatus
+from bot.domain.steps import Step, StepKind, StepStatus
 from storage.tables import answer_steps
 
 _KNOWN = and_(answer_steps.c.kind.in_(list(StepKind)), answer_steps.c.status.in_(list(StepStatus)))

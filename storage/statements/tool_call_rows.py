@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import english_strings
 from bot.domain import Attachment, Image
-from bot.tool_calls import CallState, StoredCall, ToolCall, arguments_hash
+from bot.domain.tool_calls import CallState, StoredCall, ToolCall, arguments_hash
 from storage.engine.types import utc_now
 from storage.statements.queries import dialect_insert
 from storage.tables import tool_calls, tool_pictures

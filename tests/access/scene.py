@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bot.domain.tool_calls import PIN_SHOWN
 from bot.sandbox.state.records import Ephemeral, Message, View
 from bot.sandbox.types import Json
-from bot.tool_calls import PIN_SHOWN
 from handlers.views.approval import ACTIONS
 from tests.api.conftest import client, token_for
 from tests.handlers.world import World, elements

@@ -17,8 +17,8 @@ from bot.answers.after_work import (
     ChoreResult,
     DoChore,
 )
-from bot.chores import Chore
 from bot.domain import ModelRef
+from bot.domain.chores import Chore
 from bot.errors import StorageError
 from bot.runtime.tasks import Tasks
 from storage.answers import Answers

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.answers.step_log import StepLog, Thoughts
-from bot.steps import MAX_DETAIL_LENGTH, MAX_NAME_LENGTH, MAX_STEPS, Step, StepKind, StepStatus
-from bot.stream_events import StepChanged
+from bot.domain.steps import (
+    MAX_DETAIL_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_STEPS,
+    Step,
+    StepKind,
+    StepStatus,
+)
+from bot.domain.stream_events import StepChanged
 
 SEARCH, TOOL = StepKind.SEARCH, StepKind.TOOL
 RUNNING, WAITING, DONE = StepStatus.RUNNING, StepStatus.WAITING, StepStatus.DONE

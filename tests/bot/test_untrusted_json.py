@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bot.domain.tool_calls import ToolCall, parsed_arguments
 from bot.text.untrusted_json import parsed
-from bot.tool_calls import ToolCall, parsed_arguments
 
 
 @pytest.mark.parametrize("depth", [101, 900, 5_000, 200_000])

@@ -16,10 +16,10 @@ from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
 from bot.domain import PDF, Answer, Attachment, Chat, Image, Message, Role, SharedFile, User
+from bot.domain.tool_calls import ToolRound
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import nothing_to_read
 from bot.text.mention_marks import MENTION_MARK
-from bot.tool_calls import ToolRound
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database

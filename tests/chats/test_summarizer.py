@@ -8,10 +8,10 @@ from bot.chats.retention import Eraser
 from bot.chats.side_calls import SideCalls
 from bot.chats.summarizer import Summarizer
 from bot.domain import Role, User
+from bot.domain.stream_events import StreamEvent, TextDelta
 from bot.observability import Metrics
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.runtime.tasks import Tasks
-from bot.stream_events import StreamEvent, TextDelta
 from bot.usage.calls import payer_of
 from storage.action_claims import ActionClaims
 from storage.answers import Answers

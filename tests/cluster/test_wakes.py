@@ -26,20 +26,20 @@ from bot.answers.tool_loop import ToolLoop
 from bot.answers.tool_pictures import ToolPictures
 from bot.answers.tool_servers import NoTools
 from bot.chats.attachments.fitting import ImageFitter
-from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, Chat, MessageRef, ModelRef, Status
+from bot.domain.chores import Chore
+from bot.domain.stream_events import (
+    Done,
+    StreamEvent,
+    TextDelta,
+)
+from bot.domain.tool_calls import ALL_TOOLS, ChannelTools
 from bot.errors import OwnFault, StorageError
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
 from bot.runtime.memory import MemoryBudget
 from bot.runtime.tasks import Tasks
-from bot.stream_events import (
-    Done,
-    StreamEvent,
-    TextDelta,
-)
 from bot.timing import Timing
-from bot.tool_calls import ALL_TOOLS, ChannelTools
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.chores import Chores

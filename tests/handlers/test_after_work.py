@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bot.answers.after_work import MAX_PLACES
-from bot.chores import Chore
 from bot.config.chats import StreamMode
+from bot.domain.chores import Chore
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from bot import strings
 from bot.config.chats import SearchMode
-from bot.model_options import Effort
+from bot.domain.model_options import Effort
 from bot.sandbox.models.demo import asks_for_title
 from handlers.views import blocks, model_options
 from tests.api.conftest import Api, client, token_for

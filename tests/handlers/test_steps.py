@@ -9,8 +9,8 @@ import pytest
 
 from bot import strings
 from bot.config.chats import ReasoningMode, StreamMode
+from bot.domain.steps import MAX_DETAIL_LENGTH
 from bot.sandbox.state.records import Message
-from bot.steps import MAX_DETAIL_LENGTH
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import questions, scripted_world

@@ -80,5 +80,5 @@ def test_code_names_what_exists() -> None:
 
 
 def test_the_names_are_found() -> None:
-    text = "`bot/nowhere.py`, `bot.nowhere`, `bot.domain.Nobody`, `bot/domain.py` and `bot.domain.Chat`"
+    text = "`bot/nowhere.py`, `bot.nowhere`, `bot.domain.Nobody`, `bot/errors.py` and `bot.domain.Chat`"
     assert list(unknown_in(text)) == ["bot/nowhere.py", "bot.nowhere", "bot.domain.Nobody"]

@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 import httpx
 
 from bot.domain import ModelRef, Role
+from bot.domain.stream_events import (
+    StreamEvent,
+    TextDelta,
+)
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind, ProviderSettings
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.registry import create_provider
 from bot.providers.transport import create_client
-from bot.stream_events import (
-    StreamEvent,
-    TextDelta,
-)
 from bot.timing import Timing
 from tests.providers.scripted_server import Behaviour, ScriptedServer
 

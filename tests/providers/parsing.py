@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bot.errors import ProviderError
-from bot.providers.stream_parser import StreamParser
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Done,
     StreamEvent,
     TextDelta,
     TextRetracted,
 )
+from bot.errors import ProviderError
+from bot.providers.stream_parser import StreamParser
 from tests.providers.scripted_server import data, delta
 
 STOP = delta(finish="stop")

@@ -12,6 +12,9 @@ from dataclasses import replace
 import pytest
 
 from bot.domain import Attachment, Image, ModelRef, Role
+from bot.domain.stream_events import (
+    Done,
+)
 from bot.errors import (
     ChatNotFound,
     InvalidResponse,
@@ -22,9 +25,6 @@ from bot.errors import (
 )
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.request_body import PIECE
-from bot.stream_events import (
-    Done,
-)
 from bot.timing import Timing
 from tests.providers.attached import attached
 from tests.providers.harness import ProviderHarness, read, request, text_of

@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 
 from bot.domain import ModelInfo, ModelRef
+from bot.domain.stream_events import (
+    StreamEvent,
+)
 from bot.errors import ProviderError, ProviderServerError, Unreachable
 from bot.providers.base import ModelRequest
 from bot.providers.catalogue import Catalogue
 from bot.providers.model_search import best_matches, fair_shares
-from bot.stream_events import (
-    StreamEvent,
-)
 from bot.timing import Timing
 from tests.deadlines import WAIT_TIMEOUT, until
 

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from bot.errors import InvalidResponse, KeyRejected, ProviderError, ProviderServerError
-from bot.providers.base import ProviderKind, ProviderSettings
-from bot.providers.model_list import parse_models
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Done,
     TextDelta,
 )
+from bot.errors import InvalidResponse, KeyRejected, ProviderError, ProviderServerError
+from bot.providers.base import ProviderKind, ProviderSettings
+from bot.providers.model_list import parse_models
 from tests.providers.harness import ProviderHarness, read
 from tests.providers.scripted_server import (
     DONE,

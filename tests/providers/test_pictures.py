@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bot.domain import Usage
+from bot.domain.stream_events import Done, ImagesMade, StreamEvent
 from bot.errors import EmptyAnswer, StreamInterrupted
 from bot.providers.pictures import MAX_PICTURES, PictureCollector, picture_bytes
-from bot.stream_events import Done, ImagesMade, StreamEvent
 from tests.providers.harness import ProviderHarness, read, request, text_of
 from tests.providers.scripted_server import (
     DONE,

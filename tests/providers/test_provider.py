@@ -9,13 +9,13 @@ from contextlib import suppress
 import pytest
 
 from bot.domain import Usage
-from bot.errors import ProviderError
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Done,
     ReasoningDelta,
     StreamEvent,
     TextDelta,
 )
+from bot.errors import ProviderError
 from bot.timing import Timing
 from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.harness import ProviderHarness, read, request, text_of

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from bot.domain.stream_events import (
+    Done,
+    TextDelta,
+)
 from bot.errors import (
     ContentFiltered,
     ContextTooLong,
@@ -30,10 +34,6 @@ from bot.errors import (
     StreamInterrupted,
     Unreachable,
     WrongAddress,
-)
-from bot.stream_events import (
-    Done,
-    TextDelta,
 )
 from tests.providers.harness import KEY, ProviderHarness, provider_harness, read
 from tests.providers.scripted_server import (

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.errors import (
-    EmptyAnswer,
-)
-from bot.stream_events import (
+from bot.domain.stream_events import (
     ReasoningDelta,
     TextDelta,
     TextRetracted,
+)
+from bot.errors import (
+    EmptyAnswer,
 )
 from tests.providers.harness import ProviderHarness, read
 from tests.providers.parsing import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.stream_events import (
+from bot.domain.stream_events import (
     ReasoningDelta,
     TextDelta,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 
 from bot.domain import Image, ModelRef, Role
-from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
-from bot.providers.request_body import PIECE
-from bot.runtime.memory import MemoryBudget
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Done,
     TextDelta,
 )
+from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
+from bot.providers.request_body import PIECE
+from bot.runtime.memory import MemoryBudget
 from tests.providers.attached import attached
 from tests.providers.harness import KEY, ProviderHarness, read, request
 from tests.providers.scripted_server import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.domain import Source
-from bot.stream_events import (
+from bot.domain.stream_events import (
     Sources,
 )
 from tests.providers.parsing import (

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from bot.domain.stream_events import ToolsCalled
+from bot.domain.tool_calls import ToolCall, parsed_arguments
 from bot.errors import EmptyAnswer
 from bot.providers.stream_parser import StreamParser
-from bot.stream_events import ToolsCalled
-from bot.tool_calls import ToolCall, parsed_arguments
 from tests.providers.harness import text_of
 from tests.providers.scripted_server import (
     DONE,

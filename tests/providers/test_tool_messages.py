@@ -8,12 +8,12 @@ from collections import defaultdict
 from typing import Any
 
 from bot.domain import ModelRef, Role
+from bot.domain.stream_events import TextDelta
+from bot.domain.tool_calls import Tool, ToolCall, ToolRound
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
 from bot.providers.refusals.parts import ProcessMemory, stream_without_refused
 from bot.providers.refusals.without_tools import single_tools, tools, unsigned_calls
-from bot.stream_events import TextDelta
-from bot.tool_calls import Tool, ToolCall, ToolRound
 from tests.providers.harness import ProviderHarness, read, text_of
 from tests.providers.scripted_server import (
     DONE,

@@ -13,6 +13,12 @@ from PIL import Image as Picture
 
 from bot.api.server import serving
 from bot.domain import Image, ModelRef, Role, Usage
+from bot.domain.stream_events import (
+    Done,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+)
 from bot.errors import (
     EmptyAnswer,
     InvalidResponse,
@@ -27,12 +33,6 @@ from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.registry import Providers, is_available
 from bot.sandbox.models.scripts import Fault, ModelScript, RawBytes, Reasoning, words
 from bot.sandbox.models.server import ModelServer, create_models_app
-from bot.stream_events import (
-    Done,
-    ReasoningDelta,
-    StreamEvent,
-    TextDelta,
-)
 from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.attached import attached
 from tests.providers.scripted_server import ScriptedServer, responding

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, text, update
 
-from bot.chores import Chore
 from bot.domain import Answer, AnswerResult, MessageRef, Status
-from bot.steps import Step, StepKind, StepStatus
+from bot.domain.chores import Chore
+from bot.domain.steps import Step, StepKind, StepStatus
 from storage.answers import Answers
 from storage.chores import Chores, ClaimedChore, Share
 from storage.engine.database import Database

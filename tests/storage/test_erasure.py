@@ -13,8 +13,8 @@ from sqlalchemy import func, insert, select, text, update
 
 from bot.chats.export import Exporter, ExportFormat
 from bot.chats.retention import Eraser, Keeper
-from bot.chores import Chore
 from bot.domain import Image, ModelRef, Status, Usage, User
+from bot.domain.chores import Chore
 from bot.usage.calls import Call, CallKind, CallOutcome, payer_of
 from bot.usage.limits import Limits, Scope, parse_budget
 from storage.action_claims import ActionClaims

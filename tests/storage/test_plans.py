@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
-from bot.chores import Chore
 from bot.domain import AnswerResult, ModelRef, Status, Thread, User
-from bot.tool_calls import Decision
+from bot.domain.chores import Chore
+from bot.domain.tool_calls import Decision
 from bot.usage.calls import Call, CallKind, Payer
 from bot.usage.figures import GroupBy
 from bot.usage.limits import Budget, Limits, MessageRate, Period, Scope, Unit

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.chores import Chore
 from bot.domain import Thread
+from bot.domain.chores import Chore
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats

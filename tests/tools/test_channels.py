@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bot.domain.tool_calls import ChannelTools, Permission, Tool, pattern_of
 from bot.sandbox.state.records import View
-from bot.tool_calls import ChannelTools, Permission, Tool, pattern_of
 from handlers.views.channel_settings import tool_groups
 from tests.access.test_channel_settings import ADMINS, open_dialog
 from tests.api.conftest import Api, client, token_for

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.config.settings import Settings
+from bot.domain.tool_calls import Permission
 from bot.errors import SettingsError
-from bot.tool_calls import Permission
 from bot.tools.config import ToolRules, parse_tool_config
 from bot.tools.names import MAX_LENGTH, legal_names
 

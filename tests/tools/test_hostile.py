@@ -13,9 +13,9 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.api.server import serving
+from bot.domain.tool_calls import MAX_OFFERED, CallOutcome, Permission
 from bot.english_strings import NOTHING_RETURNED
 from bot.network import DIRECT
-from bot.tool_calls import MAX_OFFERED, CallOutcome, Permission
 from bot.tools.config import parse_tool_config
 from bot.tools.lazy_servers import LazyToolServers
 from bot.tools.servers import MAX_DESCRIPTION, ToolServers, describe

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from mcp.server.auth.settings import AuthSettings
 
-from bot.tool_calls import CallOutcome
+from bot.domain.tool_calls import CallOutcome
 from bot.tools.config import parse_tool_config
 from bot.tools.servers import ToolServers, describe
 from tests.deadlines import WAIT_TIMEOUT, until

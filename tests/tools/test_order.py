@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.answers.after_work import MAX_TRIES
-from bot.tool_calls import ToolCall, parsed_arguments
+from bot.domain.tool_calls import ToolCall, parsed_arguments
 from tests.api.conftest import Api, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory

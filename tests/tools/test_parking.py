@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from bot.domain import Answer, AnswerResult, Status, User
-from bot.tool_calls import CallState, Decision, StoredCall, ToolCall, next_call
+from bot.domain.tool_calls import CallState, Decision, StoredCall, ToolCall, next_call
 from bot.usage.limits import NO_LIMITS, Budget, Limits, Period, Scope, Unit
 from storage.answers import Answers
 from storage.chats import Chats

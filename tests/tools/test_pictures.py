@@ -15,9 +15,9 @@ from PIL import Image
 from bot.answers.tool_pictures import BUDGET, UNREADABLE
 from bot.chats.attachments.images import MAX_SENT_BYTES
 from bot.chats.retention import Eraser
+from bot.domain.tool_calls import PICTURES_LEFT_OUT
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, script_from_text, words
-from bot.tool_calls import PICTURES_LEFT_OUT
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.erasure import Erasure, Selection

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.tool_calls import CallOutcome, Permission
+from bot.domain.tool_calls import CallOutcome, Permission
 from bot.tools.config import ToolConfig, parse_tool_config
 from bot.tools.results import MAX_RESULT
 from bot.tools.servers import ToolServers, describe

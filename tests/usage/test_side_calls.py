@@ -9,10 +9,10 @@ from sqlalchemy import select
 
 from bot.chats.side_calls import SideCalls
 from bot.domain import ModelRef
+from bot.domain.stream_events import Done, StreamEvent, TextDelta
 from bot.errors import InvalidResponse, StorageError
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
-from bot.stream_events import Done, StreamEvent, TextDelta
 from bot.usage.calls import CallKind, Payer
 from storage.engine.database import Database
 from storage.ledger import Ledger

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from bot.domain.model_options import Effort
+from bot.domain.steps import StepKind, StepStatus
+from bot.domain.stream_events import StepChanged
 from bot.errors import ProviderError
-from bot.model_options import Effort
 from bot.providers.base import ModelRequest
 from bot.providers.refusals.parts import ModelMemory, Part, ProcessMemory, names
-from bot.steps import StepKind, StepStatus
-from bot.stream_events import StepChanged
 
 _NAME = "reasoning effort"
 _DENIED = StepChanged(_NAME, StepKind.THINKING, StepStatus.DENIED)

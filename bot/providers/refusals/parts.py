@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from bot.domain import ModelRef
+from bot.domain.stream_events import StepChanged, StreamEvent
 from bot.errors import ModelGone, ProviderError, RequestRefused
 from bot.observability import get_logger
 from bot.providers.base import ModelRequest
-from bot.stream_events import StepChanged, StreamEvent
 
 log = get_logger(__name__)
 

@@ -9,11 +9,11 @@ import re
 from dataclasses import replace
 
 from bot import english_strings
+from bot.domain.steps import StepKind, StepStatus
+from bot.domain.stream_events import StepChanged
 from bot.errors import ProviderError
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.providers.refusals.parts import ModelMemory, Part, names
-from bot.steps import StepKind, StepStatus
-from bot.stream_events import StepChanged
 
 _NAME = "pdf files"
 _DENIED = StepChanged(_NAME, StepKind.DOCUMENT, StepStatus.DENIED)

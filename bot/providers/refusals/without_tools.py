@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from bot.domain.tool_calls import Tool
 from bot.errors import ProviderError, RequestRefused, SystemRoleRefused, ToolsRefused
 from bot.providers.base import ModelRequest
 from bot.providers.refusals.parts import ModelMemory, NoMemory, Part, names
 from bot.providers.tool_messages import as_text, with_calls_as_text
-from bot.tool_calls import Tool
 
 MAX_REFUSED = 10
 """The most tools that are left out one by one."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from bot.domain import Attachment
+from bot.domain.files import Attachment
 from bot.text.characters import whole_characters
 from bot.text.untrusted_json import parsed
 

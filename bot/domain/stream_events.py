@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from bot.domain import Source, Usage
-from bot.steps import StepKind, StepStatus
-from bot.tool_calls import ToolCall
+from bot.domain.answers import Usage
+from bot.domain.chats import Source
+from bot.domain.steps import StepKind, StepStatus
+from bot.domain.tool_calls import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
