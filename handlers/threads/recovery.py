@@ -24,7 +24,7 @@ from handlers.threads.unfinished import Unfinished
 log = get_logger(__name__)
 
 MAX_OF_TEAM = 20
-"""Pieces of one workspace that are being finished at the same time."""
+"""Pieces of one kind and workspace that are being finished at the same time."""
 
 
 class ThreadRecovery:
@@ -61,7 +61,8 @@ class ThreadRecovery:
             await self._dialog_chats.start_missing(min_age)
             await self._successors.open_missing(min_age)
             for piece in await self._unfinished(min_age):
-                under_way.start((piece.kind, piece.id), piece.team, partial(_finish, piece))
+                owner = f"{piece.kind} {piece.team}"
+                under_way.start((piece.kind, piece.id), owner, partial(_finish, piece))
         except BobbinError as error:
             log.warning("thread_recovery_failed", reason=str(error))
             swept = not isinstance(error, StorageError)  # then the first sweep is still to come
