@@ -32,6 +32,7 @@ from storage.engine.types import database_time
 from storage.statements.queries import ASK_TO_STOP, dialect_insert
 from storage.statements.quotes import (
     ERASED_TEXT,
+    find_quotes,
     forget_quotes,
     forget_quotes_in_requests,
     forget_summaries,
@@ -288,13 +289,14 @@ class Erasure:
                 answers.c.chat_id.in_(ids), answers.c.stopped_by == user.id
             )
             found = list(await connection.scalars(stopped))
+            quoting = await find_quotes(connection, user.id, ids)
         if found:
             forgotten = update(answers).where(answers.c.message_id.in_(found))
             async with self._database.begin() as connection:
                 await connection.execute(forgotten.values(stopped_by=None))
-        if ids:
+        if quoting is not None:
             async with self._database.begin() as connection:
-                await forget_quotes(connection, user.id, ids)
+                await forget_quotes(connection, quoting)
         return ids[-1] if ids else None
 
     async def forget_person(self, user: User) -> None:

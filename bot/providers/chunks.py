@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.domain import Usage
@@ -85,6 +86,18 @@ def usage_in(chunk: Mapping[str, Any]) -> Usage | None:
     return next(
         (found for each in told if isinstance(each, dict) and (found := usage_of(each))), None
     )
+
+
+def latest_usage(before: Usage | None, told: Usage | None) -> Usage | None:
+    """What a call has used once another chunk has been read: the newest counts, unless they are all zero.
+
+    A cost stays if the newer chunk reports none.
+    """
+    if before is None or told is None:
+        return told or before
+    if not (told.prompt_tokens or told.completion_tokens):
+        return before
+    return told if told.cost is not None else replace(told, cost=before.cost)
 
 
 def _first_count(usage: Mapping[str, Any], names: Iterable[str]) -> int | None:

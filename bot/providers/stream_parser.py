@@ -28,7 +28,14 @@ from bot.errors import (
     ProviderServerError,
     StreamInterrupted,
 )
-from bot.providers.chunks import choices_of, content_of, index_of, reason_of, usage_in
+from bot.providers.chunks import (
+    choices_of,
+    content_of,
+    index_of,
+    latest_usage,
+    reason_of,
+    usage_in,
+)
 from bot.providers.errors import error_from_object, find_error
 from bot.providers.finish_reasons import Ending, ending_of, native_ending_of, worst
 from bot.providers.pictures import PictureCollector
@@ -257,7 +264,7 @@ class StreamParser:
 
     def _chunk(self, chunk: dict[str, Any]) -> str:
         """The text that a chunk adds to the answer."""
-        self.usage = usage_in(chunk) or self.usage
+        self.usage = latest_usage(self.usage, usage_in(chunk))
         self._sources.feed(chunk)
         text = ""
         for choice in self._answer_in(chunk):

@@ -6,6 +6,7 @@ Kept as Slack ids in the columns `quoted`, so that erasing a person finds them.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, update
@@ -57,22 +58,39 @@ async def note_quoted(connection: AsyncConnection, request: Row[Any], message: M
         await connection.execute(this.values(quoted=request.quoted))
 
 
-async def forget_quotes(connection: AsyncConnection, user: str, chat_ids: Collection[str]) -> None:
-    """Removes what these chats quote of the user. Answers that are being written from it are stopped.
+@dataclass(frozen=True, slots=True)
+class Quoting:
+    """What quotes a user."""
 
-    Of a question that quotes them its author's own words are left, as far as they are known.
-    """
+    chats: Sequence[str]
+    """Ids of chats whose context does."""
+    messages: Sequence[str]
+    """Ids of questions that do."""
+
+
+async def find_quotes(
+    connection: AsyncConnection, user: str, chat_ids: Collection[str]
+) -> Quoting | None:
+    """What quotes the user in these chats; None if nothing does."""
     in_chats = and_(chats.c.id.in_(chat_ids), quotes(chats.c.quoted, user))
     in_messages = and_(messages.c.chat_id.in_(chat_ids), quotes(messages.c.quoted, user))
-    quoting = (await connection.scalars(select(chats.c.id).where(in_chats))).all()
-    questions_with = (await connection.scalars(select(messages.c.id).where(in_messages))).all()
-    if quoting:
-        forgotten = update(chats).where(chats.c.id.in_(quoting))
-        await connection.execute(forgotten.values(context=ERASED_TEXT, quoted=None))
-    if questions_with:
-        await _leave_own_words(connection, questions_with)
-    affected = select(messages.c.chat_id).where(messages.c.id.in_(questions_with))
-    in_affected = or_(answers.c.chat_id.in_(quoting), answers.c.chat_id.in_(affected))
+    quoting = Quoting(
+        (await connection.scalars(select(chats.c.id).where(in_chats))).all(),
+        (await connection.scalars(select(messages.c.id).where(in_messages))).all(),
+    )
+    return quoting if quoting.chats or quoting.messages else None
+
+
+async def forget_quotes(connection: AsyncConnection, quoting: Quoting) -> None:
+    """Removes these quotes. Answers that are being written from them are stopped.
+
+    A question that quotes the user keeps its author's own words, as far as they are known.
+    """
+    forgotten = update(chats).where(chats.c.id.in_(quoting.chats))
+    await connection.execute(forgotten.values(context=ERASED_TEXT, quoted=None))
+    await _leave_own_words(connection, quoting.messages)
+    affected = select(messages.c.chat_id).where(messages.c.id.in_(quoting.messages))
+    in_affected = or_(answers.c.chat_id.in_(quoting.chats), answers.c.chat_id.in_(affected))
     await stop_running(connection, in_affected)
 
 
