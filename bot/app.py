@@ -178,7 +178,7 @@ def _http_app(
     transport: SocketModeTransport | HttpTransport,
     work: Check,
 ) -> ASGIApp:
-    """`work` reports whether answers are being written."""
+    """`work`: reports whether answers are being written."""
     paths: dict[str, ASGIApp] = {PATH: transport} if isinstance(transport, HttpTransport) else {}
     if resources.install_pages is not None:
         paths |= {INSTALL: resources.install_pages, REDIRECT: resources.install_pages}

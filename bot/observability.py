@@ -62,7 +62,7 @@ _SECRETS = re.compile(
 )
 _MASK = "[hidden]"
 _STORAGE_FIELDS = ("reason", "database", "redis", "seconds", "lost_events", "outcome")
-"""What `storage` says beside its events, logged by the standard library. Other fields of libraries are dropped."""
+"""Fields that `storage` logs through the standard library. Libraries' other fields are dropped."""
 
 
 def get_logger(name: str) -> BoundLogger:

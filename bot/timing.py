@@ -50,8 +50,10 @@ class Timing:
     late_effect: float = 20.0
     """A call that timed out, or whose process died, may still take effect within this time."""
     search_timeout: float = 20.0
-    """How long an answer waits for a search for the message of a call whose outcome is unknown. Then it is posted
-    again; if the first message exists after all, it is removed later."""
+    """How long an answer waits for a search for the message of a call with an unknown outcome.
+
+    Then it is posted again; if the first message exists after all, it is removed later.
+    """
     last_write_timeout: float = 5.0
     """How long a writer that hands over its answer may take to finish the Slack call in progress, or to show all text.
     """
@@ -101,13 +103,16 @@ class Timing:
 
     # Threads and lists in Slack (handlers)
     notice_claim: float = 20.0
-    """After a kill: for so long nobody else tells a person what the process was about to tell them."""
+    """How long after a kill nobody else tells a person what the dead process was about to tell them."""
     dialog_open_timeout: float = 6.0
-    """How long Slack may take to open a dialog, with repetitions, until the person is told that it did not.
+    """How long Slack may take to open a dialog, with repetitions, until the person is told that it did not open.
 
-    Slack itself refuses whatever comes more than three seconds after the press."""
+    Slack itself refuses calls more than three seconds after the press.
+    """
     home_tab_timeout: float = 15.0
-    """How long Slack may take to show a Home tab. Then whoever has pressed something there is told that it does not."""
+    """How long Slack may take to show a Home tab. After that, a person who has pressed something there is told that it
+    failed.
+    """
     thread_sweep_interval: float = 5.0
     """Between two searches for menus and dialog chats that a dead process left unfinished."""
     thread_sweep_min_age: float = 20.0
@@ -186,8 +191,9 @@ class Timing:
     database_statement_timeout: float = 10.0
     """For one statement, for a connection to become free, and for another process to unlock an SQLite file."""
     database_outcome_timeout: float = 6.0
-    """For finding out whether a transaction took effect whose COMMIT was not answered; longer than
-    `idle_transaction_timeout`, which ends one that the server never heard of."""
+    """For finding out whether a transaction with an unanswered COMMIT took effect; longer than
+    `idle_transaction_timeout`, which ends one that the server never received.
+    """
     database_search_timeout: float = 10.0
     """For one statement of a search by words, after which the person is told to search for something else."""
     database_lease_timeout: float = 3.0

@@ -1,4 +1,4 @@
-"""The claims on actions that only one replica may take: handling a press, telling a user something once.
+"""Claims on actions that only one replica may carry out: handling a press, telling a user something once.
 
 A row of `done_once` says that an action was done, or that a process is doing it, and until when the row counts:
 
@@ -6,7 +6,7 @@ A row of `done_once` says that an action was done, or that a process is doing it
         ▲                      │
         └──────────────────────┘ release, or the claim expired because its process ended
 
-Answers (`storage.statements.answer_lifecycle`) and chores (`storage.chores`) are claimed by rows of their own.
+Answers (`storage.statements.answer_lifecycle`) and chores (`storage.chores`) are claimed in their own rows.
 """
 
 from __future__ import annotations

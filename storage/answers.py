@@ -111,10 +111,10 @@ class Answers(AnswerReads):
         self._select_next = SELECT_ANSWER_TO_CLAIM.where(self._is_served)
 
     async def claim(self, chat_id: str, worker_id: str, lease: float) -> Answer | None:
-        """Lease the chat's next answer for `lease` seconds; None when there is none to claim.
+        """Leases the chat's next answer for `lease` seconds; None if there is none to claim.
 
         That is an answer whose lease has lapsed, else the oldest waiting one if none is running. If several workers
-        claim at once, one gets it. What its beginning leads to is added as chores.
+        claim at once, one gets it. What follows from starting it is added as chores.
         """
         try:
             async with self._database.begin() as connection:
@@ -276,7 +276,7 @@ class Answers(AnswerReads):
         query = (
             select(answers.c.chat_id, answers.c.message_id)
             .where(IS_OPEN, or_(idle, LEASE_LAPSED), self._is_served)
-            # Not the column itself: in its order SQLite would read all answers that there are.
+            # Not the column itself: to read in its order, SQLite would read all answers.
             .order_by(func.coalesce(answers.c.message_id, ""))
             .limit(limit)
         )

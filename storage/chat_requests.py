@@ -214,7 +214,7 @@ class ChatRequests:
         until: str | None = None,
         quoted: Collection[str] = (),
     ) -> ChatRequest:
-        """Stores the messages and files that the thread held before, and what was said `since`. Raises ChatNotFound.
+        """Stores the messages and files that were in the thread before, and what was said `since`. Raises ChatNotFound.
 
         `until`: ts of the newest message that was read. `quoted`: Slack ids of others whose words or files these are.
         """

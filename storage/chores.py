@@ -90,9 +90,9 @@ class Chores:
         worker_id: str | None = None,
         only: Chore | None = None,
     ) -> list[ClaimedChore]:
-        """The chores of an answer that are due. For `seconds` nobody else gets them, unless the worker is dead.
+        """Claims the due chores of an answer. For `seconds` nobody else gets them, unless the worker is dead.
 
-        `only`: no other than this one. It waits for no other transaction: what another one is changing is left for
+        `only`: just this chore. It waits for no other transaction: rows that another one is changing are left for
         later.
         """
         due = and_(chores.c.message_id == answer_id, _DUE)
@@ -115,9 +115,9 @@ class Chores:
         then: Mapping[Chore, float] | None = None,
         again: float = 0.0,
     ) -> None:
-        """The chore is done; `then` is what it leads to, with the seconds until each is due.
+        """The chore is done; `then` are the chores that follow from it, with the seconds until each is due.
 
-        `again`: if it was added again while it was done, anybody may claim it after so many seconds.
+        `again`: if it was added again while it was being done, anybody may claim it after this many seconds.
         """
         added_again = update(chores).where(_key_is(claimed), _ADDED_AGAIN)
         async with self._database.begin() as connection:
@@ -213,7 +213,7 @@ class Chores:
 
         `places`: how many each workspace (team) already has in progress. Workspaces with the fewest come first, and
         within a workspace the answers that have waited longest, so a workspace with a long queue delays no other.
-        `unheard`: answers whose chores count as due, since the caller may have claimed them without learning of it.
+        `unheard`: answers whose chores count as due, because the caller may have claimed them without learning of it.
         """
         queue = _queue_of_each_team(self._serves, unheard)
         taken = case(places, value=queue.c.team, else_=0) if places else literal(0)
@@ -243,7 +243,7 @@ def _queue_of_each_team(serves: Serves, unheard: Collection[str]) -> Subquery:
 
 
 def _due_or_unheard(unheard: Collection[str]) -> CTE:
-    """Found before they are grouped, and each kind by itself: else SQLite reads all chores that there are."""
+    """Found before they are grouped, and each kind separately; otherwise SQLite would read all chores."""
     rows = select(chores.c.message_id, chores.c.due_at)
     due = [rows.where(_DUE)]
     if unheard:

@@ -117,7 +117,7 @@ _IS_USED_NOW = (
     )
     .correlate(chats)
 )
-"""A worker is writing an answer of the chat."""
+"""Whether a worker is writing an answer of the chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ class Erasure:
             return len(ids)
 
     async def forget_quotes_in_requests(self, user: User, limit: int) -> int:
-        """Removes what some of the chat requests of others quote of the person; 0 when there are no more."""
+        """Removes what other people's chat requests quote of the person; returns 0 when there are no more."""
         async with self._database.begin() as connection:
             return await forget_quotes_in_requests(connection, user.team, user.id, limit)
 
@@ -252,7 +252,7 @@ class Erasure:
     async def _some(
         self, ids: ColumnElement[str], where: ColumnElement[bool], limit: int
     ) -> list[str]:
-        """Ids of some rows. Looking through many takes long, so it is no part of a transaction that writes."""
+        """Ids of some rows. Searching many rows takes long, so it is not part of a writing transaction."""
         async with self._database.search() as connection:
             return list(await connection.scalars(select(ids).where(where).limit(limit)))
 
@@ -277,10 +277,10 @@ class Erasure:
             return len(rows)
 
     async def forget_traces(self, user: User, after: str, limit: int) -> str | None:
-        """Removes, from the next chats of the workspace in order, what others' words quote of the person, and that
-        they have stopped answers.
+        """Removes, from the next chats of the workspace in order, what others' messages quote of the person, and the
+        record that they stopped answers.
 
-        The id of the last of these chats; None when there are no more.
+        Returns the id of the last of these chats; None when there are no more.
         """
         some = select(chats.c.id).where(chats.c.team == user.team, chats.c.id > after)
         async with self._database.search() as connection:

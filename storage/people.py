@@ -71,7 +71,7 @@ class People:
         by_team: dict[str, list[str]] = {}
         for user in users:
             by_team.setdefault(user.team, []).append(user.id)
-        # No pairs: SQLite would look for them in the whole table.
+        # No pairs: SQLite would search the whole table for them.
         these = [and_(people.c.team == t, people.c.user.in_(ids)) for t, ids in by_team.items()]
         query = select(people.c.team, people.c.user, people.c.name, people.c.locale).where(
             or_(false(), *these), people.c.name.is_not(None)

@@ -36,10 +36,10 @@ class Repositories:
         channels: Sequence[str],
         approval_life: float,
     ) -> None:
-        """`limits`: what people may use. `serves`: the workspaces that this process works for.
+        """`limits`: what people may use. `serves`: the workspaces that this process works for. `channels`: patterns of
+        the channels whose chats are listed; empty: all.
 
-        `channels`: patterns of the channels whose chats are listed; empty: all. `approval_life`: seconds that a call of
-        a tool waits for a decision, at most.
+        `approval_life`: the most seconds that a tool call waits for a decision.
         """
         self.chats = Chats(database, limits=limits, channels=channels)
         self.answers = Answers(database, limits, serves)

@@ -112,10 +112,10 @@ class Successors:
     async def set_summary(
         self, chat_id: str, text: str, *, through: int = 0, authored: int = 0
     ) -> Chat:
-        """Stores what is known of the earlier chat, and of whom, unless something is stored already.
+        """Stores what is known about the earlier chat, and whom it quotes, unless something is already stored.
 
         `authored`: how many of the earlier chat's messages up to number `through` had an author before they were read
-        for it. If somebody has been erased from them since, nothing is known.
+        for it. If somebody has been erased from them since, nothing is stored.
         """
         unknown = chats.c.context.is_(None)
         async with self._database.begin() as connection:
@@ -205,7 +205,7 @@ async def _create(
 
 
 async def _said_before(connection: AsyncConnection, chat_id: str) -> Sequence[Row[Any, Any]]:
-    """Author and number of each message of people in the chat that this one continues; nobody is erased meanwhile."""
+    """Author and number of each message by people in the chat that this one continues; nobody is erased meanwhile."""
     old = select(chats.c.continues).where(chats.c.id == chat_id).scalar_subquery()
     authored = messages.c.chat_id == old, messages.c.author.is_not(None)
     locked = select(messages.c.author, messages.c.number).where(*authored).order_by(messages.c.id)

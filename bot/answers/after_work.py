@@ -36,7 +36,7 @@ from storage.chores import Chores, ClaimedChore, Share
 log = get_logger(__name__)
 
 _LOOK_LATER = frozenset({Chore.FIND_STRAYS, Chore.WRITE_AGAIN})
-"""Due only once no call of a dead worker can still take effect, however they come to be added."""
+"""Due only once no call of a dead worker can still take effect, however they are added."""
 MAX_TRIES = 8
 """A chore is dropped after this many failures; with the pauses in between that takes a quarter of an hour."""
 MAX_PAUSE = 300.0
@@ -136,7 +136,7 @@ class AfterWork:
         self._claimed: set[ClaimedChore] = set()
         """The chores that this process is doing."""
         self._unheard: dict[str, ClockReading] = {}
-        """Answers whose chores this process may have claimed without hearing of it, and when."""
+        """Answers whose chores this process may have claimed without learning of it, and when."""
         self._claiming = KeyedLocks[str]()
         """By the answer's id: all that this process has claimed of one is in `_claimed`, or it is in `_unheard`."""
         self._places: Counter[str] = Counter()
@@ -165,18 +165,19 @@ class AfterWork:
         self._needed |= needed or {}
 
     def start(self, answer_id: str, only: Chore | None = None) -> asyncio.Task[None]:
-        """Begins the chores of an answer that are due. Returns at once; the task ends with them.
-
-        `only`: no other than this one, for which somebody waits.
+        """Starts the due chores of an answer. Returns immediately; the task ends when they are done. `only`: just this
+        chore, which somebody waits for.
         """
         return self._run(self._do_due(answer_id, only), "after-work")
 
     def start_until_shown(self, answer_id: str) -> asyncio.Task[None]:
-        """Shows the answer's question, again and again until it is shown: an earlier process may have begun that."""
+        """Shows the answer's question, retrying until it is shown, because an earlier process may have begun to show
+        it.
+        """
         return self._run(self._until_shown(answer_id), "question")
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Does it until it ends, or this process does."""
+        """Does the chore until it is done, or this process ends."""
         task = self._tasks.start(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -209,7 +210,7 @@ class AfterWork:
         self._forget_lapsed()
 
     def _forget_lapsed(self) -> None:
-        """Claims that have lapsed since: what is left of them is due for everybody."""
+        """Claims that have lapsed since: the rest of their chores is due for everybody."""
         lapsed = [id for id, since in self._unheard.items() if since.age() > self._claim_seconds]
         for answer_id in lapsed:
             del self._unheard[answer_id]
@@ -328,7 +329,7 @@ class AfterWork:
             await self._chores.complete(claimed, then, self._delay_of(claimed.chore))
 
     def _delay_of(self, chore: Chore) -> float:
-        """Seconds until a chore is due that something leads to."""
+        """Seconds until a follow-up chore is due."""
         return self._timing.late_effect if chore in _LOOK_LATER else 0.0
 
     async def _is_tried_again(self, claimed: ClaimedChore) -> bool:

@@ -201,7 +201,7 @@ class Engine:
         run.write_task.add_done_callback(partial(self._on_written, run))
 
     def _show_question(self, answer: Answer) -> asyncio.Task[None]:
-        """Begins that alone: the first words wait for it, and for nothing else."""
+        """Starts only that chore: the first words wait for it, and for nothing else."""
         if answer.resumed:
             return self._after_work.start_until_shown(answer.id)
         return self._after_work.start(answer.id, Chore.SHOW_QUESTION)

@@ -98,7 +98,7 @@ class AnswerGenerator:
 
 @dataclass(frozen=True, eq=False)
 class _Generation:
-    """One answer that is asked for, with all that belongs to it alone."""
+    """One answer that is being requested, with all its state."""
 
     by: AnswerGenerator
     run: RunningAnswer
@@ -125,12 +125,12 @@ class _Generation:
         return result_of(run, error, time.monotonic() - self.started)
 
     def _on_step(self, step: Step) -> None:
-        """Shows and tells a step as it changes."""
+        """Shows and publishes a step as it changes."""
         self.sink.step(step)
         self.by.publisher.step_changed(self.chat, self.run.answer, step)
 
     async def _error(self, model_task: asyncio.Task[None]) -> ProviderError | None:
-        """Why the model failed, once it has ended; None if it did not, or was stopped."""
+        """Asks the model until it has ended; returns why it failed, or None if it did not, or was stopped."""
         try:
             await model_task
         except asyncio.CancelledError:

@@ -25,9 +25,9 @@ async def until_stored(
     *,
     again: Callable[[], Awaitable[T]] | None = None,
 ) -> T:
-    """The result of `work`, repeated while the database is away. Only StorageError is waited out.
+    """The result of `work`, repeated while the database is down. Only StorageError is retried.
 
-    `again`: what is done after a failure in place of `work`. The log gets the first cause and, if there was one, the
+    `again`: what to do after a failure instead of `work`. The first cause is logged and, after failures, the eventual
     success.
     """
     delay, failures = FIRST_DELAY, 0

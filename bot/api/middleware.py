@@ -14,7 +14,7 @@ from bot.api.intake import Intake
 from bot.runtime.memory import HeldBytes, MemoryBudget
 
 TRY_AGAIN_LATER = 1013
-"""With which a WebSocket is closed while the application is not open."""
+"""The code with which a WebSocket is closed while the application is not open."""
 MAX_SLACK_BODY_BYTES = 1_000_000
 """Of the body of a request from Slack."""
 
@@ -53,7 +53,7 @@ class StartupApp:
         elif scope["type"] == "http":
             response = _alive() if scope["path"] == "/healthz" else _unavailable()
             await response(scope, receive, send)
-        elif scope["type"] == "websocket":  # accepted, since a browser learns the code of no other
+        elif scope["type"] == "websocket":  # accepted, since browsers learn no other close code
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
 

@@ -17,10 +17,10 @@ MAX_MESSAGE_BYTES = 65_536
 """The limit for one WebSocket message from a client."""
 
 _ASK_TIMEOUT = 3.0
-"""Seconds for asking who listens at an address."""
+"""Seconds for asking what is listening at an address."""
 _MAX_ANSWER = 4_096
 _PIECES = 4
-"""Bytes of a piece of the answer, and pieces that are read: the head and the body may come apart."""
+"""Bytes of one read, and how many reads: the head and the body may arrive separately."""
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def serving(
 
 
 def address_problem(host: str, port: int) -> SettingsError | None:
-    """Why the address cannot be listened on; None if it can at present."""
+    """Why the address cannot be listened on; None if it can be at present."""
     try:
         listen(host, port).close()
     except OSError as error:
@@ -54,7 +54,7 @@ def address_problem(host: str, port: int) -> SettingsError | None:
 
 
 async def serves_bot(host: str, port: int) -> bool:
-    """Whether a bot listens there: it says that it is alive."""
+    """Whether a bot is listening there: it reports that it is alive."""
     try:
         async with asyncio.timeout(_ASK_TIMEOUT):
             reader, writer = await asyncio.open_connection(host, port)

@@ -192,8 +192,8 @@ class ChatRequestService:
     ) -> ModelChosen:
         """The user chooses a model and its options in the menu that is in the message `menu_ts`.
 
-        Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up, unless for want
-        of room that is still missing, ModelNotAllowed, BudgetReached.
+        Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up (unless it was
+        given up for lack of room, and there still is none), ModelNotAllowed, BudgetReached.
         """
         request = await self._requests.get(request_id)
         if request.thread.team != user.team:
@@ -222,7 +222,7 @@ class ChatRequestService:
             return ModelChosen(ModelChoiceOutcome.CHAT_FULL, chosen, chat_id=str(full))
 
     async def _given_up(self, request: ChatRequest, user: User) -> ModelChosen:
-        """Why there was no room, as often as its asker presses: the process that was to say so may have ended before.
+        """Why there was no room, however often its asker presses: the process that was to say so may have ended.
 
         Raises BudgetReached, ChatNotFound.
         """
@@ -315,7 +315,7 @@ class ChatRequestService:
             raise
         self._announce(stored)
         if not stored.duplicate:
-            with suppress(StorageError):  # the chat has started all the same
+            with suppress(StorageError):  # the chat has started anyway
                 await self._people.set_last_model(User(request.thread.team, request.user), model)
         return stored
 

@@ -37,7 +37,7 @@ LIST_TIMEOUT = 10.0
 """Seconds that the providers' lists of models get, after each provider has been checked."""
 
 REDIS_TIMEOUT = 10.0
-"""Seconds for each of Redis's commands: unlike a running bot, somebody who asks whether it answers can wait."""
+"""Seconds for each Redis command: unlike a running bot, a person who runs the check can wait."""
 
 TOOLS_TIMEOUT = 35.0
 """Seconds that the tool servers get to start and list their tools: `npx` downloads some of them first."""
@@ -104,7 +104,7 @@ async def _access(settings: Settings) -> list[Finding]:
 
 
 async def _http(settings: Settings) -> list[Finding]:
-    """A finding if the address of the HTTP server cannot be listened on; not if the bot does so already."""
+    """A finding if the HTTP server's address cannot be listened on, unless the bot is already doing so."""
     may_move = "port" not in settings.model_fields_set and settings.delivery is Delivery.SOCKET
     problem = address_problem(settings.host, 0 if may_move else settings.port)
     if problem is None or await serves_bot(settings.host, settings.port):

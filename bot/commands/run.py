@@ -49,7 +49,7 @@ async def run(
 
 
 async def _check_apps(settings: Settings) -> None:
-    """Raises SettingsError if the two tokens are of two apps: then no event arrives that the bot token could answer."""
+    """Raises SettingsError if the two tokens belong to two apps, because the bot token could not answer the events."""
     bot_token, app_token = reveal(settings.slack_bot_token), reveal(settings.slack_app_token)
     if settings.many_workspaces or not app_token:
         return

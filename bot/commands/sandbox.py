@@ -79,7 +79,7 @@ def _local_slack(
 
 
 def _settings_in(slack: Sandbox, settings: Settings, options: WorkspaceOptions) -> Settings:
-    """The settings of the bot in this Slack. Many are perhaps those of a bot in production, on this machine too."""
+    """The settings of the bot in this Slack. Many may belong to a production bot on this machine."""
     changes: dict[str, object] = {
         "slack_bot_token": SecretStr(slack.bot_token),
         "slack_app_token": SecretStr(slack.app_token),
@@ -96,7 +96,7 @@ def _settings_in(slack: Sandbox, settings: Settings, options: WorkspaceOptions) 
 
 
 def _rules_here(slack: Sandbox, settings: Settings) -> dict[str, object]:
-    """Without the rules that name people or channels of another Slack: they would let in nobody here."""
+    """Without rules that name people or channels of another Slack, which would let nobody in here."""
     workspace, changes = slack.workspace, dict[str, object]()
     for name, ids in (
         ("bobbin_allowed_users", workspace.users),
@@ -109,14 +109,14 @@ def _rules_here(slack: Sandbox, settings: Settings) -> dict[str, object]:
 
 
 def _is_elsewhere(pattern: str, ids: Container[str]) -> bool:
-    """Whether it is an id (not a glob) of nobody here."""
+    """Whether it is an id (not a glob) that belongs to nobody here."""
     return not set("*?[") & set(pattern) and pattern.rpartition("/")[2].upper() not in ids
 
 
 def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
     """With demo models, which cost nothing, this also enables what an operator would have to configure.
 
-    Settings that name models of providers without a key are left out: they would leave the menu empty.
+    Settings that name models of providers without a key are left out, because they would leave the menu empty.
     """
     changes: dict[str, object] = {}
     if "bobbin_web_search" not in settings.model_fields_set:
@@ -133,7 +133,7 @@ def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
 
 
 def _is_here(model: str | None) -> bool:
-    """Whether a model of the sandbox is named, or of an Ollama on this machine."""
+    """Whether the setting names a model of the sandbox, or of an Ollama on this machine."""
     return model is not None and model.startswith(("demo", "ollama:"))
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the file `.env` where its reader would pass over it in silence, and a setting with it."""
+"""Finds faults in the file `.env` that its reader would silently skip, and a setting with them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bot.errors import SettingsError
 MAX_BYTES = 1_000_000
 _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _BARE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-"""A name alone, without `=`, leaves a variable as it is: some write that."""
+"""A bare name without `=` leaves a variable unchanged; some people write that."""
 
 
 def check_env_file(path: str | Path) -> None:
-    """Raises SettingsError with one line, which shows nothing of the file, unless each of its lines can be read.
+    """Raises SettingsError with one line, which shows none of the content, unless every line can be read.
 
-    No file is fine, and so is what is no plain file but can be read once, such as a pipe.
+    A missing file is fine, and so is something that is not a plain file but can be read once, such as a pipe.
     """
     file = Path(path)
     if not os.path.lexists(file) or file.is_fifo():
@@ -63,7 +63,7 @@ def _text(file: Path) -> str:
         raise SettingsError(
             f"{file} cannot be read (byte {error.start + 1} is not UTF-8): save it as UTF-8"
         ) from None
-    if "\0" in text:  # UTF-16 without a mark at its beginning
+    if "\0" in text:  # UTF-16 without a byte order mark
         raise SettingsError(f"{file} is no text in UTF-8: save it as such")
     return text
 
@@ -83,6 +83,6 @@ def _is_assignment(binding: Binding) -> bool:
 
 
 def _line(binding: Binding) -> int:
-    """That of the name: blank lines before it belong to the binding too."""
+    """The line of the name: preceding blank lines belong to the binding too."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")

@@ -22,7 +22,7 @@ class SettingsGroup(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _is_text(cls, value: Any) -> Any:
-        """The environment may hold any bytes; what is not UTF-8 can be neither sent nor stored."""
+        """The environment may contain any bytes; text that is not UTF-8 can be neither sent nor stored."""
         if isinstance(value, str):
             value.encode()  # raises a ValueError
         return value

@@ -1,4 +1,4 @@
-"""Keys and tokens that stand in the variable of another one: how each begins tells them apart."""
+"""Detects keys and tokens in the wrong variable, by how they begin."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BEGINNINGS = {
     "xai-": "XAI_API_KEY",
     "AIza": "GEMINI_API_KEY",
 }
-"""The variable of each key that begins so."""
+"""The variable for each key that begins like this."""
 _OF_SLACK = ("slack_signing_secret", "slack_client_secret")
 
 
 def misplaced_keys(settings: SettingsGroup) -> Iterator[str]:
-    """One line for each, which shows nothing of it.
+    """One line for each, which shows none of it.
 
-    A server of one's own (`…_BASE_URL`) may take any provider's key, but none of Slack's tokens.
+    A custom server (`…_BASE_URL`) may use any provider's key, but none of Slack's tokens.
     """
     for field in type(settings).model_fields:
         if field not in _OF_SLACK and not field.endswith("_api_key"):

@@ -35,7 +35,7 @@ def _paths(text: str) -> tuple[Path, ...]:
 
 def _checked_certificates(text: str) -> str:
     try:
-        if sum(has_certificates(path) for path in _paths(text)):  # each is looked at
+        if sum(has_certificates(path) for path in _paths(text)):  # each is checked
             return text
     except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
         raise ValueError("no certificates") from error

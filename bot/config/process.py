@@ -64,7 +64,7 @@ class ProcessSettings(SettingsGroup):
     def data_file(name: str) -> Path:
         """A file in the user's data folder. Raises SettingsError for a user without a home."""
         folder = platformdirs.user_data_path("bobbin", appauthor=False)
-        if not folder.is_absolute():  # `~` stayed as it was
+        if not folder.is_absolute():  # `~` was not expanded
             raise SettingsError(
                 "this user has no home folder to keep data in: set HOME, or name a file (DATABASE_URL, for the sandbox "
                 "--data)"

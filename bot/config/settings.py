@@ -90,7 +90,7 @@ class Settings(
 
 
 class SandboxSettings(Settings):
-    """The settings of `bobbin sandbox`: without those that lead to production or to the network."""
+    """The settings of `bobbin sandbox`: without those that refer to production."""
 
     @model_validator(mode="before")
     @classmethod

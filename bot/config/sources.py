@@ -14,7 +14,7 @@ def set_variables(env_file: str | Path | None) -> dict[str, str]:
 
 
 def file_variables(env_file: str | Path | None) -> dict[str, str]:
-    """Those of `env_file` alone; by name in capitals."""
+    """Those in `env_file`; by name in capitals."""
     if env_file is None or not Path(env_file).is_file():
         return {}
     values = dotenv_values(env_file)

@@ -1,4 +1,4 @@
-"""Variables that look like settings and are none, and settings that the file sets twice."""
+"""Finds variables that look like settings but are not, and settings that the file sets twice."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from bot.config.settings import Settings
 from bot.config.sources import file_variables, set_variables
 
 _SIMILAR = 0.8
-"""From here on a name is taken for a misspelt one, where other programs may have variables of similar names."""
+"""From this similarity on, a name counts as misspelt, if other programs may have variables with similar names."""
 _OURS = ("BOBBIN_",)
-"""No other program's variables begin so."""
+"""Prefixes that no other program's variables have."""
 _OF_OTHERS = {
     "OPENAI_API_BASE": "OPENAI_BASE_URL",
     "GOOGLE_API_KEY": "GEMINI_API_KEY",
     "OLLAMA_HOST": "OLLAMA_BASE_URL",
     "SLACK_TOKEN": "SLACK_BOT_TOKEN",
 }
-"""Names that other programs use for the same."""
+"""Names that other programs use for the same thing."""
 
 
 def suspicious_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
-    """One line for each variable that no setting has, with the nearest one that exists, and for each set twice.
+    """One line for each variable that is not a setting, with the nearest one that is, and for each set twice.
 
-    Of the environment these are all that begin with `BOBBIN_`, and misspelt ones of Slack's and of the providers that
-    BOBBIN_PROVIDERS names; of the file, which is Bobbin's own, all misspelt ones.
+    From the environment these are all that begin with `BOBBIN_`, and misspelt ones of Slack's and of the providers in
+    BOBBIN_PROVIDERS; from the file, which belongs to Bobbin, all misspelt ones.
     """
     variables, in_file = set_variables(env_file), file_variables(env_file)
     known = [name.upper() for name in Settings.model_fields]
@@ -56,7 +56,7 @@ def _hints(
 
 
 def _meant(name: str, known: Sequence[str]) -> str | None:
-    """The setting for which the name is taken, however its words are joined."""
+    """The setting that the name probably means, however its words are joined."""
     if name in _OF_OTHERS:
         return _OF_OTHERS[name]
     nearest = get_close_matches(name.replace("-", "_"), known, n=1, cutoff=_SIMILAR)

@@ -74,22 +74,21 @@ def _split_list(value: object) -> object:
     if not isinstance(value, str):
         return value
     names = tuple(re.findall(r"[^\s,]+", value))
-    if not names:  # neither unset nor a list of anything
+    if not names:  # neither unset nor a list
         raise ValueError("no names")
     return names
 
 
 def _not_quoted(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Lists in another notation, such as JSON's, would match nothing."""
+    """Lists in another notation, such as JSON, would match nothing."""
     if any(re.search("[\"'`;]", name) for name in names):
         raise ValueError("not names separated by commas or spaces")
     return names
 
 
 def _ids(kinds: str) -> AfterValidator:
-    """Ids that begin with one of these letters, or globs that may match some, perhaps with a workspace's before them.
-
-    Names of people and channels would match nothing: Slack's events have ids alone.
+    """Ids that begin with one of these letters, or globs that may match some, optionally preceded by the workspace's.
+    Names of people and channels would match nothing, because Slack's events contain only ids.
     """
     form = re.compile(rf"(?:[TE*?\[][^/]*/)?[{kinds}*?\[][\w*?\[\]!-]*", re.IGNORECASE)
 

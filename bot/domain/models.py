@@ -33,7 +33,7 @@ class Price:
     prompt: float
     completion: float
     cached: float | None = None
-    """For tokens of the prompt that the provider has cached; None: the same as `prompt`."""
+    """For cached tokens of the prompt; None: the same as `prompt`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,14 @@ def tls_context(named: Iterable[Path] = ()) -> ssl.SSLContext:
 
 @lru_cache(maxsize=16)  # several variables usually name the same file, which takes a moment to read
 def has_certificates(path: Path) -> bool:
-    """False for a folder without any. Raises OSError (as ssl.SSLError is) for what cannot be read, or is none."""
+    """False for a folder without any. Raises OSError (ssl.SSLError is one) for what cannot be read, or is not a
+    certificate.
+    """
     return _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
 
 
 def _load(context: ssl.SSLContext, path: Path) -> bool:
-    """Whether there are certificates."""
+    """Whether there are any certificates."""
     if not path.is_dir():
         context.load_verify_locations(cafile=path)
         return True

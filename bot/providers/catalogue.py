@@ -131,7 +131,7 @@ class Catalogue:
         return info if listed and info and self._offers(listed, info) else None
 
     def price(self, ref: ModelRef) -> Price | None:
-        """The price in its provider's list, whether the model is offered or not."""
+        """The price in its provider's list, whether or not the model is offered."""
         listed = self._lists.get(ref.provider)
         info = listed.models.get(ref.name) if listed else None
         return info.price if info else None

@@ -1,4 +1,4 @@
-"""What models cost by the lists of those providers that name it. Pure."""
+"""Model prices from the lists of those providers that publish them. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from bot.providers.base import ProviderKind
 
 _MILLION = 1e6
 _MAX_PRICE = 0.01
-"""US dollars for a token: more is a mistake."""
+"""US dollars per token: a higher price is a mistake."""
 
 
 def price_of(entry: Mapping[str, Any], kind: ProviderKind) -> Price | None:
-    """The price in a list's entry, in the words of OpenRouter, Venice or Together; None unless both are named.
+    """The price in a list's entry, in the format of OpenRouter, Venice or Together; None unless both prices are given.
 
-    OpenRouter names one token's, as text, and -1 for a model that stands for others; the others a million tokens'.
+    OpenRouter gives the price of one token, as text, and -1 for a model that stands for others; the others give that of
+    a million tokens.
     """
     spec = entry.get("model_spec")
     holder = spec if isinstance(spec, dict) else entry

@@ -1,1 +1,1 @@
-"""What every process needs while it runs: tasks, its end, its memory, its HTTP server."""
+"""What every process needs while it runs: tasks, shutdown, memory, HTTP server."""

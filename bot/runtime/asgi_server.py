@@ -243,7 +243,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except (OSError, UnicodeError) as error:
         listener.close()
-        if isinstance(error, UnicodeError):  # no host's name
+        if isinstance(error, UnicodeError):  # not a host name
             raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
         raise
     return listener

@@ -87,17 +87,17 @@ class Tasks:
 
 
 class KeyedTasks(Generic[Key]):
-    """Background tasks of which each has a key: at most one at a time, and so many of one owner."""
+    """Background tasks with keys: at most one at a time for each key, and a limited number for each owner."""
 
     def __init__(self, tasks: Tasks, most: int) -> None:
-        """`most`: tasks that one owner may have at the same time, so that none takes the place of another."""
+        """`most`: the most tasks that one owner may have at the same time, so that none crowds out another."""
         self._tasks = tasks
         self._most = most
         self._running: dict[Key, str] = {}
         """The owner of each task."""
 
     def start(self, key: Key, owner: str, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Runs `work` in the background; False, and nothing happens, while there is no place for it."""
+        """Runs `work` in the background; False, and nothing happens, if there is no room for it."""
         owned = sum(each == owner for each in self._running.values())
         if key in self._running or owned >= self._most:
             return False

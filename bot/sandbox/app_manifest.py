@@ -27,15 +27,15 @@ _TYPO_SIMILARITY = 0.8
 
 
 class _Section(BaseModel):
-    """An object of the manifest. An empty property is as none, and one that may be new in Slack is left out.
+    """An object in the manifest. An empty property counts as missing, and one that may be new in Slack is left out.
 
-    A property that resembles a known one is misspelt, and refused. The context of the validation, a list, gets the
-    names of those that are left out.
+    A property that resembles a known one counts as misspelt, and is refused. The validation context, a list, collects
+    the names of those that are left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     place: ClassVar[str] = ""
-    """Where it stands in the manifest."""
+    """Its position in the manifest."""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,1 +1,1 @@
-"""Text and JSON as others send them: encodings, characters cut in two, marked mentions."""
+"""Text and JSON from outside: encodings, split characters, marked mentions."""

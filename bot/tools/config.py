@@ -25,8 +25,9 @@ _NETWORK = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
 )  # fmt: skip
-"""How a program finds its way out of a company's network. Local servers need it as Bobbin does: `npx` and `uvx` fetch
-them first."""
+"""How a program finds its way out of a company's network. Local servers need these variables too: `npx` and `uvx`
+download them first.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _value(found: re.Match[str], variables: Mapping[str, str], used: list[str], 
 
 
 def _network(variables: Mapping[str, str]) -> dict[str, str]:
-    """In both cases, since some programs look for one alone."""
+    """In both cases, since some programs look for only one."""
     found = {name: value for name in _NETWORK if (value := variables.get(name))}
     return found | {name.lower(): value for name, value in found.items() if "PROXY" in name}
 

@@ -21,7 +21,7 @@ from bot.errors import ProviderError, StorageError
 from bot.usage.estimate import BYTES_PER_TOKEN
 
 PriceOf = Callable[[ModelRef], Price | None]
-"""Looks up the price of a model; None if its provider's list names none."""
+"""Looks up the price of a model; None if its provider's list has none."""
 
 
 class CallKind(StrEnum):

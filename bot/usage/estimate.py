@@ -1,4 +1,4 @@
-"""Estimates of how many tokens texts, speech and tool calls have, before a model has counted them. Pure."""
+"""Estimates how many tokens texts, speech and tool calls have, before a model has counted them. Pure."""
 
 from __future__ import annotations
 

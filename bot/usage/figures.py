@@ -45,7 +45,7 @@ class Figures:
     estimated_tokens: int = 0
     """What calls without reported figures probably used, by our own estimate; not part of the other figures."""
     estimated_cost: float = 0.0
-    """US dollars that no provider told, as far as a price is known."""
+    """US dollars that no provider reported, if a price is known."""
 
     @property
     def known_cost(self) -> float | None:

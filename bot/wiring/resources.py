@@ -145,7 +145,7 @@ async def open_resources(
 
 @dataclass(frozen=True)
 class _Opening:
-    """Opens the resources one by one; holds what all of them are opened with."""
+    """Opens the resources one by one, and holds what they have in common."""
 
     stack: AsyncExitStack
     settings: Settings
@@ -222,7 +222,9 @@ class _Opening:
         publisher: EventPublisher,
         api_tokens: ApiTokens,
     ) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
-        """The workspace of the token in the settings, or all that have installed the app, with the pages for that."""
+        """The workspace of the token in the settings, or all that have installed the app, with the installation
+        pages.
+        """
         if self.settings.many_workspaces:
             return await self._installed_workspaces(slack_clients, database, publisher)
         assert self.settings.slack_bot_token is not None

@@ -132,7 +132,7 @@ class SlackAfterWork:
     async def _show_question(
         self, slack: SlackClient, thread: Thread, job: ChoreJob
     ) -> ChoreResult:
-        """An ended process may have shown it, and so late that it was not found: a second one is removed then."""
+        """A dead process may have shown it so late that it was not found; then a second one is removed."""
         await self._api_echo.show(slack, job.chat, job.answer, look_first=job.again)
         return ChoreResult(Outcome.DONE, then=(Chore.FIND_STRAYS,)) if job.again else DONE
 
@@ -188,7 +188,7 @@ class SlackAfterWork:
         return DONE
 
     async def _find_strays(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Deletes messages that no row knows, and all but the first of those that show the answer's question.
+        """Deletes messages that no row refers to, and all but the first of those that show the answer's question.
 
         The database is asked after the thread was read: an answer that begins later cannot have posted any of them.
         """

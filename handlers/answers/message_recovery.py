@@ -136,9 +136,9 @@ class MessageRecovery:
 async def own_messages(
     slack: SlackClient, thread: Thread, answer: Answer, patience: float = RETRY_LIMIT
 ) -> list[dict[str, Any]]:
-    """The bot's messages in this thread that are younger than the answer's question. Raises SlackError.
+    """The bot's messages in this thread that are newer than the answer's question. Raises SlackError.
 
-    `patience`: how many seconds Slack may take to tell them.
+    `patience`: how many seconds Slack may take to return them.
     """
     after = answer.question_ts or thread.ts
     return await slack.own_messages(thread.channel, thread.ts, after, patience=patience)

@@ -1,4 +1,4 @@
-"""The calls to Slack that show one page of an answer. What they and their failures mean for it: `page_writer`."""
+"""The Slack calls that show one page of an answer. `page_writer` handles their results and failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PageCalls:
         self._answer = answer
 
     async def start_stream(self, chunks: Sequence[Chunk]) -> str:
-        """Makes a message that is a native stream; its ts."""
+        """Starts a native stream; returns the message's ts."""
         response = await self._slack.call(
             START,
             channel=self._thread.channel,
@@ -49,7 +49,7 @@ class PageCalls:
         )
 
     async def post(self, content: Mapping[str, Any]) -> str:
-        """Makes an ordinary message; its ts."""
+        """Posts an ordinary message; returns its ts."""
         response = await self._slack.call(
             POST,
             channel=self._thread.channel,
@@ -64,5 +64,5 @@ class PageCalls:
         await self._slack.call(UPDATE, channel=self._thread.channel, ts=ts, **content)
 
     def give_back(self, method: str) -> None:
-        """A granted call that was not needed."""
+        """A granted call turned out not to be needed."""
         self._slack.dispatcher.give_back(method, self._thread.channel)

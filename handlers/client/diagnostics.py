@@ -140,9 +140,10 @@ class SlackChecks:
         return Finding("SLACK_APP_TOKEN", True, "Socket Mode can connect")
 
     async def same_app(self, bot_token: str, app_token: str) -> list[Finding]:
-        """A finding if the tokens are of two apps: Slack would send the events of the one, and act for the other.
+        """A finding if the tokens belong to two apps: Slack would send the events of one, and the bot would act as the
+        other.
 
-        An app-level token names its app; `bots.info` tells the bot's.
+        An app-level token names its app; `bots.info` returns the bot's.
         """
         named = _APP_OF_TOKEN.match(app_token)
         own = await self._app_of(bot_token) if named else None
@@ -151,7 +152,7 @@ class SlackChecks:
         return [Finding("SLACK_APP_TOKEN", False, _OTHER_APP.format(named[1], own))]
 
     async def _app_of(self, bot_token: str) -> str | None:
-        """The id of the bot's app; None if Slack does not tell it now."""
+        """The id of the bot's app; None if Slack does not return it now."""
         client = self._client(bot_token)
         try:
             async with asyncio.timeout(_CALL_TIMEOUT):

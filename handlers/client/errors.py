@@ -147,10 +147,10 @@ def from_response(method: str, error: SlackApiError) -> SlackError:
 
 
 def _is_not_offered(method: str, status: int) -> bool:
-    """Whether a server or proxy before Slack, or in its place, does not have the method or lets nobody use it.
+    """Whether a server or proxy in front of Slack, or in its place, lacks the method or blocks it.
 
-    Slack itself refuses with a code. A page that keeps messages from being posted is waited out: there is no other way
-    of posting them.
+    Slack itself refuses with a code. A page that prevents messages from being posted is waited out, because there is no
+    other way to post them.
     """
     if status in _NO_SUCH_METHOD_STATUSES:
         return True

@@ -1,4 +1,4 @@
-"""What one workspace's replicas do once, such as telling a person something: better twice than never."""
+"""What one workspace's replicas do once, such as telling a person something; when in doubt, twice rather than never."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = get_logger(__name__)
 
 
 class TeamClaims:
-    """The `ActionClaims` of one workspace. No method raises: while the database is away, nothing is kept."""
+    """The `ActionClaims` of one workspace. No method raises: while the database is down, nothing is stored."""
 
     def __init__(self, claims: ActionClaims, team: str) -> None:
         self._claims = claims
@@ -21,7 +21,7 @@ class TeamClaims:
     async def is_first(self, *what: str, within: float) -> bool:
         """Whether no replica has done this in the last `within` seconds; if so, it counts as done now.
 
-        True while the database is away.
+        True while the database is down.
         """
         try:
             return await self._claims.claim(self._team, *what, seconds=within)
@@ -37,7 +37,7 @@ class TeamClaims:
             log.warning("claim_not_kept", reason=str(error))
 
     def renewing(self, *what: str, within: float) -> AbstractAsyncContextManager[None]:
-        """The block does what `is_first` gave to the caller, however long it takes: until then nobody else gets it.
+        """The block does what `is_first` granted to the caller, however long it takes; until then nobody else gets it.
 
         `within` seconds after the process was killed, somebody else does.
         """

@@ -81,5 +81,5 @@ def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
 
 
 async def _show_header(ctx: ListenerContext, chat_id: str) -> None:
-    """Not before the press is acknowledged: the answer is tried again, whether or not this succeeds."""
+    """Only after the press is acknowledged: the answer is retried whether or not this succeeds."""
     await ctx.headers.show(await ctx.chats.get(chat_id))

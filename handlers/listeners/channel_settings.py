@@ -62,7 +62,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 
 async def _tell_saved(slack: SlackClient, submission: SettingsSubmission, dialog: str) -> None:
-    """Tells so once, in whichever replica. `dialog`: the view's id."""
+    """Tells the person once across all replicas. `dialog`: the view's id."""
     if not await slack.claims.is_first("channel settings", dialog, within=NOTICE_TTL):
         return
     target = submission.target

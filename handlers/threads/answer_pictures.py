@@ -101,7 +101,7 @@ class AnswerPictures:
             length=picture.size,
             alt_txt=alt_text,
         )
-        with self._memory.hold(slack.team) as held:  # not while waiting for the turn of a call
+        with self._memory.hold(slack.team) as held:  # not while waiting for a call's turn
             await held.add(picture.size)
             image = await self._pictures.load(picture.message_id, picture.position)
             await slack.upload(str(slot["upload_url"]), b"" if image is None else image.data)

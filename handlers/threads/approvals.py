@@ -1,6 +1,6 @@
-"""Posts the messages that ask about tool calls, and keeps them true.
+"""Posts the messages that ask about tool calls, and keeps them up to date.
 
-Asking and telling what was decided are two chores: whatever becomes of the second, the next question is asked.
+Asking and showing a decision are two chores: whatever happens to the second, the next question is asked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _waits(call: StoredCall) -> bool:
 
 
 def _is_being_posted(call: StoredCall) -> bool:
-    """Or a post of the message that asks about it was not heard of."""
+    """Or a post of the message that asks about it was not confirmed."""
     return call.message_ts is None and call.shown_state is CallState.ASKED
 
 
@@ -54,9 +54,9 @@ class Approvals:
         return ChoreResult(Outcome.DONE, then=(Chore.SHOW_DECISIONS,))
 
     async def tell(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Does `Chore.SHOW_DECISIONS`: shows what became of the other calls. Raises SlackError.
+        """Does `Chore.SHOW_DECISIONS`: shows the outcome of the other calls. Raises SlackError.
 
-        A message that is just being posted is left to whoever posts it: that leads here again.
+        A message that is just being posted is left to the process that posts it, which then gets here too.
         """
         others = [call for call in await self._unshown(job.answer.id) if not _waits(call)]
         if await self._chores.is_left(job.answer.id, Chore.SHOW_APPROVALS):
@@ -64,7 +64,7 @@ class Approvals:
         return await self._show_all(slack, thread, job.chat, others)
 
     async def _unshown(self, answer_id: str) -> list[StoredCall]:
-        """Calls that somebody has to know of by a message that does not tell it yet, as it is to show them."""
+        """Calls whose messages are missing or outdated, with the content to show."""
         calls = await self._calls.of_answer(answer_id)
         alike = [replace(each, state=_SHOWN_ALIKE.get(each.state, each.state)) for each in calls]
         return [

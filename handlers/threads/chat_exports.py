@@ -19,7 +19,9 @@ log = get_logger(__name__)
 MAX_TEXT_MESSAGES = 10
 """Messages in which a chat is sent as text."""
 PATIENCE = 60.0
-"""Seconds that Slack may take for each call that sends a file. Then the person is told that it could not be sent."""
+"""Seconds that Slack may take for each call that sends a file. After that, the person is told that it could not be
+sent.
+"""
 TEXT_BYTES = 9_000
 """UTF-8 bytes of one such message."""
 _MAY_NOT_SEND_FILES = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})

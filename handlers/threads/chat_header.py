@@ -127,7 +127,7 @@ class ChatHeaders:
     # -- recovery ----------------------------------------------------------------------------------------------
 
     async def missing(self, min_age: float) -> list[Unfinished]:
-        """Headers that an ended process has not posted. `min_age`: of their chats' requests, in seconds."""
+        """Headers that a dead process has not posted. `min_age`: of their chats' requests, in seconds."""
         period = RECOVERY_PERIOD if min_age else RECOVERY_PERIOD_AT_START
         missing = await self._requests.without_header(
             max(min_age, self._timing.header_min_age), period, RECOVERY_BATCH
@@ -146,7 +146,7 @@ class ChatHeaders:
             await self._post(slack, request, chat, look_first=True)
 
     async def not_drawn(self, min_age: float) -> list[Unfinished]:
-        """The menus that are to become headers, whose process ended after the chat started."""
+        """Menus that should become headers, whose process died after the chat started."""
         missing = await self._requests.header_not_shown(
             max(min_age * 3, self._timing.header_min_age), RECOVERY_PERIOD, RECOVERY_BATCH
         )

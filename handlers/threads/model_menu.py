@@ -269,7 +269,7 @@ class ModelMenus:
     # -- recovery ----------------------------------------------------------------------------------------------
 
     async def missing(self, min_age: float) -> list[Unfinished]:
-        """The menus that no process confirmed, to be posted. `min_age`: of their requests, in seconds."""
+        """Menus that no process has confirmed, to be posted. `min_age`: of their requests, in seconds."""
         return [
             _unfinished("menu", request, self._offer_again)
             for request in await self._chat_requests.without_menu(min_age, RECOVERY_BATCH)
@@ -298,7 +298,7 @@ class ModelMenus:
         return ts is not None
 
     async def ready_to_start(self, min_age: float) -> list[Unfinished]:
-        """The chats of requests that lack nothing and yet were not started by the process that had them."""
+        """Chats of complete requests whose process died before starting them."""
         ready = await self._chat_requests.ready_to_start(min_age, RECOVERY_BATCH)
         return [_unfinished("start", request, self._start_again) for request in ready]
 
@@ -319,7 +319,7 @@ class ModelMenus:
             await self.show_choice(chosen)
 
     def duplicates(self) -> list[Unfinished]:
-        """Second menus, to be deleted: a process that ended may have posted one that took effect after recovery's."""
+        """Duplicate menus, to be deleted: a dead process may have posted one that appeared after recovery's."""
         return [
             _unfinished("duplicates", request, self._clear_up)
             for request, since in self._offered_again.values()

@@ -1,8 +1,8 @@
-"""Opens a dialog, in the three seconds for which Slack lets the bot do so.
+"""Opens a dialog, within the three seconds that Slack allows.
 
 press ──views.open──▶ open
           ▲  │ └──refused, or no response in time──▶ the person is told
-          └──┘ 429, no connection or an unknown outcome; Slack takes no trigger twice, nor an old one
+          └──┘ 429, no connection or an unknown outcome; Slack accepts a trigger only once, and no old one
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from handlers.views.payloads import Reader
 log = get_logger(__name__)
 
 _OPENED_BEFORE = "exchanged_trigger_id"
-"""The refusal of a trigger that an earlier call has used, whose response was lost."""
+"""Slack's refusal of a trigger that an earlier call, whose response was lost, has used."""
 
 
 async def open_view(slack: SlackClient, trigger: str, view: View, reader: Reader) -> None:

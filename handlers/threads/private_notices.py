@@ -77,7 +77,7 @@ async def post_ephemeral(
     thread: str | None = None,
     content: list[Block] | None = None,
 ) -> bool:
-    """Posts a message that only this user sees, or sends it to them directly where Slack takes no such messages.
+    """Posts a message that only this user sees, or sends it to them directly if Slack accepts no such messages.
 
     Returns whether Slack accepted one of them. `content`: blocks, shown instead of the text.
     """

@@ -1,7 +1,7 @@
-"""Finishes what a process that ended left undone in threads: menus, headers, and chats from dialogs.
+"""Finishes what dead processes left undone in threads: menus, headers, and chats from dialogs.
 
-A sweep only begins: what it finds is finished in the background, each piece by itself. So a workspace whose Slack
-hangs, or one thread that cannot be read, delays nothing else.
+A sweep only starts the work: each piece is finished separately in the background. So a workspace whose Slack hangs, or
+a thread that cannot be read, delays nothing else.
 """
 
 from __future__ import annotations

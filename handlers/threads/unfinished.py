@@ -1,4 +1,4 @@
-"""What a process that ended left undone in a thread, and how another finishes it."""
+"""Work that a dead process left undone in a thread, and how another process finishes it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """One piece of work that is to be finished."""
+    """One piece of work to be finished."""
 
     kind: str
     id: str
-    """Of the chat or the chat request: with `kind` it tells whether the same is being finished already."""
+    """Of the chat or the chat request; together with `kind` it identifies the work."""
     team: str
     """The workspace whose Slack it needs."""
     finish: Callable[[], Awaitable[None]]
-    """Does it. Raises BobbinError: then it is still unfinished."""
+    """Finishes it. Raises BobbinError; then it is still unfinished."""

@@ -30,7 +30,7 @@ async def open_coordination(
 ) -> Coordination:
     """Accepts `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be reachable yet; `ping` checks it.
 
-    `tls`: for `rediss://`, if the URL itself says nothing of certificates. Raises SettingsError when the URL cannot
+    `tls`: for `rediss://`, if the URL itself says nothing about certificates. Raises SettingsError when the URL cannot
     be used.
     """
     scheme = url.partition("://")[0]

@@ -61,7 +61,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ),
     ((asyncio.TimeoutError, exceptions.TimeoutError), "it does not answer", _CONNECTION),
 )
-"""What each kind of error means, and what to do about it."""
+"""The meaning of each kind of error, and what to do about it."""
 _REFUSED = Loss("it refuses the user or the password", _CREDENTIALS)
 _BY_TEXT = {
     "NOAUTH": _REFUSED,
@@ -74,7 +74,7 @@ _BY_TEXT = {
 
 
 def loss_of(error: BaseException) -> Loss:
-    """What the error means."""
+    """The meaning of the error."""
     for cause in _chain(error):
         for kinds, reason, cure in _REASONS:
             if isinstance(cause, kinds):

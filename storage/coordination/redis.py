@@ -49,7 +49,7 @@ _CONNECTION_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 
 
 class _TrustingConnection(SSLConnection):
-    """Trusts the certificates that all other connections trust. Verifying them takes no option of the URL."""
+    """Trusts the same certificates as all other connections. Verifying them needs no option in the URL."""
 
     def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)
@@ -75,13 +75,15 @@ def _connect(url: str, timeout: float, tls: ssl.SSLContext | None) -> Redis:
     if tls is not None and url.startswith("rediss:") and "ssl_" not in url:
         pool.connection_class = _TrustingConnection
         pool.connection_kwargs["tls"] = tls
-    # Looks at the URL's options; does not connect.
+    # Checks the URL's options; does not connect.
     pool.make_connection()  # type: ignore[no-untyped-call]
     return Redis.from_pool(pool)
 
 
 def _not_usable(error: Exception) -> str:
-    """The line about a URL that the client refuses. Its errors quote options' names, and parts of a malformed URL."""
+    """The line about a URL that the client rejects. The client's errors quote option names, and parts of a malformed
+    URL.
+    """
     option = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if option:
         return f"REDIS_URL has the option {option[1]}, which is none of redis-py's: remove it"
@@ -98,7 +100,7 @@ class RedisCoordination:
     """
 
     def __init__(self, url: str, command_timeout: float, tls: ssl.SSLContext | None = None) -> None:
-        """`tls`: for `rediss://`, if the URL itself says nothing of certificates."""
+        """`tls`: for `rediss://`, if the URL itself says nothing about certificates."""
         self._timeout = command_timeout
         try:
             self._redis = _connect(url, command_timeout, tls)
@@ -342,7 +344,7 @@ class RedisCoordination:
         return self._loss is not None
 
     def _mark_lost(self, error: BaseException) -> Loss:
-        """Why it is lost: by the first error, since later ones may only be consequences."""
+        """Why it is lost: the first error, since later ones may only be consequences."""
         if self._loss is None:
             lost = RedisLost(loss_of(error))
             self._loss = lost.loss

@@ -33,7 +33,7 @@ _SQLITE_READERS = 3
 longer than waiting for another connection's read."""
 
 _OUTCOME_INTERVAL = 0.2
-"""Seconds between two questions about a transaction that is not over yet."""
+"""Seconds between two questions about a transaction that has not ended yet."""
 
 _CLOSE_TIMEOUT = {"postgresql": 2.0, "sqlite": 10.0}
 """Seconds that closing waits for connections that are still in use. A server may never respond, but a thread always
@@ -120,11 +120,12 @@ class Database:
 
     @asynccontextmanager
     async def begin(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
-        """A write transaction: committed when the block succeeds, otherwise rolled back. Must not be nested.
+        """A write transaction: committed if the block succeeds, otherwise rolled back. Must not be nested.
 
         `urgent`: does not queue for a pooled connection if that may take long (PostgreSQL); for writes that are
-        repeated anyway. Raises Conflict when a unique value exists already, StorageError for any other failure of the
-        database. Then nothing was stored, unless the database could not be asked about it; with `urgent` it is not.
+        repeated anyway. Raises Conflict if a unique value already exists, StorageError for any other failure of the
+        database. Then nothing was stored, unless the database could not be asked about it; with `urgent` it is not
+        asked.
         """
         pool = self._pools.urgent if urgent else self._pools.writing
         ended: int | None = None
@@ -138,7 +139,7 @@ class Database:
                 raise
 
     async def _is_committed(self, transaction: int) -> bool:
-        """Whether a transaction took effect whose COMMIT was not answered; False too if the database can't be asked."""
+        """Whether a transaction with an unanswered COMMIT took effect; also False if the database can't be asked."""
         outcome = Outcome.IN_PROGRESS
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.database_outcome_timeout):

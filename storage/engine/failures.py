@@ -58,7 +58,7 @@ _POSTGRESQL_STATES = {
     "57P03": _STARTING,
 }
 _RIGHTS_STATES = ("42501", "3F000")
-"""A right is missing, or the schema to create tables in."""
+"""A permission is missing, or the schema in which to create tables."""
 _MESSAGES_OF_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "54", "55", "57", "58", "XX")
 """The first two characters of SQLSTATEs whose messages quote no data."""
 

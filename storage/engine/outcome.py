@@ -1,4 +1,4 @@
-"""Whether a transaction took effect whose COMMIT was not answered: PostgreSQL is asked about it by its id.
+"""Finds out whether a transaction with an unanswered COMMIT took effect, by asking PostgreSQL about its id.
 
 That needs no session: any other connection may ask, behind a transaction pooler and after a failover too.
 """
@@ -11,16 +11,16 @@ from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 TRANSACTION = "transaction"
-"""Names the id of its transaction in the information about a connection; missing or None where none can be asked."""
+"""The key of the transaction's id in the information about a connection; missing or None if none can be asked."""
 IDENTIFY = "SELECT txid_current()"
-"""Returns the id. It costs a transaction that writes nothing no write to disk."""
+"""Returns the id. A transaction that writes nothing causes no write to disk because of it."""
 _STATUS = text("SELECT txid_status(:transaction)").bindparams(
     bindparam("transaction", type_=BigInteger)
 )
 
 
 class Outcome(StrEnum):
-    """What became of a transaction, in PostgreSQL's words."""
+    """The state of a transaction, in PostgreSQL's terms."""
 
     COMMITTED = "committed"
     ABORTED = "aborted"
@@ -28,6 +28,6 @@ class Outcome(StrEnum):
 
 
 async def outcome_of(connection: AsyncConnection, transaction: int) -> Outcome:
-    """A transaction that the server does not know any more counts as aborted."""
+    """A transaction that the server no longer knows counts as aborted."""
     told = await connection.scalar(_STATUS, {"transaction": transaction})
     return Outcome.ABORTED if told is None else Outcome(told)

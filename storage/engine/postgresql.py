@@ -130,7 +130,7 @@ def connect_options(url: URL, connect_timeout: float) -> dict[str, Any]:
 
 
 def begin(timing: Timing, *, read_only: bool = False) -> str:
-    """The statements that begin a transaction, in one round trip; of one that writes, the first returns its id."""
+    """The statements that begin a transaction, in one round trip; for a writing one, the first returns its id."""
     settings = {
         "idle_in_transaction_session_timeout": _milliseconds(timing.idle_transaction_timeout),
         "statement_timeout": _milliseconds(timing.database_statement_timeout),
@@ -140,7 +140,7 @@ def begin(timing: Timing, *, read_only: bool = False) -> str:
         # PostgreSQL enables JIT based on a cost estimate alone, and compiling takes ten times as long as such a query.
         settings["jit"] = "off"
     local = (f"SET LOCAL {name} = {value}" for name, value in settings.items())
-    # What precedes BEGIN in one request belongs to the transaction, and the driver reads the first result only.
+    # What precedes BEGIN in one request belongs to the transaction, and the driver reads only the first result.
     first = ("BEGIN READ ONLY",) if read_only else (IDENTIFY, "BEGIN")
     return "; ".join((*first, *local))
 

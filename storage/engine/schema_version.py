@@ -49,7 +49,7 @@ _MAY_WRITE = """
 async def missing_right(database: Database, schema: Schema) -> str | None:
     """What the database's user lacks: to upgrade an older schema, or to write to the current one. One line.
 
-    None if nothing is missing, and for SQLite, where whoever may write to the file may do all.
+    None if nothing is missing, and for SQLite, where anyone who may write to the file may do everything.
     """
     if database.dialect == "sqlite":
         return None

@@ -52,8 +52,8 @@ class SafeText(TypeDecorator[str]):
 class database_time(FunctionElement[datetime]):
     """The database's clock plus `seconds`, because leases must not depend on the clocks of replicas.
 
-    It stands still within a statement. So conditions can be looked up in an index, and a lease counts from the moment
-    at which it was asked for, as its worker counts it, however long the statement waits for a lock.
+    It does not advance within a statement. So conditions can use an index, and a lease counts from the moment it was
+    requested, as its worker counts it, however long the statement waits for a lock.
     """
 
     type = UtcTime()

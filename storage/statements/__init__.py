@@ -1,1 +1,1 @@
-"""Statements that several repositories share: each function works inside a transaction of its caller."""
+"""Statements that several repositories share: each function works inside its caller's transaction."""

@@ -127,7 +127,9 @@ async def admit_again(connection: AsyncConnection, limits: Limits, answer_id: st
 def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
     """The chores, besides the text, that are due when a worker claims an answer."""
     due: dict[Chore, float] = {}
-    if in_slack and answer.question_ts is None and answer.attempt == 1:  # later it is done, or left
+    if (
+        in_slack and answer.question_ts is None and answer.attempt == 1
+    ):  # later it is done, or left alone
         due[Chore.SHOW_QUESTION] = 0.0
     if answer.was_queued and answer.question_ts is not None:
         due[Chore.LIFT_MARK] = 0.0

@@ -1,4 +1,4 @@
-"""Adds chores inside a transaction of the caller; `storage.chores` draws how they go on."""
+"""Adds chores inside the caller's transaction; `storage.chores` draws their states."""
 
 from __future__ import annotations
 

@@ -41,9 +41,9 @@ async def record(
     calls: Sequence[Call],
     admitted_at: datetime | None = None,
 ) -> list[Budget]:
-    """Adds calls, leaving out those that are there already; the budgets that are nearly used up by now.
+    """Adds calls, except those already there; returns the budgets that are nearly used up.
 
-    `payer`: as the database knows them now, who may have been erased since the calls began. `admitted_at`: see
+    `payer`: as currently stored, since they may have been erased after the calls began. `admitted_at`: see
     `storage.statements.spending.settle`.
     """
     now = utc_now()

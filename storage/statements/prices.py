@@ -1,5 +1,6 @@
-"""What calls cost whose provider did not tell: tokens that it did not count as much as the same model has cost the same
-user lately, all else what the provider's list says."""
+"""Prices calls whose provider reported no cost: uncounted tokens as the same model has recently cost the same user, all
+others by the provider's list.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ _PRICE_AGE = timedelta(days=30)
 
 
 async def with_price(connection: AsyncConnection, call: Call, now: datetime) -> Call:
-    """The call with what it will have cost, as far as that is known.
+    """The call with its probable cost, if that is known.
 
-    Days with tokens whose cost was not told say nothing of the price.
+    Days with tokens of unreported cost say nothing about the price.
     """
     if not call.estimated_tokens:
         return replace(call, estimated_cost=call.listed_cost)

@@ -1,6 +1,6 @@
-"""Whose words stand in a text beside its author's: of a thread that was read, or of the chat that one continues.
+"""Whose words are in a text besides its author's: from a thread that was read, or from the chat that one continues.
 
-Kept as Slack ids in the columns `quoted`, so that erasing a person finds them.
+Stored as Slack ids in the columns `quoted`, so that erasing a person finds them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from storage.tables import (
 )
 
 ERASED_TEXT = "(erased)"
-"""What is left of an erased person's words in somebody else's chat, whose answers rest on them."""
+"""What remains of an erased person's words in somebody else's chat, because later answers build on it."""
 
 
 def to_quoted(people: Collection[str]) -> str | None:
@@ -45,9 +45,9 @@ def quotes(column: ColumnElement[str | None], user: str) -> ColumnElement[bool]:
 
 
 async def note_quoted(connection: AsyncConnection, request: Row[Any], message: Message) -> None:
-    """Notes of a question and its chat whom they quote, as the request says that has become it.
+    """Records whom a question and its chat quote, according to the request that became the question.
 
-    What was said before it stands in the chat; what was said since, and files of others, in the question.
+    What was said before it is in the chat; what was said since, and others' files, in the question.
     """
     if request.quoted is None:
         return
@@ -95,7 +95,7 @@ async def forget_quotes(connection: AsyncConnection, quoting: Quoting) -> None:
 
 
 async def _leave_own_words(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
-    """Removes what these questions have beside their authors' own words, and what was made of it."""
+    """Removes everything from these questions except their authors' own words, and what was made from it."""
     own = select(func.max(questions.c.text)).where(questions.c.message_id == messages.c.id)
     text = func.coalesce(own.scalar_subquery(), ERASED_TEXT)
     left = {"text": text, "files": None, "spoken": None, "quoted": None}
@@ -122,7 +122,7 @@ async def forget_summaries(connection: AsyncConnection, message_ids: Sequence[st
 async def forget_quotes_in_requests(
     connection: AsyncConnection, team: str, user: str, limit: int
 ) -> int:
-    """Removes what some of the chat requests of others quote of the user; 0 when there are no more."""
+    """Removes what other people's chat requests quote of the user; returns 0 when there are no more."""
     quoting = and_(questions.c.team == team, quotes(questions.c.quoted, user))
     some = select(questions.c.id).where(quoting).limit(limit)
     left = {"context": ERASED_TEXT, "said_since": None, "context_files": None, "quoted": None}
@@ -131,5 +131,5 @@ async def forget_quotes_in_requests(
 
 
 async def stop_running(connection: AsyncConnection, where: ColumnElement[bool]) -> None:
-    """Stops the answers that are being written, by models that know what is erased now."""
+    """Stops the answers that are being written by models that know what is now erased."""
     await connection.execute(update(answers).where(IS_RUNNING, where).values(ASK_TO_STOP))

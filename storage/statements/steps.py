@@ -28,7 +28,7 @@ async def add_steps(connection: AsyncConnection, answer_id: str, steps: Sequence
 
 
 def without_contents(steps: Sequence[Step]) -> list[Step]:
-    """The same steps without what they let see, such as a call's arguments: whoever asked has been erased."""
+    """The same steps without their details, such as a call's arguments: the asker has been erased."""
     return [replace(step, detail="") for step in steps]
 
 

@@ -1,4 +1,4 @@
-"""The titles that models write for chats, inside a transaction of the caller."""
+"""The titles that models write for chats, inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from storage.tables import chats, messages
 
 
 async def set_written_title(connection: AsyncConnection, chat_id: str, title: str) -> bool:
-    """Whether it was set: it replaces only the default.
+    """Sets the title; returns whether it was set. It replaces only the default.
 
-    Not if whoever wrote the first message, of which the title is made, has been erased meanwhile.
+    Not set if the author of the first message, on which the title is based, has been erased meanwhile.
     """
     first = and_(messages.c.chat_id == chat_id, messages.c.number == 1)
     # The lock: nobody is erased from it before the transaction has ended.
@@ -32,9 +32,9 @@ async def forget_titles(
     message_ids: Sequence[str],
     by: Collection[TitleBy] = (TitleBy.MODEL,),
 ) -> None:
-    """Removes titles that were made of these messages: each is made of a chat's first.
+    """Removes titles based on these messages, since each is based on a chat's first.
 
-    `by`: a branch of an erased person's chat has the title, too, that they may have chosen.
+    `by`: a branch of an erased person's chat also has the title, which they may have chosen.
     """
     begun = select(messages.c.chat_id).where(messages.c.id.in_(message_ids), messages.c.number == 1)
     titled = and_(chats.c.id.in_(begun), chats.c.title_by.in_(by))

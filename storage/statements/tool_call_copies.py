@@ -1,4 +1,4 @@
-"""What becomes of an answer's tool calls when a branch copies its chat, or its chat goes on with another model."""
+"""What happens to an answer's tool calls when a branch copies its chat, or its chat continues with another model."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ Index(
     sqlite_where=_HOMELESS,
     postgresql_where=_HOMELESS,
 )
-"""Chats that are to get a thread in Slack."""
+"""Chats that should get a thread in Slack."""
 
 messages = Table(
     "messages",

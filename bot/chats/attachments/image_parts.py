@@ -1,4 +1,4 @@
-"""How many parts an image consists of: its decoder reads each in Python, and a small file may have millions. Pure."""
+"""Counts the parts of an image: its decoder reads each one in Python, and a small file may have millions. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 MAX_PARTS = 100_000
-"""The largest pictures that are accepted have fewer: blocks of a GIF have 255 bytes, chunks of a PNG thousands."""
+"""The largest acceptable pictures have fewer: blocks of a GIF have 255 bytes, chunks of a PNG thousands."""
 
 _PNG_SIGNATURE = 8
 _PNG_BESIDE = 12
-"""Bytes of a chunk beside its content: length, kind, checksum."""
+"""Bytes of a chunk besides its content: length, type, checksum."""
 _GIF_HEADER = 13
 _GIF_IMAGE = 9
 _SCAN, _STANDALONE = 0xDA, frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
-"""Markers of a JPEG: what begins its content, and those without a length."""
+"""Markers of a JPEG: the one that begins its content, and those without a length."""
 
 
 def has_too_many_parts(data: bytes, mime: str) -> bool:
@@ -32,7 +32,7 @@ def _png_chunks(data: bytes) -> Iterator[int]:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[int]:
-    """Where each segment before the content begins, and each byte that belongs to none."""
+    """Where each segment before the content begins, and each byte outside of segments."""
     at = 2
     while at + 1 < len(data):
         yield at
@@ -47,7 +47,7 @@ def _jpeg_segments(data: bytes) -> Iterator[int]:
 
 
 def _gif_blocks(data: bytes) -> Iterator[int]:
-    """Where each block before the second frame begins, and each byte that belongs to none."""
+    """Where each block before the second frame begins, and each byte outside of blocks."""
     at, frames = _GIF_HEADER + _palette(data[10:11]), 0
     while at < len(data) and frames < 2:
         yield at
@@ -66,7 +66,7 @@ def _gif_blocks(data: bytes) -> Iterator[int]:
 
 
 def _palette(flags: bytes) -> int:
-    """Bytes of the palette that follows."""
+    """Bytes of the following palette."""
     value = int.from_bytes(flags)
     return 3 << (value & 7) + 1 if value & 128 else 0
 

@@ -1,1 +1,1 @@
-"""Parts of a request that models may refuse, and what is sent to them instead."""
+"""Parts of requests that models may refuse, and what is sent instead."""

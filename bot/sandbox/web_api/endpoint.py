@@ -22,7 +22,7 @@ from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Arguments, Call, Method
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "text/plain"})
-"""What a body may be that is neither JSON nor in parts."""
+"""Possible bodies that are neither JSON nor multipart."""
 _CHANNEL_ARGUMENTS = {"chat.postMessage": "channel", "assistant.threads.setStatus": "channel_id"}
 
 

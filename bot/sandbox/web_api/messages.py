@@ -264,7 +264,7 @@ def update(call: Call) -> Json:
 
 
 def _kept(workspace: Workspace, message: Message) -> Revision:
-    """The same content again: an edit without text and blocks changes nothing but what is beside them."""
+    """The same content again: an edit without text and blocks only changes other fields."""
     latest = message.latest
     text = latest.fallback if latest.format == "mrkdwn" else latest.text
     return workspace.revision(latest.format, text, latest.blocks)
