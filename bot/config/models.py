@@ -69,7 +69,8 @@ class ModelSettings(HostedSettings):
     bobbin_transcribe_model: str | None = Field(
         None,
         description="the model that turns voice clips into text, as `provider:model` (`groq:whisper-large-v3`); it is "
-        "asked at its provider's `/audio/transcriptions`; unset: voice clips are not read",
+        "asked at its provider's `/audio/transcriptions`, and need not match BOBBIN_ALLOWED_MODELS; unset: voice clips "
+        "are not read",
     )
     bobbin_allowed_models: Globs = Field(
         (),

@@ -88,6 +88,15 @@ def _noise(size: int) -> str:
     return base64.b64encode(b"\xff\xd8\xff" + random.randbytes(size - 3)).decode()
 
 
+def _of_comments(size: int) -> str:
+    """A JPEG with a million empty comments."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "JPEG")
+    data = file.getvalue()
+    at = 4 + int.from_bytes(data[4:6])
+    return base64.b64encode(data[:at] + b"\xff\xfe\0\2" * (size // 4) + data[at:]).decode()
+
+
 def _message(**fields: Any) -> bytes:
     return json.dumps({"content": "x", **fields}).encode()
 
@@ -95,6 +104,7 @@ def _message(**fields: Any) -> bytes:
 PICTURES = _message(images=[_picture("PNG", 7_000)] * 5)
 PROGRESSIVE = _message(images=[_picture("JPEG", 6_000, progressive=True, subsampling=0)] * 5)
 NOISE = _message(images=[_noise(4_900_000)] * 5)
+COMMENTS = _message(images=[_of_comments(4_900_000)] * 5)
 ARTIFACTS = _message(artifacts=[{"name": "a", "content": "é" * 200_000}])
 PARTS = b'{"content": "x", "images": [%s{}]}' % (b"{}," * 13_000_000)
 NESTED = b'{"content": ' + b"[" * 400_000
@@ -190,6 +200,7 @@ DOORS: dict[str, Door] = {
     "the same by /api/v1/chat": v1,
     "five progressive JPEGs of 6,000 x 6,000": to_chat(PROGRESSIVE),
     "five broken images of 4.9 MB": to_chat(NOISE),
+    "five JPEGs of a million comments": to_chat(COMMENTS),
     "an artifact of 200,000 characters": to_chat(ARTIFACTS),
     "three files of 6 MB": to_chat(FILES),
     "JSON of 13 million objects": to_chat(PARTS),
