@@ -4,11 +4,11 @@
     ├── SettingsError                  a setting is missing or invalid; the message names the variable and the remedy
     ├── StorageError                   the database or Redis refused or cannot be reached
     │   ├── Conflict                   (storage.engine.database) a unique constraint refused a row
-    │   ├── DatabaseFailed             (storage.engine.database) it refused, did not answer, or is away; says why
+    │   ├── DatabaseFailed             (storage.engine.database) it refused, did not respond, or is down; says why
     │   ├── RedisLost                  (storage.coordination.base) Redis cannot be used; says why
     │   ├── SearchTooLong              a search by words took longer than it may
     │   ├── SlowSubscriber             (storage.coordination.base) a subscriber did not read its events in time
-    │   └── WrongKey                   (storage.encryption) no key that is set decrypts what is stored
+    │   └── WrongKey                   (storage.encryption) none of the keys can decrypt what is stored
     ├── ChatError                      the request cannot be fulfilled for this chat
     │   ├── ChatNotFound               no such chat, or somebody else's
     │   ├── PlaceNotAllowed            the operator's rules do not allow the chat's channel
@@ -16,8 +16,8 @@
     │   ├── BudgetReached              (bot.usage.limits) a budget or rate allows no more now
     │   ├── ChatBusy                   an answer is being written and the caller cannot wait
     │   │   ├── NothingToRetry         the answer has not failed, or is being retried already
-    │   │   └── AlreadyDecided         the tool call has been decided about, or is not made any more
-    │   ├── NotTheAsker                only whoever asked the question decides about its tool calls
+    │   │   └── AlreadyDecided         the tool call has already been decided, or will not be made
+    │   ├── NotTheAsker                only the asker decides about the tool calls
     │   ├── ModelNotAllowed            the model is not offered here, or no longer in the provider's list
     │   │   └── NoModelOffered         no provider offers a model at the moment
     │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the user
@@ -27,8 +27,8 @@
     ├── SlackError                     (handlers.client.errors) a call to Slack did not succeed
     │   ├── SlackRejected              (handlers.client.errors) Slack refused; the same call would be refused again
     │   ├── RateLimited                (handlers.client.errors) HTTP 429; the call took no effect
-    │   ├── TooLate                    (handlers.client.errors) its turn did not come in time; it took no effect
-    │   ├── Superseded                 (handlers.client.errors) a newer call that sets the same came meanwhile
+    │   ├── TooLate                    (handlers.client.errors) it did not get its turn in time; it took no effect
+    │   ├── Superseded                 (handlers.client.errors) replaced by a newer call that sets the same
     │   ├── ConnectFailed              (handlers.client.errors) no connection; the call took no effect
     │   └── OutcomeUnknown             (handlers.client.errors) the call may or may not have taken effect
     └── ProviderError                  a model did not answer
@@ -36,37 +36,37 @@
         ├── ModelTimeout               silence for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408
         ├── ProviderServerError        HTTP 5xx, or an error event in the stream                retried
         ├── ModelBusy                  HTTP 429, 529, or a 5xx that says that it is overloaded  retried
-        ├── StreamInterrupted          the stream ended in mid-answer                           retried
+        ├── StreamInterrupted          the stream broke off                                        retried
         ├── EmptyAnswer                the stream ended without text                            retried
         ├── InvalidResponse            HTML, unexpected JSON, broken lines
         ├── KeyRejected                HTTP 401, or an error that says that the key is wrong
         ├── NoAccess                   HTTP 403, or an error that says that the key may not use the model
-        ├── RegionRefused              the provider does not serve the place that the bot runs in
+        ├── RegionRefused              the provider does not serve the bot's location
         ├── DataPolicy                 the account's privacy settings exclude the model
         ├── Blocked                    HTTP 401, 403, 407, 451 or 511 with a web page: a proxy or a firewall
         ├── NoCredit                   HTTP 402, or an error that says so
         ├── DailyLimit                 a limit per day or longer is reached
         ├── OutOfMemory                the server has too little memory for the model
         ├── PicturesOnly               an answer that consists of pictures that cannot be read
-        ├── WrongAddress               HTTP 404, 405 or 501 that says nothing of a model
+        ├── WrongAddress               HTTP 404, 405 or 501 that does not mention a model
         ├── ModelGone                  the provider says that it does not know the model
         ├── ContextTooLong             HTTP 413, or a 400 that says that the context is too long
         ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
-        ├── BudgetUsedUp               the tool calls before have used up a budget of the asker
-        ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
+        ├── BudgetUsedUp               earlier turns with tool calls have used up a budget
+        ├── AttachmentsUnreadable      no model was asked: the message is only unreadable files
         ├── OwnFault                   the bot or its machine failed, not the model                     retried
         └── RequestRefused             any other 4xx
-            ├── SystemRoleRefused      the model has no system role; the same is asked without one
-            └── ToolsRefused           the model has no tools; the same is asked without them
-    AccessRevoked                      (bot.chats.feed_events) an API client may no longer listen
+            ├── SystemRoleRefused      the model has no system role; it is asked again without one
+            └── ToolsRefused           the model supports no tools; it is asked again without them
+    AccessRevoked                      (bot.chats.feed_events) an API client may no longer subscribe
     ApiError                           (bot.api.errors) an HTTP response other than success
-    Parked                             (bot.answers.tool_loop) an answer waits for somebody's decision about a tool
-    DocumentBusy                       (bot.documents.reader) too much else goes on to read a document now
+    Parked                             (bot.answers.tool_loop) an answer waits for a decision about a tool call
+    DocumentBusy                       (bot.documents.reader) there is no capacity to read a document now
     DocumentError                      (bot.documents.problems) a document cannot be read; `problem` says why
-    TooDeep                            (bot.api.json_bodies) a body is nested so deeply that it is not parsed
+    TooDeep                            (bot.api.json_bodies) a body is nested too deeply to be parsed
     TooManyParts                       (bot.api.json_bodies) a body has too many values to be parsed
     TooLarge                           (bot.chats.attachments.base64_text) a file in base64 has too many bytes
-    NotBase64                          (bot.chats.attachments.base64_text) neither base64 nor a data URL with it
+    NotBase64                          (bot.chats.attachments.base64_text) neither base64 nor a data URL with base64
     └── NotFetched                     (bot.chats.attachments.base64_text) another URL: nothing is fetched
 
 "retried" is the class attribute `retried_automatically`. What a user reads for each `code` is in `bot.strings`.

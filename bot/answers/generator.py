@@ -130,7 +130,7 @@ class _Generation:
         self.by.publisher.step_changed(self.chat, self.run.answer, step)
 
     async def _error(self, model_task: asyncio.Task[None]) -> ProviderError | None:
-        """Asks the model until it has ended; returns why it failed, or None if it did not, or was stopped."""
+        """Waits for the model to end; returns why it failed, or None if it did not fail or was stopped."""
         try:
             await model_task
         except asyncio.CancelledError:
