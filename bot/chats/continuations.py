@@ -14,6 +14,7 @@ from bot.usage.calls import payer_of
 from storage.chats import Chats
 from storage.ledger import Ledger
 from storage.successors import Successor, Successors
+from storage.summaries import Summaries
 
 EXCERPT_TURNS = 6
 EXCERPT_LENGTH = 3_000
@@ -31,6 +32,7 @@ class ContinueService:
         chats: Chats,
         successors: Successors,
         models: ModelChoice,
+        summaries: Summaries,
         summarizer: Summarizer,
         turns_of: TurnsOf,
         ledger: Ledger,
@@ -39,6 +41,7 @@ class ContinueService:
         self._chats = chats
         self._successors = successors
         self._models = models
+        self._summaries = summaries
         self._summarizer = summarizer
         self._turns_of = turns_of
         self._ledger = ledger
@@ -64,7 +67,7 @@ class ContinueService:
             return chat
         old = await self._chats.get(chat.continues)
         through = old.message_count
-        authored = await self._summarizer.authored(old.id, 1, through)
+        authored = await self._summaries.authored(old.id, 1, through)
         turns = await self._turns_of(old)
         info = self._models.info(old.model)
         room = room_for_prompt(info.context) if info and info.context else None
@@ -80,7 +83,7 @@ class ContinueService:
         )
         text = summary.text if summary else ""
         if summary is None:  # read again: somebody may have been erased while it was awaited
-            authored = await self._summarizer.authored(old.id, 1, through)
+            authored = await self._summaries.authored(old.id, 1, through)
             turns = await self._turns_of(old)
             text = transcript(turns[-EXCERPT_TURNS:], EXCERPT_LENGTH)
         return await self._successors.set_summary(chat.id, text, through=through, authored=authored)

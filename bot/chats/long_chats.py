@@ -24,7 +24,7 @@ from bot.providers.base import ChatMessage
 from bot.usage.calls import payer_of
 from bot.usage.estimate import tokens_of_text
 from storage.answers import Answers
-from storage.summaries import Summary
+from storage.summaries import Summaries, Summary
 
 OMITTED = "[{count} earlier messages are left out here]"
 FIRST_NUMBER_AFTER_BEGINNING = 3
@@ -111,6 +111,7 @@ class LongChats:
         self,
         models: ModelChoice,
         answers: Answers,
+        summaries: Summaries,
         summarizer: Summarizer,
         *,
         summarise: bool,
@@ -118,6 +119,7 @@ class LongChats:
         """`summarise`: False sends every chat whole, however long it is."""
         self._models = models
         self._answers = answers
+        self._summaries = summaries
         self._summarizer = summarizer
         self._summarise = summarise
 
@@ -137,9 +139,7 @@ class LongChats:
 
     async def _as_before(self, chat: Chat, answer: Answer, history: History) -> Excerpt | None:
         """The history with the stored summary, if there is one: the chat was too long before, so it still is."""
-        known = await self._summarizer.find(
-            chat.id, FIRST_NUMBER_AFTER_BEGINNING, answer.number - 1
-        )
+        known = await self._summaries.find(chat.id, FIRST_NUMBER_AFTER_BEGINNING, answer.number - 1)
         return history.excerpt(known.through + 1, known) if known else None
 
     async def _room(self, chat: Chat, answer: Answer, wanted: int, limit: int | None) -> float:
@@ -158,7 +158,7 @@ class LongChats:
     ) -> Excerpt | None:
         """The beginning, a summary and the newest turns; None if there is nothing to leave out."""
         since, known_excerpt = FIRST_NUMBER_AFTER_BEGINNING, None
-        known = await self._summarizer.find(chat.id, since, answer.number - 1)
+        known = await self._summaries.find(chat.id, since, answer.number - 1)
         if known is not None:
             known_excerpt = history.excerpt(known.through + 1, known)
             if known_excerpt.facts.estimated_tokens <= room:

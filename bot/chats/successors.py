@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.chats.branches import BranchService
-from bot.chats.continuations import ContinueService
 from bot.domain import Chat, Message
 from storage.chats import Chats
-from storage.successors import Successor, Successors
+from storage.successors import Successors
 
 MAX_LINKED_BRANCHES = 5
 
@@ -34,17 +33,11 @@ class SuccessorService:
         self,
         chats: Chats,
         successors: Successors,
-        continuations: ContinueService,
         branches: BranchService,
     ) -> None:
         self._chats = chats
         self._successors = successors
-        self._continuations = continuations
         self._branches = branches
-
-    async def prepared(self, chat: Chat) -> Chat:
-        """The chat with everything that its first message in Slack shows. Takes as long as a summary may take."""
-        return await self._continuations.summarised(chat)
 
     async def set_thread(self, chat: Chat, ts: str) -> Chat:
         """Stores the message that begins its thread, unless another process has done so; returns the chat as it is
@@ -57,10 +50,6 @@ class SuccessorService:
     async def give_up_thread(self, chat: Chat) -> None:
         """Records that the chat cannot be posted in Slack."""
         await self._successors.give_up_thread(chat.id)
-
-    async def without_thread(self, min_age: float, limit: int) -> list[Successor]:
-        """Successors that should be in Slack but are not yet. `min_age`: in seconds."""
-        return await self._successors.without_thread(min_age, limit)
 
     async def predecessor(self, chat: Chat) -> Chat:
         """Raises ChatNotFound."""

@@ -57,14 +57,6 @@ class Summarizer:
         self._writing: dict[tuple[str, int], asyncio.Task[None]] = {}
         """By chat and first message: what this process is writing, which may outlast the answer that wanted it."""
 
-    async def find(self, chat_id: str, since: int, before: int) -> Summary | None:
-        """The stored summary from message `since` on that reaches furthest, but not to message `before`."""
-        return await self._summaries.find(chat_id, since, before)
-
-    async def authored(self, chat_id: str, since: int, through: int) -> int:
-        """How many of these messages have an author, for `write`. Raises StorageError."""
-        return await self._summaries.authored(chat_id, since, through)
-
     async def write(
         self,
         payer: Payer,

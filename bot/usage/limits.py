@@ -11,6 +11,9 @@ from enum import StrEnum
 
 from bot.errors import ChatError
 
+NEAR_SHARE = 0.8
+"""A footer warns from this share of a budget on."""
+
 
 class Period(StrEnum):
     """Consecutive periods of time in UTC. The names are stored."""

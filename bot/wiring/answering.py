@@ -149,6 +149,7 @@ class Answering:
             long_chats=LongChats(
                 models=self.models,
                 answers=self.repositories.answers,
+                summaries=self.repositories.summaries,
                 summarizer=self.summarizer,
                 summarise=self.settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
             ),

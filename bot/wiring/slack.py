@@ -105,6 +105,8 @@ class SlackParts:
     def successors(self) -> SuccessorThreads:
         return SuccessorThreads(
             service=self.use_cases.successors,
+            continuations=self.use_cases.continuations,
+            successors=self.repositories.successors,
             headers=self.headers,
             chats=self.repositories.chats,
             workspaces=self.resources.workspaces,

@@ -112,6 +112,7 @@ class UseCases:
             chats=self.repositories.chats,
             successors=self.repositories.successors,
             models=self.answering.models,
+            summaries=self.repositories.summaries,
             summarizer=self.answering.summarizer,
             turns_of=self.answering.prompts.turns,
             ledger=self.repositories.ledger,
@@ -133,7 +134,6 @@ class UseCases:
         return SuccessorService(
             chats=self.repositories.chats,
             successors=self.repositories.successors,
-            continuations=self.continuations,
             branches=self.branches,
         )
 

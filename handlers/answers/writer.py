@@ -230,7 +230,7 @@ class AnswerWriter:
             return
         self._failing_since = None
         if waiting_since is not None:
-            self._slack.record_lag(self._slack.dispatcher.now() - waiting_since)
+            self._slack.metrics.observe_lag(self._slack.dispatcher.now() - waiting_since)
         if self._pending.waiting_since is None and self._pages.more_to_show():
             self._pending.waiting_since = self._slack.dispatcher.now()
 

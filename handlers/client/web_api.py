@@ -82,7 +82,7 @@ class SlackClient:
     ) -> None:
         """`organisation`: id of the organisation that the workspace belongs to (`E…`); empty for none."""
         self._client = client
-        self._metrics = metrics
+        self.metrics = metrics
         self._session = session
         self._responder = Responder(session, metrics)
         self.claims = TeamClaims(claims, team)
@@ -121,12 +121,12 @@ class SlackClient:
         except SlackError as error:
             result = error.result
             if isinstance(error, RateLimited):
-                self._metrics.count_rate_limited(method)
+                self.metrics.count_rate_limited(method)
                 self.dispatcher.rate_limited(method, channel_of(arguments), error.retry_after)
             raise
         finally:
             self.dispatcher.settle(method, channel_of(arguments))
-            self._metrics.observe_slack_call(method, result, time.monotonic() - started_at)
+            self.metrics.observe_slack_call(method, result, time.monotonic() - started_at)
 
     async def _send(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -331,10 +331,6 @@ class SlackClient:
         return message.get("user") == self.bot_user or bool(
             self.bot_id and message.get("bot_id") == self.bot_id
         )
-
-    def record_lag(self, seconds: float) -> None:
-        """Records that text of an answer became visible this many seconds after the model had sent its oldest part."""
-        self._metrics.observe_lag(seconds)
 
     def can_stream(self, channel: str) -> bool:
         """Whether native streaming has not been rejected here recently."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from bot import strings
+from bot.chats.continuations import ContinueService
 from bot.chats.successors import SuccessorService
 from bot.domain import Chat, User
 from bot.errors import ChatError, StorageError
@@ -22,7 +23,7 @@ from handlers.threads.thread_messages import delete_message
 from handlers.views import chat_header
 from storage.action_claims import ActionClaims
 from storage.chats import Chats
-from storage.successors import Successor
+from storage.successors import Successor, Successors
 
 log = get_logger(__name__)
 
@@ -39,6 +40,8 @@ class SuccessorThreads:
         self,
         *,
         service: SuccessorService,
+        continuations: ContinueService,
+        successors: Successors,
         headers: ChatHeaders,
         chats: Chats,
         workspaces: WorkspaceResolver,
@@ -48,6 +51,8 @@ class SuccessorThreads:
         timing: Timing,
     ) -> None:
         self._service = service
+        self._continuations = continuations
+        self._successors = successors
         self._headers = headers
         self._chats = chats
         self._workspaces = workspaces
@@ -64,7 +69,7 @@ class SuccessorThreads:
         """Posts what dead processes left undone. `min_age`: of the successors, in seconds."""
         # Sooner than elsewhere, because a process that is working on one holds a claim.
         age = min(min_age, self._timing.lease)
-        missing = await self._service.without_thread(age, RECOVERY_BATCH)
+        missing = await self._successors.without_thread(age, RECOVERY_BATCH)
         for successor in missing:
             self._tasks.start(self._open(successor, look_first=True), name="successor")
 
@@ -87,7 +92,7 @@ class SuccessorThreads:
                 await self._claims.release(CLAIM, chat.id)
 
     async def _post(self, slack: SlackClient, successor: Successor, look_first: bool) -> None:
-        chat = await self._service.prepared(await self._chats.get(successor.chat.id))
+        chat = await self._continuations.summarised(await self._chats.get(successor.chat.id))
         if chat.thread is not None:  # another process was faster
             return
         assert successor.channel is not None

@@ -32,15 +32,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import NearBudget
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
-from bot.usage.limits import Budget, BudgetReached, Limit, Limits, MessageRate, Period, Scope, Unit
+from bot.usage.limits import (
+    NEAR_SHARE,
+    Budget,
+    BudgetReached,
+    Limit,
+    Limits,
+    MessageRate,
+    Period,
+    Scope,
+    Unit,
+)
 from storage.engine.types import utc_now
 from storage.statements.queries import dialect_insert
 from storage.tables import ledger, spending, usage_days
 
 _FIRST_ANSWER = {Unit.TOKENS: 1_000.0, Unit.USD: 0.01}
 """What an answer is expected to use as long as none has been counted in the period."""
-_NEAR = 0.8
-"""A footer warns from this share of a budget on."""
 _KEPT = timedelta(days=40)
 """Rows whose period began longer ago than this are no longer needed."""
 ANSWERED = (CallOutcome.DONE, CallOutcome.CUT, CallOutcome.STOPPED)
@@ -170,7 +178,11 @@ async def settle(
         if row is None:
             await _make(connection, budget, key)
             row = await _add(connection, key, spent, held=0)
-        if row is not None and not row["warned"] and _used(budget, row) >= _NEAR * budget.amount:
+        if (
+            row is not None
+            and not row["warned"]
+            and _used(budget, row) >= NEAR_SHARE * budget.amount
+        ):
             near.append(budget)
     return near
 

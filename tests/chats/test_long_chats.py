@@ -49,7 +49,7 @@ async def test_a_chat_with_a_summary_is_never_sent_whole(beside: int) -> None:
     ]
     known = cast("Any", Known())
     history = History(messages, _turns, "", beside)
-    chats = LongChats(known, known, known, summarise=True)
+    chats = LongChats(known, known, known, known, summarise=True)
     chat = cast("Chat", type("C", (), {"id": "c", "model": ModelRef("openai", "m")}))
     answer = cast("Answer", type("A", (), {"number": 22, "asker": None}))
     excerpt = await chats.fit(chat, answer, history)

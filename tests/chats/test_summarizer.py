@@ -54,7 +54,8 @@ async def test_a_summary_whose_source_is_erased_meanwhile_is_written_again(
     async with Tasks() as tasks:
         timing = patient_timing()
         claims = ActionClaims(database)
-        summarizer = Summarizer(Summaries(database), claims, calls, tasks, timing)
+        summaries = Summaries(database)
+        summarizer = Summarizer(summaries, claims, calls, tasks, timing)
 
         async def write() -> Summary | None:
             return await summarizer.write(
@@ -63,7 +64,7 @@ async def test_a_summary_whose_source_is_erased_meanwhile_is_written_again(
                 [ChatMessage(Role.USER, "a secret")],
                 since=1,
                 through=4,
-                authored=await summarizer.authored(chat.id, 1, 4),
+                authored=await summaries.authored(chat.id, 1, 4),
                 room=None,
                 wait=timing.longest_summary,
             )
