@@ -25,7 +25,13 @@ from bot.domain.tool_calls import CallOutcome, CallResult
 from bot.network import Network
 from bot.observability import get_logger
 from bot.tools.config import ToolServer
-from bot.tools.failures import CERTAINLY_REFUSED, REQUEST_TIMEOUT, explain
+from bot.tools.failures import (
+    CERTAINLY_REFUSED,
+    REQUEST_TIMEOUT,
+    SESSION_GONE,
+    UNUSABLE_RESPONSES,
+    explain,
+)
 from bot.tools.listing import SievedStream
 from bot.tools.results import cut, first_line, returned
 from bot.tools.transport import connect
@@ -231,19 +237,25 @@ class Connection:
         return CallResult(outcome, *returned(result, pictures=pictures))
 
     def _refused(self, error: MCPError) -> CallResult:
-        code = error.error.code
+        code, said = error.error.code, error.error.message
+        if said.startswith(UNUSABLE_RESPONSES):
+            self._wanted.set()
+            return UNREADABLE
+        if said == SESSION_GONE:
+            self._end()
+            return AWAY
         if code == mcp_types.HEADER_MISMATCH:
             self._wanted.set()
         if code in CERTAINLY_REFUSED:
-            told = english_strings.CALL_REFUSED.format(reason=error.error.message)
+            told = english_strings.CALL_REFUSED.format(reason=said)
             return CallResult(CallOutcome.FAILED, cut(told, MAX_REFUSAL))
         if code == REQUEST_TIMEOUT:
             return NOT_IN_TIME
-        if code == mcp_types.CONNECTION_CLOSED and error.error.message == _CLOSED:
+        if code == mcp_types.CONNECTION_CLOSED and said == _CLOSED:
             self._end()
             return UNKNOWN
         self._wanted.set()  # requesting the list shows whether the server is still there
-        reason = first_line([error.error.message])
+        reason = first_line([said])
         return CallResult(CallOutcome.UNKNOWN, english_strings.CALL_ERROR.format(reason=reason))
 
     def _end(self) -> None:

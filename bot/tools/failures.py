@@ -17,6 +17,16 @@ CERTAINLY_REFUSED = frozenset(
 )
 """JSON-RPC errors which mean that the request was not carried out. After any other, it may have taken effect."""
 
+UNUSABLE_RESPONSES = (
+    "Failed to parse",
+    "Unexpected content type",
+    "server answered a request with 202",
+)
+"""How `mcp` begins its own errors about responses that it cannot use, with the codes of a refusal. The server may have
+made the call before, whoever sent such a response."""
+SESSION_GONE = "Session terminated"
+"""What `mcp` says when the server, or a proxy in its place, does not know the session: nothing was called."""
+
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 _HERE: tuple[tuple[_Kinds, str], ...] = (
     (FileNotFoundError, "the command is not found: check it, and that it is installed"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from mcp.types import (
     TextContent,
     ToolAnnotations,
 )
+from starlette.types import ASGIApp
 
 from bot.api.server import serving
 
@@ -154,8 +155,11 @@ class CountingServer:
         self.app.add_tool(self.add, description=description)
 
     @asynccontextmanager
-    async def over_http(self, port: int = 0) -> AsyncIterator[str]:
-        """Serves until the end; yields the address."""
+    async def over_http(
+        self, port: int = 0, behind: Callable[[ASGIApp], ASGIApp] | None = None
+    ) -> AsyncIterator[str]:
+        """Serves until the end; yields the address. `behind`: makes what stands before the server."""
         app = self.app.streamable_http_app()
-        async with app.router.lifespan_context(app), serving(app, "127.0.0.1", port) as url:
+        served = behind(app) if behind is not None else app
+        async with app.router.lifespan_context(app), serving(served, "127.0.0.1", port) as url:
             yield f"{url}/mcp"

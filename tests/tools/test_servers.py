@@ -13,13 +13,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from starlette.types import ASGIApp
 
-from bot.domain.tool_calls import CallOutcome, Permission
+from bot.domain.tool_calls import CallOutcome, CallResult, Permission
 from bot.tools.config import ToolConfig, parse_tool_config
 from bot.tools.results import MAX_RESULT
 from bot.tools.servers import ToolServers, describe
 from tests.deadlines import WAIT_TIMEOUT, until
 from tests.services import free_port
+from tests.tools.proxy_before import ProxyBefore, Reply
 from tests.tools.servers import CountingServer
 
 
@@ -103,6 +105,56 @@ async def test_a_server_that_dies_in_a_call_and_comes_back_is_used_again(tmp_pat
             await until(lambda: "web__look" in servers.tools)
             seen = await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)
             assert seen.outcome is CallOutcome.DONE
+
+
+REPLIES: dict[str, tuple[Reply, CallOutcome]] = {
+    "a page with 200": (Reply(200, b"<html>"), CallOutcome.UNKNOWN),
+    "half a response": (
+        Reply(200, b'{"jsonrpc": "2.0", ', "application/json"),
+        CallOutcome.UNKNOWN,
+    ),
+    "half an event": (Reply(200, b"data: {\n\n", "text/event-stream"), CallOutcome.UNKNOWN),
+    "an empty stream": (Reply(200, b"", "text/event-stream"), CallOutcome.UNKNOWN),
+    "accepted": (Reply(202), CallOutcome.UNKNOWN),
+    "forbidden": (Reply(403, b"<html>"), CallOutcome.UNKNOWN),
+    "gone": (Reply(410, b"<html>"), CallOutcome.UNKNOWN),
+    "a bad gateway": (Reply(502, b"<html>"), CallOutcome.UNKNOWN),
+    "not found": (Reply(404, b"<html>", delivered=False), CallOutcome.FAILED),
+}
+"""What a proxy says in place of the server, and what becomes of the call."""
+
+
+@pytest.mark.parametrize("with_sessions", [True, False], ids=["sessions", "no sessions"])
+async def test_what_a_proxy_says_in_place_of_the_server_is_not_the_servers_refusal(
+    tmp_path: Path, with_sessions: bool
+) -> None:
+    """A call that may have taken effect is unknown, and the server is used again at once, whatever was said."""
+    server = CountingServer(tmp_path / "effects")
+    proxies = list[ProxyBefore]()
+
+    def behind(app: ASGIApp) -> ASGIApp:
+        proxies.append(ProxyBefore(app, with_sessions=with_sessions))
+        return proxies[0]
+
+    async with server.over_http(behind=behind) as url:
+        servers = ToolServers(config(web={"url": url}), first_pause=0.05)
+        async with servers.running():
+            outcomes = dict[str, CallOutcome]()
+            for name, (reply, _) in REPLIES.items():
+                await until(lambda: "web__add" in servers.tools)
+                proxies[0].reply = reply
+                add = servers.tools["web__add"]
+                outcomes[name] = (await servers.call(add, {"text": name}, WAIT_TIMEOUT)).outcome
+                after = await looked(servers)
+                assert after.outcome is CallOutcome.DONE, (name, after)
+    assert outcomes == {name: outcome for name, (_, outcome) in REPLIES.items()}
+    assert server.effects.count("look ") >= len(REPLIES)
+
+
+async def looked(servers: ToolServers) -> CallResult:
+    """What a tool returns, once the server can be used."""
+    await until(lambda: "web__look" in servers.tools)
+    return await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)
 
 
 HOLD = """
