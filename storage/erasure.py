@@ -218,18 +218,19 @@ class Erasure:
             asked = update(answers).where(answers.c.question_id.in_(ids))
             await connection.execute(asked.values(asker=None, asker_team=None))
             await connection.execute(asked.where(IS_UNWRITTEN).values(ASK_TO_STOP))
-            answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
-            await _forget_calls(connection, answered)
-            await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
-            await _empty(connection, ids)
-            await forget_summaries(connection, ids)
-            await forget_titles(connection, ids, by=(TitleBy.MODEL, TitleBy.PERSON))
+            # Answers before messages before chats: whoever stores a result locks them in this order.
             told = exists().where(
                 messages.c.id.in_(ids),
                 messages.c.chat_id == answers.c.chat_id,
                 messages.c.number < answers.c.number,
             )
             await stop_running(connection, told)
+            answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
+            await _forget_calls(connection, answered)
+            await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
+            await _empty(connection, ids)
+            await forget_summaries(connection, ids)
+            await forget_titles(connection, ids, by=(TitleBy.MODEL, TitleBy.PERSON))
             return len(ids)
 
     async def forget_quotes_in_requests(self, user: User, limit: int) -> int:

@@ -86,12 +86,13 @@ async def forget_quotes(connection: AsyncConnection, quoting: Quoting) -> None:
 
     A question that quotes the user keeps its author's own words, as far as they are known.
     """
-    forgotten = update(chats).where(chats.c.id.in_(quoting.chats))
-    await connection.execute(forgotten.values(context=ERASED_TEXT, quoted=None))
-    await _leave_own_words(connection, quoting.messages)
+    # Answers before messages before chats: whoever stores a result locks them in this order.
     affected = select(messages.c.chat_id).where(messages.c.id.in_(quoting.messages))
     in_affected = or_(answers.c.chat_id.in_(quoting.chats), answers.c.chat_id.in_(affected))
     await stop_running(connection, in_affected)
+    await _leave_own_words(connection, quoting.messages)
+    forgotten = update(chats).where(chats.c.id.in_(quoting.chats))
+    await connection.execute(forgotten.values(context=ERASED_TEXT, quoted=None))
 
 
 async def _leave_own_words(connection: AsyncConnection, message_ids: Sequence[str]) -> None:
