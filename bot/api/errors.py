@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -231,6 +232,21 @@ def _wrong_content_type(request: Request, error: RequestValidationError) -> str 
 def _first_fault(error: RequestValidationError) -> str:
     """Where the first fault is and what it is, without the input, which may be large or not valid text."""
     fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"] if part != "body")
-    text = f"{where}: {fault['msg']}" if where else str(fault["msg"])
+    if fault["type"] == "json_invalid":
+        return f"The body is not JSON, from character {fault['loc'][-1] + 1} on."
+    place = [str(part) for part in fault["loc"] if part != "body"]
+    text = ": ".join([*filter(None, [".".join(place)]), _words(fault)])
     return text.encode("utf-8", "replace").decode()[:300]
+
+
+def _words(fault: Mapping[str, Any]) -> str:
+    """The fault in words about JSON; pydantic's own are about Python."""
+    details = fault.get("ctx", {})
+    if fault["type"] == "model_attributes_type":
+        return "Input should be a JSON object"
+    if details.get("field_type") == "Value":  # a text that was checked before its length was
+        bound, limit = (
+            ("most", "max_length") if fault["type"] == "too_long" else ("least", "min_length")
+        )
+        return f"Input should have at {bound} {details[limit]:,} characters"
+    return str(fault["msg"])

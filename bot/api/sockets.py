@@ -108,6 +108,12 @@ def socket_router(
     routes = APIRouter()
     counter = SocketCounter()
 
+    @routes.get("/ws", include_in_schema=False)
+    async def no_socket() -> None:
+        """For a request that is none, or that a proxy in between has made into one."""
+        message = "This is a WebSocket. A proxy in between must pass on the headers Upgrade and Connection."
+        raise ApiError(426, "Upgrade required", message, headers={"Upgrade": "websocket"})
+
     @routes.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
         token = bearer_token(socket.headers)

@@ -102,6 +102,32 @@ async def test_a_missing_content_type_is_said_so(api: Api) -> None:
         assert "Content-Type: application/json" in answer.json()["message"], (path, content_type)
 
 
+UNREADABLE = [
+    (b'{"title": "a\x00"}', "The body is not JSON, from character 13 on."),
+    (b"[]", "Input should be a JSON object"),
+    (b'{"title": "%s"}' % (b"x" * 300), "title: Input should have at most 200 characters"),
+    (b'{"title": 5}', "title: Input should be a valid string"),
+]
+
+
+async def test_a_body_is_refused_in_the_words_of_json(api: Api) -> None:
+    for body, sentence in UNREADABLE:
+        headers = {"Content-Type": "application/json"}
+        answer = await api.http.post("/chat/conversations", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["message"]) == (422, sentence)
+    chat = await api.conversation()
+    empty = await api.say(chat, "", 422)
+    assert empty["message"] == "content: Input should have at least 1 characters"
+
+
+async def test_a_socket_without_its_upgrade_is_told_so(api: Api) -> None:
+    """As behind a proxy that passes on no upgrades."""
+    plain = await api.http.get("/ws")
+    assert (plain.status_code, plain.headers["upgrade"]) == (426, "websocket")
+    assert "proxy" in plain.json()["message"]
+    assert (await api.http.post("/ws")).headers["allow"] == "GET, HEAD"
+
+
 async def test_a_compressed_body_is_said_so(api: Api) -> None:
     for encoding, accepted in (("gzip", False), ("deflate", False), ("identity", True)):
         body = gzip.compress(b"{}") if encoding == "gzip" else b"{}"

@@ -42,6 +42,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "hangs": {"mode": "hang", "seconds": ENDLESS},
     "fails": {"mode": "status", "status": 503},
     "is refused": {"mode": "ratelimited", "retry_after": 1},
+    "is kept back by a proxy": {"mode": "status", "status": 403},
 }
 
 Act = Callable[[], Awaitable[object]]
