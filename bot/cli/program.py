@@ -5,6 +5,7 @@ The bot itself is imported only by the commands that need it, so that `--help` i
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,9 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point of the `bobbin` command."""
+    if os.path.expanduser("~") == "~":
+        # A user without an account, as in some containers, whose runtimes set this. Libraries look for it.
+        os.environ["HOME"] = "/"
     app()
 
 

@@ -119,10 +119,7 @@ def _options(
     try:
         file = data.expanduser().resolve() if data else Settings.data_file(f"{default}.sqlite3")
     except RuntimeError:
-        exit_with(
-            f"{data or 'the data folder'} is in the home of an unknown user: set HOME, or write a whole path after "
-            "--data"
-        )
+        exit_with(f"--data {data} is in the home of an unknown user: write the whole path")
     return WorkspaceOptions(host, port, file, fresh)
 
 

@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field
 
 from bot.config.group import SettingsGroup
 from bot.config.values import DatabaseAddress, RedisAddress, Valid, lower, reveal, upper
-from bot.errors import SettingsError
 
 
 class LogLevel(StrEnum):
@@ -62,11 +61,5 @@ class ProcessSettings(SettingsGroup):
 
     @staticmethod
     def data_file(name: str) -> Path:
-        """A file in the user's data folder. Raises SettingsError for a user without a home."""
-        folder = platformdirs.user_data_path("bobbin", appauthor=False)
-        if not folder.is_absolute():  # `~` was not expanded
-            raise SettingsError(
-                "this user has no home folder to keep data in: set HOME, or name a file (DATABASE_URL, for the sandbox "
-                "--data)"
-            )
-        return folder / name
+        """A file in the user's data folder."""
+        return platformdirs.user_data_path("bobbin", appauthor=False) / name

@@ -41,6 +41,7 @@ _FULL = Failure(
     cure="raise its limit, or run fewer processes",
 )
 _STARTING = Failure("is starting or stopping", cure="try again soon")
+_PATH = "correct the path in DATABASE_URL, and let Bobbin's user write to the file and its folder"
 _OPTION = "remove or correct the option after ? in DATABASE_URL"
 _RIGHTS = "make its user the owner of the database, or GRANT USAGE, CREATE ON SCHEMA public"
 _LOCKED = Failure("is locked by another process", cure="end the process that locks the file")
@@ -126,12 +127,14 @@ _SQLITE_CODES = {
         "file is not writable",
         cure="let its owner run Bobbin, or permit writing to the file and its folder",
     ),
-    sqlite3.SQLITE_PERM: Failure("file may not be opened", lasting=True),
-    sqlite3.SQLITE_CANTOPEN: Failure("file cannot be opened", lasting=True),
+    sqlite3.SQLITE_PERM: Failure("file may not be opened", lasting=True, cure=_PATH),
+    sqlite3.SQLITE_CANTOPEN: Failure("file cannot be opened", lasting=True, cure=_PATH),
     sqlite3.SQLITE_FULL: _NO_SPACE,
-    sqlite3.SQLITE_IOERR: Failure("file cannot be read or written: the disk fails"),
-    sqlite3.SQLITE_NOTADB: Failure("file is no SQLite database", lasting=True),
-    sqlite3.SQLITE_CORRUPT: Failure("file is damaged: restore a backup", lasting=True),
+    sqlite3.SQLITE_IOERR: Failure("file cannot be read or written", cure="check the disk"),
+    sqlite3.SQLITE_NOTADB: Failure(
+        "file is no SQLite database", lasting=True, cure="name another file in DATABASE_URL"
+    ),
+    sqlite3.SQLITE_CORRUPT: Failure("file is damaged", lasting=True, cure="restore a backup"),
     sqlite3.SQLITE_INTERRUPT: TOO_LONG,
 }
 

@@ -62,6 +62,13 @@ def test_a_malformed_setting_stops_the_start_with_one_line(bobbin: Bobbin, comma
     assert done.stderr.count("\n") == 1
 
 
+def test_a_user_without_a_home_can_run_it(bobbin: Bobbin) -> None:
+    """As in containers that give each process an unknown user; nothing is kept in a folder named `~`."""
+    done = bobbin("migrate", HOME="~")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (bobbin.folder / "~").exists()
+
+
 def test_a_missing_setting_stops_the_start_with_one_line(bobbin: Bobbin) -> None:
     """And the .env file of the current folder counts."""
     (bobbin.folder / ".env").write_text("SLACK_APP_TOKEN=xapp-1\n")
