@@ -96,7 +96,7 @@ class Titles:
             self._publisher.title_failed(chat)  # nobody need wait, although it is tried
         history = await self._chats.history(chat.id, answer.number + 1, budget=ImageBudget(0, 0))
         payer = payer_of(chat, answer.asker or chat.owner)
-        title = await self._ask(payer, model, history)
+        title = "" if _is_erased(history) else await self._ask(payer, model, history)
         if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
             self._publisher.title_changed(chat, title)
             return _TITLED
@@ -139,6 +139,12 @@ class Titles:
             max_seconds=self._longest,
         )
         return await self._side_calls.text(request, CallKind.TITLE, payer)
+
+
+def _is_erased(history: list[Message]) -> bool:
+    """Whether the author of the question that the title would be made of has been erased; no such title is stored."""
+    question = next((message for message in history if message.role is Role.USER), None)
+    return question is not None and question.author is None
 
 
 def _first(history: list[Message], role: Role) -> str:
