@@ -36,7 +36,7 @@ TIMING = patient_timing(
     database_connect_timeout=5.0,
     database_statement_timeout=5.0,
     database_lease_timeout=3.0,
-    database_outcome_timeout=10.0,
+    database_outcome_timeout=4.0,
 )
 
 
@@ -173,30 +173,45 @@ SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
 
 
 @pytest.mark.parametrize(
-    ("save", "held"),
+    ("save", "held", "asked"),
     slow_after(
-        2,
+        3,
         [
-            ("the result", Mute.RESPONSES),
-            ("the end", Mute.REQUESTS),
-            ("the result", Mute.REQUESTS),
-            ("the end", Mute.RESPONSES),
+            ("the result", Mute.RESPONSES, True),
+            ("the end", Mute.RESPONSES, False),
+            ("the end", Mute.REQUESTS, True),
+            ("the result", Mute.REQUESTS, True),
+            ("the result", Mute.RESPONSES, False),
+            ("the end", Mute.RESPONSES, True),
         ],
     ),
 )
-async def test_an_unconfirmed_store_is_recognised(muted: Muted, save: str, held: Mute) -> None:
-    """The worker continues as after a confirmed success."""
+async def test_an_unconfirmed_store_is_recognised(
+    muted: Muted, save: str, held: Mute, asked: bool
+) -> None:
+    """The worker continues as after a confirmed success. `asked`: the database can be asked what became of it."""
     world = muted.world
     world.reply_to(ANSWERS, rate=100)
     thread = await world.start(QUESTIONS[0])
     await world.until(lambda: world.answers(thread), "the first words")
-    reached = muted.proxy.mute_at(b"COMMIT", held, new=False, after=SAVES[save])
+    reached = muted.proxy.mute_at(b"COMMIT", held, new=not asked, after=SAVES[save])
+    if not asked:
+        await world.until(lambda: "in progress" in outcomes(world), "it stays unknown")
+        muted.proxy.mute(Mute.NOTHING)
     assert await world.answered(thread) == [ANSWERS[QUESTIONS[0]]]
     await world.until(lambda: logged(world, "answer_shown"), "it is known to be shown")
     assert reached.is_set()
     assert len(world.requests()) == len(logged(world, "answer_ended")) == 1
     assert logged(world, "lease_lost") == []
-    assert any(e["logger"] == "bot.answers.retry" for e in logged(world, "stored_at_last"))
+    if asked and held is Mute.RESPONSES:
+        assert "committed" in outcomes(world)
+    else:
+        assert any(e["logger"] == "bot.answers.retry" for e in logged(world, "stored_at_last"))
+
+
+def outcomes(world: World) -> set[str]:
+    """What became of transactions whose COMMIT was not answered, as far as it was learnt."""
+    return {each["outcome"] for each in logged(world, "commit_unanswered")}
 
 
 def logged(world: World, event: str) -> list[Row]:
