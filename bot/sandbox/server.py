@@ -383,7 +383,7 @@ class Sandbox:
     ) -> Found:
         """Waits until `predicate()` is true and returns its result; it is evaluated at every change, without polling.
 
-        A LookupError or SlackRefusal of the predicate means "not yet". TimeoutError after `timeout` seconds.
+        A LookupError or SlackRefusal of the predicate means "not yet". Raises TimeoutError after `timeout` seconds.
         """
         obstacle: Exception | None = None
         try:

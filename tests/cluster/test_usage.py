@@ -102,7 +102,7 @@ class Day:
         )
 
     async def _succeed(self, pressed: Coroutine[Any, Any, None]) -> None:
-        """Press what makes a new chat, unless it is there already, and wait for the model's work for it."""
+        """Awaits the press that makes a new chat, and then the model's work for it."""
         await pressed
         await self.world.idle()
 

@@ -34,7 +34,7 @@ def image_file(
 async def ask_with_files(
     world: World, text: str, *files: Upload | File, model: str = VISION_MODEL, user: str = "alice"
 ) -> str:
-    """Mention Bobbin with files and choose a model; gives the thread."""
+    """Mention Bobbin with files and choose a model; returns the thread."""
     ts = await say_with_files(
         world, f"<@{world.slack.bot_user.id}> {text}".strip(), *files, user=user
     )

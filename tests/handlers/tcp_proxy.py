@@ -83,7 +83,7 @@ class _Connection:
             self.client.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def abort(self) -> None:
-        """Close at once, whoever waits."""
+        """Closes at once, whoever is waiting."""
         for end in (self.client, self.server):
             end.transport.abort()
 

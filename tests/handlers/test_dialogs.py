@@ -21,7 +21,7 @@ OPTION = {"text": {"type": "plain_text", "text": "Demo: Quick"}, "value": f"open
 async def open_by_command(
     world: World, text: str = "new", user: str = "alice", channel: str = "general"
 ) -> View:
-    """Type `/chats new …`; gives the dialog."""
+    """Type `/chats new …`; returns the dialog."""
     await world.slack.interactions.command(user, channel, "/chats", text)
     return await wait_for_dialog(world, user)
 

@@ -75,7 +75,7 @@ def everywhere(answer: Behaviour) -> Behaviour:
 
 
 async def choose(world: World, thread: str, key: str, effort: str, *, search: bool = False) -> None:
-    """Choose a model in the newest menu, with this beside it."""
+    """Chooses a model in the newest menu, with this reasoning effort."""
     menu = world.menus(thread)[-1]
     (select,) = elements(menu, blocks.MODEL_MENU_ACTION)
     block = next(b["block_id"] for b in menu.blocks if select in b.get("elements", ()))

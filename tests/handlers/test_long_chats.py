@@ -56,7 +56,7 @@ def models(listed: int | None) -> ModelServer:
 
 
 async def grow(world: World, thread: str, messages: int) -> None:
-    """Make the chat hold so many messages, all answered."""
+    """Extends the chat to this many messages, all answered."""
     chat = world.chats()[0]
     begin = len(world.messages(thread))
     for number in range(begin + 1, messages + 1):

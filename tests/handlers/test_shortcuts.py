@@ -28,7 +28,7 @@ from tests.handlers.world import MODEL, World
 
 
 async def open_on_message(world: World, message: Message, user: str = "alice") -> View:
-    """Use "Ask Bobbin about this" on a message; gives the dialog."""
+    """Use "Ask Bobbin about this" on a message; returns the dialog."""
     await world.slack.interactions.shortcut(user, "ask_bobbin", message)
     return await wait_for_dialog(world, user)
 

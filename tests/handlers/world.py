@@ -160,7 +160,7 @@ class World(ModelAnswers, Strictness):
     async def start(
         self, text: str, user: str = "alice", channel: str = "general", model: str = MODEL
     ) -> str:
-        """Mention Bobbin and choose a model; gives the thread."""
+        """Mention Bobbin and choose a model; returns the thread."""
         thread = await self.ask(text, user, channel)
         await self.choose(thread, user, model, channel)
         return thread
@@ -174,7 +174,7 @@ class World(ModelAnswers, Strictness):
         )
 
     async def answered(self, thread: str, count: int = 1, channel: str = "general") -> list[str]:
-        """Wait until so many answers of the thread's chat have ended; gives what each of its messages shows."""
+        """Waits until this many answers of the thread's chat have ended; returns what each of its messages shows."""
         await self.until(lambda: len(self.ended(thread)) >= count, f"{count} ended answers")
         return [shown(message) for message in self.answers(thread, channel)]
 

@@ -193,7 +193,7 @@ def answering(status: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(("status", "well"), [(200, True), (503, False)])
 def test_the_images_health_check_reports_health(status: int, well: bool) -> None:
-    """Run as docker runs it, with a proxy in the environment, which is not for this."""
+    """It runs as Docker runs it, with a proxy in the environment, which it must not use."""
     (check,) = instructions("HEALTHCHECK")
     program, *arguments = json.loads(check.partition("CMD ")[2])
     with answering(status) as port:

@@ -74,7 +74,7 @@ async def test_credentials_in_the_url_become_a_header(
 
 
 async def test_images_are_sent_as_data_urls(harness: ProviderHarness) -> None:
-    """Read piece by piece; the pieces join, whatever their sizes."""
+    """They are read piece by piece, and the pieces join correctly, whatever their sizes."""
     given = [b"\x89PNG...", bytes(range(256)) * 4_000, b"x" * PIECE * 2]
     images, stored = attached([Image(f"{len(one)}.png", "image/png", one) for one in given])
     turn = ChatMessage(Role.USER, "What is it?", images)

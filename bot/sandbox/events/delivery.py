@@ -61,18 +61,18 @@ class EnvelopeDispatcher:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def dispatch_event(self, name: str, payload: Json) -> None:
-        """Deliver an event, with redeliveries, in the background."""
+        """Delivers an event, with redeliveries, in the background."""
         delivery = self._delivery("events_api", name, payload)
         for copy in range(max(1, self._faults.copies)):
             self._spawn(self._with_retries(delivery, first_retry=copy))
 
     def redeliver_event(self, name: str, payload: Json) -> None:
-        """Deliver an event that the app had not acknowledged when the sandbox ended, as a retry."""
+        """Delivers an event that the app had not acknowledged when the sandbox ended, as a retry."""
         delivery = self._delivery("events_api", name, payload)
         self._spawn(self._with_retries(delivery, first_retry=1))
 
     async def request(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
-        """Deliver a command or an interaction once. The result is in `acked` and `answer`."""
+        """Delivers a command or an interaction once. The result is in `acked` and `answer`."""
         delivery = self._delivery(kind, name, payload)
         extra = [self._once(delivery, copy) for copy in range(1, max(1, self._faults.copies))]
         for attempt in extra:
@@ -96,7 +96,7 @@ class EnvelopeDispatcher:
             raise
 
     async def close(self) -> None:
-        """Cancel every delivery that is under way."""
+        """Cancels every delivery that is under way."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -41,7 +41,9 @@ class InteractionSender:
     async def act(
         self, user: str, container: Container, action: Json, values: Json | None = None
     ) -> None:
-        """Sends a click or a choice (`block_actions`). NotAcknowledged after three seconds without an ack."""
+        """Sends a click or a choice (`block_actions`). Raises NotAcknowledged if there is no acknowledgement within
+        three seconds.
+        """
         payload = self._payload("block_actions", user, container)
         payload["actions"] = [{**action, "action_ts": self._workspace.next_ts()}]
         if container.view is None:

@@ -80,7 +80,9 @@ class ResponseUrls:
         return f"{self._workspace.base_url}/response/{key}"
 
     def post(self, key: str, body: Json) -> None:
-        """Applies what the app posted to a response URL. SlackRefusal `used_url`, `expired_url`, or for its content."""
+        """Applies what the app posted to a response URL. Raises SlackRefusal `used_url`, `expired_url`, or for its
+        content.
+        """
         url = self._issued.get(key)
         if url is None:
             raise SlackRefusal("invalid_url")

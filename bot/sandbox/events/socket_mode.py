@@ -74,7 +74,7 @@ class SocketMode:
     # -- connecting
 
     def issue_ticket(self) -> str:
-        """Issue a single-use ticket for one connection. SlackRefusal when too many are open."""
+        """Issues a single-use ticket for one connection. Raises SlackRefusal when too many are open."""
         if len(self.connections) >= self._workspace.limits.max_sockets:
             raise SlackRefusal("too_many_websockets")
         ticket = secrets.token_hex(16)
@@ -82,7 +82,7 @@ class SocketMode:
         return ticket
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serve one connection from handshake to close."""
+        """Serves one connection from handshake to close."""
         expires = self._tickets.pop(socket.query_params.get("ticket", ""), 0.0)
         now = self._workspace.clock()
         if now >= expires or now < self._faults.refuse_until:

@@ -90,7 +90,7 @@ class EventSubscriptions:
         return self.workspace.bot.id in self.workspace.channels[change.channel].members
 
     def send(self, subscription: str, event: Json, *, ext_shared: bool = False) -> None:
-        """Deliver an event if the app subscribed to it."""
+        """Delivers an event if the app subscribed to it."""
         if subscription not in self.event_types:
             return
         workspace, bot = self.workspace, self.workspace.bot
@@ -121,7 +121,7 @@ class EventSubscriptions:
     def deliver(
         self, event: Json, subscription: str | None = None, *, ext_shared: bool = False
     ) -> None:
-        """Deliver any event as it is, e.g. `{"type": "app_uninstalled"}`, if the app subscribed to it."""
+        """Delivers any event as it is, e.g. `{"type": "app_uninstalled"}`, if the app subscribed to it."""
         stamped = {"event_ts": self.workspace.next_ts(), **event}
         self.send(subscription or str(event["type"]), stamped, ext_shared=ext_shared)
 

@@ -82,7 +82,7 @@ class LiveUpdates:
         journal.listeners.append(self._on_traffic)
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serve one page's socket until it closes."""
+        """Serves one page's socket until it closes."""
         viewer = socket.query_params.get("user") or next(iter(self._people()))
         if viewer not in self._workspace.users:
             await socket.close(1008)

@@ -11,7 +11,7 @@ MAX_PINS = 100
 
 
 def create_channel(workspace: Workspace, name: str, creator: str, *, private: bool) -> Channel:
-    """A new channel with its creator as the only member. SlackRefusal `name_taken`."""
+    """A new channel with its creator as the only member. Raises SlackRefusal `name_taken`."""
     if workspace.channel_named(name) is not None:
         raise SlackRefusal("name_taken")
     channel = workspace.add_channel(name, [creator], "group" if private else "channel")
@@ -22,7 +22,7 @@ def create_channel(workspace: Workspace, name: str, creator: str, *, private: bo
 
 
 def rename_channel(workspace: Workspace, channel: Channel, name: str) -> None:
-    """SlackRefusal `name_taken` when another channel has that name."""
+    """Raises SlackRefusal `name_taken` when another channel has that name."""
     if workspace.channel_named(name) not in (None, channel):
         raise SlackRefusal("name_taken")
     channel.previous_names.append(channel.name)
@@ -52,7 +52,7 @@ def set_purpose(workspace: Workspace, channel: Channel, user: str, purpose: str)
 
 
 def pin(workspace: Workspace, channel: Channel, message: Message, user: str) -> None:
-    """SlackRefusal `already_pinned` or `too_many_pins`."""
+    """Raises SlackRefusal `already_pinned` or `too_many_pins`."""
     if any(each.ts == message.ts for each in channel.pins):
         raise SlackRefusal("already_pinned")
     if len(channel.pins) >= MAX_PINS:
@@ -63,7 +63,7 @@ def pin(workspace: Workspace, channel: Channel, message: Message, user: str) -> 
 
 
 def unpin(workspace: Workspace, channel: Channel, message: Message, user: str) -> None:
-    """SlackRefusal `no_pin`."""
+    """Raises SlackRefusal `no_pin`."""
     found = next((each for each in channel.pins if each.ts == message.ts), None)
     if found is None:
         raise SlackRefusal("no_pin")

@@ -34,7 +34,7 @@ class ScheduledMessages:
             self._arm(scheduled)
 
     def remove(self, scheduled_id: str) -> ScheduledMessage:
-        """Cancels one before it is posted. KeyError if it no longer waits."""
+        """Cancels one before it is posted. Raises KeyError if it no longer waits."""
         removed = self._workspace.scheduled.pop(scheduled_id)
         if timer := self._timers.pop(scheduled_id, None):
             timer.cancel()

@@ -368,7 +368,7 @@ class Workspace:
         self.emit("status", channel, thread=thread)
 
     def expire_status(self, channel: str, root: str) -> None:
-        """Clear a status line that has expired."""
+        """Clears a status line that has expired."""
         state = self.thread_state(channel, root)
         if state.status and self.clock() >= state.status_expires:
             self.set_status(channel, root, "", [])

@@ -17,7 +17,7 @@ def require_access(person: User, channel: Channel) -> Channel:
 
 
 def require_open_messages_tab(workspace: Workspace, person: User, channel: Channel) -> None:
-    """LookupError if this person would write to an app that accepts no messages."""
+    """Raises LookupError if this person would write to an app that accepts no messages."""
     features = workspace.features
     if channel.type != "im" or workspace.bot.id not in channel.members or person.is_bot:
         return

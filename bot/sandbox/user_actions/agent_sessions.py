@@ -25,7 +25,7 @@ class AgentSessionActions:
         return self._workspace.thread_state(self._workspace.channel(channel).id, thread).title
 
     async def stop(self, user: str, channel: str, thread: str) -> None:
-        """Press Slack's own Stop control in a thread in which the app is working."""
+        """Presses Slack's own Stop control in a thread in which the app is working."""
         person, conversation = (
             self._workspace.user(user),
             self._workspace.channel_for(self._workspace.user(user).id, channel),

@@ -77,14 +77,14 @@ class ConversationActions:
         comment: str = "",
         thread: str | None = None,
     ) -> str:
-        """Forward a message that this person can see to the channel `to`, with a comment or without."""
+        """Forwards a message that this person can see to the channel `to`, with a comment or without."""
         person = self._workspace.user(user)
         source = require_access(person, self._workspace.channel_for(person.id, channel))
         forwarded = forward_json(self._workspace, self._workspace.message(source.id, ts))
         return await self.say(user, to, comment, thread, attachments=[forwarded])
 
     async def edit(self, user: str, channel: str, ts: str, text: str) -> None:
-        """Edit a message of this person."""
+        """Edits a message of this person."""
         message = self._own_message(user, channel, ts)
         message.typed = text
         revision = self._workspace.revision("mrkdwn", raw_text(text, self._workspace.reference), [])
@@ -110,7 +110,7 @@ class ConversationActions:
         )
 
     async def leave(self, user: str, channel: str) -> None:
-        """Leave a channel, or be removed from it."""
+        """Leaves a channel, or is removed from it."""
         person = self._workspace.user(user)
         conversation = self._workspace.channel(channel)
         if person.id not in conversation.members:
@@ -118,7 +118,7 @@ class ConversationActions:
         self._workspace.leave(conversation, person.id)
 
     def upload(self, user: str, upload: Upload) -> File:
-        """Upload a file without sharing it yet."""
+        """Uploads a file without sharing it yet."""
         mode = "snippet" if upload.mimetype.startswith("text/") else "hosted"
         name = upload.name.replace("/", "_") or "file"
         file = File(

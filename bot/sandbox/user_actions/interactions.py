@@ -22,7 +22,9 @@ from bot.sandbox.user_actions.find_elements import (
 
 
 class InteractionActions:
-    """Buttons, menus, slash commands and shortcuts. NotAcknowledged when the app does not acknowledge in time."""
+    """Buttons, menus, slash commands and shortcuts. Raises NotAcknowledged when the app does not acknowledge in
+    time.
+    """
 
     def __init__(
         self,
@@ -37,9 +39,10 @@ class InteractionActions:
     async def press(
         self, user: str, target: Target, action_id: str, value: str | None = None
     ) -> None:
-        """Press a button. `value` distinguishes buttons with the same action id, and thumbs up from down.
+        """Presses a button. `value` distinguishes buttons with the same action id, and thumbs up from down.
 
-        NotAcknowledged without an ack."""
+        Raises NotAcknowledged if it is not acknowledged.
+        """
         person, container = self._workspace.user(user), find_container(self._workspace, target)
         block, element = find_button(container, action_id, value)
         action = {
@@ -114,7 +117,7 @@ class InteractionActions:
     async def command(
         self, user: str, channel: str, command: str, text: str = ""
     ) -> list[Ephemeral]:
-        """Type a slash command. Returns the ephemeral messages shown until the acknowledgement."""
+        """Types a slash command. Returns the ephemeral messages shown until the acknowledgement."""
         person = self._workspace.user(user)
         conversation = require_access(person, self._workspace.channel_for(person.id, channel))
         known = next((each for each in self._commands or () if each["command"] == command), None)

@@ -103,7 +103,7 @@ class Call:
     def channel(self, name: str = "channel", *, named: bool = False) -> Channel:
         """The channel that an argument names by id (or, if `named`, by `#name`).
 
-        SlackRefusal `channel_not_found` if there is none, or the app cannot see it.
+        Raises SlackRefusal `channel_not_found` if there is none, or the app cannot see it.
         """
         channel_id = self.args.required(
             name, "channel_not_found" if name == "channel" else "invalid_arguments"

@@ -140,7 +140,7 @@ def conversations_history(call: Call) -> Json:
 
 
 def conversations_replies(call: Call) -> Json:
-    """`conversations.replies`: oldest first, the root leading."""
+    """`conversations.replies`: the root first, then its replies from oldest to newest."""
     channel = _readable(call)
     ts = call.args.required("ts", "thread_not_found")
     if ts not in channel.messages:
@@ -176,7 +176,7 @@ def _between(call: Call, messages: list[Message], root: str = "") -> list[Messag
 
 
 def _moment(call: Call, name: str, default: Decimal) -> Decimal:
-    """A time in seconds, exact to the digit. SlackRefusal `invalid_ts_oldest`, `invalid_ts_latest`."""
+    """A time in seconds, exact to the digit. Raises SlackRefusal `invalid_ts_oldest`, `invalid_ts_latest`."""
     given = call.args.text(name)
     if given and not re.fullmatch(r"\d{1,15}(\.\d*)?", given, re.ASCII):
         raise SlackRefusal(f"invalid_ts_{name}")

@@ -172,7 +172,7 @@ class _Given:
     problem: str = ""
 
     def check(self) -> None:
-        """SlackRefusal if the body could not be read."""
+        """Raises SlackRefusal if the body could not be read."""
         if self.problem:
             raise SlackRefusal(self.problem)
 
@@ -190,7 +190,7 @@ async def _read(request: Request) -> _Given:
 
 
 async def _body(request: Request) -> Json:
-    """The arguments in the body. SlackRefusal with Slack's name for what is wrong with it."""
+    """The arguments in the body. Raises SlackRefusal with Slack's name for what is wrong with it."""
     if request.method != "POST":
         return {}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -206,7 +206,7 @@ class Uploads:
         return PlainTextResponse(f"OK - {length}", 200 if fault is None else _status_of(fault))
 
     async def send(self, request: Request) -> Response:
-        """Serve a private file to the app; without its token or the scope, Slack's sign-in page."""
+        """Serves a private file to the app. Without its token or the scope, it serves Slack's sign-in page."""
         file = self._workspace.files.get(request.path_params["file"].partition("-")[2])
         if file is None:
             return PlainTextResponse("not found", 404)

@@ -56,7 +56,7 @@ _COLORS = {"good": "2eb886", "warning": "daa038", "danger": "a30200"}
 def checked_attachments(workspace: Workspace, given: list[Json]) -> list[Json]:
     """Attachments as Slack keeps them: numbered, with plain colours and ids on their blocks.
 
-    SlackRefusal for more than a hundred, and for blocks that Slack refuses.
+    Raises SlackRefusal for more than a hundred, and for blocks that Slack refuses.
     """
     if len(given) > MAX_ATTACHMENTS:
         raise SlackRefusal("too_many_attachments")

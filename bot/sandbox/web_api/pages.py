@@ -16,7 +16,7 @@ MAX_LIMIT = 1000
 def page_of(call: Call, items: list[Item], default: int) -> tuple[list[Item], str]:
     """The items from the call's `cursor` on, `limit` at most, and the cursor of the next page (empty: none).
 
-    SlackRefusal `invalid_limit` or `invalid_cursor`.
+    Raises SlackRefusal `invalid_limit` or `invalid_cursor`.
     """
     limit = call.args.number("limit", 0) or default
     if not 0 < limit <= MAX_LIMIT:

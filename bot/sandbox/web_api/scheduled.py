@@ -58,7 +58,7 @@ def schedule_message(scheduled: ScheduledMessages, call: Call) -> Json:
 
 
 def _time(call: Call, name: str) -> int | None:
-    """A time in whole seconds; None if it is missing. SlackRefusal `invalid_time`."""
+    """A time in whole seconds; None if it is missing. Raises SlackRefusal `invalid_time`."""
     try:
         return int(float(call.args.text(name))) if call.args.text(name) else None
     except (ValueError, OverflowError):
