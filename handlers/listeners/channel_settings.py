@@ -63,7 +63,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 async def _tell_saved(slack: SlackClient, submission: SettingsSubmission, dialog: str) -> None:
     """Tells the person once across all replicas. `dialog`: the view's id."""
-    if not await slack.claims.is_first("channel settings", dialog, within=NOTICE_TTL):
+    if not await slack.claims.is_first("channel_settings", dialog, within=NOTICE_TTL):
         return
     target = submission.target
     reader = Reader(submission.user, target.channel, response_url=target.response_url)
