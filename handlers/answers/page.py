@@ -13,8 +13,12 @@
      │      └─ MESSAGE_LOST ────── EDITABLE ──────── COMPLETED ──────┘
      └──────── POSTED ────────────▶
 
+    STREAMING ── PAUSED ──▶ PAUSING ── STREAM_FAILED or STREAM_ENDED ──▶ EDITABLE
+    NOT_POSTED ── MESSAGE_LOST ──▶ NOT_POSTED
+
 A page in `CLOSING` is a stream that takes no more text: it is ended by `chat.stopStream`, and then its message is
-completed by edits. If that call fails too, an edit shows whether Slack has ended the stream or it is still open.
+completed by edits. If that call fails too, an edit shows whether Slack has ended the stream or it is still open. A page
+in `PAUSING` is a stream that is ended likewise, because its answer waits for a decision.
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ class PageState(Enum):
     """A native stream is open: append to it, or end it with the rest of the text."""
     CLOSING = auto()
     """A native stream that takes no more text: end it without any."""
+    PAUSING = auto()
+    """A native stream to which nothing more comes for now: end it, because it would look as if more were coming."""
     EDITABLE = auto()
     """An ordinary message: edit it."""
     COMPLETE = auto()
@@ -44,9 +50,15 @@ VISIBILITY = {
     PageState.NOT_POSTED: Visibility.HIDDEN,
     PageState.STREAMING: Visibility.NATIVE,
     PageState.CLOSING: Visibility.NATIVE,
+    PageState.PAUSING: Visibility.NATIVE,
     PageState.EDITABLE: Visibility.EDITED,
 }
 """What the scheduler counts a page as, as long as it is not complete."""
+
+
+TO_BE_CLOSED = frozenset({PageState.CLOSING, PageState.PAUSING})
+"""The states in which the message is a stream that is to be ended without any text."""
+OPEN_STREAMS = TO_BE_CLOSED | {PageState.STREAMING}
 
 
 class PageEvent(Enum):
@@ -56,9 +68,11 @@ class PageEvent(Enum):
     STREAM_FOUND = auto()
     """A `chat.startStream` whose outcome was unknown had taken effect."""
     STREAM_FAILED = auto()
-    """A call to the stream was refused, its outcome is unknown, or nothing more comes for now."""
+    """A call to the stream was refused, or its outcome is unknown."""
     STREAM_ENDED = auto()
     """Slack, a user or the bot ended the stream before its text was complete."""
+    PAUSED = auto()
+    """Nothing more comes for now."""
     STILL_STREAMING = auto()
     """Slack refused an edit because the message is an open stream."""
     POSTED = auto()
@@ -76,6 +90,9 @@ _TRANSITIONS: dict[tuple[PageState, PageEvent], PageState] = {
     (PageState.STREAMING, PageEvent.STREAM_FAILED): PageState.CLOSING,
     (PageState.STREAMING, PageEvent.STREAM_ENDED): PageState.EDITABLE,
     (PageState.STREAMING, PageEvent.COMPLETED): PageState.COMPLETE,
+    (PageState.STREAMING, PageEvent.PAUSED): PageState.PAUSING,
+    (PageState.PAUSING, PageEvent.STREAM_FAILED): PageState.EDITABLE,
+    (PageState.PAUSING, PageEvent.STREAM_ENDED): PageState.EDITABLE,
     (PageState.CLOSING, PageEvent.STREAM_FAILED): PageState.EDITABLE,
     (PageState.CLOSING, PageEvent.STREAM_ENDED): PageState.EDITABLE,
     (PageState.EDITABLE, PageEvent.STILL_STREAMING): PageState.CLOSING,
@@ -115,7 +132,7 @@ class Page:
     @property
     def is_stream(self) -> bool:
         """Whether the message is an open native stream, as far as is known."""
-        return self.state in (PageState.STREAMING, PageState.CLOSING)
+        return self.state in OPEN_STREAMS
 
     def apply(self, event: PageEvent, ts: str | None = None) -> None:
         """Moves to the next state; `ts` is the message's, for events that provide one."""

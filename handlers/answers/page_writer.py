@@ -15,7 +15,7 @@ from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.message_recovery import MessageRecovery
 from handlers.answers.options import AnswerOptions
-from handlers.answers.page import VISIBILITY, PageEvent, PageState
+from handlers.answers.page import TO_BE_CLOSED, VISIBILITY, PageEvent, PageState
 from handlers.answers.page_calls import PageCalls
 from handlers.answers.rendering import AnswerRenderer, stream_chunks
 from handlers.answers.step_cards import Chunk, StepCards
@@ -68,7 +68,6 @@ class PageWriter:
             may_stream=options.native_streaming and slack.can_stream(thread.channel),
         )
         """What the scheduler knows of this answer."""
-        self._pausing = False
         self.result: AnswerResult | None = None
         """Set once the model has ended: from then on a write is final."""
 
@@ -118,8 +117,7 @@ class PageWriter:
     def pause(self, now: float) -> None:
         """Nothing more comes for now: an open stream ends, because it would look as if more were coming."""
         if self.draft.page.state is PageState.STREAMING:
-            self._pausing = True
-            self._apply(PageEvent.STREAM_FAILED)
+            self._apply(PageEvent.PAUSED)
             self.text_arrived(now)
 
     def text_arrived(self, now: float) -> None:
@@ -129,7 +127,7 @@ class PageWriter:
 
     def _plan_end(self, now: float) -> None:
         state = self.draft.page.state
-        self.pending.must_close = state is PageState.CLOSING or (
+        self.pending.must_close = state in TO_BE_CLOSED or (
             state is PageState.STREAMING and self._stream_must_end(now)
         )
 
@@ -144,8 +142,8 @@ class PageWriter:
 
         Raises SlackError's subclasses; then `on_rejected` or `on_unknown_outcome` moves the page on.
         """
-        if self.draft.page.state is PageState.CLOSING:
-            await self._end_failed_stream()
+        if self.draft.page.state in TO_BE_CLOSED:
+            await self._close_stream()
         elif self.draft.page.state is PageState.STREAMING:
             await (self._end_stream() if method == STOP else self._append_to_stream())
         elif method == START:
@@ -216,14 +214,14 @@ class PageWriter:
         self.draft.page.card_bytes = self.cards.bytes
         return cards
 
-    async def _end_failed_stream(self) -> None:
+    async def _close_stream(self) -> None:
         """Ends a stream that accepted no more text, or has to wait; edits complete its message."""
         page = self.draft.page
+        is_paused = page.state is PageState.PAUSING
         await self._calls.stop_stream(page.ts)
         self._status.stream_stopped()
         self._apply(PageEvent.STREAM_ENDED)
-        if self._pausing:
-            page.edited_text = None
+        if is_paused:
             if page.streamed == len(page.text):  # no edit has anything to add
                 page.edited_text, self.pending.waiting_since = page.text, None
             await self._record_messages()

@@ -19,6 +19,9 @@ E, S = PageEvent, PageState
         ([E.STREAM_STARTED, E.STREAM_FAILED, E.STREAM_FAILED], S.EDITABLE),
         ([E.STREAM_STARTED, E.STREAM_FAILED, E.STREAM_ENDED, E.COMPLETED], S.COMPLETE),
         ([E.STREAM_STARTED, E.STREAM_ENDED], S.EDITABLE),
+        ([E.STREAM_STARTED, E.PAUSED], S.PAUSING),
+        ([E.STREAM_STARTED, E.PAUSED, E.STREAM_ENDED], S.EDITABLE),
+        ([E.STREAM_STARTED, E.PAUSED, E.STREAM_FAILED], S.EDITABLE),
         ([E.STREAM_FOUND], S.CLOSING),
         ([E.POSTED, E.STILL_STREAMING, E.STREAM_FAILED], S.EDITABLE),
         ([E.MESSAGE_LOST, E.POSTED, E.MESSAGE_LOST], S.NOT_POSTED),
@@ -30,7 +33,7 @@ def test_events_lead_to_the_drawn_states(events: list[PageEvent], state: PageSta
         page.apply(event, "1.0" if event in (E.STREAM_STARTED, E.STREAM_FOUND, E.POSTED) else None)
     assert page.state is state
     assert (page.ts is None) == (state is S.NOT_POSTED)
-    assert page.is_stream == (state in (S.STREAMING, S.CLOSING))
+    assert page.is_stream == (state in (S.STREAMING, S.CLOSING, S.PAUSING))
 
 
 @pytest.mark.parametrize("event", PageEvent)
