@@ -56,7 +56,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ),
     (
         (FileNotFoundError, PermissionError),
-        "its socket file does not exist or may not be opened",
+        "a file that REDIS_URL names does not exist or may not be opened",
         "correct the path in REDIS_URL, and let Bobbin's user open the file",
     ),
     ((asyncio.TimeoutError, exceptions.TimeoutError), "it does not answer", _CONNECTION),

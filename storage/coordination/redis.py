@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.client import PubSub
@@ -57,7 +58,9 @@ class _TrustingConnection(SSLConnection):
 
 
 def _connect(url: str, timeout: float, tls: ssl.SSLContext | None) -> Redis:
-    """Raises ValueError, TypeError or RedisError for a URL that cannot be used."""
+    """Raises SettingsError, ValueError, TypeError or RedisError for a URL that cannot be used."""
+    if url.startswith("unix:") and not urlsplit(url).path:
+        raise SettingsError("REDIS_URL names no socket file: write unix:///path/to/redis.sock")
     of_tcp = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE_OPTIONS}
     pool = BlockingConnectionPool.from_url(
         url,
@@ -107,7 +110,8 @@ class RedisCoordination:
         except (ValueError, TypeError, RedisError) as error:
             raise SettingsError(_not_usable(error)) from None
         options = self._redis.connection_pool.connection_kwargs
-        self.address = str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
+        host, port = options.get("host", "localhost"), options.get("port", 6379)
+        self.address = str(options.get("path") or f"{host}:{port}")
         number = self._redis.connection_pool.connection_kwargs.get("db", 0)
         # Redis separates channels only by name, not by database. Never change the prefix: versions share it.
         self._prefix = f"bobbin:{number}:"

@@ -41,6 +41,12 @@ does, and one whose connection were left to it would respond to an event loop th
 """
 
 
+_NO_URL = (
+    "DATABASE_URL is no URL: write sqlite:///path/to/file or postgresql://user:password@host/name, with the "
+    "characters @, :, / and % of a password percent-encoded (%40, %3A, %2F, %25)"
+)
+
+
 class Conflict(StorageError):
     """A value that must be unique already exists: another writer was faster."""
 
@@ -297,19 +303,35 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise SettingsError(
-            "DATABASE_URL is no URL: write sqlite:///path/to/file or postgresql://user:password@host/name, with the "
-            "characters @, :, / and % of a password percent-encoded (%40, %3A, %2F, %25)"
-        ) from None
+        raise SettingsError(_NO_URL) from None
     match parsed.drivername.partition("+")[0]:
         case "sqlite":
-            return parsed.set(drivername="sqlite+aiosqlite")
+            return _of_sqlite(parsed)
         case "postgres" | "postgresql":
-            return parsed.set(drivername="postgresql+psycopg")
+            return _of_postgresql(parsed)
         case other:
             raise SettingsError(
                 f"DATABASE_URL starts with {other}: use sqlite:///path/to/file or postgresql://…"
             )
+
+
+def _of_sqlite(url: URL) -> URL:
+    """Without options: how the file is opened is not the URL's to say."""
+    if url.host or url.username:
+        raise SettingsError(
+            "DATABASE_URL names a host for SQLite: write sqlite:///path/to/file, with three slashes"
+        )
+    return url.set(drivername="sqlite+aiosqlite", query={})
+
+
+def _of_postgresql(url: URL) -> URL:
+    try:
+        (url.host or "").encode("idna")
+    except UnicodeError:
+        raise SettingsError("DATABASE_URL names no host that there can be: correct it") from None
+    if "@" in (url.host or ""):  # a part of the password, which errors would show
+        raise SettingsError(_NO_URL)
+    return url.set(drivername="postgresql+psycopg")
 
 
 def _create_folder(url: URL) -> URL:

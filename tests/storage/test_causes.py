@@ -14,7 +14,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from bot.errors import StorageError
+from bot.errors import SettingsError, StorageError
 from bot.timing import Timing
 from storage.engine.database import Database
 from storage.engine.schema_version import Schema, missing_right, schema_of
@@ -106,6 +106,25 @@ async def test_a_user_without_permissions_is_reported(postgresql_url: str) -> No
             await lodger.close()
             owner.execute(f"DROP OWNED BY {role}")
             owner.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:hush@now@host/d", "percent-encoded"),
+        ("postgresql://host:port/d", "percent-encoded"),
+        (f"postgresql://u:hush@{'h' * 64}/d", "no host that there can be"),
+        ("sqlite://hush/bobbin.sqlite3", "with three slashes"),
+        ("mysql://u:hush@h/d", "starts with mysql"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_at_once(url: str, expected: str) -> None:
+    """Nothing of it is shown that may be a part of the password."""
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL ") as refused:
+        Database.open(url)
+    assert expected in str(refused.value)
+    assert "hush" not in str(refused.value)
+    assert "now" not in str(refused.value)
 
 
 @contextmanager

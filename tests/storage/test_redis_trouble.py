@@ -170,6 +170,7 @@ UNUSABLE = {
     "rediss://h?ssl_cert_reqs=CERT_NONE": "cannot be used",
     "redis://:p#ss/w?rd@h:6379/0": "percent-encoded",
     "redis://h:port": "percent-encoded",
+    "unix://redis.sock": "unix:///path/to/redis.sock",
 }
 
 
@@ -192,7 +193,7 @@ async def _fault_at(url: str) -> str | None:
 WRONG = {
     "redis://127.0.0.1:1": "nothing listens there",
     "redis://no.such.host.invalid:6379": "its host's name cannot be resolved",
-    "unix:///nowhere/redis.sock": "its socket file does not exist",
+    "unix:///nowhere/redis.sock": "a file that REDIS_URL names does not exist",
     "redis://:wrong@HOST": "refuses the user or the password",
     "rediss://HOST": "it does not answer",
     "redis://HOST/99": "DB index is out of range",
