@@ -24,7 +24,7 @@ async def forbid_the_usual_model(world: World) -> None:
     world.models.journal.clear()
 
 
-async def test_a_chat_whose_model_is_not_allowed_any_more_asks_for_another(
+async def test_a_chat_whose_model_is_no_longer_allowed_asks_for_another(
     worlds: WorldFactory,
 ) -> None:
     """The answer fails as if the model were gone, with a menu of the allowed models."""
@@ -47,7 +47,7 @@ async def test_a_chat_whose_model_is_not_allowed_any_more_asks_for_another(
         assert (asked(world), world.chats()[0]["model"]) == ({OTHER}, OTHER)
 
 
-async def test_retry_does_not_ask_a_model_that_is_not_allowed_any_more(
+async def test_retry_does_not_ask_a_model_that_is_no_longer_allowed(
     worlds: WorldFactory,
 ) -> None:
     async with worlds() as world:
@@ -62,7 +62,7 @@ async def test_retry_does_not_ask_a_model_that_is_not_allowed_any_more(
 
 
 @pytest.mark.parametrize("title_model", [None, MODEL])
-async def test_no_title_is_asked_of_a_model_that_is_not_allowed_any_more(
+async def test_no_title_is_requested_from_a_model_that_is_no_longer_allowed(
     worlds: WorldFactory, title_model: str | None
 ) -> None:
     """Neither the chat's own model nor the one in the settings is asked."""
@@ -77,7 +77,7 @@ async def test_no_title_is_asked_of_a_model_that_is_not_allowed_any_more(
         assert MODEL not in asked(world)
 
 
-async def test_the_api_asks_no_model_that_is_not_allowed_any_more(worlds: WorldFactory) -> None:
+async def test_the_api_asks_no_model_that_is_no_longer_allowed(worlds: WorldFactory) -> None:
     async with worlds() as world:
         token = await token_for(world)
         async with client(world, token) as http:

@@ -198,7 +198,7 @@ async def test_the_refusal_is_sent_once_a_day(worlds: WorldFactory) -> None:
         await world.until(lambda: told(world).count(text) == 2, "the next day's notice")
 
 
-async def test_no_list_shows_chats_of_channels_that_are_not_allowed_any_more(
+async def test_no_list_shows_chats_of_channels_that_are_no_longer_allowed(
     worlds: WorldFactory,
 ) -> None:
     """Neither titles nor search results, at any door."""

@@ -72,7 +72,7 @@ async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_poste
     assert "api_message_not_posted" not in world.log.getvalue()
 
 
-async def test_an_api_message_is_answered_although_it_cannot_be_shown(
+async def test_an_api_message_is_answered_even_if_it_cannot_be_shown(
     worlds: WorldFactory,
 ) -> None:
     """The client gets its answer, and Slack shows it, while the post of the question hangs."""

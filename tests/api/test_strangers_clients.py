@@ -91,7 +91,7 @@ async def test_what_is_not_allowed_says_what_is(api: Api) -> None:
             assert allowed == methods | ({"HEAD"} if "GET" in methods else set()), path
 
 
-async def test_a_missing_content_type_is_said_so(api: Api) -> None:
+async def test_a_missing_content_type_is_reported(api: Api) -> None:
     others = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "nonsense")
     paths = ("/chat/conversations", "/new-chat", "/list-chats", "/api/v1/chat")
     for path, content_type in itertools.product(paths, (None, *others)):
@@ -128,7 +128,7 @@ async def test_a_socket_without_its_upgrade_is_told_so(api: Api) -> None:
     assert (await api.http.post("/ws")).headers["allow"] == "GET, HEAD"
 
 
-async def test_a_compressed_body_is_said_so(api: Api) -> None:
+async def test_a_compressed_body_is_reported(api: Api) -> None:
     for encoding, accepted in (("gzip", False), ("deflate", False), ("identity", True)):
         body = gzip.compress(b"{}") if encoding == "gzip" else b"{}"
         headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
@@ -167,7 +167,7 @@ async def test_a_refused_browser_learns_why(world: World) -> None:
     assert (socket.close_code, socket.close_reason) == (4401, "Unauthorized")
 
 
-async def test_a_socket_that_comes_while_the_database_is_down_is_told_so(
+async def test_a_socket_opened_while_the_database_is_down_is_told_so(
     world: World, api: Api
 ) -> None:
     await world.execute("ALTER TABLE api_tokens RENAME TO away")
@@ -184,7 +184,7 @@ async def test_a_socket_that_comes_while_the_database_is_down_is_told_so(
     assert refused.value.response.status_code == 503
 
 
-async def test_a_socket_that_comes_too_early_is_told_when_to_retry() -> None:
+async def test_a_socket_opened_too_early_is_told_to_retry() -> None:
     """The process listens before it has finished starting."""
     async with (
         serving(StartupApp(), "127.0.0.1", 0) as url,

@@ -98,7 +98,7 @@ def test_events_carry_the_log_context(capsys: pytest.CaptureFixture[str]) -> Non
     assert "team" not in outside
 
 
-def test_what_the_database_layer_says_beside_its_events_is_logged(
+def test_a_lost_database_is_logged_with_its_reason_and_address_but_no_data(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("INFO", "json")

@@ -118,7 +118,7 @@ def name_of(node: ast.AST) -> str:
     return ""
 
 
-def test_texts_are_read_when_they_are_said() -> None:
+def test_texts_are_looked_up_when_they_are_used() -> None:
     """A text read at import would be English for everybody."""
     found = []
     past = tuple(f"{module}." for module in modules())

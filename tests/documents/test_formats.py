@@ -143,9 +143,7 @@ def test_an_unusual_document_is_read_whole(name: str) -> None:
 
 @pytest.mark.parametrize("suffix", BESIDE)
 @pytest.mark.parametrize("content", [b"", b"<half"])
-def test_a_broken_part_beside_the_text_costs_no_more_than_itself(
-    suffix: str, content: bytes
-) -> None:
+def test_only_the_broken_part_beside_the_text_is_lost(suffix: str, content: bytes) -> None:
     make, parts = BESIDE[suffix]
     whole = make()
     for part in parts:

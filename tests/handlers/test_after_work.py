@@ -54,7 +54,7 @@ async def say(world: World, text: str, thread: str) -> str:
 
 @pytest.mark.parametrize("fault", slow_after(1, FAULTS))
 @pytest.mark.parametrize("mode", CARRIERS)
-async def test_answers_follow_each_other_although_all_other_methods_fail(
+async def test_answers_follow_each_other_even_if_all_other_methods_fail(
     worlds: WorldFactory, mode: StreamMode, fault: str
 ) -> None:
     """Three questions are written while the first answer runs, so that each of them is marked as queued."""
@@ -174,7 +174,7 @@ async def test_a_late_status_does_not_stay(
         assert not [t for t in world.threads() if t.status or t.session == "processing"]
 
 
-async def test_a_mark_is_lifted_although_the_answer_failed_and_waits_again(
+async def test_a_mark_is_removed_even_if_the_answer_failed_and_waits_again(
     worlds: WorldFactory,
 ) -> None:
     """The mark cannot be removed earlier, and the next answer runs until somebody stops it."""

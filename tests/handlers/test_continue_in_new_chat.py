@@ -108,7 +108,7 @@ async def test_the_new_chat_dialog_contains_the_refused_question(
         assert len(world.messages(thread)) == 2
 
 
-async def test_a_question_that_cannot_be_read_again_stands_there_as_far_as_it_is_known(
+async def test_a_question_that_cannot_be_read_again_appears_as_far_as_it_is_known(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_max_messages=2) as world:

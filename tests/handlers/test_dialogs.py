@@ -120,7 +120,7 @@ async def test_a_dialog_that_slack_does_not_open_is_reported(world: World) -> No
 
 
 @pytest.mark.parametrize("opened_by", ["command", "header menu"])
-async def test_a_dialog_opens_although_its_first_call_fails(world: World, opened_by: str) -> None:
+async def test_a_dialog_opens_even_if_its_first_call_fails(world: World, opened_by: str) -> None:
     """Or is open although that call's response was lost; then nothing is told."""
     world.forgive("exchanged_trigger_id")
     thread = await world.start("Hello?")

@@ -217,7 +217,7 @@ async def test_a_permanent_failure_is_reported_once_and_the_api_has_the_picture(
             assert (await http.get(said["images"][0]["url"])).content == TEAL
 
 
-async def test_without_the_scope_it_is_said_and_models_that_only_draw_are_not_offered(
+async def test_a_missing_scope_is_reported_and_models_that_only_draw_are_not_offered(
     worlds: WorldFactory,
 ) -> None:
     only = listing(demo_quick=["text", "image"], art_only=["image"])

@@ -281,7 +281,7 @@ async def test_a_long_message_is_quoted_in_part(
     assert quote_of(view).endswith("…")
 
 
-async def test_the_question_is_asked_although_the_message_has_been_deleted(world: World) -> None:
+async def test_the_question_is_asked_even_if_the_message_has_been_deleted(world: World) -> None:
     world.forgive(
         "thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message"
     )

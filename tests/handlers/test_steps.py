@@ -133,7 +133,7 @@ async def test_a_failure_reports_its_steps_and_retry_replaces_them(worlds: World
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_what_a_model_lets_see_of_its_reasoning_is_shown_if_the_operator_wants_it(
+async def test_reasoning_that_a_model_reveals_is_shown_if_the_operator_wants_it(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """It can't ping, is limited in length, and is not part of the text, of the title, or of later prompts."""

@@ -152,7 +152,7 @@ async def test_without_a_model_for_them_clips_get_the_sentence_of_other_files(wo
 
 
 @pytest.mark.parametrize("mode", ["hang", "lost"])
-async def test_words_are_shown_once_though_a_process_ends_meanwhile(
+async def test_words_are_shown_once_even_if_a_process_ends_meanwhile(
     worlds: WorldFactory, mode: str
 ) -> None:
     timing = patient_timing(late_effect=0.5, chore_pause=0.05, slack_call_timeout=1.0)

@@ -135,7 +135,7 @@ def test_the_layers_are_those_that_the_import_rules_hold() -> None:
     assert all(above <= below for above, below in zip(lowest, highest[1:], strict=False))
 
 
-def test_each_library_lives_where_it_is_said_to() -> None:
+def test_each_library_is_imported_only_where_documented() -> None:
     for modules, libraries in rows():
         for library in libraries:
             strangers = {user for user in users(library) if not user.startswith(tuple(modules))}
@@ -143,7 +143,7 @@ def test_each_library_lives_where_it_is_said_to() -> None:
             assert users(library), f"nobody uses {library}"
 
 
-def test_every_module_is_in_a_layer_or_named_beside_them() -> None:
+def test_every_module_is_in_a_layer_or_named_as_an_exception() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     layers = tuple(module for modules, _ in rows() for module in modules)
     for file in (ROOT / "bot").glob("*.py"):

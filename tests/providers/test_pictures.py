@@ -103,7 +103,7 @@ async def test_a_whole_message_instead_of_a_stream_may_hold_pictures(
     assert (text_of(events), await pictures_of(events)) == ("Here.", [ONE])
 
 
-async def test_pictures_of_an_answer_that_breaks_off_are_told_before_the_error(
+async def test_pictures_of_an_answer_that_breaks_off_come_before_the_error(
     harness: ProviderHarness,
 ) -> None:
     async with ScriptedServer(streaming(delta(images=[entry(A)]))).running() as server:

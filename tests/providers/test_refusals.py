@@ -211,7 +211,7 @@ async def test_a_refusal_in_a_stream_is_taken_at_its_word_too(
     assert (type(error), text) == (expected, "Once ")
 
 
-def test_only_a_model_that_is_said_to_be_gone_is_hidden() -> None:
+def test_only_a_model_that_is_reported_as_gone_is_hidden() -> None:
     assert [kind for kind in ProviderError.__subclasses__() if kind.hides_model] == [ModelGone]
 
 

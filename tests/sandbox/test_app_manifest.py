@@ -71,7 +71,7 @@ def test_yaml_and_json_are_read_alike(tmp_path: Path, write: Any) -> None:
     assert app.features == AppFeatures(unfurl_domains=())
 
 
-def test_events_without_their_scope_are_left_out_and_said() -> None:
+def test_events_without_their_scope_are_left_out_and_reported() -> None:
     app = AppManifest.parse(POLLS)
     assert app.events == {"app_mention"}
     assert app.remarks == (
@@ -126,7 +126,7 @@ def test_an_app_of_every_kind_starts(kind: str) -> None:
 @pytest.mark.parametrize(
     "place", ["", "features/", "settings/interactivity/", "features/shortcuts/0/"]
 )
-def test_a_property_that_resembles_none_is_said_and_left_out(place: str) -> None:
+def test_a_property_that_resembles_none_is_reported_and_left_out(place: str) -> None:
     """Slack may have got it since."""
     app = AppManifest.parse(changed(f"{place}holograms", {"is_enabled": True}))
     named = f"{place}holograms".replace("/0/", "/").replace("/", ".")
@@ -201,7 +201,7 @@ def test_an_unreadable_manifest_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_an_unknown_name_that_resembles_none_is_said_and_granted() -> None:
+def test_an_unknown_name_that_resembles_none_is_reported_and_granted() -> None:
     """Slack may have got it since."""
     app = AppManifest.parse(changed("oauth_config/scopes/bot", ["holograms.zoom:read"]))
     assert "holograms.zoom:read" in app.scopes

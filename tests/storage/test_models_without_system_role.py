@@ -9,7 +9,7 @@ from storage.models_without_system_role import ModelsWithoutSystemRole
 MODEL = ModelRef("ollama", "gemma")
 
 
-async def test_another_process_knows_what_one_has_learned(database: Database) -> None:
+async def test_what_one_process_has_learned_another_knows(database: Database) -> None:
     await (await ModelsWithoutSystemRole.load(database)).add(MODEL)
     known = await ModelsWithoutSystemRole.load(database)
     assert MODEL in known

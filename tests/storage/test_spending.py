@@ -116,7 +116,7 @@ async def test_what_was_used_before_a_budget_was_set_counts(database: Database) 
         assert not refused.held
 
 
-async def test_of_twenty_messages_a_rate_of_five_lets_five_pass(rivals: list[Database]) -> None:
+async def test_of_twenty_messages_a_rate_of_five_allows_five(rivals: list[Database]) -> None:
     limits = Limits(rate=MessageRate(5, Period.MONTH))
     assert len(await start_twenty(rivals, limits)) == 5
 

@@ -88,7 +88,7 @@ async def test_presses_in_two_replicas_at_once_count_once(
 @pytest.mark.parametrize(
     "fault", [{"mode": "hang", "seconds": 3_600.0}, {"mode": "status", "status": 503}]
 )
-async def test_the_next_question_is_asked_although_no_decision_can_be_shown(
+async def test_the_next_question_is_asked_even_if_no_decision_can_be_shown(
     worlds: WorldFactory, tmp_path: Path, fault: dict[str, Any]
 ) -> None:
     async with tooled(worlds, tmp_path, bobbin_stream=StreamMode.NATIVE) as (world, server):

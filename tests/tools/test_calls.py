@@ -261,7 +261,7 @@ async def test_a_tool_that_has_changed_is_asked_about_again(
         assert server.effects == ["add x"]
 
 
-async def test_all_that_was_said_is_visible_before_it_is_asked(
+async def test_everything_written_is_visible_before_the_approval_is_requested(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
     """To the last word, within Slack's rate limits, although nobody writes the answer while it waits."""

@@ -82,7 +82,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_is_said_in_one_line(text: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_what_is_wrong_is_reported_in_one_line(text: str, tmp_path: Path, monkeypatch: Any) -> None:
     """The variable, the place in the file, and no value."""
     file = tmp_path / "mcp.json"
     file.write_text(text)

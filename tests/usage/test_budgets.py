@@ -119,7 +119,7 @@ async def used_up(world: World, rule: str) -> Scene:
 
 
 @pytest.mark.parametrize("rule", USED_UP)
-async def test_no_door_in_slack_lets_a_message_in(worlds: WorldFactory, rule: str) -> None:
+async def test_no_entry_point_in_slack_accepts_a_message(worlds: WorldFactory, rule: str) -> None:
     async with worlds() as world:
         scene = await used_up(world, rule)
         before = stored(world)
@@ -177,7 +177,7 @@ async def test_the_api_answers_429(worlds: WorldFactory, rule: str) -> None:
         assert list(world.models.journal) == []
 
 
-async def test_a_rate_lets_so_many_messages_pass(worlds: WorldFactory) -> None:
+async def test_a_rate_allows_that_many_messages(worlds: WorldFactory) -> None:
     async with worlds(bobbin_rate_user=MessageRate(2, Period.MONTH)) as world:
         thread = await world.start("One?")
         await world.answered(thread)

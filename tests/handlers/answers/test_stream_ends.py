@@ -50,7 +50,7 @@ async def test_an_old_stream_is_ended_and_continued_in_the_next_message(
         assert footers == [False] * (len(shown) - 1) + [True]
 
 
-async def test_an_old_stream_is_ended_although_all_its_text_was_shown_before(
+async def test_an_old_stream_is_ended_even_if_all_its_text_was_shown(
     worlds: WorldFactory,
 ) -> None:
     """Each word is appended before the next one comes, so the stream becomes too old while no text waits."""

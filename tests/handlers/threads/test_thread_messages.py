@@ -101,11 +101,11 @@ async def test_a_url_that_slack_refuses_gives_way_to_an_edit_and_is_not_tried_ag
         assert message.refusals() == ["used_url"]
 
 
-async def test_a_message_nobody_pressed_is_edited() -> None:
+async def test_a_message_that_nobody_pressed_is_edited() -> None:
     async with replacing(ALWAYS_CROWDED) as message:
         assert await message.replace() == (0, 1)
 
 
-async def test_while_edits_are_plenty_a_press_is_left_for_later() -> None:
+async def test_while_many_edits_remain_a_press_is_left_for_later() -> None:
     async with replacing(NEVER_CROWDED) as message:
         assert await message.replace(message.press()) == (0, 1)

@@ -107,7 +107,7 @@ async def test_when_slack_refuses_the_page_says_so_and_nothing_is_installed(
     assert [row["team"] for row in workspaces.rows("SELECT team FROM installations")] == ["T0ONE"]
 
 
-async def test_when_the_database_is_away_the_page_says_so(workspaces: TwoWorkspaces) -> None:
+async def test_when_the_database_is_down_the_page_says_so(workspaces: TwoWorkspaces) -> None:
     await workspaces.execute("ALTER TABLE installations RENAME TO hidden")
     done = await workspaces.install(workspaces.slack)
     assert (done.status_code, escape(english_strings.INSTALL_NOT_KEPT) in done.text) == (503, True)

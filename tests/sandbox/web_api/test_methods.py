@@ -62,7 +62,7 @@ async def test_a_method_that_slack_has_not_is_unknown(slack: Sandbox, method: st
         ("oauth.v2.access", "not_supported_in_sandbox"),
     ],
 )
-async def test_what_a_bot_cannot_have_is_said(slack: Sandbox, method: str, error: str) -> None:
+async def test_what_a_bot_cannot_have_is_reported(slack: Sandbox, method: str, error: str) -> None:
     answer = await answer_to(slack, method)
     assert answer["error"] == error
     assert method in answer["response_metadata"]["messages"][0]
@@ -334,7 +334,7 @@ async def test_elements_without_an_action_id_get_one(slack: Sandbox, web: AsyncW
     assert (kept["url"], bool(kept["action_id"])) == (link["url"], True)
 
 
-async def test_what_is_chosen_beside_the_inputs_is_in_a_views_state(
+async def test_choices_outside_inputs_are_in_a_views_state(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     """Menus and pickers in other blocks; no buttons."""
