@@ -101,10 +101,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Leaves what is loaded for the tests out of every garbage collection, as the product does once it has started.
+    """Excludes everything loaded for the tests from garbage collections, as the product does once it has started.
 
-    Nothing of it is ever freed, and looking through it again and again took a third of the time of a
-    collection of tests, which each worker makes for itself.
+    None of it is ever freed, and scanning it repeatedly took a third of the time of collecting the tests, which each
+    worker does for itself.
     """
     gc.disable()
     try:

@@ -111,8 +111,10 @@ def _least_live_lags(
 
 
 def _single_answer(opened: float, length: float, interval: float, late: float) -> float:
-    """The least lag plus price of one answer opened at `opened` or later: it ends at the model's end, at full price, or
-    `late` after it, for nothing. A moment in between is never better, since lag and price change evenly with it."""
+    """The least lag plus price of one answer opened at `opened` or later. It ends either together with the model, at
+    full price, or `late` after it, at no price. A moment in between is never better, since lag and price change
+    linearly with it.
+    """
     at_end = _with_best_interval(opened, length, interval)
     afterwards = (
         _with_best_interval(opened, length + late, interval) - late**2 / 2 - interval**2 / 2

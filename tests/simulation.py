@@ -21,7 +21,7 @@ from handlers.rate_limits.slack_rates import PER_CHANNEL, POST, RATES, START, ST
 from handlers.rate_limits.urgency import Urgency, usual_urgency
 
 PAGE = 1_600
-"""Words that one message holds; a longer answer goes on in the next."""
+"""Words that fit in one message; a longer answer continues in the next."""
 
 
 @dataclass
@@ -339,8 +339,9 @@ def mixed_hour(
     hours: float = 1.0,
     **options: float,
 ) -> Simulation:
-    """Answers that come as they like, `a_minute` on average: short and long, slow and fast, streams and edits; with
-    them the menus, headers and reactions of a chat."""
+    """Answers at random times, `a_minute` on average: short and long, slow and fast, streams and edits, together with
+    the menus, headers and reactions of a chat.
+    """
     simulation, chance, at = Simulation(**options), random.Random(seed), 0.0  # type: ignore[arg-type]
     while at < hours * 3600:
         at += chance.expovariate(a_minute / 60)

@@ -14,7 +14,7 @@ class Rows:
 
     @contextmanager
     def row(self, name: object) -> Iterator[None]:
-        """What is done inside the block belongs to this row; the next row is tried whatever happens to it."""
+        """What is done inside the block belongs to this row. The next row is tried whatever happens."""
         try:
             yield
         except Exception as failure:

@@ -12,7 +12,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def tcp_server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serves each connection to a free port of 127.0.0.1, which it gives; at the end it breaks off those still open.
+    """Serves each connection to a free port of 127.0.0.1, which it returns; at the end it aborts those still open.
 
     A connection that its client breaks off is no error.
     """

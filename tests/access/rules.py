@@ -1,4 +1,4 @@
-"""The operator's rules that refuse somebody, each in a world where the rule came later than everything in the scene."""
+"""The operator's rules that refuse somebody, each in a world where the rule was set after everything in the scene."""
 
 from __future__ import annotations
 

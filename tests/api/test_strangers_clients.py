@@ -185,7 +185,7 @@ async def test_a_socket_opened_while_the_database_is_down_is_told_so(
 
 
 async def test_a_socket_opened_too_early_is_told_to_retry() -> None:
-    """The process listens before it has finished starting."""
+    """The server accepts connections before the process has finished starting."""
     async with (
         serving(StartupApp(), "127.0.0.1", 0) as url,
         connect(f"{url.replace('http', 'ws', 1)}/ws", proxy=None) as socket,

@@ -1,7 +1,7 @@
 """Very many chats, made by the database itself: a million with ten messages each within some ten minutes.
 
 Words are made of syllables and used as unevenly as in prose, since how common a piece of a word is decides how long a
-search takes. People's chats are spread over the whole time, so that those of one person lie nowhere together.
+search takes. People's chats are spread over the whole time, so that those of one person are not adjacent in storage.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import psycopg
 TEAM = "T0BENCH"
 PER_CHAT = 10
 RARE, COMMON, NOWHERE, ELSEWHERE = "zanzibar", "question", "xylophonist", "tangerine"
-"""Words: in a few of each person's chats, in all, in none at all, in one in five chats of all others."""
+"""Words that occur in a few of each person's chats, in all, in none, and in one in five chats of all others."""
 SHORT, SHORT_NOWHERE = "ku", "q7"
 """Two letters that are in most chats, and two that are in none."""
 CHINESE, CHINESE_NOWHERE = "灯台", "鯨肉"
@@ -105,7 +105,7 @@ WHERE participants.team = counted.team AND participants."user" = counted."user"
 
 
 def fill(url: str, chats: int, people: list[Heavy]) -> str:
-    """Fill a database whose schema is up to date; says what that took."""
+    """Fills a database whose schema is up to date; returns a report of what that took."""
     began = time.monotonic()
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in _statements(_WORDS):

@@ -190,7 +190,7 @@ def compare(
 
 
 def _growth(message: Message, viewer: str, whole: str) -> list[tuple[float, int]]:
-    """When how much of the text stood there."""
+    """When how much of the text was visible."""
     return [(s.at, _common(s.text, whole)) for s in message.states_for(viewer)]
 
 

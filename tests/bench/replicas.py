@@ -127,7 +127,7 @@ def _answers(environment: Environment, thread: StormThread) -> list[Message]:
 
 
 def _state_of(messages: list[Message], whole: str) -> str:
-    """`whole`: the text is there once, in one closed message."""
+    """`whole` if the text is there once, in one closed message; otherwise what is wrong."""
     if len(messages) != 1:
         return f"in {len(messages)} messages"
     if messages[0].streaming:

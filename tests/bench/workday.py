@@ -250,7 +250,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Wait:
-    """Seconds from the moment when the model might have been asked until it was."""
+    """Seconds from the moment when the model could have been asked until it was asked."""
 
     since: float
     seconds: float

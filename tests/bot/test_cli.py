@@ -34,7 +34,7 @@ def help_text(program: Program, tmp_path_factory: pytest.TempPathFactory) -> str
     "command", ["run", "sandbox", "doctor", "manifest", "migrate", "usage", "export", "erase"]
 )
 def test_help_names_every_command(help_text: str, command: str) -> None:
-    """With a few words each."""
+    """With a short description of each."""
     assert f"\n  {command} " in help_text
 
 

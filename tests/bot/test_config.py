@@ -26,7 +26,7 @@ def complaint(call: Callable[[], object]) -> str:
 
 
 def test_defaults_are_those_of_the_readme(load: Load) -> None:
-    """Nothing set: everything has its promised default."""
+    """If nothing is set, every setting has its documented default."""
     settings = load()
 
     assert settings.slack_api_url == "https://slack.com/api/"
@@ -81,7 +81,7 @@ def test_an_env_file_that_is_not_utf8_is_reported_in_one_line(tmp_path: Path) ->
 def test_the_env_file_is_read_from_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`.env` beside where the command is typed."""
+    """The `.env` in the folder in which the command is run."""
     (tmp_path / ".env").write_text("PORT=4001\n")
     monkeypatch.chdir(tmp_path)
 
@@ -262,7 +262,7 @@ def test_secrets_are_not_printed(load: Load) -> None:
 
 
 def test_settings_are_frozen(load: Load) -> None:
-    """Nobody changes them on the way; a copy may differ."""
+    """Settings never change; a changed copy can be made."""
     settings = load()
 
     with pytest.raises(ValidationError):

@@ -293,7 +293,7 @@ def test_models_that_a_budget_in_dollars_cannot_count_are_named(
 
 
 async def use(url: str, model: ModelRef) -> None:
-    """A model call whose provider has told what it cost."""
+    """A model call whose provider has reported its cost."""
     database = Database.open(url)
     await database.migrate()
     payer = Payer("T1", "U1", "C1", "chat")

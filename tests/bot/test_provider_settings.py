@@ -35,7 +35,7 @@ def test_venice_preselects_its_chat_model(load: Load) -> None:
 
 
 def test_an_openai_compatible_server_needs_no_key(load: Load) -> None:
-    """llama.cpp and its kin have none."""
+    """llama.cpp and similar servers have none."""
     (source,) = load(OPENAI_BASE_URL="http://localhost:8000/v1").providers()
 
     assert (source.name, source.base_url, source.api_key) == (

@@ -38,7 +38,7 @@ class Model:
 
 
 async def say(world: Cluster, http: httpx.AsyncClient, thread: str, text: str) -> None:
-    """Says it through the API, whose process may die before it answers."""
+    """Sends it through the API, whose process may die before it responds."""
     (chat,) = world.rows("SELECT id FROM chats WHERE thread = ?", thread)
     path = f"/chat/conversations/{chat['id']}/messages"
     with suppress(httpx.HTTPError):

@@ -1,4 +1,4 @@
-"""Documents that demand too much end in text or a problem, and take no more than a worker may have."""
+"""Documents that demand too much result in text or a problem, and take no more than a worker may have."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ async def test_an_unreachable_proxy_is_named(
 async def test_an_untrusted_certificate_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, far: FarServer, variables: dict[str, str]
 ) -> None:
-    """With the name of the variable that would cure it."""
+    """The message names the variable that would fix it."""
     other = Authority.create(tmp_path)
     async with ProxyServer(far.ports).running() as proxy:
         set_to = {name: value.format(other=other.certificate) for name, value in variables.items()}

@@ -149,7 +149,7 @@ def test_without_options_the_manifest_is_app_yaml() -> None:
 
 @pytest.mark.parametrize("command", ["chats", "/Chats", "/a b", "/", "/" + "x" * 32])
 def test_an_invalid_command_name_is_refused(command: str) -> None:
-    """Before it is pasted."""
+    """Before the manifest is pasted."""
     with pytest.raises(SettingsError, match="--command"):
         manifest(command=command)
 

@@ -171,7 +171,7 @@ def test_the_image_copies_files_that_exist_and_are_in_the_build_context() -> Non
 
 @contextmanager
 def answering(status: int) -> Iterator[str]:
-    """A server that has but this answer, to whatever is asked; gives its port."""
+    """A server that answers its health check with this status, and everything else with 404; returns its port."""
 
     class Only(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""What a provider sends, and how it reads odd but whole answers: over real HTTP, with nothing replaced."""
+"""What a provider sends, and how it reads unusual but complete answers: over real HTTP, with nothing replaced."""
 
 from __future__ import annotations
 

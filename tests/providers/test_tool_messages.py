@@ -256,7 +256,7 @@ REFUSALS = (
 async def test_a_model_without_tools_is_asked_once_more_without_them(
     harness: ProviderHarness,
 ) -> None:
-    """A refused parameter is left out, what was called is told as words, and the model is remembered."""
+    """A refused parameter is left out, the calls made so far are sent as text, and the model is remembered."""
     turn = ToolRound("", (ToolCall("c", "now", "{}"),), ("noon",))
     request = ModelRequest(
         ModelRef("any", "m"), "", [ChatMessage(Role.USER, "Hi")], tools=[TOOL], rounds=[turn]

@@ -1,4 +1,4 @@
-"""What a stream says that it used, however often and in whatever order it says so."""
+"""The usage that a stream reports, however often and in whatever order."""
 
 from __future__ import annotations
 

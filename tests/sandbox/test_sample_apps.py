@@ -21,7 +21,7 @@ from tests.services import free_port
 APPS = Path(__file__).parent / "apps"
 MANIFEST = AppManifest.read(APPS / "manifest.yaml")
 LIMITS = Limits.off().with_deadlines_scaled(DEADLINE_SCALE)
-"""Without rates: these people are faster than people are, and the app does not try again."""
+"""Without rate limits: these people act faster than real ones, and the app does not try again."""
 
 
 def javascript() -> list[str]:

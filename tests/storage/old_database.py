@@ -62,7 +62,7 @@ LEFT JOIN passages USING (team, "user", chat_id, number)
 WHERE participants.indexed AND messages.text <> '' AND passages.text IS DISTINCT FROM lower(messages.text)
 """
 )
-"""Messages that the index lacks or has otherwise."""
+"""Messages that the index lacks or contains in another form."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Successors: one for each chat, however many ask for it at once, and what is stored first in it stays."""
+"""Successors: one for each chat, however many people ask for it at once; the first one stored stays."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""After an upgrade the search index is filled while people write; afterwards it contains everything that was ever
-said.
-"""
+"""After an upgrade the search index is filled while people write; afterwards it contains every message."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ async def check_filled(old: OldDatabase, words: tuple[str, ...]) -> None:
 
 
 async def _talk(old: OldDatabase, turn: int) -> None:
-    """Somebody writes in chats that are just being indexed."""
+    """Writes in chats that are being indexed."""
     for number in range(turn, CHATS, WRITERS):
         await old.write(number)
 

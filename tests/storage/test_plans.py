@@ -71,7 +71,7 @@ def seeded_url(migrated_url: str, dialect: str) -> str:
 
 @dataclass
 class Scene:
-    """The repositories on one database, and a chat of which everything is asked."""
+    """The repositories on one database, and a chat with which every query is made."""
 
     database: Database
     sent: dict[str, Any] = field(default_factory=dict)

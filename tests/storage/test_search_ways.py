@@ -172,7 +172,7 @@ async def test_chats_after_the_sample_may_not_fill_the_page(
 async def test_a_word_that_occurs_often_in_few_chats_is_counted_completely(
     database: Database,
 ) -> None:
-    """The first hits of the index are then the same chat again and again."""
+    """The first hits of the index are then repeatedly the same chat."""
     limits = SearchLimits(sample_size=20, max_index_hits=5)
     chats, talked = Chats(database, search_limits=limits), []
     for number in range(66):

@@ -1,4 +1,6 @@
-"""Summaries: only one for the same messages, whoever writes it first; the one that reaches furthest is found."""
+"""Summaries: only one for the same messages, whoever writes it first; the one that covers the most messages is
+found.
+"""
 
 from __future__ import annotations
 

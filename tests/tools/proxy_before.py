@@ -26,7 +26,7 @@ class ProxyBefore:
         self._app = app
         self._refused = b"server/discover" if with_sessions else None
         self.reply: Reply | None = None
-        """In place of the response to the next call of a tool."""
+        """Replaces the response to the next tool call."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()

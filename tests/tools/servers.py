@@ -87,7 +87,7 @@ class CountingServer:
         return f"There is {at or 'nothing'}."
 
     async def big(self) -> str:
-        """Returns much."""
+        """Returns a large result."""
         return "x" * BIG
 
     async def show(self) -> CallToolResult:
@@ -142,7 +142,7 @@ class CountingServer:
         """Gives the server one more tool."""
 
         async def grown() -> str:
-            """Came later."""
+            """Added later."""
             return "grown"
 
         self.app.add_tool(grown, annotations=READS)

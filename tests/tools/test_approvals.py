@@ -272,7 +272,7 @@ async def test_a_press_beside_a_stop_shows_what_was_decided(
 async def test_a_question_on_its_way_when_a_process_ends_is_asked_once(
     worlds: WorldFactory, tmp_path: Path
 ) -> None:
-    """The message of the process that ended comes late; no other asks, and none keeps its buttons."""
+    """The dead process's message comes late; only one message asks, and none keeps its buttons."""
     timing = patient_timing(late_effect=3.0, chore_pause=0.05, slack_call_timeout=1.0)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
         world.say("Hello.")

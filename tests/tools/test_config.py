@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) ->
 @given(st.lists(st.tuples(st.text("ab_/.-é", min_size=1, max_size=70), st.text("ab_/.-é", min_size=1, max_size=70)),
                 unique=True))  # fmt: skip
 def test_names_are_unique_and_legal(paths: list[tuple[str, str]]) -> None:
-    """Whatever servers call their tools, and in whatever order they come."""
+    """Whatever servers call their tools, and in whatever order they list them."""
     names = legal_names(paths)
 
     assert len(set(names.values())) == len(paths)

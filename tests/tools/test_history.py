@@ -20,7 +20,7 @@ Sent = list[dict[str, Any]]
 
 
 def sent(world: World) -> list[Sent]:
-    """The messages of each request."""
+    """The messages in each request."""
     return [[dict(m) for m in asked.messages] for asked in world.models.requests()]
 
 

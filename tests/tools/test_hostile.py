@@ -146,7 +146,7 @@ async def test_servers_that_never_answer_or_redirect_delay_nobody(tmp_path: Path
 
 
 def replying(status: int, location: str, reached: list[str]) -> ASGIApp:
-    """A web server that says the same to everybody. `reached`: gets the paths that it was asked for."""
+    """A web server with one response for every request. `reached` collects the requested paths."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         reached.append(scope["path"])
@@ -158,7 +158,7 @@ def replying(status: int, location: str, reached: list[str]) -> ASGIApp:
 
 
 def described(servers: ToolServers, name: str) -> str:
-    """What operators read of a server."""
+    """What operators read about a server."""
     return next(describe(each) for each in servers.health() if each.name == name)
 
 

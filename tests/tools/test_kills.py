@@ -35,7 +35,7 @@ PACE = 0.1
 
 @dataclass
 class Person:
-    """Asks one question after the other, whose calls they then decide about, whatever happens to the bot."""
+    """Asks one question after another and decides about their tool calls, whatever happens to the bot."""
 
     world: Cluster
     server: CountingServer

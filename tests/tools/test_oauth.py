@@ -87,7 +87,7 @@ async def test_a_token_is_obtained_used_and_renewed(tmp_path: Path, method: str)
 async def test_a_wrong_secret_and_a_hung_authorization_server_are_one_clear_line(
     tmp_path: Path, log: io.StringIO
 ) -> None:
-    """In doctor and in the log, without the secret; no other server is affected."""
+    """In doctor's output and in the log, without the secret; no other server is affected."""
     async with AuthorizationServer().running() as login, guarded(tmp_path, login) as url:
         other = CountingServer(tmp_path / "others")
         async with other.over_http() as open_url:

@@ -1,4 +1,4 @@
-"""What models are sent if tool definitions are long: as much as fits beside the chat."""
+"""What models are sent if tool definitions are long: as many as fit beside the chat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.tools.servers import CountingServer
 from tests.tools.talk import offered, reply
 
 BYTES = 4
-"""Of one token of the model here."""
+"""The length of one token of the model here."""
 
 
 def tokens(asked: Any) -> int:
