@@ -15,7 +15,7 @@ from tests.lag_bound import min_mean_lag
 from tests.simulation import mixed_hour
 
 LIMIT = 600.0
-"""Seconds that the whole may take."""
+"""Seconds that the whole run may take."""
 STORMS = ((1, 1), (5, 1), (5, 5), (20, 1), (20, 5), (20, 20), (50, 1), (50, 5), (50, 50))
 """Answers, and channels over which they are spread."""
 WORDS, RATE = 200, 40.0

@@ -23,12 +23,12 @@ CHINESE, CHINESE_NOWHERE = "灯台", "鯨肉"
 MANY, SOME = "pomegranate", "watermelon"
 """In one of three of each person's chats, and in one of ten."""
 TITLED = "lighthouse"
-"""Stands in the titles of a few chats of each person, and nowhere else."""
+"""Occurs in the titles of a few chats of each person, and nowhere else."""
 
 
 @dataclass(frozen=True)
 class Heavy:
-    """A person with so many chats: those that are `first` modulo `every`."""
+    """A person with this many chats: those whose number is `first` modulo `every`."""
 
     name: str
     count: int
@@ -134,7 +134,7 @@ def _say_who_owns(connection: psycopg.Connection, people: list[Heavy]) -> None:
 
 
 def _store(connection: psycopg.Connection, chats: int) -> None:
-    """In one transaction that empties the tables first: then their rows need no log."""
+    """In one transaction that first empties the tables, so that their rows need no write-ahead log."""
     # Creating these again is quicker than filling them; the foreign keys hold, so they need no check.
     connection.execute("DROP INDEX ix_passages_grams")
     connection.execute("SET session_replication_role = replica")

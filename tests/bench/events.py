@@ -25,7 +25,7 @@ from tests.bench.environment import ASKER, Deployment, Environment, open_environ
 
 ACKNOWLEDGED_WITHIN = 0.5
 QUESTION_EVERY = 100
-"""Of so many events one is a question."""
+"""One in this many events is a question."""
 SAID = "Has anybody seen the minutes of Thursday's meeting? I think they were in the shared folder, or were they."
 ANSWER_WORDS, ANSWER_RATE = 60, 40.0
 PATIENCE = 120.0
@@ -124,7 +124,7 @@ async def measure(deployment: Deployment, rate: float, seconds: float) -> Outcom
 
 
 def _noted(environment: Environment) -> list[Delivery]:
-    """The events from now on, as they come: the journal itself forgets."""
+    """The events from now on, as they come, because the journal itself forgets old ones."""
     events: list[Delivery] = []
     known: set[int] = {delivery.id for delivery in environment.slack.journal.deliveries}
 
@@ -150,7 +150,7 @@ def _late(event: Delivery) -> bool:
 
 
 async def _answered(environment: Environment) -> int:
-    """How many questions have a whole answer, once there is nothing more to come."""
+    """How many questions have a complete answer, once nothing more is to come."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while (
         whole := sum(_is_whole(environment, number) for number in range(len(environment.threads)))

@@ -86,7 +86,9 @@ async def storm(
     deployment: Deployment | None = None,
     patience: float = PATIENCE,
 ) -> Outcome:
-    """So many questions at the same moment, in chats over so many channels; watched for `patience` seconds at most."""
+    """Asks this many questions at the same moment, in chats spread over this many channels, and watches them for
+    `patience` seconds at most.
+    """
     async with open_environment(count, channels, script, deployment or Deployment()) as environment:
         quiet, cpu, began = (
             environment.bot.megabytes(),

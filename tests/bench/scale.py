@@ -106,7 +106,7 @@ async def open_chat(view: View, round_number: int) -> None:
 
 
 async def go_on(view: View, round_number: int) -> None:
-    """The next message in a chat that exists, the claim of its answer, what the model is sent, and the end of it."""
+    """The next message in an existing chat, the claim of its answer, what the model is sent, and the answer's end."""
     channel, thread = place_of(view.who.number(3 * round_number + 2))
     chat = await view.chats.find_by_thread(Thread(TEAM, channel, thread))
     assert chat is not None
@@ -216,7 +216,7 @@ def report(seen: list[View]) -> bool:
 
 
 async def explain(view: View, offset: int) -> None:
-    """The plans of what the operations ask; what they change is planned without being done again."""
+    """The query plans of the operations; statements that change something are planned without being executed."""
     asked: dict[str, Any] = {}
 
     def remember(

@@ -109,7 +109,7 @@ class Workday:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self, per_minute: float, seconds: float) -> None:
-        """Asks so many questions a minute, at random moments, and waits until all are answered."""
+        """Asks this many questions a minute, at random moments, and waits until all are answered."""
         workspace = self.environment.slack.workspace
         for name in COLLEAGUES:
             workspace.add_user(name)
@@ -218,7 +218,7 @@ class Workday:
         return whole_text(script_of(number, self.lengths))
 
     def answers(self) -> list[Answered]:
-        """Every question with what came of it."""
+        """Every question with its result."""
         requests = _by_question(self.environment.models.requests())
         messages = _answer_messages(self.environment)
         return [

@@ -38,7 +38,7 @@ class Strictness:
         self._forgiven_loggers.add(name)
 
     def allow_redelivery(self) -> None:
-        """In this test some event is not acknowledged at the first attempt."""
+        """In this test an event is not acknowledged at the first attempt."""
         self._redelivered = True
 
     def leave_unfinished(self) -> None:

@@ -39,7 +39,7 @@ class _Connection:
         self.server = server
         self.trigger = trigger
         self.cut = False
-        """It breaks off instead of passing the next response on."""
+        """It aborts the connection instead of passing on the next response."""
         self._flowing = {Mute.REQUESTS: asyncio.Event(), Mute.RESPONSES: asyncio.Event()}
         self._response_due = False
         self._used_at = 0.0

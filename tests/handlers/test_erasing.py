@@ -28,7 +28,7 @@ LONG = " ".join(map(str, range(400)))
 
 
 def quoting(asked: Any) -> ModelScript:
-    """A model whose titles and summaries repeat what they are made of, and whose answers don't."""
+    """A model whose titles and summaries repeat what they are based on, and whose answers don't."""
     texts = [text_of(each) for each in asked.messages]
     if texts[0] in (TITLE_INSTRUCTION, SUMMARY_INSTRUCTION):
         return ModelScript(words(" ".join(" ".join(texts[1:]).split())))

@@ -66,7 +66,7 @@ class Muted:
     proxy: TcpProxy
 
     async def readiness(self) -> tuple[int, str]:
-        """Status, and what is said of the database."""
+        """The status, and what is reported about the database."""
         assert self.world.bot is not None
         async with local_client(timeout=WAIT_TIMEOUT) as http:
             answer = await http.get(f"{self.world.bot.url}/readyz")
@@ -189,7 +189,7 @@ SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
 async def test_an_unconfirmed_store_is_recognised(
     muted: Muted, save: str, held: Mute, asked: bool
 ) -> None:
-    """The worker continues as after a confirmed success. `asked`: the database can be asked what became of it."""
+    """The worker continues as after a confirmed success. `asked`: the database can be asked about the outcome."""
     world = muted.world
     world.reply_to(ANSWERS, rate=100)
     thread = await world.start(QUESTIONS[0])

@@ -43,7 +43,9 @@ async def test_an_unsupported_method_is_remembered(world: World, status: int) ->
 
 
 async def test_without_ephemeral_messages_people_get_direct_messages(world: World) -> None:
-    """In a direct message, whose buttons work; in a conversation with Bobbin, right there."""
+    """They get a direct message, whose buttons work; in a conversation with Bobbin, the notice is posted right
+    there.
+    """
     world.slack.faults.add("chat.postEphemeral", "status", status=403, times=-1)
     thread = await world.start("A question.")
     await world.answered(thread)

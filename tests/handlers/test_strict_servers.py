@@ -58,7 +58,7 @@ class StrictModel:
 
 
 async def live_through(world: World, number: int, chance: random.Random) -> None:
-    """One chat: questions that are answered, fail, are refused or stopped, and are tried again or not."""
+    """One chat with questions that are answered, fail, are refused or stopped, and are retried or not."""
     kinds = ["plain", "fail", "hang", FORBIDDEN]
     plan = [*chance.choices(kinds, k=2), "plain"]
     questions = [f"chat {number} question {n}, {kind}" for n, kind in enumerate(plan)]

@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 LONG = " ".join(f"w{n:03}" for n in range(400))
 
 Act = Callable[[World, str], Awaitable[object]]
-"""Does something and waits until what comes of it is seen; the text is the thread of the chat."""
+"""Each does something and waits until its result is visible; the text is the chat's thread."""
 
 
 def pressing(action: str, sees: Callable[[World, str], object], value: str | None = None) -> Act:

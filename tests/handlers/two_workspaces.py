@@ -169,7 +169,7 @@ class TwoWorkspaces(World):
         self.route_to(self.url)
 
     def route_to(self, url: str) -> None:
-        """The load balancer sends everything that Slack says over HTTP here from now on."""
+        """From now on, the load balancer sends everything that comes from Slack over HTTP here."""
         route = self.slack.dispatcher.transport
         if isinstance(route, HttpDelivery):
             route.urls = RequestUrls(f"{url}/slack/events")
@@ -287,5 +287,5 @@ def _with_token(scope: Scope, token: str) -> Scope:
 
 
 def allow_events_of_unknown_workspaces(workspaces: TwoWorkspaces) -> None:
-    """Bolt calls it an error that an event comes from where the app is not installed."""
+    """Bolt treats an event from a workspace in which the app is not installed as an error."""
     workspaces.forgive_logger("slack_bolt.AsyncMultiTeamsAuthorization")

@@ -1,4 +1,4 @@
-"""Successors: one for each chat, however many people ask for it at once; the first one stored stays."""
+"""Successors: only one for each chat, however many people ask for it at once; what was stored first stays."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ async def test_a_connection_that_stops_responding_within_a_statement_is_noticed(
 async def test_a_commit_that_the_server_never_received_is_a_failure_and_happens_once(
     muted: Muted, held: Mute
 ) -> None:
-    """What it is told late has no effect."""
+    """Afterwards the COMMIT that was held back arrives, and changes nothing."""
     muted.proxy.mute_at(b"COMMIT", held, new=False)
     async with asyncio.timeout(WAIT_TIMEOUT):
         with pytest.raises(StorageError, match="does not answer"):

@@ -21,7 +21,7 @@ def chosen(*patterns: str) -> dict[str, Any]:
 
 
 async def save(world: World, use: tuple[str, ...] = (), ask: tuple[str, ...] = ()) -> View:
-    """Sets the tools of #general in the dialog that was opened before."""
+    """Sets the tools of #general; returns the dialog as it was before."""
     view = await open_dialog(world)
     values = {
         "bobbin.channel_tools": {"channel_tools": chosen(*use)},

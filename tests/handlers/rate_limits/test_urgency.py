@@ -40,7 +40,7 @@ def ending(scheduler: WriteScheduler, since: float = 0.0) -> PendingWrite:
 
 
 def serve_all(scheduler: WriteScheduler, now: float = 0.0) -> list[Waiting]:
-    """Everything that waits, in the order in which it is granted its call."""
+    """Everything that waits, in the order in which the calls are granted."""
     served: list[Waiting] = []
     while True:
         for who, method in scheduler.grants(now):

@@ -1,4 +1,4 @@
-"""A menu that has no room for all models says in its place how many there are, and how to find the others."""
+"""A menu that has no room for all models shows how many there are, and how to find the others."""
 
 from __future__ import annotations
 
