@@ -11,9 +11,9 @@ from bot.config.settings import Settings
 from bot.config.suspicious import suspicious_settings
 from bot.config.tracing import traces_wanted
 from bot.config.values import reveal
-from bot.errors import SettingsError
 from bot.observability import configure_logging, get_logger
 from bot.runtime.shutdown import shutdown_on_signal
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from bot.tracing import tracing
 from bot.usage.figures import Figures, GroupBy
@@ -38,9 +38,10 @@ async def run(
     ):
         stack.enter_context(tracing(traces_wanted()))
         bot = await stack.enter_async_context(build(settings, timing=timing, rates=rates))
+        tasks = await stack.enter_async_context(Tasks(exit_timeout=0.0))
         if await bot.transport.until_connected():
             log.info("connected")
-            await _check_apps(settings)
+            tasks.start(_warn_of_two_apps(settings), name="tokens")
         else:
             log.warning("not_connected_yet")
         await shutdown.wait()
@@ -48,14 +49,14 @@ async def run(
     return 0
 
 
-async def _check_apps(settings: Settings) -> None:
-    """Raises SettingsError if the two tokens belong to two apps, because the bot token could not answer the events."""
+async def _warn_of_two_apps(settings: Settings) -> None:
+    """Warns if the two tokens belong to two apps, because the bot token could not answer the events."""
     bot_token, app_token = reveal(settings.slack_bot_token), reveal(settings.slack_app_token)
     if settings.many_workspaces or not app_token:
         return
     async with slack_checks(settings.slack_api_url, settings.network()) as slack:
         for finding in await slack.same_app(bot_token, app_token):
-            raise SettingsError(f"{finding.name} {finding.message}")
+            log.warning("tokens_of_two_apps", problem=f"{finding.name} {finding.message}")
 
 
 async def migrate(settings: Settings) -> None:

@@ -16,13 +16,16 @@ from bot.commands.app_workspace import WorkspaceOptions
 from bot.config.chats import SearchMode
 from bot.config.settings import Settings
 from bot.config.suspicious import suspicious_settings
+from bot.domain import ModelRef
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest, optional_scopes
 from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
+from bot.providers.catalogue import matches
 from bot.runtime.shutdown import shutdown_on_signal
 from bot.sandbox import Sandbox, WorkspaceFile
 from bot.sandbox.limits import Limits
+from bot.sandbox.models.demo import DEMO_MODELS
 from bot.sandbox.models.server import create_models_app
 from bot.tools import demo_server
 from bot.tools.config import ToolConfig, ToolServer
@@ -80,13 +83,13 @@ def _local_slack(
 
 def _settings_in(slack: Sandbox, settings: Settings, options: WorkspaceOptions) -> Settings:
     """The settings of the bot in this Slack. Many may belong to a production bot on this machine."""
+    _warn_of_rules_elsewhere(slack, settings)
     changes: dict[str, object] = {
         "slack_bot_token": SecretStr(slack.bot_token),
         "slack_app_token": SecretStr(slack.app_token),
         "slack_api_url": slack.api_url,
         "database_url": SecretStr(f"sqlite:///{options.data}"),
         "host": options.host,
-        **_rules_here(slack, settings),
     }
     if "port" not in settings.model_fields_set or address_problem(options.host, settings.port):
         changes["port"] = 0
@@ -95,17 +98,18 @@ def _settings_in(slack: Sandbox, settings: Settings, options: WorkspaceOptions) 
     return _with_everything_to_try(settings.changed(**changes), options.data)
 
 
-def _rules_here(slack: Sandbox, settings: Settings) -> dict[str, object]:
-    """Without rules that name people or channels of another Slack, which would let nobody in here."""
-    workspace, changes = slack.workspace, dict[str, object]()
+def _warn_of_rules_elsewhere(slack: Sandbox, settings: Settings) -> None:
+    """Says which rules name people or channels of another Slack only, and so shut everybody out here."""
     for name, ids in (
-        ("bobbin_allowed_users", workspace.users),
-        ("bobbin_allowed_channels", workspace.channels),
+        ("bobbin_allowed_users", slack.workspace.users),
+        ("bobbin_allowed_channels", slack.workspace.channels),
     ):
-        if any(_is_elsewhere(pattern, ids) for pattern in getattr(settings, name)):
-            changes[name] = ()
-            log.warning("setting_left_out", setting=name.upper(), reason="it is for another Slack")
-    return changes
+        patterns = getattr(settings, name)
+        if patterns and all(_is_elsewhere(pattern, ids) for pattern in patterns):
+            problem = (
+                f"{name.upper()} names nobody and nothing in the sandbox: unset it to try the bot"
+            )
+            log.warning("rule_for_another_slack", problem=problem)
 
 
 def _is_elsewhere(pattern: str, ids: Container[str]) -> bool:
@@ -126,8 +130,8 @@ def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
     for name in ("bobbin_default_model", "bobbin_title_model"):
         if not _is_here(getattr(settings, name)):
             changes[name] = None
-    if settings.bobbin_allowed_models:
-        changes["bobbin_allowed_models"] = (*settings.bobbin_allowed_models, "demo:*")
+    if not any(map(_offers_demo_model, settings.bobbin_allowed_models or ["*"])):
+        changes["bobbin_allowed_models"] = ()
     tools = settings.tools if settings.tools.servers else _notice_board(data)
     return settings.changed(**changes).with_tools(tools)
 
@@ -135,6 +139,10 @@ def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
 def _is_here(model: str | None) -> bool:
     """Whether the setting names a model of the sandbox, or of an Ollama on this machine."""
     return model is not None and model.startswith(("demo", "ollama:"))
+
+
+def _offers_demo_model(pattern: str) -> bool:
+    return any(matches(ModelRef("demo", model.id), pattern) for model in DEMO_MODELS)
 
 
 def _demo_models(slack: Sandbox) -> ProviderSettings:

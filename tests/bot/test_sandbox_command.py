@@ -10,10 +10,8 @@ import pytest
 from bot.commands.app_workspace import WorkspaceOptions
 from bot.commands.sandbox import _settings_in
 from bot.config.settings import SandboxSettings, Settings
-from bot.domain import ModelRef
-from bot.providers.catalogue import matches
+from bot.observability import configure_logging
 from bot.sandbox import Sandbox
-from bot.sandbox.models.demo import DEMO_MODELS
 
 PRODUCTION = """
 BOBBIN_ALLOWED_USERS=U024BE7LH, T024BE7LD/U024BE7LJ
@@ -39,12 +37,23 @@ async def test_production_rules_and_models_do_not_apply_to_the_sandbox(tmp_path:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         own = await settings_in(tmp_path, f"{PRODUCTION}PORT={taken.getsockname()[1]}\n")
 
-    assert own.access_rules().users == own.access_rules().channels == ()
     assert (own.host, own.port) == ("127.0.0.1", 0)
     assert (own.bobbin_default_model, own.bobbin_title_model) == (None, None)
     assert own.bobbin_transcribe_model == "demo:demo/ears"
-    offered = [ModelRef("demo", model.id) for model in DEMO_MODELS]
-    assert all(any(matches(ref, glob) for glob in own.bobbin_allowed_models) for ref in offered)
+    assert own.bobbin_allowed_models == ()
+
+
+async def test_rules_of_another_slack_count_and_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who may use the bot is never widened: a rule that shuts everybody out is named at the start."""
+    configure_logging("INFO", "json", ())
+    own = await settings_in(tmp_path, PRODUCTION)
+
+    assert own.access_rules().users == ("U024BE7LH", "T024BE7LD/U024BE7LJ")
+    errors = capsys.readouterr().err
+    assert "BOBBIN_ALLOWED_USERS names nobody and nothing in the sandbox" in errors
+    assert "BOBBIN_ALLOWED_CHANNELS" not in errors  # D* is here too
 
 
 @pytest.mark.parametrize(
@@ -52,6 +61,7 @@ async def test_production_rules_and_models_do_not_apply_to_the_sandbox(tmp_path:
     [
         ("BOBBIN_ALLOWED_USERS=U0ALICE, t0sandbox/u0bob", {"bobbin_allowed_users": ("U0ALICE", "t0sandbox/u0bob")}),
         ("BOBBIN_ALLOWED_CHANNELS=C0RANDOM D*", {"bobbin_allowed_channels": ("C0RANDOM", "D*")}),
+        ("BOBBIN_ALLOWED_MODELS=gpt-* demo:demo/quick", {"bobbin_allowed_models": ("gpt-*", "demo:demo/quick")}),
         ("BOBBIN_DEFAULT_MODEL=demo:demo/slow", {"bobbin_default_model": "demo:demo/slow"}),
         ("OPENAI_API_KEY=sk-1\nBOBBIN_ALLOWED_MODELS=gpt-*", {"bobbin_allowed_models": ("gpt-*",)}),
     ],
