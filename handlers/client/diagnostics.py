@@ -204,7 +204,7 @@ class SlackChecks:
                 return Finding(name, False, _NOT_SLACK.format(url=self.api_url))
             if code in expected:
                 return cast("AsyncSlackResponse", error.response)
-            return Finding(name, False, _REMEDIES.get(code, f"Slack refuses: {code}"))
+            return Finding(name, False, _REMEDIES.get(code) or _unknown_refusal(name, code))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return Finding(name, False, self._not_reached(error))
 
@@ -220,6 +220,15 @@ def _code(error: SlackApiError) -> str | None:
     data = getattr(error.response, "data", None)
     code = data.get("error") if isinstance(data, dict) else None
     return code if isinstance(code, str) else None
+
+
+def _unknown_refusal(name: str, code: str) -> str:
+    cure = (
+        "check that Socket Mode is switched on in the app's settings"
+        if name == "SLACK_APP_TOKEN"
+        else "Slack's reference of its methods says what that means"
+    )
+    return f"Slack refuses: {code}; {cure}"
 
 
 def _clock(answer: AsyncSlackResponse) -> Iterator[Finding]:

@@ -66,6 +66,9 @@ _REFUSED = Loss("it refuses the user or the password", _CREDENTIALS)
 _BY_TEXT = {
     "NOAUTH": _REFUSED,
     "WRONGPASS": _REFUSED,
+    "max number of clients": Loss(
+        "it accepts no more connections", "raise maxclients there, or run fewer processes"
+    ),
     "DB index is out of range": Loss(
         "it has no database of this number (DB index is out of range)",
         "correct the number at the end of REDIS_URL",

@@ -253,6 +253,17 @@ def test_model_settings_are_not_judged_by_half_a_list(bobbin: Bobbin) -> None:
     assert "BOBBIN_DEFAULT_MODEL" not in done.stdout
 
 
+@pytest.mark.parametrize("error", ["token_revoked", "access_denied"])
+def test_a_refused_app_token_is_told_with_a_cure(bobbin: Bobbin, error: str) -> None:
+    """Whatever the refusal: only Slack knows all of its codes."""
+    with serving(slack_that(error)) as slack:
+        done = bobbin("doctor", SLACK_API_URL=f"{slack}/api/", **GOOD)
+
+    (line,) = [line for line in done.stdout.splitlines() if "SLACK_APP_TOKEN" in line]
+    assert line.startswith("FAIL  SLACK_APP_TOKEN: ")
+    assert "install the app again" in line or "access_denied; check that Socket Mode" in line
+
+
 @pytest.mark.parametrize("error", ["invalid_auth", "not_allowed_token_type", "missing_scope"])
 def test_a_refused_app_token_ends_the_start_in_one_line(bobbin: Bobbin, error: str) -> None:
     """Slack's client would retry for ever."""
