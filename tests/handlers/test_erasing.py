@@ -33,7 +33,7 @@ def quoting(asked: Any) -> ModelScript:
     if texts[0] in (TITLE_INSTRUCTION, SUMMARY_INSTRUCTION):
         return ModelScript(words(" ".join(" ".join(texts[1:]).split())))
     if "at length" in texts[-1]:
-        return ModelScript(words(LONG), rate=40)
+        return ModelScript(words(LONG), rate=2)  # until it is stopped
     return ModelScript(words("Fine."))
 
 
@@ -96,7 +96,7 @@ async def test_nothing_of_an_erased_person_is_left_in_chats_of_others(worlds: Wo
 
 async def test_the_answer_of_an_erased_chat_ends_and_nothing_fails(worlds: WorldFactory) -> None:
     async with worlds() as world:
-        world.say(LONG, rate=40)
+        world.say(LONG, rate=2)
         thread = await world.start("How many?")
         await world.until(
             lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the answer runs"
@@ -120,7 +120,7 @@ async def test_a_person_erased_during_an_answer_gets_no_new_rows(worlds: WorldFa
         thread = await world.start("Hello?")
         await world.answered(thread)
         await world.idle()
-        world.say(LONG, rate=40)
+        world.say(LONG, rate=2)
         await world.slack.conversations.say("bob", "general", "And how many?", thread)
         await world.until(lambda: len(world.answers(thread)) == 2, "the first words")
         assert world.bot is not None
