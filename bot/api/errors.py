@@ -240,7 +240,7 @@ def _first_fault(error: RequestValidationError) -> str:
 
 
 def _words(fault: Mapping[str, Any]) -> str:
-    """The fault in words about JSON; pydantic's own are about Python."""
+    """Describes the fault in terms of JSON; pydantic's own messages are about Python."""
     details = fault.get("ctx", {})
     if fault["type"] == "model_attributes_type":
         return "Input should be a JSON object"

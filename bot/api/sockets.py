@@ -110,7 +110,7 @@ def socket_router(
 
     @routes.get("/ws", include_in_schema=False)
     async def no_socket() -> None:
-        """For a request that is none, or that a proxy in between has made into one."""
+        """Answers requests that are no WebSocket handshake, or that have lost their upgrade headers in a proxy."""
         message = "This is a WebSocket. A proxy in between must pass on the headers Upgrade and Connection."
         raise ApiError(426, "Upgrade required", message, headers={"Upgrade": "websocket"})
 

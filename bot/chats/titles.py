@@ -142,7 +142,7 @@ class Titles:
 
 
 def _is_erased(history: list[Message]) -> bool:
-    """Whether the author of the question that the title would be made of has been erased; no such title is stored."""
+    """Whether the author of the question on which the title would be based has been erased; no such title is stored."""
     question = next((message for message in history if message.role is Role.USER), None)
     return question is not None and question.author is None
 

@@ -34,7 +34,7 @@ app = typer.Typer(
 def main() -> None:
     """The entry point of the `bobbin` command."""
     if os.path.expanduser("~") == "~":
-        # A user without an account, as in some containers, whose runtimes set this. Libraries look for it.
+        # A user without an account, as in some containers. Runtimes set HOME to this, and libraries look for it.
         os.environ["HOME"] = "/"
     app()
 

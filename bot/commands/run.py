@@ -50,7 +50,7 @@ async def run(
 
 
 async def _warn_of_two_apps(settings: Settings) -> None:
-    """Warns if the two tokens belong to two apps, because the bot token could not answer the events."""
+    """Warns if the two tokens belong to different apps, because the bot token could not answer the app's events."""
     bot_token, app_token = reveal(settings.slack_bot_token), reveal(settings.slack_app_token)
     if settings.many_workspaces or not app_token:
         return

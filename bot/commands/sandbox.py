@@ -99,7 +99,7 @@ def _settings_in(slack: Sandbox, settings: Settings, options: WorkspaceOptions) 
 
 
 def _warn_of_rules_elsewhere(slack: Sandbox, settings: Settings) -> None:
-    """Says which rules name people or channels of another Slack only, and so shut everybody out here."""
+    """Warns of rules that name only people or channels of another Slack, and so exclude everybody here."""
     for name, ids in (
         ("bobbin_allowed_users", slack.workspace.users),
         ("bobbin_allowed_channels", slack.workspace.channels),

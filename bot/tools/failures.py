@@ -25,7 +25,7 @@ UNUSABLE_RESPONSES = (
 """How `mcp` begins its own errors about responses that it cannot use, with the codes of a refusal. The server may have
 made the call before, whoever sent such a response."""
 SESSION_GONE = "Session terminated"
-"""What `mcp` says when the server, or a proxy in its place, does not know the session: nothing was called."""
+"""What `mcp` says when the server, or a proxy in front of it, does not know the session: nothing was called."""
 
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 _HERE: tuple[tuple[_Kinds, str], ...] = (

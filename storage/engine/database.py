@@ -316,7 +316,7 @@ def _parse(url: str) -> URL:
 
 
 def _of_sqlite(url: URL) -> URL:
-    """Without options: how the file is opened is not the URL's to say."""
+    """Removes the URL's options: it must not decide how the file is opened."""
     if url.host or url.username:
         raise SettingsError(
             "DATABASE_URL names a host for SQLite: write sqlite:///path/to/file, with three slashes"

@@ -121,7 +121,7 @@ async def test_a_body_is_refused_in_the_words_of_json(api: Api) -> None:
 
 
 async def test_a_socket_without_its_upgrade_is_told_so(api: Api) -> None:
-    """As behind a proxy that passes on no upgrades."""
+    """As behind a proxy that does not pass on upgrades."""
     plain = await api.http.get("/ws")
     assert (plain.status_code, plain.headers["upgrade"]) == (426, "websocket")
     assert "proxy" in plain.json()["message"]

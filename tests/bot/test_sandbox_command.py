@@ -46,7 +46,7 @@ async def test_production_rules_and_models_do_not_apply_to_the_sandbox(tmp_path:
 async def test_rules_of_another_slack_count_and_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who may use the bot is never widened: a rule that shuts everybody out is named at the start."""
+    """The sandbox never extends who may use the bot: a rule that excludes everybody is reported at startup."""
     configure_logging("INFO", "json", ())
     own = await settings_in(tmp_path, PRODUCTION)
 

@@ -210,7 +210,7 @@ async def test_an_unconfirmed_store_is_recognised(
 
 
 def outcomes(world: World) -> set[str]:
-    """What became of transactions whose COMMIT was not answered, as far as it was learnt."""
+    """The outcomes of transactions whose COMMIT was not answered, as far as they are known."""
     return {each["outcome"] for each in logged(world, "commit_unanswered")}
 
 

@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 LONG = " ".join(f"w{n:03}" for n in range(400))
 
 Act = Callable[[World, str], Awaitable[object]]
-"""Each does something and waits until its result is visible; the text is the chat's thread."""
+"""Does something and waits until its result is visible; the text is the chat's thread."""
 
 
 def pressing(action: str, sees: Callable[[World, str], object], value: str | None = None) -> Act:

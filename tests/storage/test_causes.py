@@ -119,7 +119,7 @@ async def test_a_user_without_permissions_is_reported(postgresql_url: str) -> No
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_at_once(url: str, expected: str) -> None:
-    """Nothing of it is shown that may be a part of the password."""
+    """The message shows nothing that may be a part of the password."""
     with pytest.raises(SettingsError, match=r"^DATABASE_URL ") as refused:
         Database.open(url)
     assert expected in str(refused.value)

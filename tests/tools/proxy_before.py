@@ -1,4 +1,6 @@
-"""A proxy before a tool server that answers some calls of tools itself, before or after the server has made them."""
+"""A proxy in front of a tool server that answers some tool calls itself, before or after the server has executed
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 @dataclass(frozen=True)
 class Reply:
-    """What stands in place of the server's response."""
+    """Replaces the server's response."""
 
     status: int
     body: bytes = b""
     kind: str = "text/html"
     delivered: bool = True
-    """The server has made the call."""
+    """Whether the server gets the call."""
 
 
 class ProxyBefore:
-    """An ASGI application before another one."""
+    """An ASGI application in front of another one."""
 
     def __init__(self, app: ASGIApp, *, with_sessions: bool) -> None:
-        """`with_sessions`: the protocol before 2026-07-28 is spoken, in which a connection has a session."""
+        """`with_sessions`: uses the protocol before 2026-07-28, in which a connection has a session."""
         self._app = app
         self._refused = b"server/discover" if with_sessions else None
         self.reply: Reply | None = None

@@ -158,7 +158,7 @@ class CountingServer:
     async def over_http(
         self, port: int = 0, behind: Callable[[ASGIApp], ASGIApp] | None = None
     ) -> AsyncIterator[str]:
-        """Serves until the end; yields the address. `behind`: makes what stands before the server."""
+        """Serves until the end; yields the address. `behind`: wraps the server in what stands in front of it."""
         app = self.app.streamable_http_app()
         served = behind(app) if behind is not None else app
         async with app.router.lifespan_context(app), serving(served, "127.0.0.1", port) as url:

@@ -121,14 +121,16 @@ REPLIES: dict[str, tuple[Reply, CallOutcome]] = {
     "a bad gateway": (Reply(502, b"<html>"), CallOutcome.UNKNOWN),
     "not found": (Reply(404, b"<html>", delivered=False), CallOutcome.FAILED),
 }
-"""What a proxy says in place of the server, and what becomes of the call."""
+"""What a proxy responds in place of the server, and the resulting outcome of the call."""
 
 
 @pytest.mark.parametrize("with_sessions", [True, False], ids=["sessions", "no sessions"])
 async def test_what_a_proxy_says_in_place_of_the_server_is_not_the_servers_refusal(
     tmp_path: Path, with_sessions: bool
 ) -> None:
-    """A call that may have taken effect is unknown, and the server is used again at once, whatever was said."""
+    """A call that may have taken effect is unknown, and the server is used again immediately, whatever the response
+    was.
+    """
     server = CountingServer(tmp_path / "effects")
     proxies = list[ProxyBefore]()
 
