@@ -244,7 +244,7 @@ class AfterWork:
                     await self._chores.give_back(self._claimed, self._effects_of_ended)
 
     async def _claim(self, answer_id: str, only: Chore | None) -> Sequence[ClaimedChore]:
-        """What is due of the answer. A cancelled caller waits for the outcome, so that `close` gives it back."""
+        """Claims the answer's due chores. A cancelled caller waits for the outcome, so that `close` gives it back."""
         claim = asyncio.ensure_future(self._claim_noted(answer_id, only))
         try:
             return await asyncio.shield(claim)

@@ -39,7 +39,7 @@ from storage.answers import Answers
 FitPrompt = Callable[[int, int | None], Awaitable[ModelRequest]]
 """Makes a request from the part of the chat that fits. Raises StorageError.
 
-The numbers: estimated tokens of what is sent beside the chat, and of a request that was too long.
+The numbers: estimated tokens of what is sent besides the chat, and of a request that was too long.
 """
 
 

@@ -165,7 +165,9 @@ class ToolLoop:
         await self._settle(run, chat, call, *ended(lost, repeatable=call.repeatable))
 
     async def _may_be_made_again(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> bool:
-        """Whether nobody has been told or asked anything that would hide that the call may have taken effect."""
+        """Whether it may be made again: nobody has been told or asked anything that hides that it may have taken
+        effect.
+        """
         tool = self._tools.tools.get(call.call.name)
         if tool is None or tool.pin != call.pin:
             return False

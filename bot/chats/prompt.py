@@ -102,7 +102,9 @@ class PromptBuilder:
     async def _fit(
         self, chat: Chat, answer: Answer, history: History, beside: int, limit: int | None
     ) -> ModelRequest:
-        """`beside`: estimated tokens of what is sent beside the chat. `limit`: those of a request that was too long."""
+        """`beside`: estimated tokens of what is sent besides the chat. `limit`: those of a request that was too
+        long.
+        """
         history = replace(history, beside=beside)
         excerpt = await self._long_chats.fit(chat, answer, history, limit)
         return ModelRequest(

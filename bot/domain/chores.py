@@ -33,7 +33,7 @@ class Chore(StrEnum):
     SHOW_APPROVALS = "show_approvals"
     """Ask for a decision about tool calls."""
     SHOW_DECISIONS = "show_decisions"
-    """Show what was decided about tool calls, or what became of them."""
+    """Show what was decided about tool calls, or how they ended."""
     SHOW_STOP = "show_stop"
     """Show the Stop button in the chat's header."""
     SHOW_SPOKEN = "show_spoken"

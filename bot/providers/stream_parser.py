@@ -76,7 +76,7 @@ class StreamParser:
         self._has_call_delta = False
         self._pictures = PictureCollector()
         self.usage: Usage | None = None
-        """What the call has used, as the server told last. It may come before an error, and counts all the same."""
+        """What the call has used, as the server last reported it. It may come before an error, and still counts."""
         self._ending: Ending | None = None
         self._closed = False
         self._has_choices = False

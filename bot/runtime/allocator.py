@@ -1,4 +1,4 @@
-"""Makes the C library give large freed memory back to the system at once."""
+"""Makes the C library return large freed blocks of memory to the system immediately."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def parsed(text: str | bytes | bytearray, *, strict: bool = True) -> Any:
 
 
 def _may_be_deep(text: str | bytes | bytearray) -> bool:
-    """A quick check, for pieces of streams: so many levels need as many brackets."""
+    """A quick check, for pieces of streams: each level of nesting needs an opening bracket."""
     if isinstance(text, str):
         return text.count("{") + text.count("[") >= _MOST_DEPTH
     return text.count(b"{") + text.count(b"[") >= _MOST_DEPTH

@@ -88,7 +88,7 @@ class Connection:
         self._first_pause = first_pause
         self._client: Client | None = None
         self._wanted = asyncio.Event()
-        """Set when the list must be read anew."""
+        """Set when the list must be read again."""
         self._broken = False
         self._leaving_out: dict[str, str] = {}
         self._status: int | None = None

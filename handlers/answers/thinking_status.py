@@ -41,7 +41,7 @@ class ThinkingStatus:
         self._calling = False
         self._text_is_visible = False
         self._steps: dict[int, tuple[Step, float]] = {}
-        """Those that go on, by number, each with the dispatcher's time at which it was first told of."""
+        """Those in progress, by number, each with the dispatcher's time at which it was first reported."""
         self._changed = asyncio.Event()
         """Set when the line may have to say something else."""
         self._shown = ""

@@ -30,7 +30,7 @@ class TeamClaims:
             return True
 
     async def keep(self, *what: str, within: float) -> None:
-        """What `is_first` gave to the caller is done, and counts for so many seconds."""
+        """Records that what `is_first` granted to the caller is done; this counts for `within` seconds."""
         try:
             await self._claims.keep(self._team, *what, seconds=within)
         except StorageError as error:

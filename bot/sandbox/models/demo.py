@@ -73,7 +73,7 @@ class DemoModel:
     draws: bool = False
     """Whether its answers may hold pictures."""
     takes_effort: bool = False
-    """Whether it can be told how much to reason."""
+    """Whether its reasoning effort can be chosen."""
 
 
 def callable_tools(body: Mapping[str, Any]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Keep what calls will have used whose provider told nothing."""
+"""Keep estimates of what calls used if their provider reported nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Keep whose words stand in threads that were read, in summaries of earlier chats, and in questions beside their own."""
+"""Keep whose words are quoted in threads that were read, in summaries of earlier chats, and in other people's
+questions.
+"""
 
 from __future__ import annotations
 
