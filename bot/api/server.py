@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,15 +47,23 @@ async def serving(
 
 def address_problem(host: str, port: int) -> SettingsError | None:
     """Why the address cannot be listened on; None if it can be at present."""
+    error = _listening_error(host, port)
+    return None if error is None else _settings_error(host, port, error)
+
+
+def _listening_error(host: str, port: int) -> OSError | None:
     try:
         listen(host, port).close()
     except OSError as error:
-        return _settings_error(host, port, error)
+        return error
     return None
 
 
 async def serves_bot(host: str, port: int) -> bool:
-    """Whether a bot is listening there: it reports that it is alive."""
+    """Whether a bot is listening at this address of this machine: it reports that it is alive."""
+    error = _listening_error(host, port)
+    if error is None or error.errno != errno.EADDRINUSE:
+        return False
     try:
         async with asyncio.timeout(_ASK_TIMEOUT):
             reader, writer = await asyncio.open_connection(host, port)

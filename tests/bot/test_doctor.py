@@ -211,10 +211,10 @@ def test_an_unusable_listen_address_is_reported(bobbin: Bobbin) -> None:
     other = server_that(lambda handler: answer(handler, "<html>", status=404))
     with serving(other) as taken, serving(alive) as running:
         said = [bobbin("doctor", PORT=url.rpartition(":")[2]).stdout for url in (taken, running)]
-    said += [bobbin("doctor", HOST=host).stdout for host in ("http://h", "a..b", "203.0.113.1")]
+    said += [bobbin("doctor", HOST=host).stdout for host in ("http://h", "a..b")]
 
     told = [[line for line in each.splitlines() if "HTTP:" in line] for each in said]
-    assert [len(lines) for lines in told] == [1, 0, 1, 1, 1]
+    assert [len(lines) for lines in told] == [1, 0, 1, 1]
     assert "set PORT to another one" in told[0][0]
     assert "HOST http://h is no address of this machine" in told[2][0]
 
