@@ -76,7 +76,9 @@ def may_cache() -> bool:
     """Whether uv can write where it usually keeps its cache. Users such as `nobody` have no home to write to."""
     try:
         usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # no HOME, and no such user: a container that runs as any number
+    except (
+        RuntimeError
+    ):  # no HOME, and no such user: a container that runs under an arbitrary user id
         return False
     existing = next(path for path in (usual / "uv", *(usual / "uv").parents) if path.exists())
     return os.access(existing, os.W_OK)

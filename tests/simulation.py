@@ -205,7 +205,7 @@ class Simulation:
             self._at(wake, lambda: self._dispatch_again(wake))
 
     def _dispatch_again(self, due: float) -> None:
-        if due == self._next_dispatch:  # else an earlier one was wanted since
+        if due == self._next_dispatch:  # otherwise an earlier one was requested in the meantime
             self._next_dispatch = float("inf")
             self._dispatch()
 
@@ -302,7 +302,7 @@ class Simulation:
             pending.visibility = Visibility.EDITED
         if pending.visibility is Visibility.NATIVE and method != STOP:
             pending.must_close = writer.overflows()
-        elif writer.overflows():  # this message is full and stays: the rest goes into the next
+        elif writer.overflows():  # this message is full and stays; the rest goes into the next
             writer.page_from += PAGE
             pending.visibility, pending.must_close = Visibility.HIDDEN, False
         if pending.waiting_since is None and writer.arrived > writer.seen:

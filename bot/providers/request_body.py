@@ -117,7 +117,7 @@ class RequestBody(httpx.AsyncByteStream):
             raise
 
     def close(self) -> None:
-        """Drops the whole body, even if its sender does not know yet."""
+        """Releases all of its memory, even if its sender does not know yet."""
         self._held.release()
         self._held = self._whole.part()
 

@@ -89,7 +89,7 @@ class StreamParser:
         self._has_reasoning = False
         """Some has arrived since the last events were returned."""
         self._thoughts: list[str] = []
-        """What the server let see of it since then."""
+        """The reasoning that the server has revealed since then."""
         self.error: ProviderError | None = None
         """An error that the stream contained; the events before it are still returned."""
 

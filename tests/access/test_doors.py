@@ -125,7 +125,7 @@ async def test_a_possible_guest_waits_for_slack_if_guests_are_ignored(
         await world.until(lambda: unknown in told(world, who), "the reason")
         await world.idle()
         assert stored(world) == before
-        world.slack.faults.clear()  # the question that is under way is repeated
+        world.slack.faults.clear()  # the question in progress is asked again
         asked = "users.info"
         await world.until(
             lambda: any(call.error is None for call in world.slack.calls_of(asked)), "Slack tells"

@@ -220,7 +220,7 @@ async def test_no_generated_request_breaks_the_api(world: World, api: Api, examp
     described = await openapi(world)
     chat = await api.conversation()
     tokens, team = Tokens(world.bot.database), world.slack.workspace.team_id
-    # One person has only so many requests a minute.
+    # One person may make only a limited number of requests a minute.
     people = [User(team, id) for id in ("U0ALICE", "U0BOB", "U0CAROL", "U0DAN")]
     for person in people:
         take_part = (

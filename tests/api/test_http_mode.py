@@ -146,7 +146,7 @@ async def test_requests_without_slacks_signature_are_rejected(world: World) -> N
     assert (await post(world, body)).status_code == 200
     assert len(world.rows("SELECT * FROM questions")) == 1
     await world.idle()
-    world.forgive("invalid_thread_ts")  # the mention was never said in the workspace
+    world.forgive("invalid_thread_ts")  # the mention was never posted in the workspace
 
 
 async def test_a_request_of_more_than_a_megabyte_is_rejected(world: World) -> None:
@@ -198,7 +198,7 @@ async def test_a_replayed_request_has_no_effect_and_an_old_one_is_rejected(world
         ]
     assert [answer.status_code for answer in refused] == [401, 401]
     await world.idle()
-    world.forgive("invalid_thread_ts")  # the mention was never said in the workspace
+    world.forgive("invalid_thread_ts")  # the mention was never posted in the workspace
 
 
 def signed(world: World, form: dict[str, str]) -> dict[str, Any]:

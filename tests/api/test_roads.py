@@ -100,7 +100,7 @@ async def programs(world: World, api: Api) -> None:
 
 
 async def retry(world: World, api: Api) -> None:
-    await world.idle()  # nothing else meets the failure
+    await world.idle()  # only this call meets the failure
     world.fail("http", status=401)
     thread = await world.start("To be tried again.", model=TEXT_MODEL)
     await world.until(lambda: world.ended(thread), "the failure")

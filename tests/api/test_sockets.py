@@ -281,7 +281,9 @@ async def test_a_slow_client_is_disconnected_without_affecting_others(
             long = " ".join(
                 f"word{number}-{'x' * 4000}" for number in range(MAX_ANSWER_LENGTH // 5_000)
             )
-            for _ in range(100):  # until the system keeps no more for the one who does not read
+            for _ in range(
+                100
+            ):  # until the system's buffers for the client that does not read are full
                 reader.events.clear()
                 world.say(long)
                 made = await api.ask("POST", "/new-chat", json={"initial_message": "much"})

@@ -72,7 +72,7 @@ async def test_head_is_where_get_is(api: Api) -> None:
         assert head.content == b""
         if "GET" in methods:
             got = await api.http.get(path)
-            there = 404 if "/m/" in path else 200  # no message is called that
+            there = 404 if "/m/" in path else 200  # no message has this id
             assert head.status_code == got.status_code == there, path
             assert head.headers.get("etag") == got.headers.get("etag")
             assert head.headers["content-type"] == got.headers["content-type"]

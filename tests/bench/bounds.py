@@ -316,7 +316,7 @@ async def somebody_else_asking(bench: Bench) -> AsyncIterator[list[float]]:
     waits = [float(await process.stdout.readline())]
     try:
         yield waits
-        waits.append(float(await process.stdout.readline()))  # the one that is under way
+        waits.append(float(await process.stdout.readline()))  # the one in progress
     finally:
         process.terminate()
         waits += map(float, (await process.stdout.read()).split())

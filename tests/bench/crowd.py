@@ -135,7 +135,7 @@ async def _ask_all(environment: Environment) -> None:
         await environment.slack.conversations.say(
             ASKER, thread.channel, thread.question, thread.root
         )
-    await _until(lambda: len(environment.models.requests()) > ANSWERS)  # with the one that warms up
+    await _until(lambda: len(environment.models.requests()) > ANSWERS)  # including the warm-up
 
 
 async def _until(is_true: Callable[[], bool]) -> None:

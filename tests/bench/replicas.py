@@ -113,7 +113,7 @@ async def _watch(
             most = max(most, row[0])
             if (
                 row[1] >= 2 * answers + 2
-            ):  # each chat's first exchange is there as well, and the one that warms up
+            ):  # each chat's first exchange is there as well, and the warm-up
                 break
     return most, largest
 

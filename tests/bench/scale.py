@@ -259,7 +259,7 @@ async def main() -> int:
         ) as seen:
             offset = (
                 int(time.time()) % 100_000_000 * 1_000
-            )  # chats go round; what is said in them is always new
+            )  # the chats take turns; the messages are always new
             await measure(seen, options.rounds, offset)
             flat = report(seen)
             if options.explain:

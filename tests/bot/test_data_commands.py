@@ -54,7 +54,7 @@ def test_erase_counts_first_and_removes_with_yes(tmp_path: Path, bobbin: Bobbin,
     assert bobbin("export", "--chat", chat, **where).returncode == 0
     removed = bobbin("erase", "--user", "T1/U1", "--yes", **where)
     assert "Removed." in removed.stdout
-    assert "erased" in removed.stderr  # the audit log says so, and of the count nothing
+    assert "erased" in removed.stderr  # the audit log records the erasure, but not the count
     assert "erased" not in counted.stderr
     assert "Slack" in removed.stdout
     assert bobbin("export", "--chat", chat, **where).returncode == 2

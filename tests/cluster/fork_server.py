@@ -48,7 +48,7 @@ def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
         lease_renew_interval=NORMAL.lease_renew_interval * lease_scale,
         sweep_interval=NORMAL.sweep_interval * lease_scale,
         late_effect=NORMAL.late_effect / rate_scale,
-        # On a loaded machine posts wait for long, however much Slack allows.
+        # On a loaded machine posts wait long, however many Slack allows.
         duplicate_menu_delay=NORMAL.duplicate_menu_delay / 2.0,
         thread_sweep_interval=NORMAL.thread_sweep_interval / rate_scale,
         question_timeout=NORMAL.question_timeout * DEADLINE_SCALE,

@@ -98,7 +98,7 @@ class Cluster(World):
         await self.connected(len(self.processes))
 
     async def stop_bot(self) -> None:
-        async with contextlib.AsyncExitStack() as ending:  # all of them, though one is dead
+        async with contextlib.AsyncExitStack() as ending:  # all of them, even if one is dead
             if self._own_fork_server and self._fork_server is not None:
                 ending.push_async_callback(asyncio.to_thread, self._fork_server.close)
                 self._fork_server = None

@@ -192,7 +192,7 @@ async def until_settled(world: Replicas, begun: list[UserChat], *, in_order: boo
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
                       f"{count} answers")  # fmt: skip
     await world.idle()
-    # A second menu of a process that was killed after posting it goes a little later.
+    # The second menu of a process that was killed after posting it disappears a little later.
     await world.until(
         lambda: not any(world.menus(user_chat.thread, user_chat.channel) for user_chat in begun),
         "no menu is left",

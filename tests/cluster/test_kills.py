@@ -98,7 +98,7 @@ async def everything_is_answered(crowd: Crowd) -> None:
         asked = [m["text"] for m in stored if m["role"] == "user"]
         assert sorted(asked) == sorted(
             requests
-        )  # one that is delivered again after a kill may come after a later one
+        )  # an event that is redelivered after a kill may arrive after a later one
         assert [m["text"] for m in stored if m["role"] == "assistant"] == [
             answer_to(text) for text in asked
         ]

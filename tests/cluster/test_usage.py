@@ -127,7 +127,8 @@ async def a_day(tmp_path: Path, fork_server: ForkServer) -> AsyncIterator[Day]:
     async with ScriptedServer(behaviour).running() as server:
         environment = {"OPENAI_BASE_URL": server.url}
         async with Cluster(tmp_path, fork_server, processes=2, environment=environment) as world:
-            # A killed process leaves its stream open; whoever takes the answer up may come later than Slack's own end.
+            # A killed process leaves its stream open. The worker that takes over the answer may come after Slack has
+            # ended it.
             world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
             day = Day(world, model, await world.start("Question 1"))
             await day.ended()

@@ -94,7 +94,7 @@ async def test_a_bomb_ends_in_text_or_a_problem_within_its_limits(name: str) -> 
     else:
         assert outcome in expected
     assert own_memory() - before < GROWTH
-    # A process counts what the one that began it had, and other tests have theirs.
+    # A process's count includes that of its parent, and other tests have parents of their own.
     assert peak_of_workers() <= max(MAX_MEMORY, before, peak)
 
 

@@ -22,9 +22,9 @@ class Strictness:
 
     def __init__(self, log: io.StringIO) -> None:
         self.log = log
-        # How the bot learns that an answer by edits has opened no session.
+        # How the bot learns that an edited answer has opened no session.
         self._forgiven = {("", "session_not_found")}
-        # The logger of the test servers, which break off on purpose.
+        # The logger of the test servers, which abort connections on purpose.
         self._forgiven_loggers = {"uvicorn.error"}
         self._redelivered = False
         self._unfinished = False

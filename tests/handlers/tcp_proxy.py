@@ -79,7 +79,7 @@ class _Connection:
         """Close as soon as no request waits for its response, so that no outcome is unknown."""
         while self._is_busy():
             await asyncio.sleep(0.01)
-        with suppress(OSError):  # the client was quicker
+        with suppress(OSError):  # the client was faster
             self.client.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def abort(self) -> None:

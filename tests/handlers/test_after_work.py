@@ -204,7 +204,7 @@ async def test_a_mark_is_removed_even_if_the_answer_failed_and_waits_again(
         await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
         await world.until(lambda: shown(failed) == "It works now.", "the second attempt")
         await world.until(lambda: REACTION not in asking.reactions, "no mark")
-        await world.idle()  # the end of what is shown is stored, and its after-work done
+        await world.idle()  # the end of the visible answer is stored, and its after-work done
 
 
 # -- workspaces --------------------------------------------------------------------------------------------------------

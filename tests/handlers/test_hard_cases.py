@@ -166,7 +166,7 @@ async def test_an_event_being_stored_at_shutdown_is_acknowledged_before_the_sock
         world.database, timeout=WAIT_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     with closing(other):
-        # In a thread, since the bot may be writing: this loop has to go on for that to end.
+        # In a thread, since the bot may be writing, and this loop must keep running for that to end.
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         thread = await world.slack.conversations.say(
             "alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment."

@@ -42,7 +42,7 @@ async def end(world: World, thread: str) -> None:
 async def test_answers_continue_when_redis_stops_responding(
     worlds: WorldFactory, redis_url: str, held: Mute
 ) -> None:
-    timing = patient_timing(redis_timeout=1.0)  # each call that is under way waits for it
+    timing = patient_timing(redis_timeout=1.0)  # each call in progress waits for it
     async with (
         TcpProxy(redis_url) as proxy,
         worlds(redis_url=SecretStr(proxy.url), timing=timing) as world,

@@ -86,7 +86,7 @@ async def test_a_thread_is_in_the_language_of_its_starter(world: World) -> None:
         )
         await world.choose(thread, owner)
         await world.until(partial(world.stop_buttons, thread), "Stop")
-        # Before the model is asked Stop would leave the long text to the next answer.
+        # Before the model is asked, Stop would leave the long text to the next answer.
         await world.until(partial(world.answers, thread), "the first words")
         await world.slack.conversations.say(other, "general", "Und nun?", thread)
         button = world.stop_buttons(thread)[0]

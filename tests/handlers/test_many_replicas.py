@@ -149,8 +149,8 @@ async def test_changes_of_installations_reach_the_other_replicas_at_once(
             one.route_to(one.url)
             await one.uninstall(one.slack)
             assert (await one.install(one.slack)).status_code == 200
-            await asyncio.sleep(2.0)  # much longer than word takes to get there
-            one.route_to(replica.url)  # which knew a token that is worth nothing any more
+            await asyncio.sleep(2.0)  # much longer than the news takes to arrive
+            one.route_to(replica.url)  # which knew a token that is no longer valid
             assert await one.answered(await one.start("two?")) == ["Answer two."]
             one.route_to(one.url)
             await one.uninstall(one.slack)

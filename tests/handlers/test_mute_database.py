@@ -30,9 +30,9 @@ TIMING = patient_timing(
     lease_safe=2.0,
     lease=20.0,
     overdue=8.0,
-    chore_timeout=4.0,  # a claim whose success was not heard of lapses soon after
+    chore_timeout=4.0,  # an unconfirmed claim lapses soon afterwards
     idle_transaction_timeout=8.0,
-    # Short, since each of them passes; long enough for a server that waits for a processor.
+    # Short, because each of them is waited for in full; long enough for a server that waits for a processor.
     database_connect_timeout=5.0,
     database_statement_timeout=5.0,
     database_lease_timeout=3.0,

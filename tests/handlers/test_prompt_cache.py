@@ -134,7 +134,7 @@ async def test_most_of_a_long_chat_is_read_from_the_cache(
             assert [row["status"] for row in rows] == ["done"] * exchanges
             assert "cached)" in below(world.answers(thread)[-1])
             assert [(row["cached_tokens"], row["prompt_tokens"]) for row in rows] == caching.charges
-    # The first prompt is new, and at the second all are named, since a second person has joined.
+    # The first prompt is new; in the second all authors are named, since a second person has joined.
     read, asked = (sum(column) for column in zip(*caching.charges[2:], strict=True))
     print(read / asked)
     assert read / asked >= 0.9

@@ -125,7 +125,7 @@ async def test_a_reaction_added_during_a_database_failure_is_removed(world: Worl
     await world.until(lambda: slow.hits, "the mark is on its way")
     await world.execute("ALTER TABLE answers RENAME TO answers_away")
     await world.until(lambda: is_marked_waiting(world, late), "the mark")
-    await asyncio.sleep(0.2)  # it is looked whether it is still right
+    await asyncio.sleep(0.2)  # it is checked whether it is still right
     await world.execute("ALTER TABLE answers_away RENAME TO answers")
 
     await world.answered(thread, 2)

@@ -252,7 +252,7 @@ async def test_files_are_included_in_an_existing_chat_and_reported_where_slack_w
     await world.answered(root.ts, channel=channel)
     unseen = sentences.file_problem(
         "gone", "notes.txt"
-    )  # Slack gives away no files of channels where the bot is not
+    )  # Slack provides no files of channels that the bot is not in
     await world.until(
         lambda: world.whispers("alice", channel) == [unseen], "the word about the file"
     )

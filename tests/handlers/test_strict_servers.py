@@ -108,7 +108,7 @@ async def test_every_message_of_random_chats_is_answered(
         chats = range(batch * size, (batch + 1) * size)
         await asyncio.gather(*(live_through(world, number, chance) for number in chats))
     systems = [a for a in world.models.requests() if a.messages[0]["role"] == "system"]
-    assert len(systems) <= 10  # those that were under way when the first was refused
+    assert len(systems) <= 10  # those in progress when the first was refused
 
 
 async def test_a_refused_system_role_is_remembered_after_a_restart(world: World) -> None:

@@ -41,7 +41,7 @@ def restore_database(path: Path) -> None:
     (newest,) = connection.execute("SELECT max(updated_at) FROM chats").fetchone()
     downtime = f"(julianday('now') - julianday('{newest}')) || ' days', '-{DOWNTIME} seconds'"
     for table in metadata.sorted_tables:
-        # Those that the old version had:
+        # Those of the old version:
         for (column,) in connection.execute(f"SELECT name FROM pragma_table_info('{table.name}')"):
             if column.endswith(("_at", "_until")):
                 moved = f"strftime('%Y-%m-%d %H:%M:%f000', {column}, {downtime})"

@@ -42,7 +42,7 @@ def shown(world: World, thread: str, said: str) -> list[str]:
 def heard(world: World) -> list[str]:
     rows = world.rows("SELECT * FROM ledger WHERE kind = 'transcription'")
     assert all((row["provider"], row["model"]) == ("openai", "demo/ears") for row in rows)
-    for row in rows:  # what was not told is estimated, so that it counts for budgets
+    for row in rows:  # what was not reported is estimated, so that it counts for budgets
         assert bool(row["estimated_tokens"]) == (
             row["outcome"] == "done" and not row["prompt_tokens"]
         )

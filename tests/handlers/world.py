@@ -100,7 +100,7 @@ class World(ModelAnswers, Strictness):
                 if not self._unfinished:
                     await self.until(lambda: not self.chores(), "the after-work is done")
         finally:
-            async with AsyncExitStack() as closing:  # all of it, though a part fails
+            async with AsyncExitStack() as closing:  # all of it, even if a part fails
                 closing.callback(self._reader.close)
                 closing.push_async_callback(self.slack.stop)
                 closing.push_async_callback(self.stop_bot)

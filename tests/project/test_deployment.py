@@ -113,7 +113,7 @@ def test_the_container_listens_on_all_addresses_whatever_the_env_file_says() -> 
     assert services["bobbin"]["environment"]["HOST"] == container()["env"]["HOST"] == "0.0.0.0"
     assert services["door"]["command"].endswith(f"--to bobbin:{port}")
     assert services["door"]["ports"] == ["127.0.0.1:3000:3000"]
-    assert "ports" not in services["bobbin"]  # else there could be but one
+    assert "ports" not in services["bobbin"]  # otherwise there could be only one replica
 
 
 def test_services_that_bobbin_depends_on_have_health_checks() -> None:

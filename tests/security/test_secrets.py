@@ -140,7 +140,7 @@ async def test_no_error_contains_a_database_password(tmp_path: Path, command: st
     async with asyncio.timeout(WAIT_TIMEOUT):
         async for line in process.stdout:
             said += line
-            if b"database_lost" in line:  # both wait for the database and log why
+            if b"database_lost" in line:  # both wait for the database and log the reason
                 process.terminate()
                 break
         said += (await process.communicate())[0]

@@ -24,7 +24,8 @@ from tests.slow import slow_after
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("dialect", ["postgresql"])]
 
 SHORT = Timing(
-    # Short, since each of them passes; long enough for a server, and for a test, that waits for a processor.
+    # Short, because each of them is waited for in full; long enough for a server, and for a test, that waits for a
+    # processor.
     idle_transaction_timeout=3.0,
     database_connect_timeout=3.0,
     database_statement_timeout=2.0,
@@ -111,7 +112,7 @@ async def test_an_unresponsive_connection_is_noticed_and_replaced(
     async with asyncio.timeout(WAIT_TIMEOUT):
         await USES[use](
             muted.database
-        )  # the check before each use finds it, and discards all of its age
+        )  # the check before each use finds it, and discards all connections of its age
 
 
 @WHAT_IS_LOST
@@ -151,7 +152,7 @@ async def test_a_commit_that_the_server_never_received_is_a_failure_and_happens_
         with pytest.raises(StorageError, match="does not answer"):
             await _add(muted.database)
         assert await _count(muted.direct) == 0
-        while not await _is_added(muted.database):  # as a caller does that must store something
+        while not await _is_added(muted.database):  # like a caller that must store something
             pass
     muted.proxy.mute(Mute.NOTHING)  # a COMMIT that was held arrives
     await asyncio.sleep(0.1)

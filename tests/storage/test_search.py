@@ -279,8 +279,8 @@ async def test_the_index_is_used_for_words_of_any_length(database: Database) -> 
     """Without the index, searches of users with many chats would be slow, and no other test would fail."""
     await _fill(database, "indexed later")
     async with database.read() as connection:
-        # Autovacuum may have analysed the database while it was empty, between two tests. PostgreSQL then takes the
-        # table to be empty until it is vacuumed, and reads it.
+        # Autovacuum may have analysed the database while it was empty, between two tests. PostgreSQL then assumes that
+        # the table is empty until it is vacuumed, and scans it.
         await connection.execute(text("VACUUM passages"))
     for word in ("灯", "zq", "zanzibar"):
         query = """EXPLAIN SELECT chat_id FROM passages WHERE search_grams(team, "user", text, 1)

@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) ->
         with pytest.raises(sqlite3.OperationalError):
             asyncio.run(open_connection(tmp_path))
     for thread in set(threading.enumerate()) - before:
-        thread.join(WAIT_TIMEOUT)  # the last one may have said that it ends, and be about to
+        thread.join(WAIT_TIMEOUT)  # the last one may have reported its end and be about to end
         assert not thread.is_alive()
 
 

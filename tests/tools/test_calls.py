@@ -223,7 +223,7 @@ async def test_a_budget_that_is_used_up_between_turns_ends_the_answer(
         assert [row["outcome"] for row in world.rows(paid)] == ["tools", "tools"]
         states = world.rows("SELECT state FROM tool_calls ORDER BY round, number")
         assert [row["state"] for row in states] == ["done", "failed", "failed"]
-        assert "but it failed" not in str(world.replies(thread))  # nobody was asked about it
+        assert "but it failed" not in str(world.replies(thread))  # nobody was asked for approval
         assert [row["held"] for row in world.rows("SELECT held FROM spending")] == [0]
 
 

@@ -68,7 +68,7 @@ async def test_a_token_is_obtained_used_and_renewed(tmp_path: Path, method: str)
             assert login.asked[0]["resource"] == url
 
             login.valid.clear()  # the server has forgotten it
-            login.lifetime = -100  # and the next has expired when it comes
+            login.lifetime = -100  # and the next one has expired on arrival
             assert (await servers.call(look, {"at": "two"}, WAIT_TIMEOUT)).text == "There is two."
             assert len(login.asked) == 2
             login.lifetime = 3600

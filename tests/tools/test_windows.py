@@ -64,7 +64,7 @@ async def test_tools_leave_room_for_the_chat(
             (asked,) = [each for each in models.requests() if not asks_for_title(each.messages)]
             definitions = len(json.dumps(asked.body.get("tools", [])))
             assert definitions / BYTES <= room_for_prompt(window) * SHARE_OF_TOOLS
-            if at_most == 20:  # what the tools leave is full after a few turns
+            if at_most == 20:  # the space that the tools leave is full after a few turns
                 await grow(world, thread, 40)
                 await reply(world, thread, "And now?", 2)
                 assert "summarised" in below(world.answers(thread)[-1])

@@ -68,10 +68,12 @@ async def test_each_call_is_a_row(
         for row in answers + titles:
             names = ("team", "user", "channel", "chat_id", "provider", "model")
             assert tuple(row[name] for name in names) == place
-        for row in answers:  # of what was not told, what the model had begun to answer is estimated
+        for (
+            row
+        ) in answers:  # if nothing was reported, what the model had begun to answer is estimated
             estimated = row["prompt_tokens"] is None and row["outcome"] != "repeated"
             assert bool(row["estimated_tokens"]) == (estimated and not is_refused), row
-        (noted,) = world.rows("SELECT call FROM answers")  # what a kill would have had counted
+        (noted,) = world.rows("SELECT call FROM answers")  # what would be counted after a kill
         assert (noted["call"] is None) == is_refused
         assert len(titles) == (outcomes[-1] != "failed")
         assert_days_add_up(world)

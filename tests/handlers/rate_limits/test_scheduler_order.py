@@ -98,7 +98,7 @@ def test_where_posts_are_scarce_answers_are_opened_while_the_bucket_is_full() ->
     assert first == SCARCE_POST_DELAY
     assert others == pytest.approx(
         [1.8, 2.9, 4.0], abs=0.21
-    )  # one in 1.03 s, looked for every tenth
+    )  # one in 1.03 s, checked every tenth of a second
     assert all(d.visibility is Visibility.EDITED for d in held[: len(opened)])
 
 
@@ -114,7 +114,7 @@ def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> Non
         {UPDATE: Rate(0.1, 1), POST: Rate(100.0, 100), START: Rate(0.0001, 1)}
     )
     scheduler.bucket(UPDATE, "", 0.0).take(0.0)
-    scheduler.peers = 2  # else the first would be opened before
+    scheduler.peers = 2  # otherwise the first would be opened earlier
     held = [answer(scheduler, f"C{number}", may_stream=False) for number in range(3)]
     every = 1.0 / scheduler.bucket(UPDATE, "", 0.0).per_second
     opened: list[float] = []

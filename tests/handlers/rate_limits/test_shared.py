@@ -142,7 +142,7 @@ async def test_a_429_for_one_replica_blocks_all(redis_url: str) -> None:
         await one.acquire("views.open", "")
         began = time.monotonic()
         one.rate_limited("views.open", "", 3.0)
-        await asyncio.sleep(1.0)  # much longer than Redis takes to know of it
+        await asyncio.sleep(1.0)  # much longer than Redis takes to notice
         await other.acquire("views.open", "")
         assert time.monotonic() - began >= 3.0
 
