@@ -14,6 +14,7 @@ from typing import Any
 from bot.domain import Answer, AnswerResult, Chat
 from bot.domain.steps import Step
 from bot.domain.tool_calls import StoredCall
+from bot.runtime.tasks import cancelled_on_leaving
 from storage.coordination import Coordination
 from storage.messages import StoredMessage
 
@@ -52,10 +53,9 @@ class EventPublisher:
         """Publishes queued events while this is open; leaving it publishes the rest."""
         task = asyncio.create_task(self._publish_queued(), name="live events")
         try:
-            yield
+            async with cancelled_on_leaving(task):
+                yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             while not self._queue.empty():
                 await self._coordination.publish(*self._queue.get_nowait())
 

@@ -47,6 +47,7 @@ from bot.domain.tool_calls import (
 )
 from bot.errors import BudgetUsedUp
 from bot.providers.base import ModelRequest
+from bot.runtime.tasks import cancelled_on_leaving
 from bot.usage.estimate import tokens_of_tool
 from bot.usage.limits import BudgetReached, to_detail
 from storage.engine.types import new_id, utc_now
@@ -390,9 +391,5 @@ def _go_on_if_held(run: RunningAnswer, hold: Hold) -> None:
 async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Returns when all are done. If one fails, or the caller is cancelled, the others are cancelled."""
     tasks = [asyncio.create_task(work) for work in works]
-    try:
+    async with cancelled_on_leaving(*tasks):
         await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

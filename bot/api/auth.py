@@ -18,6 +18,7 @@ from bot.chats.feed_events import Denial, FeedSubscription
 from bot.domain import User
 from bot.errors import ChatError, StorageError
 from bot.observability import get_logger
+from bot.runtime.tasks import cancelled_on_leaving
 from storage.coordination import Coordination
 
 log = get_logger(__name__)
@@ -94,11 +95,8 @@ class Authenticator:
         `chat_id`: the only chat that the client follows.
         """
         task = asyncio.create_task(self._recheck(subscription, token, chat_id), name="recheck")
-        try:
+        async with cancelled_on_leaving(task):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _recheck(
         self, subscription: FeedSubscription, token: str, chat_id: str | None

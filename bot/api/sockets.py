@@ -36,6 +36,7 @@ from bot.domain import Status, User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.runtime.memory import MemoryBudget
+from bot.runtime.tasks import cancelled_on_leaving
 from storage.coordination import SlowSubscriber
 
 log = get_logger(__name__)
@@ -185,12 +186,8 @@ class WebSocketConnection:
             asyncio.create_task(self._answer_pings(), name="socket reader"),
             asyncio.create_task(_until_dropped(subscription), name="socket drop"),
         ]
-        try:
+        async with cancelled_on_leaving(*tasks):
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
         await self._close(next(iter(done)))
 
     async def _close(self, ended: asyncio.Task[None]) -> None:

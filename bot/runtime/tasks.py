@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -144,3 +145,14 @@ def _log_failure(name: str, error: BaseException) -> None:
         log.warning("storage_unreachable", task=name, reason=str(error))
     else:
         log.error("task_failed", task=name, exc_info=error)
+
+
+@asynccontextmanager
+async def cancelled_on_leaving(*tasks: asyncio.Task[Any]) -> AsyncIterator[None]:
+    """Cancels the tasks when the block is left, and waits until they have ended. Their failures are ignored."""
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,6 +12,7 @@ from bot import english_strings
 from bot.domain.tool_calls import CallOutcome, CallResult, Tool
 from bot.network import Network
 from bot.observability import get_logger
+from bot.runtime.tasks import cancelled_on_leaving
 from bot.tools.config import ToolConfig
 
 if TYPE_CHECKING:
@@ -42,11 +43,8 @@ class LazyToolServers:
     async def running(self) -> AsyncIterator[LazyToolServers]:
         """Keeps all servers connected from `begin` on, once their code is loaded."""
         task = asyncio.create_task(self._run(), name="tool servers")
-        try:
+        async with cancelled_on_leaving(task):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         await self._wanted.wait()

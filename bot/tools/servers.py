@@ -13,6 +13,7 @@ import mcp.types as mcp_types
 
 from bot.domain.tool_calls import MAX_OFFERED, CallResult, Permission, Tool, first_tools
 from bot.network import DIRECT, Network
+from bot.runtime.tasks import cancelled_on_leaving
 from bot.tools.config import ToolConfig, ToolServer
 from bot.tools.connection import AWAY, FIRST_PAUSE, Connection
 from bot.tools.names import legal_names
@@ -52,12 +53,8 @@ class ToolServers:
     async def running(self) -> AsyncIterator[ToolServers]:
         """Keeps all servers connected; local ones are child processes that end here."""
         tasks = [asyncio.create_task(each.run()) for each in self._connections.values()]
-        try:
+        async with cancelled_on_leaving(*tasks):
             yield self
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def ready(self, seconds: float) -> None:
         """Returns when every server is connected or has failed, after `seconds` at most."""

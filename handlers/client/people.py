@@ -20,7 +20,7 @@ from bot.answers.events import ACCESS_TOPIC
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.runtime.tasks import Tasks
+from bot.runtime.tasks import Tasks, cancelled_on_leaving
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError
 from handlers.client.workspaces import WorkspaceResolver
@@ -78,11 +78,8 @@ class SlackPeople:
         task = self._tasks.repeat(
             partial(self._follow, coordination), RESUBSCRIBE_DELAY, name="changed accounts"
         )
-        try:
+        async with cancelled_on_leaving(task):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self, coordination: Coordination) -> None:
         async with coordination.subscribe(ACCESS_TOPIC) as signals:

@@ -19,7 +19,7 @@ from bot.answers.events import INSTALLATION_TOPIC, EventPublisher
 from bot.errors import SettingsError, StorageError
 from bot.network.failures import explain
 from bot.observability import Metrics, get_logger
-from bot.runtime.tasks import KeyedLocks
+from bot.runtime.tasks import KeyedLocks, cancelled_on_leaving
 from bot.timing import Timing
 from handlers.client.diagnostics import NOT_SLACK
 from handlers.client.errors import INVALID_TOKEN_CODES, NotInstalled, error_code
@@ -247,11 +247,8 @@ class InstalledWorkspaces:
     async def following_changes(self, coordination: Coordination) -> AsyncIterator[None]:
         """While this is open, installations changed by other replicas take effect here immediately."""
         task = asyncio.create_task(self._follow(coordination), name="installations")
-        try:
+        async with cancelled_on_leaving(task):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self, coordination: Coordination) -> None:
         async with coordination.subscribe(INSTALLATION_TOPIC) as signals:
