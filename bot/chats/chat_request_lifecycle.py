@@ -17,6 +17,8 @@
                                                    ▼
     every open state ──given up──▶ GIVEN_UP     STARTED
 
+Files without text end the wait for the text too. A question that is moved to another channel stays `SUBMITTED`.
+
 A request is a row from the moment that Slack delivers the mention. `state_of` derives its state from the row's columns.
 `RequestLifecycle.advance` is the one function that moves a request from state to state. Every UPDATE behind it applies
 to open requests only, so that processes that race end in the same state. Only the start of the chat
