@@ -151,7 +151,7 @@ class _Generation:
     def _count_error(self, error: ProviderError) -> None:
         """Counts errors of the model or its provider."""
         if isinstance(error, OwnFault):
-            log.error("answer_failed_here", reason=error.detail)
+            log.error("answer_failed_internally", reason=error.detail)
         else:
             self.by.metrics.count_model_error(self.chat.model.provider, error.code)
 

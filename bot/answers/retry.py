@@ -40,7 +40,7 @@ async def until_stored(
             failures += 1
         else:
             if failures:
-                log.info("stored_at_last", answer=answer_id, failures=failures)
+                log.info("stored_after_retries", answer=answer_id, failures=failures)
             return result
         await asyncio.sleep(delay)
         delay = min(MAX_DELAY, delay * 2)

@@ -116,7 +116,7 @@ class Connection:
         )
         self.tools, self.left_out, self._client = (), {}, None
         self.tried.set()
-        log.warning("tool_server_away", server=self.server.name, reason=self.problem)
+        log.warning("tool_server_unavailable", server=self.server.name, reason=self.problem)
         if was_open:
             self._on_change()
         return was_open
@@ -228,7 +228,7 @@ class Connection:
         except ValidationError:
             return UNREADABLE
         except Exception as error:  # whatever form the end of the connection takes here
-            log.info("tool_call_broke", server=self.server.name, reason=type(error).__name__)
+            log.info("tool_call_interrupted", server=self.server.name, reason=type(error).__name__)
             self._end()
             return UNKNOWN
         if isinstance(result, mcp_types.InputRequiredResult):

@@ -54,7 +54,7 @@ class SlackSinkFactory:
         try:
             client = await self._workspaces.client_for(chat.team)
         except NotInstalled:
-            log.warning("workspace_gone", chat=chat.id, team=chat.team)
+            log.warning("workspace_not_installed", chat=chat.id, team=chat.team)
             control.stop()  # the answer cannot be shown there, so no model is asked
             return NullSink()
         return AnswerWriter(

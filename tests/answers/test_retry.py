@@ -33,7 +33,10 @@ async def test_a_long_failure_is_logged_once_and_its_end_too(
     await until_stored(Work(*[StorageError("away")] * 3), "answer")
     await until_stored(Work(), "another")
     logged = capsys.readouterr().out + caplog.text
-    assert [logged.count(event) for event in ("storage_unreachable", "stored_at_last")] == [1, 1]
+    assert [logged.count(event) for event in ("storage_unreachable", "stored_after_retries")] == [
+        1,
+        1,
+    ]
 
 
 async def test_other_errors_are_not_repeated() -> None:

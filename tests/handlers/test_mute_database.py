@@ -206,7 +206,9 @@ async def test_an_unconfirmed_store_is_recognised(
     if asked and held is Mute.RESPONSES:
         assert "committed" in outcomes(world)
     else:
-        assert any(e["logger"] == "bot.answers.retry" for e in logged(world, "stored_at_last"))
+        assert any(
+            e["logger"] == "bot.answers.retry" for e in logged(world, "stored_after_retries")
+        )
 
 
 def outcomes(world: World) -> set[str]:

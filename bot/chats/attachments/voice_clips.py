@@ -49,7 +49,7 @@ class VoiceClips:
         try:
             words = await self._heard(self._transcriber, clip, payer)
         except ProviderError as error:
-            log.warning("clip_not_heard", reason=error.code)
+            log.warning("clip_not_transcribed", reason=error.code)
             raise FileProblem(NOT_HEARD) from error
         if not words:
             raise FileProblem("no_words")
