@@ -30,6 +30,7 @@ from tests import redis_service, services  # noqa: E402
 from tests.compiled_statements import share_compiled_statements  # noqa: E402
 from tests.deadlines import patient_timing  # noqa: E402
 from tests.event_loop import LoadTolerantLoop  # noqa: E402
+from tests.fork_server import ForkServer  # noqa: E402
 from tests.slow import slow_after  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
@@ -151,6 +152,14 @@ def _or_skip(make: Callable[[], S]) -> S:
 def _keep(config: pytest.Config, service: services.Service) -> services.Service:
     config.stash.setdefault(_KEPT, []).append(service)
     return service
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Where programs come from; one for all tests, since importing everything is what takes long."""
+    opened = ForkServer()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

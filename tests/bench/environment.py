@@ -275,9 +275,7 @@ async def _run(settings: dict[str, str], deployment: Deployment) -> Bot:
         for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
         if name in os.environ
     }
-    scaled = (
-        f"from tests.cluster.fork_server import run_scaled; run_scaled({deployment.rate_scale})"
-    )
+    scaled = f"from tests.cluster.scaled_bot import run_scaled; run_scaled({deployment.rate_scale})"
     how = ["-m", "bot", "run"] if deployment.rate_scale == 1.0 else ["-c", scaled]
     if deployment.plain:
         how = ["-m", "tests.bench.baseline_bot"]

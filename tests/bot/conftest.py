@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bot.config.settings import Settings
-from tests.bot.program import Bobbin, Program
+from tests.bot.program import Bobbin
+from tests.fork_server import ForkServer
 
 Load = Callable[..., Settings]
 
 
-@pytest.fixture(scope="session")
-def program() -> Iterator[Program]:
-    """Where commands of `bobbin` run; one for all tests, since importing everything is what takes long."""
-    opened = Program()
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def bobbin(program: Program, tmp_path: Path) -> Bobbin:
+def bobbin(fork_server: ForkServer, tmp_path: Path) -> Bobbin:
     """The program in an empty folder."""
-    return Bobbin(program, tmp_path)
+    return Bobbin(fork_server, tmp_path)
 
 
 @pytest.fixture

@@ -21,13 +21,14 @@ import yaml
 import bot.cli.sandbox
 from bot.config.settings import SandboxSettings
 from bot.manifest import bot_scopes, manifest
-from tests.bot.program import Bobbin, Program
+from tests.bot.program import Bobbin
 from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ForkServer
 
 
 @pytest.fixture(scope="module")
-def help_text(program: Program, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return Bobbin(program, tmp_path_factory.mktemp("help"))("--help").stdout
+def help_text(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return Bobbin(fork_server, tmp_path_factory.mktemp("help"))("--help").stdout
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from bot.config.tracing import traces_wanted
 from bot.tracing import current_trace, span, tracing
 from tests.cluster.processes import Cluster
+from tests.fork_server import ForkServer
 
 QUESTION, ANSWER = "How many zebras?", "Eleven zebras."
 
@@ -63,14 +64,16 @@ def receiving() -> Iterator[Receiver]:
         thread.join()
 
 
-async def test_a_question_is_one_trace_up_to_the_calls_that_answer_it(tmp_path: Path) -> None:
+async def test_a_question_is_one_trace_up_to_the_calls_that_answer_it(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     with receiving() as receiver:
         environment = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_SERVICE_NAME": "my-bobbin",
         }
-        async with Cluster(tmp_path, environment=environment) as world:
+        async with Cluster(tmp_path, fork_server, environment=environment) as world:
             world.say(ANSWER)
             thread = await world.start(QUESTION)
             await world.answered(thread)

@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +21,9 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
 
+from tests.bot.program import Bobbin
 from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ForkedProgram, ForkServer
 
 MANIFEST = """\
 display_information: {name: Polls}
@@ -38,7 +39,7 @@ settings: {interactivity: {is_enabled: true}}
 class Workspace:
     """A running `bobbin sandbox --without-bot`, and the settings that it printed."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: ForkedProgram) -> None:
         self.lines: queue.Queue[str] = queue.Queue()
         self.settings: dict[str, str] = {}
         Thread(target=self._read, args=(process.stdout,), daemon=True).start()
@@ -68,23 +69,22 @@ class Workspace:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Workspace]:
-    command = [sys.executable, "-m", "bot", "sandbox", "--without-bot", "--no-open", "--port", "0"]
+def running(fork_server: ForkServer, folder: Path, *options: str) -> Iterator[Workspace]:
+    command = ["sandbox", "--without-bot", "--no-open", "--port", "0", *options]
     environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
-    with subprocess.Popen(
-        [*command, *options], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    with fork_server.start(
+        "bot", *command, environment=environment, folder=folder, stdout=subprocess.PIPE
     ) as process:
-        try:
-            yield Workspace(process)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(WAIT_TIMEOUT) == 0
-        finally:
-            process.kill()
+        yield Workspace(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
 
 
-def test_it_prints_what_an_app_needs_and_nothing_else_to_a_shell(tmp_path: Path) -> None:
+def test_it_prints_what_an_app_needs_and_nothing_else_to_a_shell(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     """Every other line is a comment; the settings open the Web API and a socket."""
-    with running(tmp_path) as slack:
+    with running(fork_server, tmp_path) as slack:
         assert set(slack.settings) == {
             "SLACK_API_URL", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_WEBHOOK_URL",
         }  # fmt: skip
@@ -96,17 +96,19 @@ def test_it_prints_what_an_app_needs_and_nothing_else_to_a_shell(tmp_path: Path)
     assert not list(tmp_path.rglob("*.env"))
 
 
-def test_workspace_and_settings_are_kept_until_fresh(tmp_path: Path) -> None:
+def test_workspace_and_settings_are_kept_until_fresh(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     """`--fresh` empties the workspace; a running app goes on with its tokens."""
     kept = ["--data", str(tmp_path / "mine.sqlite3")]
-    with running(tmp_path, *kept) as slack:
+    with running(fork_server, tmp_path, *kept) as slack:
         first = slack.settings
         slack.web.chat_postMessage(channel="C0GENERAL", text="still here?")
-    with running(tmp_path, *kept) as slack:
+    with running(fork_server, tmp_path, *kept) as slack:
         (message,) = slack.web.conversations_history(channel="C0GENERAL")["messages"]
         assert message["text"] == "still here?"
         assert _without_address(slack.settings) == _without_address(first)
-    with running(tmp_path, *kept, "--fresh") as slack:
+    with running(fork_server, tmp_path, *kept, "--fresh") as slack:
         assert slack.web.conversations_history(channel="C0GENERAL")["messages"] == []
         assert _without_address(slack.settings) == _without_address(first)
 
@@ -116,12 +118,12 @@ def _without_address(settings: dict[str, str]) -> dict[str, str]:
     return {name: value.replace(address, "") for name, value in settings.items()}
 
 
-def test_the_app_is_the_one_of_the_manifest(tmp_path: Path) -> None:
+def test_the_app_is_the_one_of_the_manifest(tmp_path: Path, fork_server: ForkServer) -> None:
     """Also when the workspace has known it by another name before."""
-    with running(tmp_path) as slack:
+    with running(fork_server, tmp_path) as slack:
         user = slack.web.auth_test()["user_id"]
     (tmp_path / "app.yaml").write_text(MANIFEST)
-    with running(tmp_path, "--manifest", "app.yaml") as slack:
+    with running(fork_server, tmp_path, "--manifest", "app.yaml") as slack:
         assert slack.web.auth_test()["user"] == "poll_helper"
         assert slack.web.auth_test()["user_id"] == user
         granted = slack.web.api_test().headers["x-oauth-scopes"]
@@ -152,7 +154,9 @@ class Endpoint(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def test_over_http_the_challenge_comes_first_and_then_everything(tmp_path: Path) -> None:
+def test_over_http_the_challenge_comes_first_and_then_everything(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     """The app may start after the workspace, whose secret it needs."""
     (tmp_path / "app.json").write_text(
         MANIFEST
@@ -162,7 +166,9 @@ def test_over_http_the_challenge_comes_first_and_then_everything(tmp_path: Path)
     Endpoint.seen = queue.Queue()
     with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
         url = f"http://127.0.0.1:{server.server_port}/slack/events"
-        with running(tmp_path, "--manifest", "app.json", "--request-url", url) as slack:
+        with running(
+            fork_server, tmp_path, "--manifest", "app.json", "--request-url", url
+        ) as slack:
             Endpoint.secret = slack.settings["SLACK_SIGNING_SECRET"]
             Thread(target=server.serve_forever, daemon=True).start()
             slack.line("answered the challenge")
@@ -197,13 +203,10 @@ def test_over_http_the_challenge_comes_first_and_then_everything(tmp_path: Path)
     ],
 )
 def test_what_cannot_be_used_stops_the_start_with_one_line(
-    tmp_path: Path, options: list[str], line: str
+    bobbin: Bobbin, options: list[str], line: str
 ) -> None:
-    (tmp_path / "wrong.yaml").write_text("features: {}\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "bot", "sandbox", *options],
-        cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_TIMEOUT, check=False,
-    )  # fmt: skip
+    (bobbin.folder / "wrong.yaml").write_text("features: {}\n")
+    done = bobbin("sandbox", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"bobbin: {line}")
     assert done.stderr.count("\n") == 1

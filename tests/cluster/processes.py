@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,37 +16,11 @@ from typing import Any, Self
 from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.limits import Limits
 from tests.activity import is_computing
-from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ROOT, ForkedProgram, ForkServer
 from tests.handlers.world import KEY, MODEL, World
 
-ROOT = Path(__file__).parents[2]
 REDELIVERING = Limits(rates=False, ack_timeout=2.0, retry_delays=(0.0, *[1.0] * 60))
 """Redelivers unacknowledged events every few seconds instead of minutes."""
-
-
-class ForkServer:
-    """Starts processes of `bobbin run` that have imported everything already. Must be closed."""
-
-    def __init__(self) -> None:
-        command = (sys.executable, "-m", "tests.cluster.fork_server")
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._read_line() == "ready"
-
-    def start(self, environment: dict[str, str], log: Path) -> int:
-        """Runs the bot in a new process; returns its id."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"environment": environment, "log": str(log)}) + "\n")
-        self._process.stdin.flush()
-        return int(self._read_line())
-
-    def close(self) -> None:
-        self._process.communicate(timeout=WAIT_TIMEOUT)
-
-    def _read_line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
 
 
 class Cluster(World):
@@ -72,6 +43,7 @@ class Cluster(World):
         self._folder, self._more_environment = folder, environment or {}
         self.processes = [0] * processes
         self._fork_server, self._own_fork_server = fork_server, fork_server is None
+        self._programs: list[ForkedProgram] = []
 
     async def __aenter__(self) -> Self:
         if self._fork_server is None:
@@ -99,6 +71,7 @@ class Cluster(World):
 
     async def stop_bot(self) -> None:
         async with contextlib.AsyncExitStack() as ending:  # all of them, even if one is dead
+            ending.callback(self._close_programs)
             if self._own_fork_server and self._fork_server is not None:
                 ending.push_async_callback(asyncio.to_thread, self._fork_server.close)
                 self._fork_server = None
@@ -108,11 +81,23 @@ class Cluster(World):
         logs = sorted(self._folder.glob("process*.log"))
         self.log = io.StringIO("".join(log.read_text() for log in logs))
 
+    def _close_programs(self) -> None:
+        while self._programs:
+            with self._programs.pop():  # it has ended
+                pass
+
     async def launch(self, number: int) -> None:
         assert self._fork_server is not None
-        self.processes[number] = self._fork_server.start(
-            self.environment(), self._folder / f"process{number}.log"
-        )
+        with (self._folder / f"process{number}.log").open("ab") as log:
+            started = self._fork_server.start(
+                "tests.cluster.scaled_bot",
+                environment=self.environment(),
+                folder=ROOT,
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+            )
+        self._programs.append(started)
+        self.processes[number] = started.pid
 
     async def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal and waits until the process is dead. It must still be alive."""

@@ -16,7 +16,8 @@ from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
-from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.processes import Cluster
+from tests.fork_server import ForkServer
 from tests.handlers.world import Row, shown
 
 RATE_SCALE = 10.0

@@ -12,8 +12,9 @@ import pytest
 from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.models.scripts import Fault, ModelScript, words
 from bot.sandbox.state.records import Message
-from tests.cluster.processes import ForkServer, until_acknowledged
+from tests.cluster.processes import until_acknowledged
 from tests.cluster.replicas import Replicas, UserChat, answering, user_chats
+from tests.fork_server import ForkServer
 from tests.handlers.test_continue_in_new_chat import SUMMARY, summarising
 from tests.handlers.world import elements
 from tests.slow import slow_after

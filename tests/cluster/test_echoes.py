@@ -15,8 +15,9 @@ from bot.sandbox.models.scripts import ModelScript, text_of, words
 from bot.sandbox.models.server import ModelRequest
 from tests.api.conftest import token_for
 from tests.api.test_slack_and_api import messages_through_api, section_of
-from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.processes import Cluster
 from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ForkServer
 from tests.handlers.test_never_stuck import direct_messages
 from tests.handlers.test_pictures import under_way
 from tests.handlers.world import shown

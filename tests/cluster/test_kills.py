@@ -16,9 +16,10 @@ import pytest
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.scripts import ModelScript
 from bot.sandbox.models.server import ModelRequest
-from tests.cluster.processes import ROOT, Cluster, ForkServer
+from tests.cluster.processes import Cluster
 from tests.cluster.replicas import answer_to, answering
 from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ROOT, ForkServer
 from tests.handlers.world import is_not_answer, shown
 from tests.slow import slow_after
 

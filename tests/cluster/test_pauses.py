@@ -16,9 +16,9 @@ import pytest
 from bot.config.chats import StreamMode
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
-from tests.cluster.processes import ForkServer
 from tests.cluster.replicas import SCALED_LIMITS, Replicas, UserChat, user_chats
 from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ForkServer
 from tests.handlers.world import shown
 from tests.redis_service import RedisServer
 from tests.slow import slow_after

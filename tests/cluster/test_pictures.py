@@ -9,7 +9,8 @@ from typing import Any
 
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, Picture, script_from_text
-from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.processes import Cluster
+from tests.fork_server import ForkServer
 from tests.handlers.shared_files import VISION_MODEL, image_bytes
 from tests.handlers.test_pictures import PAINTER, UPLOAD, files, under_way
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.models.scripts import Fault, ModelScript, words
-from tests.cluster.processes import ForkServer, until_acknowledged
+from tests.cluster.processes import until_acknowledged
 from tests.cluster.replicas import (
     Replicas,
     UserChat,
@@ -20,6 +20,7 @@ from tests.cluster.replicas import (
     user_chats,
 )
 from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ForkServer
 from tests.handlers.world import elements, shown
 from tests.redis_service import RedisServer
 from tests.services import PostgresServer

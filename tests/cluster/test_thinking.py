@@ -10,7 +10,8 @@ from typing import Any
 
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, Piece, Reasoning, script_from_text, words
-from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.processes import Cluster
+from tests.fork_server import ForkServer
 from tests.handlers.test_steps import cards, statuses
 from tests.handlers.world import shown
 

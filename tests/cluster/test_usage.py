@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.processes import Cluster
 from tests.cluster.replicas import Replicas
+from tests.fork_server import ForkServer
 from tests.handlers.world import MODEL, elements
 from tests.providers.scripted_server import (
     ReceivedRequest,

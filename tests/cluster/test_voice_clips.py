@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from bot.sandbox.models.scripts import ModelScript, words
-from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.processes import Cluster
+from tests.fork_server import ForkServer
 from tests.handlers.shared_files import say_with_files
 from tests.handlers.test_pictures import under_way
 from tests.handlers.test_voice_clips import CLIP, SAID, shown

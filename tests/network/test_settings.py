@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +13,14 @@ import httpx
 import pytest
 
 from bot.config.settings import SandboxSettings, Settings
-from tests.bot.conftest import bobbin, program
+from tests.bot.conftest import bobbin
 from tests.bot.program import Bobbin
-from tests.deadlines import WAIT_TIMEOUT
+from tests.fork_server import ForkServer
 from tests.network.authority import Authority
 from tests.network.far_server import FarServer
 from tests.network.proxy_server import ProxyServer
 
-__all__ = ["bobbin", "program"]
+__all__ = ["bobbin"]
 
 BROKEN = {
     "HTTPS_PROXY": "http://ada:s3cretword@proxy:port",
@@ -82,32 +81,30 @@ def test_passwords_of_proxies_are_among_the_secrets(monkeypatch: pytest.MonkeyPa
     assert "p%40ss" not in repr(settings)
 
 
-async def test_the_sandbox_opens_whatever_proxy_is_set(tmp_path: Path) -> None:
+async def test_the_sandbox_opens_whatever_proxy_is_set(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     """All of it is on this machine; nothing is asked of the proxy."""
     async with ProxyServer({}).running() as proxy:
         address = f"http://127.0.0.1:{proxy.port}"
         proxies = dict.fromkeys(("HTTP_PROXY", "https_proxy", "ALL_PROXY"), address)
-        page = await asyncio.to_thread(_open_sandbox, tmp_path, proxies)
+        page = await asyncio.to_thread(_open_sandbox, fork_server, tmp_path, proxies)
 
     assert page == 200
     assert not proxy.passed
     assert SandboxSettings.load(None).network().rules.http is None
 
 
-def _open_sandbox(folder: Path, proxies: dict[str, str]) -> int:
-    command = [sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0"]
+def _open_sandbox(fork_server: ForkServer, folder: Path, proxies: dict[str, str]) -> int:
+    command = ("sandbox", "--no-open", "--port", "0")
     environment = {**os.environ, **proxies, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    with fork_server.start(
+        "bot", *command, environment=environment, folder=folder, stdout=subprocess.PIPE
     ) as process:
-        try:
-            assert process.stdout is not None
-            found = (re.search(r"(http://127\.0\.0\.1:\d+)", line) for line in process.stdout)
-            page = next(filter(None, found))[1]
-            return httpx.get(page, trust_env=False).status_code
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(WAIT_TIMEOUT)
+        assert process.stdout is not None
+        found = (re.search(r"(http://127\.0\.0\.1:\d+)", line) for line in process.stdout)
+        page = next(filter(None, found))[1]
+        return httpx.get(page, trust_env=False).status_code
 
 
 async def test_the_bot_connects_by_socket_mode_through_the_proxy(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,7 +18,9 @@ import httpx
 import pytest
 
 from bot.sandbox import Limits, Sandbox, Upload, WorkspaceFile, WorkspaceFileError
+from tests.bot.program import Bobbin
 from tests.deadlines import DEADLINE_SCALE, WAIT_TIMEOUT
+from tests.fork_server import ForkedProgram, ForkServer
 from tests.sandbox.conftest import client_of
 
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "Pick one"}}
@@ -162,19 +164,15 @@ def test_another_file_is_refused_and_left_alone(path: Path, content: bytes) -> N
 
 
 @contextmanager
-def sandbox(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def sandbox(fork_server: ForkServer, folder: Path) -> Iterator[tuple[ForkedProgram, str]]:
     """`bobbin sandbox` with its data in `folder`, and the page's address."""
-    command = [sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0"]
-    command += ["--data", str(folder / "chats.sqlite3")]
-    with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    command = ["sandbox", "--no-open", "--port", "0", "--data", str(folder / "chats.sqlite3")]
+    with fork_server.start(
+        "bot", *command, environment=os.environ, folder=folder, stdout=subprocess.PIPE
     ) as process:
-        try:
-            assert process.stdout is not None
-            found = (re.search(r"open at +(http://\S+)", line) for line in process.stdout)
-            yield process, next(filter(None, found))[1]
-        finally:
-            process.kill()
+        assert process.stdout is not None
+        found = (re.search(r"open at +(http://\S+)", line) for line in process.stdout)
+        yield process, next(filter(None, found))[1]
 
 
 class Page:
@@ -199,9 +197,14 @@ class Page:
         return messages
 
 
-async def test_a_killed_sandbox_finishes_its_answer_in_the_same_message(tmp_path: Path) -> None:
+async def test_a_killed_sandbox_finishes_its_answer_in_the_same_message(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     """kill -9 in the middle of an answer, then a start with the same data: nothing is lost, nothing is doubled."""
-    with sandbox(tmp_path) as (process, url), httpx.Client(base_url=url, trust_env=False) as http:
+    with (
+        sandbox(fork_server, tmp_path) as (process, url),
+        httpx.Client(base_url=url, trust_env=False) as http,
+    ):
         page = Page(http)
         root = page.do("say", channel="C0GENERAL", text="@bobbin tell me a story")["ts"]
         (_, menu) = await page.wait_for(root, lambda found: len(found) == 2)
@@ -220,27 +223,28 @@ async def test_a_killed_sandbox_finishes_its_answer_in_the_same_message(tmp_path
             root, lambda found: len(found) == 3 and len(found[2]["text"]) > 20
         )
         process.send_signal(signal.SIGKILL)
-        process.wait(WAIT_TIMEOUT)
+        process.wait()
 
-    with sandbox(tmp_path) as (process, url), httpx.Client(base_url=url, trust_env=False) as http:
+    with (
+        sandbox(fork_server, tmp_path) as (process, url),
+        httpx.Client(base_url=url, trust_env=False) as http,
+    ):
         page = Page(http)
         whole = await page.wait_for(
             root, lambda found: len(found) > 2 and "tokens" in str(found[2]["blocks"])
         )
         process.send_signal(signal.SIGINT)
-        assert process.wait(WAIT_TIMEOUT) == 0
+        assert process.wait() == 0
 
     assert [each["ts"] for each in whole] == [each["ts"] for each in began]
     assert len(whole[2]["text"]) > len(began[2]["text"])
 
 
-def test_a_second_sandbox_says_that_one_runs(tmp_path: Path) -> None:
+def test_a_second_sandbox_says_that_one_runs(tmp_path: Path, fork_server: ForkServer) -> None:
     """One line, exit code 2."""
-    command = [sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0"]
-    command += ["--data", str(tmp_path / "chats.sqlite3")]
-    with sandbox(tmp_path):
-        second = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_TIMEOUT, check=False
+    with sandbox(fork_server, tmp_path):
+        second = Bobbin(fork_server, tmp_path)(
+            *("sandbox", "--no-open", "--port", "0", "--data", str(tmp_path / "chats.sqlite3"))
         )
 
     assert second.returncode == 2

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import re
-import sys
+import signal
 from pathlib import Path
 
 import httpx
@@ -20,7 +20,8 @@ from storage.engine.database import Database
 from storage.installations import Installation, Installations
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
-from tests.deadlines import WAIT_TIMEOUT, patient_timing
+from tests.deadlines import patient_timing, until
+from tests.fork_server import ForkServer
 from tests.handlers.world import KEY, MODEL, World
 from tests.local_http import local_client
 from tests.security.text_sources import strings_in
@@ -116,7 +117,9 @@ async def test_a_token_is_shown_only_to_its_user_and_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "doctor", "migrate"])
-async def test_no_error_contains_a_database_password(tmp_path: Path, command: str) -> None:
+async def test_no_error_contains_a_database_password(
+    tmp_path: Path, fork_server: ForkServer, command: str
+) -> None:
     """Nothing listens at the configured addresses, and no message about that contains a secret."""
     nowhere = f"127.0.0.1:{free_port()}"
     settings = {
@@ -128,25 +131,20 @@ async def test_no_error_contains_a_database_password(tmp_path: Path, command: st
         "SLACK_APP_TOKEN": "xapp-test-secret",
         "OPENAI_API_KEY": KEY,
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", command),
-        cwd=tmp_path,
-        env={"PATH": "", "PYTHONPATH": str(ROOT), "PORT": "0", "LOG_LEVEL": "DEBUG", **settings},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    said = b""
-    async with asyncio.timeout(WAIT_TIMEOUT):
-        async for line in process.stdout:
-            said += line
-            if b"database_lost" in line:  # both wait for the database and log the reason
-                process.terminate()
-                break
-        said += (await process.communicate())[0]
-    assert "database" in said.decode()
+    environment = {"PATH": "", "PORT": "0", "LOG_LEVEL": "DEBUG", **settings}
+    output = tmp_path / "output"
+    with output.open("w") as writing, fork_server.start(
+        *("bot", command), environment=environment, folder=tmp_path,
+        stdout=writing.fileno(), stderr=writing.fileno(),
+    ) as process:  # fmt: skip
+        # `run` and `migrate` wait for the database and log the reason.
+        await until(lambda: process.poll() is not None or "database_lost" in output.read_text())
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.wait)
+    said = output.read_text()
+    assert "database" in said
     for secret in (PASSWORD, "xoxb-test-secret", "xapp-test-secret", KEY):
-        assert secret not in said.decode()
+        assert secret not in said
 
 
 async def test_workspace_tokens_are_encrypted_and_need_the_right_key(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cluster.conftest import fork_server
 from tests.handlers.conftest import WorldFactory, log, make_workspaces, worlds
 from tests.storage.conftest import rivals
 
-__all__ = ["WorldFactory", "fork_server", "log", "make_workspaces", "rivals", "worlds"]
+__all__ = ["WorldFactory", "log", "make_workspaces", "rivals", "worlds"]

@@ -21,8 +21,9 @@ import pytest
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
-from tests.cluster.processes import Cluster, ForkServer
+from tests.cluster.processes import Cluster
 from tests.cluster.replicas import Replicas
+from tests.fork_server import ForkServer
 from tests.handlers.world import Row, shown
 from tests.slow import slow
 from tests.tools.servers import CountingServer

@@ -1,6 +1,5 @@
-"""Starts `bobbin run` quickly: a process that has imported everything and forks one child for each line it reads.
+"""`bobbin run` as the tests want it: `python -m tests.cluster.scaled_bot`.
 
-A line is JSON: the child's whole environment, and the file for its output. The answer is the child's process id.
 Two variables of the environment are for the tests and not passed on to the bot:
 
 - `TEST_RATE_SCALE`: how many times as many calls Slack allows as it really does, so that minutes pass in seconds;
@@ -9,9 +8,7 @@ Two variables of the environment are for the tests and not passed on to the bot:
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 from typing import NoReturn
 
@@ -23,20 +20,6 @@ from handlers.rate_limits.slack_rates import RATES, Rate
 from tests.deadlines import DEADLINE_SCALE
 
 NORMAL = Timing()
-
-
-def child(environment: dict[str, str], log: str) -> NoReturn:
-    """Be `bobbin run` in this environment, with its output at the end of the file `log`."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for target, source in ((0, nothing), (1, output), (2, output)):
-        os.dup2(source, target)
-    rate_scale = float(environment.pop("TEST_RATE_SCALE", "1"))
-    lease = float(environment.pop("TEST_LEASE", NORMAL.lease))
-    os.environ.clear()
-    os.environ.update(environment)
-    run_scaled(rate_scale, lease)
 
 
 def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
@@ -61,16 +44,8 @@ def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
     sys.exit(run_to_completion(run(Settings.load(), timing, rates)))
 
 
-def main() -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the children
-    print("ready", flush=True)
-    for line in sys.stdin:
-        wanted = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            child(wanted["environment"], wanted["log"])
-        print(pid, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_scaled(
+        float(os.environ.pop("TEST_RATE_SCALE", "1")),
+        float(os.environ.pop("TEST_LEASE", NORMAL.lease)),
+    )

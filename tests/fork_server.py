@@ -1,0 +1,194 @@
+"""Programs of the tests, started quickly: forked from a process that has imported everything already.
+
+Importing takes more than a second of a processor, many times what most programs take. A few tests start
+`python -m bot` itself.
+
+A request to that process is JSON (module, arguments, whole environment, folder) together with three open files:
+standard output, standard error, and a pipe that tells the id of the new process and, once it has ended, its exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NoReturn, Self
+
+from tests.deadlines import WAIT_TIMEOUT
+
+ROOT = Path(__file__).parents[1]
+_REQUEST_BYTES = 1 << 20
+
+
+class ForkedProgram:
+    """A program that runs; what a test needs of `subprocess.Popen`."""
+
+    def __init__(self, status: IO[bytes], stdout: IO[str] | None, stderr: IO[str] | None) -> None:
+        self.pid = int(status.readline())
+        self.stdout = stdout
+        self.stderr = stderr
+        self.returncode: int | None = None
+        self._status = status
+
+    def poll(self) -> int | None:
+        """Its exit code, minus the signal if one has ended it; None while it runs."""
+        return self._ended(0.0)
+
+    def wait(self, timeout: float = WAIT_TIMEOUT) -> int:
+        """Raises subprocess.TimeoutExpired if it still runs after so many seconds."""
+        code = self._ended(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+        return code
+
+    def _ended(self, timeout: float) -> int | None:
+        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+            self.returncode = int(self._status.readline())
+        return self.returncode
+
+    def send_signal(self, how: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, how)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Kills it if it still runs."""
+        self.kill()
+        self.wait()
+        for each in (self.stdout, self.stderr):
+            if each is not None:
+                each.close()
+        self._status.close()
+
+
+class ForkServer:
+    """Starts programs. Must be closed."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
+            cwd=ROOT,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+
+    def start(
+        self,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str],
+        folder: Path,
+        stdout: int = subprocess.DEVNULL,
+        stderr: int = subprocess.DEVNULL,
+    ) -> ForkedProgram:
+        """Runs `python -m MODULE ARGUMENTS` in the folder.
+
+        `stdout` and `stderr`: an open file, `subprocess.PIPE` or `subprocess.DEVNULL`.
+        """
+        request = [module, arguments, dict(environment), str(folder)]
+        status, theirs = os.pipe()
+        said, their_said = _output(stdout)
+        complained, their_complained = _output(stderr)
+        try:
+            socket.send_fds(
+                self._socket,
+                [json.dumps(request).encode()],
+                [their_said, their_complained, theirs],
+            )
+        finally:
+            for each in (theirs, their_said, their_complained):
+                os.close(each)
+        return ForkedProgram(os.fdopen(status, "rb", buffering=0), said, complained)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait(WAIT_TIMEOUT)
+
+
+def _output(wanted: int) -> tuple[IO[str] | None, int]:
+    """What this process reads of an output, and what the program writes to."""
+    if wanted == subprocess.PIPE:
+        ours, theirs = os.pipe()
+        return os.fdopen(ours, encoding="utf-8"), theirs
+    if wanted == subprocess.DEVNULL:
+        return None, os.open(os.devnull, os.O_WRONLY)
+    return None, os.dup(wanted)
+
+
+# -- in the server's process ---------------------------------------------------------------------------------------
+
+
+def _serve(requests: socket.socket) -> None:
+    # What the programs import; they themselves are run as `__main__`.
+    import bot.cli.running
+    import bot.commands.data
+    import bot.commands.doctor
+    import bot.commands.run
+    import bot.commands.sandbox
+    import bot.sandbox.models.server  # noqa: F401
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps those that watch
+    while True:
+        message, files, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 3)
+        if not message:
+            return
+        if os.fork() == 0:
+            requests.close()
+            _watch(message, *files)
+        for each in files:
+            os.close(each)
+
+
+def _watch(message: bytes, said: int, complained: int, status: int) -> None:
+    """Starts the program, tells its id, waits for its end and tells its exit code. Returns in the program alone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        os.close(status)
+        _be(message, said, complained)
+    os.close(said)
+    os.close(complained)
+    os.write(status, f"{pid}\n".encode())
+    _, ended = os.waitpid(pid, 0)
+    try:
+        os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
+    finally:  # whoever asked may be gone
+        os._exit(0)
+
+
+def _be(message: bytes, said: int, complained: int) -> NoReturn:
+    module, arguments, environment, folder = json.loads(message)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, said), (2, complained)):
+        os.dup2(source, target)
+        os.close(source)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
