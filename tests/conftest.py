@@ -89,7 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent / "no_certificates")
-    settings.register_profile("usual", max_examples=100, deadline=None, derandomize=True)
+    settings.register_profile("usual", max_examples=50, deadline=None, derandomize=True)
     settings.register_profile("thorough", max_examples=3000, deadline=None)
     settings.load_profile("thorough" if config.getoption("--thorough") else "usual")
 

@@ -15,7 +15,7 @@ _QUEUED = Path("/proc/thread-self/schedstat")
 """Linux's account of this thread: nanoseconds on a processor, nanoseconds waiting for one, and more."""
 
 
-_RESOLUTION = 0.001
+_RESOLUTION = 0.005
 """Seconds for which one reading of the account serves, since the loop looks at its clock several times a turn."""
 
 

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
@@ -56,7 +57,8 @@ class ForkedProgram:
 
     def send_signal(self, how: signal.Signals) -> None:
         if self.poll() is None:
-            os.kill(self.pid, how)
+            with suppress(ProcessLookupError):  # it has ended, and its exit code is on its way
+                os.kill(self.pid, how)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

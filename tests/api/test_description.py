@@ -209,7 +209,7 @@ async def test_the_examples_of_the_documentation_work(world: World, api: Api) ->
     assert "You asked: “Hello from a socket.”" in socket
 
 
-@pytest.mark.parametrize("examples", slow_after(1, [2, 10]))
+@pytest.mark.parametrize("examples", slow_after(1, [1, 10]))
 @pytest.mark.filterwarnings("ignore")  # those of the generator itself
 async def test_no_generated_request_breaks_the_api(world: World, api: Api, examples: int) -> None:
     """Generated requests: no server error, no undescribed code, type or shape."""

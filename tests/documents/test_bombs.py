@@ -15,6 +15,7 @@ from bot.documents.reader import DocumentReader, DocumentText
 from bot.documents.worker import MAX_MEMORY
 from tests.documents import bombs, samples
 from tests.documents.test_formats import PATIENT
+from tests.slow import slow
 
 GROWTH = 100_000_000
 """Bytes by which this process may grow while another one reads: less than any of the bombs unpacks to."""
@@ -80,7 +81,18 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str | set[DocumentProblem]]] = 
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
+LASTING = frozenset(
+    {
+        "a list of many items",
+        "cells over everything",
+        "more tags than a page may have",
+        "one long text in many cells",
+    }
+)
+"""Those that take a worker longest; the long run tries them."""
+
+
+@pytest.mark.parametrize("name", [slow(name) if name in LASTING else name for name in BOMBS])
 async def test_a_bomb_ends_in_text_or_a_problem_within_its_limits(name: str) -> None:
     make, file_name, expected = BOMBS[name]
     data = make()

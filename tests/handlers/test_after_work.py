@@ -77,7 +77,9 @@ async def test_answers_follow_each_other_even_if_all_other_methods_fail(
 
 
 @pytest.mark.parametrize(("mode", "method"), [(StreamMode.NATIVE, START), (StreamMode.EDIT, POST)])
-@pytest.mark.parametrize("fault", [{"mode": "status", "status": 500}, {"mode": "lost"}])
+@pytest.mark.parametrize(
+    "fault", slow_after(1, [{"mode": "status", "status": 500}, {"mode": "lost"}])
+)
 async def test_a_failed_first_call_of_an_answer_does_not_delay_the_next_one(
     worlds: WorldFactory, mode: StreamMode, method: str, fault: dict[str, Any]
 ) -> None:
@@ -151,8 +153,18 @@ async def test_a_mark_is_lifted_by_the_next_process(worlds: WorldFactory) -> Non
         await world.idle()
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-@pytest.mark.parametrize("method", [SET_STATUS, SET_SESSION_STATUS])
+@pytest.mark.parametrize(
+    ("mode", "method"),
+    slow_after(
+        2,
+        [
+            (StreamMode.NATIVE, SET_STATUS),
+            (StreamMode.EDIT, SET_SESSION_STATUS),
+            (StreamMode.EDIT, SET_STATUS),
+            (StreamMode.NATIVE, SET_SESSION_STATUS),
+        ],
+    ),
+)
 async def test_a_late_status_does_not_stay(
     worlds: WorldFactory, method: str, mode: StreamMode
 ) -> None:

@@ -397,7 +397,7 @@ CASES = [  # one of each surface first, which `make test` tries
 ]
 
 
-@pytest.mark.parametrize("case", slow_after(7, CASES), ids=lambda case: case.surface.__name__)
+@pytest.mark.parametrize("case", slow_after(3, CASES), ids=lambda case: case.surface.__name__)
 async def test_a_reply_is_shown_even_if_the_other_methods_fail(
     worlds: WorldFactory, case: Case
 ) -> None:

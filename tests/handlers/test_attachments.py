@@ -23,9 +23,10 @@ from tests.handlers.shared_files import (
     sent_text,
 )
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP"])
+@pytest.mark.parametrize("form", slow_after(2, ["PNG", "WEBP", "JPEG", "GIF"]))
 async def test_images_of_all_four_formats_reach_a_vision_model(world: World, form: str) -> None:
     thread = await ask_with_files(world, "What is this?", image_file(f"cat.{form.lower()}", form))
 

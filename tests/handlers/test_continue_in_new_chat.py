@@ -18,6 +18,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import NOTES, sent_text
 from tests.handlers.test_dialogs import field, field_values, wait_for_dialog
 from tests.handlers.world import World, elements
+from tests.slow import slow_after
 
 SUMMARY = "Alice counts apples <!channel> and has two."
 
@@ -93,7 +94,7 @@ REFUSED: dict[str, tuple[str, str, bool]] = {
 """What is said in a full chat, what the dialog's field holds, and whether a file is shared with it."""
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", slow_after(3, REFUSED))
 async def test_the_new_chat_dialog_contains_the_refused_question(
     worlds: WorldFactory, name: str
 ) -> None:

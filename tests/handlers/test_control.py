@@ -37,8 +37,16 @@ async def stop_by(world: World, way: str, thread: str) -> str:
 
 @pytest.mark.parametrize(
     ("mode", "way"),
-    [(mode, way) for mode in (StreamMode.NATIVE, StreamMode.EDIT) for way in ("button", "word")]
-    + [(StreamMode.NATIVE, "slack's own")],  # for edited answers see test_direct.py
+    slow_after(
+        3,
+        [
+            (StreamMode.NATIVE, "button"),
+            (StreamMode.EDIT, "word"),
+            (StreamMode.NATIVE, "slack's own"),  # for edited answers see test_direct.py
+            (StreamMode.NATIVE, "word"),
+            (StreamMode.EDIT, "button"),
+        ],
+    ),
 )
 async def test_stop_keeps_the_text_and_cancels_the_model(
     worlds: WorldFactory, mode: StreamMode, way: str
@@ -200,8 +208,20 @@ async def test_a_failure_shows_a_reason_and_retry_in_place_of_the_answer(
     assert len(world.messages(thread)) == 2
 
 
-@pytest.mark.parametrize("kind", ["break", "error", "end"])
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    slow_after(
+        3,
+        [
+            (StreamMode.NATIVE, "break"),
+            (StreamMode.EDIT, "error"),
+            (StreamMode.NATIVE, "end"),
+            (StreamMode.EDIT, "break"),
+            (StreamMode.NATIVE, "error"),
+            (StreamMode.EDIT, "end"),
+        ],
+    ),
+)
 async def test_a_broken_off_answer_keeps_its_text_above_retry(
     worlds: WorldFactory, mode: StreamMode, kind: str
 ) -> None:

@@ -12,6 +12,7 @@ from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, shown
+from tests.slow import slow_after
 
 PROMPTS = "assistant.threads.setSuggestedPrompts"
 SESSION = "agents.sessions.setStatus"
@@ -260,7 +261,7 @@ async def test_a_quick_answer_costs_no_call_for_its_session(worlds: WorldFactory
         assert world.slack.calls_of(SESSION) == []
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_no_session_is_left_processing(worlds: WorldFactory, mode: StreamMode) -> None:
     """Neither after a failure nor after another process finished the answer."""
     async with worlds(bobbin_stream=mode, timing=EARLY_STOP) as world:

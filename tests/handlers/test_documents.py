@@ -11,12 +11,13 @@ from tests.documents import samples
 from tests.documents.test_formats import CONTENT
 from tests.handlers.shared_files import TEXT_MODEL, ask_with_files, say_with_files, sent_text
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 PDF = Upload("prices.pdf", samples.pdf("Bobbins cost three euros."), "application/pdf")
 SCAN = Upload("scan.pdf", samples.pdf(""), "application/pdf")
 
 
-@pytest.mark.parametrize("mime", ["", "application/octet-stream"])
+@pytest.mark.parametrize("mime", slow_after(1, ["", "application/octet-stream"]))
 async def test_every_kind_of_document_reaches_the_model_as_text(world: World, mime: str) -> None:
     uploads = [Upload(f"prices.{suffix}", make(), mime) for suffix, (make, _) in CONTENT.items()]
     await ask_with_files(world, "What do they cost?", *uploads, model=TEXT_MODEL)

@@ -16,6 +16,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay, marks
 from tests.handlers.world import MODEL, World, elements, shown
 from tests.local_http import local_client
+from tests.slow import slow_after
 
 READS = ("conversations.replies", "conversations.history", "conversations.info")
 WRITES = (
@@ -121,7 +122,9 @@ async def test_questions_asked_during_an_answer_are_answered_in_order(
         assert await world.answered(thread, 4) == [PARAGRAPH, *answers.values()]
 
 
-@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+@pytest.mark.parametrize(
+    "method", slow_after(1, ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+)
 async def test_two_429s_delay_an_answer_and_lose_nothing(worlds: WorldFactory, method: str) -> None:
     async with worlds(limits=STRICT) as world:
         world.slack.faults.add(method, "ratelimited", times=2, retry_after=1)

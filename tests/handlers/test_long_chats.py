@@ -16,6 +16,7 @@ from bot.sandbox.models.server import ModelServer
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, below, elements, shown
+from tests.slow import slow_after
 
 WINDOW = 8_000
 SUMMARY = "They counted apples, and then pears."
@@ -135,7 +136,7 @@ async def test_a_chat_that_fits_is_sent_whole(worlds: WorldFactory) -> None:
         assert "summarised" not in below(world.answers(thread)[-1])
 
 
-@pytest.mark.parametrize("way", ["fails", "is slow"])
+@pytest.mark.parametrize("way", slow_after(1, ["is slow", "fails"]))
 async def test_without_a_summary_the_newest_turns_are_sent(worlds: WorldFactory, way: str) -> None:
     """A slow summary is stored when it is there, for the next answer."""
     refused = ModelScript([], fault=Fault("http", status=402))

@@ -21,6 +21,7 @@ from tests.handlers.two_workspaces import (
 )
 from tests.handlers.world import World
 from tests.local_http import local_client
+from tests.slow import slow
 
 # -- apart -------------------------------------------------------------------------------------------------------------
 
@@ -105,7 +106,12 @@ async def test_an_api_token_is_valid_for_its_workspace_and_ends_with_the_install
 
 
 @pytest.mark.parametrize(
-    "kinds", [("app_uninstalled",), ("tokens_revoked",), ("tokens_revoked", "app_uninstalled")]
+    "kinds",
+    [
+        ("app_uninstalled",),
+        slow((("tokens_revoked",),)),
+        slow((("tokens_revoked", "app_uninstalled"),)),
+    ],
 )
 async def test_uninstalling_ends_one_workspace_at_once_and_not_the_other(
     installed: TwoWorkspaces, kinds: tuple[str]

@@ -210,7 +210,7 @@ def slowly(*sent: bytes, pause: float = 0.15) -> Behaviour:
     return behaviour
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 @pytest.mark.parametrize("hidden", ["Hm. ", essay(80)], ids=["one message", "several messages"])
 async def test_reasoning_that_was_taken_for_the_answer_is_taken_back(
     worlds: WorldFactory, mode: StreamMode, hidden: str

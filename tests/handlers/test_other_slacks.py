@@ -14,6 +14,7 @@ from bot.sandbox.limits import Limits
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import MOVIE
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 TEXT = "One, two, three, and that is all of it."
 LONG = " ".join(f"Sentence number {number} of a long text." for number in range(400))
@@ -26,7 +27,7 @@ OPTIONAL = [
 """Methods that an answer does not need."""
 
 
-@pytest.mark.parametrize("status", [404, 405, 410, 501, 400, 403, 451])
+@pytest.mark.parametrize("status", slow_after(2, [404, 400, 405, 410, 501, 403, 451]))
 async def test_an_unsupported_method_is_remembered(world: World, status: int) -> None:
     """Or that a proxy blocks: it is called once, without waiting for a timeout, and then not again."""
     for method in OPTIONAL:

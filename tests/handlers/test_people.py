@@ -18,6 +18,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.shared_files import image_file, say_with_files
 from tests.handlers.world import World, shown
+from tests.slow import slow_after
 
 LONG = essay(60)
 
@@ -245,7 +246,9 @@ async def test_the_context_of_a_long_thread_is_its_beginning_and_its_end(world: 
     assert len(prompt_text) < 20_000
 
 
-@pytest.mark.parametrize("error", ["missing_scope", "not_in_channel", "thread_not_found"])
+@pytest.mark.parametrize(
+    "error", slow_after(1, ["missing_scope", "not_in_channel", "thread_not_found"])
+)
 async def test_a_thread_that_cannot_be_read_is_left_out_and_the_asker_is_told(
     worlds: WorldFactory, error: str
 ) -> None:

@@ -158,7 +158,7 @@ TROUBLE: dict[str, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("trouble", slow_after(1, TROUBLE))
 async def test_a_picture_is_shown_once_though_any_call_of_its_upload_fails(
     worlds: WorldFactory, trouble: str
 ) -> None:

@@ -25,6 +25,7 @@ from tests.providers.scripted_server import (
     data,
     delta,
 )
+from tests.slow import slow_after
 
 FILLER = " ".join(f"fact{n}" for n in range(80))
 BOOK = Upload("book.txt", " ".join(f"line{n}" for n in range(1_400)).encode(), "text/plain")
@@ -119,7 +120,9 @@ async def live(world: World, model: str, exchanges: int) -> str:
     return thread
 
 
-@pytest.mark.parametrize(("service", "exchanges"), [("openrouter", 20), ("anthropic", 6)])
+@pytest.mark.parametrize(
+    ("service", "exchanges"), slow_after(1, [("anthropic", 6), ("openrouter", 20)])
+)
 async def test_most_of_a_long_chat_is_read_from_the_cache(
     worlds: WorldFactory, service: str, exchanges: int
 ) -> None:

@@ -10,6 +10,7 @@ from bot import strings
 from bot.sandbox.state.records import Message
 from tests.handlers.shared_files import NOTES, sent_text
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 
 async def noted(world: World, ts: str) -> None:
@@ -212,7 +213,7 @@ LONG_THREADS = {
 and how often Slack is asked at most."""
 
 
-@pytest.mark.parametrize("kind", LONG_THREADS)
+@pytest.mark.parametrize("kind", slow_after(2, LONG_THREADS))
 async def test_of_a_long_thread_the_model_reads_the_beginning_and_the_newest_messages(
     world: World, kind: str
 ) -> None:

@@ -7,11 +7,12 @@ import pytest
 from bot.config.chats import StreamMode
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import below
+from tests.slow import slow_after
 
 LONG = " ".join(f"word{n}" for n in range(150))
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_answers_name_their_questions_when_several_waited(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:

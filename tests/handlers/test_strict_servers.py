@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[int, str]] = {
 }
 
 
-@pytest.mark.parametrize("code", REFUSED)
+@pytest.mark.parametrize("code", slow_after(1, REFUSED))
 async def test_what_was_refused_is_mentioned_later_and_sent_at_its_own_retry(
     worlds: WorldFactory, code: str
 ) -> None:

@@ -19,6 +19,7 @@ from storage.engine.database import Database
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, elements
+from tests.slow import slow_after
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
@@ -115,7 +116,9 @@ async def test_a_late_message_of_a_dead_process_is_removed(
 
 
 @pytest.mark.parametrize(
-    ("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"]
+    ("text", "rate"),
+    slow_after(1, [(TEXT, 25), (LONG, 900)]),
+    ids=["one message", "the second message"],
 )
 async def test_a_late_edit_of_a_dead_process_is_overwritten(
     worlds: WorldFactory, text: str, rate: int

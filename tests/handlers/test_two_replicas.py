@@ -16,6 +16,7 @@ from tests.handlers.shared_files import MOVIE, say_with_files, sent_text
 from tests.handlers.test_dialogs import wait_for_dialog
 from tests.handlers.test_voice_clips import CLIP, EARS, SAID, shown
 from tests.handlers.world import elements
+from tests.slow import slow_after
 
 pytestmark = pytest.mark.postgres
 
@@ -69,7 +70,9 @@ async def _home_button(world: PostgresWorld) -> None:
     await world.slack.interactions.press("alice", home, "new_chat")
 
 
-@pytest.mark.parametrize("act", [_command_new, _global_shortcut, _message_shortcut, _home_button])
+@pytest.mark.parametrize(
+    "act", slow_after(2, [_command_new, _home_button, _global_shortcut, _message_shortcut])
+)
 async def test_one_envelope_opens_one_dialog_without_a_complaint(
     world: PostgresWorld, act: Callable[[PostgresWorld], Awaitable[None]]
 ) -> None:

@@ -256,18 +256,22 @@ class World(ModelAnswers, Strictness):
     async def until(
         self, predicate: Callable[[], Found], what: str, timeout: float = WAIT_TIMEOUT
     ) -> Found:
-        """Wait until `predicate()` is true; a LookupError or StopIteration means "not yet"."""
+        """Wait until `predicate()` is true; a LookupError or StopIteration means "not yet".
+
+        It is asked less often the longer it takes: asking takes as much of a processor as what is waited for.
+        """
         clock = asyncio.get_running_loop().time
-        deadline = clock() + timeout
+        began = clock()
         while True:
             try:
                 if found := predicate():
                     return found
             except (LookupError, StopIteration):
                 pass
-            if clock() > deadline:
+            waited = clock() - began
+            if waited > timeout:
                 raise AssertionError(f"not within {timeout} s: {what}\n{self.log.getvalue()}")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(min(0.01 + waited / 50, 0.03))
 
     async def idle(self) -> None:
         """Wait until no answer or after-work is unfinished and the bot has done nothing for `QUIET` seconds."""

@@ -18,6 +18,7 @@ from tests.security.text_sources import (
     texts_sent,
     write_from_every_source,
 )
+from tests.slow import slow_after
 
 PINGS = "<!channel> <!here|x> <!everyone> <!Channel> <!subteam^S0ALL|all> <@U0DAN> <@U0DAN|dan> <#C0LEADS>"
 ALIVE = re.compile(r"<\\*(?:!(?!date\^)|@U0DAN|#C0LEADS)", re.IGNORECASE)
@@ -27,7 +28,7 @@ NOT_SHOWN = frozenset({"value", "private_metadata", "initial_value", "query"})
 """Fields that come back to Bobbin or prefill an input: Slack does not interpret them as text."""
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_no_text_source_pings_on_any_surface(
     tmp_path: Path, log: io.StringIO, mode: StreamMode
 ) -> None:

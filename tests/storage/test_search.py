@@ -14,7 +14,6 @@ from storage.chats import Chats
 from storage.engine.database import Database
 from storage.messages import NewMessage
 from storage.statements.search import SearchLimits
-from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 ANN, BEN = User("T1", "U1"), User("T1", "U2")
@@ -32,7 +31,15 @@ WORDS = (
     "back\\slash",
     '"quoted"',
 )
-WAYS = pytest.mark.parametrize("way", slow_after(2, ["read", "indexed first", "indexed later"]))
+WAYS = pytest.mark.parametrize(
+    ("dialect", "way"),
+    [
+        ("sqlite", "read"),
+        pytest.param("postgresql", "indexed first", marks=pytest.mark.postgres),
+        pytest.param("postgresql", "read", marks=(pytest.mark.postgres, pytest.mark.slow)),
+        pytest.param("postgresql", "indexed later", marks=(pytest.mark.postgres, pytest.mark.slow)),
+    ],
+)
 """Whether messages are in PostgreSQL's index: not at all, from the start, or indexed later at once."""
 ON_POSTGRESQL = pytest.mark.parametrize("dialect", ["postgresql"])
 

@@ -85,6 +85,7 @@ async def test_server_everything_echoes_adds_and_shows_what_it_likes(worlds: Wor
     assert "operation completed" in long
 
 
+@pytest.mark.slow
 async def test_a_page_is_read_by_mcp_server_fetch(worlds: WorldFactory) -> None:
     """As Markdown, marked as coming from there; a page that is not there is a failure that the model reads."""
     page = (

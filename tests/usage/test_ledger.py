@@ -9,6 +9,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import scripted_world
 from tests.handlers.world import Row, World, elements
 from tests.providers.scripted_server import responding
+from tests.slow import slow_after
 from tests.usage.charging import ChargingModel, Reply, Told, told_in
 
 TOLD: Told = (500, 20, 0, 0.5)
@@ -107,7 +108,9 @@ async def test_a_stopped_answer_counts_with_its_reported_usage(
         assert_days_add_up(world)
 
 
-@pytest.mark.parametrize("budget", ["150 tokens/month", "0.30 USD/month", "0.30 USD/hour"])
+@pytest.mark.parametrize(
+    "budget", slow_after(2, ["150 tokens/month", "0.30 USD/hour", "0.30 USD/month"])
+)
 async def test_stopping_does_not_spare_a_budget(worlds: WorldFactory, budget: str) -> None:
     """The server reports nothing for a stopped call, so it counts by an estimate, at the usual price."""
     model = ChargingModel([Reply(told=(100, 10, 0, 0.25)), Reply("Word. " * 50, None, "hang")])

@@ -16,6 +16,7 @@ from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_never_stuck import LONG, STATUS
 from tests.handlers.world import MODEL, World
+from tests.slow import slow_after
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
@@ -39,7 +40,7 @@ async def test_the_thinking_status_is_renewed_and_cleared_at_the_end(
         assert world.slack.agent_sessions.status("general", thread) == ""
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_the_thinking_status_is_cleared_after_a_failure_a_retry_and_a_takeover(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
