@@ -23,7 +23,7 @@ class Rate:
     burst: float
 
 
-UNCOUNTED = frozenset({"auth.test", "apps.connections.open", "oauth.v2.access"})
+UNCOUNTED = frozenset({"auth.test", "apps.connections.open", "bots.info", "oauth.v2.access"})
 """Methods called at startup, to connect or to install: once each, and without a scheduler."""
 RATES: dict[str, Rate] = {
     START: Rate(20 / 60, 4),
