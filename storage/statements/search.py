@@ -29,7 +29,6 @@ from sqlalchemy import (
     case,
     column,
     exists,
-    false,
     func,
     literal,
     not_,
@@ -46,7 +45,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import User
 from storage.engine.types import SafeText, UtcTime
 from storage.statements.globs import matches_any
-from storage.tables import ID, chats, messages, participants
+from storage.tables import ID, IS_LISTED, chats, messages, participants
 
 _ID_MARK = re.compile(r"^[@#](?=[UWCG][A-Z0-9]*\d)")
 """What precedes the id of somebody or something without a name; the stored text has a mark between the two."""
@@ -129,7 +128,7 @@ def in_list_of(user: User) -> ColumnElement[bool]:
     return and_(
         participants.c.team == user.team,
         participants.c.user == user.id,
-        participants.c.away == false(),
+        IS_LISTED,
     )
 
 

@@ -15,7 +15,7 @@ from storage.tables.answer import (
     feedback,
 )
 from storage.tables.base import ID, metadata
-from storage.tables.chat import attachments, chats, messages, participants, summaries
+from storage.tables.chat import IS_LISTED, attachments, chats, messages, participants, summaries
 from storage.tables.person import api_tokens, people
 from storage.tables.process import done_once, models_without_system_role
 from storage.tables.request import questions
@@ -26,6 +26,7 @@ from storage.tables.workspace import channel_settings, installations, workspaces
 __all__ = [
     "ID",
     "IS_HELD",
+    "IS_LISTED",
     "IS_OPEN",
     "IS_RUNNING",
     "IS_SHOWING",

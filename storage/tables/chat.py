@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnClause,
     Float,
     Index,
     Integer,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     false,
+    literal_column,
     not_,
 )
 
@@ -129,6 +131,10 @@ _LISTED = (
     participants.c.chat_id,
 )
 _NOT_AWAY = not_(participants.c.away)
+IS_LISTED: ColumnClause[bool] = literal_column("NOT participants.away")
+"""That the chat is in the user's list. Only in the words of the indexes does SQLite use these; with a type it would be
+written as a comparison.
+"""
 _NOT_INDEXED = and_(_NOT_AWAY, not_(participants.c.indexed))
 Index("ix_participants_shown", *_LISTED, sqlite_where=_NOT_AWAY, postgresql_where=_NOT_AWAY)
 Index("ix_participants_plain", *_LISTED, sqlite_where=_NOT_INDEXED, postgresql_where=_NOT_INDEXED)

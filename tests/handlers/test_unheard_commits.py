@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from bot import strings
 from bot.usage.limits import Budget, Period, Scope, Unit
 from tests.access.test_channel_settings import save
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.tcp_proxy import TcpProxy
 from tests.handlers.test_dialogs import field_values, open_by_command, wait_for_dialog
@@ -102,7 +103,7 @@ async def test_an_unconfirmed_commit_is_applied_once_and_recognised(
         async def unheard(statement: bytes, act: Awaitable[object]) -> None:
             cut = proxy.cut_at(b"COMMIT", after=statement)
             await act
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await cut.wait()
 
         world.say(LONG, rate=5.0)

@@ -325,6 +325,21 @@ async def test_every_statement_finds_its_rows_by_an_index(seeded_url: str, diale
     assert bad == [], "\n".join(bad)
 
 
+async def test_a_list_is_read_in_its_order(seeded_url: str, dialect: str) -> None:
+    """However many chats the user has: neither all of them are read, nor sorted."""
+    database = Database.open(seeded_url, timing=patient_timing())
+    at = Scene(database)
+    await begin(at)
+    at.sent.clear()
+    await at.chats.list_for(USER, limit=10)
+    await database.close()
+    statement, parameters = next(iter(at.sent.items()))
+    explain = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}[dialect]
+    with closing(CONNECT[dialect](seeded_url)) as connection:
+        plan = str(connection.execute(f"{explain} {statement}", parameters).fetchall())
+    assert "ix_participants_shown" in plan, plan
+
+
 def connect_to_sqlite(url: str) -> sqlite3.Connection:
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     connection.create_function("lower", 1, str.lower, deterministic=True)
