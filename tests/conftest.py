@@ -156,7 +156,7 @@ def _keep(config: pytest.Config, service: services.Service) -> services.Service:
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
-    """Where programs come from; one for all tests, since importing everything is what takes long."""
+    """Starts programs; one for all tests, because importing everything takes long."""
     opened = ForkServer()
     yield opened
     opened.close()

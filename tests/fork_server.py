@@ -30,7 +30,7 @@ _REQUEST_BYTES = 1 << 20
 
 
 class ForkedProgram:
-    """A program that runs; what a test needs of `subprocess.Popen`."""
+    """A running program, with what tests need of `subprocess.Popen`."""
 
     def __init__(self, status: IO[bytes], stdout: IO[str] | None, stderr: IO[str] | None) -> None:
         self.pid = int(status.readline())
@@ -40,11 +40,11 @@ class ForkedProgram:
         self._status = status
 
     def poll(self) -> int | None:
-        """Its exit code, minus the signal if one has ended it; None while it runs."""
+        """Its exit code, minus the signal if one has ended it; None while it is running."""
         return self._ended(0.0)
 
     def wait(self, timeout: float = WAIT_TIMEOUT) -> int:
-        """Raises subprocess.TimeoutExpired if it still runs after so many seconds."""
+        """Raises subprocess.TimeoutExpired if it is still running after this many seconds."""
         code = self._ended(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
@@ -72,7 +72,7 @@ class ForkedProgram:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Kills it if it still runs."""
+        """Kills it if it is still running."""
         self.kill()
         self.wait()
         for each in (self.stdout, self.stderr):
@@ -128,7 +128,7 @@ class ForkServer:
 
 
 def _output(wanted: int) -> tuple[IO[str] | None, int]:
-    """What this process reads of an output, and what the program writes to."""
+    """What this process reads from an output, and what the program writes to."""
     if wanted == subprocess.PIPE:
         ours, theirs = os.pipe()
         return os.fdopen(ours, encoding="utf-8"), theirs
@@ -149,7 +149,7 @@ def _serve(requests: socket.socket) -> None:
     import bot.commands.sandbox
     import bot.sandbox.models.server  # noqa: F401
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps those that watch
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes that wait
     while True:
         message, files, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 3)
         if not message:
@@ -162,7 +162,7 @@ def _serve(requests: socket.socket) -> None:
 
 
 def _watch(message: bytes, said: int, complained: int, status: int) -> None:
-    """Starts the program, tells its id, waits for its end and tells its exit code. Returns in the program alone."""
+    """Starts the program, reports its id, waits for its end and reports its exit code. Returns only in the program."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
@@ -174,7 +174,7 @@ def _watch(message: bytes, said: int, complained: int, status: int) -> None:
     _, ended = os.waitpid(pid, 0)
     try:
         os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
-    finally:  # whoever asked may be gone
+    finally:  # the process that asked may be gone
         os._exit(0)
 
 

@@ -132,8 +132,8 @@ _LISTED = (
 )
 _NOT_AWAY = not_(participants.c.away)
 IS_LISTED: ColumnClause[bool] = literal_column("NOT participants.away")
-"""That the chat is in the user's list. Only in the words of the indexes does SQLite use these; with a type it would be
-written as a comparison.
+"""The chat is in the user's list. SQLite uses the partial indexes only if a query contains their condition word for
+word; with a type, it would be written as a comparison.
 """
 _NOT_INDEXED = and_(_NOT_AWAY, not_(participants.c.indexed))
 Index("ix_participants_shown", *_LISTED, sqlite_where=_NOT_AWAY, postgresql_where=_NOT_AWAY)

@@ -29,7 +29,7 @@ async def test_a_host_that_is_no_address_is_a_settings_error(host: str) -> None:
 
 @pytest.mark.parametrize(("app", "is_bot"), [(StartupApp(), True), (Starlette(), False)])
 async def test_a_running_bot_is_told_from_other_programs(app: ASGIApp, is_bot: bool) -> None:
-    """The doctor may run beside one."""
+    """The doctor may run while the bot is running."""
     async with serving(app, "127.0.0.1", 0) as url:
         port = int(url.removeprefix("http://127.0.0.1:"))
         assert address_problem("127.0.0.1", port) is not None

@@ -1,4 +1,4 @@
-"""`bobbin` as a program: commands that end, with what they print."""
+"""`bobbin` as a program: commands that end, with their output."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.fork_server import ForkServer
 
 
 class Bobbin:
-    """The program in a folder, with no settings but those given."""
+    """The program in a folder, with only the given settings."""
 
     def __init__(self, fork_server: ForkServer, folder: Path) -> None:
         self._fork_server = fork_server
         self.folder = folder
 
     def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Runs one command, and waits until it ends."""
+        """Runs one command and waits until it ends."""
         names = {name.upper() for name in Settings.model_fields}
         environment = {name: value for name, value in os.environ.items() if name not in names}
         environment |= {

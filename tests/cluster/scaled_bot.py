@@ -23,7 +23,7 @@ NORMAL = Timing()
 
 
 def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
-    """Be `bobbin run`, at a Slack that allows so many times as many calls and is done with them as much sooner."""
+    """Runs `bobbin run` with rate limits that allow this many times more calls, and correspondingly shorter times."""
     lease_scale = lease / NORMAL.lease
     timing = Timing(
         lease=lease,

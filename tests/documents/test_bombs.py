@@ -89,7 +89,7 @@ LASTING = frozenset(
         "one long text in many cells",
     }
 )
-"""Those that take a worker longest; the long run tries them."""
+"""Those that take a worker longest; only the long run tries them."""
 
 
 @pytest.mark.parametrize("name", [slow(name) if name in LASTING else name for name in BOMBS])

@@ -258,7 +258,8 @@ class World(ModelAnswers, Strictness):
     ) -> Found:
         """Wait until `predicate()` is true; a LookupError or StopIteration means "not yet".
 
-        It is asked less often the longer it takes: asking takes as much of a processor as what is waited for.
+        The longer it takes, the less often the predicate is evaluated, because evaluating it takes as much processor
+        time as what is waited for.
         """
         clock = asyncio.get_running_loop().time
         began = clock()

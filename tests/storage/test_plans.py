@@ -326,7 +326,7 @@ async def test_every_statement_finds_its_rows_by_an_index(seeded_url: str, diale
 
 
 async def test_a_list_is_read_in_its_order(seeded_url: str, dialect: str) -> None:
-    """However many chats the user has: neither all of them are read, nor sorted."""
+    """However many chats the user has, no query reads or sorts all of them."""
     database = Database.open(seeded_url, timing=patient_timing())
     at = Scene(database)
     await begin(at)
