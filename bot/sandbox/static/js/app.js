@@ -23,10 +23,9 @@ function openLink(href) {
   return true;
 }
 
-async function openProfile(id) {
-  const answer = await store.act(id === store.state.bot.user_id ? "home" : "open-dm",
-    id === store.state.bot.user_id ? { tab: "messages" } : { users: [id] });
-  if (answer?.channel) store.goTo({ channel: answer.channel });
+function openProfile(id) {
+  const app = id === store.state.bot.user_id;
+  store.open(app ? "home" : "open-dm", app ? { tab: "messages" } : { users: [id] });
 }
 
 function useDirectory(state) {

@@ -6,16 +6,6 @@ import { Dialog } from "./overlay.js";
 import { displayName, isAppChannel, titleOf, userOf } from "./selectors.js";
 import { store } from "./store.js";
 
-async function openDm(users) {
-  const answer = await store.act("open-dm", { users });
-  if (answer?.channel) store.goTo({ channel: answer.channel });
-}
-
-async function openApp(tab) {
-  const answer = await store.act("home", { tab });
-  if (answer?.channel) store.goTo({ channel: answer.channel, tab });
-}
-
 function Row({ on, strong, count, onClick, label, children }) {
   return html`<li><button type="button" class=${classes("side-row", on && "on", strong && "strong")} aria-label=${label}
     aria-current=${on ? "page" : undefined} onClick=${onClick}>${children}
@@ -48,7 +38,7 @@ function PeopleDialog({ state, onClose }) {
   const go = (event) => {
     event.preventDefault();
     onClose();
-    openDm(chosen);
+    store.open("open-dm", { users: chosen });
   };
   return html`<${Dialog} label="New direct message" onClose=${onClose} class="confirm"><form onSubmit=${go}>
     <div class="dialog-head"><h2>New direct message</h2></div>
@@ -70,7 +60,7 @@ function AppRow({ state, app }) {
   const channel = state.channels.find((each) => isAppChannel(state, each));
   const on = Boolean(channel) && state.place.channel === channel.id;
   return html`<${Row} on=${on} strong=${!on && channel?.unread > 0} count=${on ? 0 : channel?.unread ?? 0} label=${displayName(app)}
-    onClick=${() => openApp("messages")}>
+    onClick=${() => store.open("home", { tab: "messages" }, "messages")}>
     <span class=${classes("presence-wrap", state.bot.connected && "online")}><${Avatar} who=${faceOf(null, app)} size=${20} /></span>
     <span class="side-name">${displayName(app)}</span><//>`;
 }

@@ -226,15 +226,26 @@ class Store {
     this.composers.get(channel)?.(user);
   }
 
-  /** Performs an action as the person; a refusal is shown as a toast unless `quiet`. Returns the answer, or null. */
+  /** Performs an action as the person, who may have been chosen just now; a refusal is shown as a toast unless `quiet`. Returns the answer, or null. */
   async act(path, body, { quiet = false } = {}) {
     try {
-      return await post(path, { user: this.state.me, ...body });
+      return await post(path, { user: this.user ?? this.state.me, ...body });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (!quiet || error.code === "unreachable") this.toast(error.message);
       return null;
     }
+  }
+
+  /** Goes to the conversation that an action answers with, unless the person has gone elsewhere meanwhile. */
+  async open(path, body, tab) {
+    const whereabouts = () => {
+      const { channel, tab, thread } = this.state.place;
+      return [this.user, channel, tab, thread].join();
+    };
+    const before = whereabouts();
+    const answer = await this.act(path, body);
+    if (answer?.channel && before === whereabouts()) this.goTo({ channel: answer.channel, ...(tab && { tab }) });
   }
 }
 
