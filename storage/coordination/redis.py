@@ -120,9 +120,10 @@ class RedisCoordination:
         self._outbox: deque[tuple[str, str]] = deque(maxlen=_MAX_OUTBOX)
         self._outgoing = asyncio.Event()
         self._pubsub: PubSub | None = None
-        self._confirmed: dict[str, asyncio.Event] = {}
         self._changing = asyncio.Lock()  # keeps SUBSCRIBE and UNSUBSCRIBE in order
         self._probe_topic = f"alive:{self._origin}"
+        self._confirmed = {self._probe_topic: asyncio.Event()}
+        """By topic: set while the listener is subscribed to it."""
         self._heard = asyncio.Event()
         """Set when the listener has received the last probe."""
         self._loss: Loss | None = None
@@ -327,6 +328,7 @@ class RedisCoordination:
         async with asyncio.timeout(self._timeout):
             self._heard.clear()
             await self._redis.eval(ACQUIRE, 1, f"{self._prefix}budget:alive", "1000", "1000")
+            await self._confirmed[self._probe_topic].wait()  # what is published before is lost
             await self._redis.publish(self._prefix + self._probe_topic, "")
             await self._heard.wait()
 

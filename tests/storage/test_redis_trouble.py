@@ -8,18 +8,21 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 
 from bot.errors import SettingsError, StorageError
 from bot.network.certificates import tls_context
+from bot.timing import Timing
 from storage.coordination import Coordination, TopicEvent, open_coordination
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.tcp_proxy import Mute, TcpProxy
 from tests.network.authority import Authority
 from tests.redis_service import RedisServer
 from tests.services import free_port
+from tests.tcp_server import tcp_server
 
 pytestmark = pytest.mark.redis
 
@@ -95,6 +98,39 @@ async def test_an_unresponsive_redis_is_noticed_delays_nobody_and_recovers(
     assert [each.message for each in logged] == ["redis_lost", "redis_back"]
     assert logged[0].__dict__["reason"] == "Redis cannot be reached: it does not answer"
     assert logged[0].__dict__["redis"].startswith("127.0.0.1:")
+
+
+async def test_a_listener_that_subscribes_late_is_waited_for(redis_url: str) -> None:
+    """Also at the start: a probe that is published before would wait in vain, and a working Redis count as lost."""
+    address = urlsplit(redis_url)
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        redis_reader, redis_writer = await asyncio.open_connection(address.hostname, address.port)
+        back = asyncio.ensure_future(_forward(redis_reader, writer))
+        while data := await reader.read(65536):
+            if b"SUBSCRIBE" in data:
+                await asked.wait()
+                await asyncio.sleep(0.3)
+            redis_writer.write(data)
+            if b"EVAL" in data:
+                asked.set()
+        redis_writer.close()
+        await back
+
+    async with tcp_server(serve) as port:
+        url = f"redis://127.0.0.1:{port}{address.path}"
+        coordination = await open_coordination(url, Timing(redis_timeout=WAIT_TIMEOUT))
+        try:
+            await coordination.ping()
+        finally:
+            await coordination.close()
+
+
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
 
 
 async def test_redis_behind_a_socket_file(redis_server_file: Path) -> None:
