@@ -19,7 +19,15 @@ from sqlalchemy.pool import Pool, QueuePool
 from bot.errors import SearchTooLong, SettingsError, StorageError
 from bot.timing import Timing
 from storage.engine import sqlite
-from storage.engine.failures import BUSY, READ_ONLY, TOO_LONG, Failure, address, failure_of
+from storage.engine.failures import (
+    BUSY,
+    DEADLOCK,
+    READ_ONLY,
+    TOO_LONG,
+    Failure,
+    address,
+    failure_of,
+)
 from storage.engine.migrate import upgrade
 from storage.engine.outcome import TRANSACTION, Outcome, outcome_of
 
@@ -34,6 +42,9 @@ longer than waiting for another connection's read."""
 
 _OUTCOME_INTERVAL = 0.2
 """Seconds between two questions about a transaction that has not ended yet."""
+
+_MOST_DEADLOCKS = 10
+"""How many times in succession a migration may be undone by a deadlock with other processes' writes."""
 
 _CLOSE_TIMEOUT = {"postgresql": 2.0, "sqlite": 10.0}
 """Seconds that closing waits for connections that are still in use. A server may never respond, but a thread always
@@ -190,15 +201,22 @@ class Database:
     async def migrate(self, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - nothing is cancelled
         """Upgrades the schema to this version's newest; any number of processes may do so at once.
 
-        A server that is restarting is retried for `timeout` seconds. Raises StorageError.
+        A server that is restarting is retried for `timeout` seconds; a deadlock with the writes of other processes, a
+        few times. Raises StorageError.
         """
         deadline = time.monotonic() + timeout
+        deadlocks = 0
         while True:
             try:
                 with self._translated_errors():
                     return await asyncio.to_thread(upgrade, self._url, self._timing)
             except DatabaseFailed as error:
-                if not self._may_return(error.failure) or time.monotonic() > deadline:
+                if error.failure is DEADLOCK:
+                    deadlocks += 1
+                    again = deadlocks <= _MOST_DEADLOCKS
+                else:
+                    again = self._may_return(error.failure) and time.monotonic() <= deadline
+                if not again:
                     raise StorageError(self.explain(error)) from error.__cause__
             await asyncio.sleep(1.0)
 

@@ -47,12 +47,14 @@ _RIGHTS = "make its user the owner of the database, or GRANT USAGE, CREATE ON SC
 _LOCKED = Failure("is locked by another process", cure="end the process that locks the file")
 
 TOO_LONG = Failure("took too long for one statement", away=False)
+DEADLOCK = Failure("has undone this because it and others waited for each other", away=False)
 BUSY = Failure("is busy: no connection became free in time", away=False)
 
 _POSTGRESQL_STATES = {
     "25006": READ_ONLY,
     "28P01": _REFUSED,
     "3D000": _NO_DATABASE,
+    "40P01": DEADLOCK,
     "53100": _NO_SPACE,
     "53300": _FULL,
     "57014": TOO_LONG,

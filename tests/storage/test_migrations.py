@@ -149,6 +149,42 @@ async def test_several_processes_start_at_once_on_an_empty_database(database_url
     await database.close()
 
 
+DEADLOCK_AT_FIRST = """
+CREATE SEQUENCE attempts;
+CREATE FUNCTION fail_at_first() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('attempts') <= 2 THEN
+            RAISE EXCEPTION 'deadlock detected' USING ERRCODE = 'deadlock_detected';
+        END IF;
+    END
+$$;
+CREATE EVENT TRIGGER fail_at_first ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION fail_at_first();
+"""
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("dialect", ["postgresql"])
+async def test_a_migration_undone_by_a_deadlock_is_tried_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for ever."""
+    database = Database.open(database_url, timing=patient_timing())
+    async with database.begin() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(configuration(sync), "0039"))
+        await connection.execute(text(DEADLOCK_AT_FIRST))
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.engine.database._MOST_DEADLOCKS", 0)
+        with pytest.raises(StorageError, match="waited for each other"):
+            await database.migrate()
+    await database.migrate()
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT last_value FROM attempts")) == 5
+        assert (
+            await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        ).all() == REVISIONS[-1:]
+    await database.close()
+
+
 async def test_two_databases_in_one_process_migrate_at_once(database_url: str) -> None:
     one, other = Database.open(database_url, timing=patient_timing()), Database.open("sqlite://")
     await asyncio.gather(one.migrate(), other.migrate(), one.migrate())
