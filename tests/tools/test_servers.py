@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
-from bot.domain.tool_calls import CallOutcome, CallResult, Permission
+from bot.domain.tool_calls import CallOutcome, Permission
 from bot.tools.config import ToolConfig, parse_tool_config
 from bot.tools.results import MAX_RESULT
 from bot.tools.servers import ToolServers, describe
@@ -147,16 +147,18 @@ async def test_what_a_proxy_says_in_place_of_the_server_is_not_the_servers_refus
                 proxies[0].reply = reply
                 add = servers.tools["web__add"]
                 outcomes[name] = (await servers.call(add, {"text": name}, WAIT_TIMEOUT)).outcome
-                after = await looked(servers)
-                assert after.outcome is CallOutcome.DONE, (name, after)
+                await looked(servers)
     assert outcomes == {name: outcome for name, (_, outcome) in REPLIES.items()}
     assert server.effects.count("look ") >= len(REPLIES)
 
 
-async def looked(servers: ToolServers) -> CallResult:
-    """What a tool returns, once the server can be used."""
-    await until(lambda: "web__look" in servers.tools)
-    return await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)
+async def looked(servers: ToolServers) -> None:
+    """Until a call that changes nothing succeeds; a connection that is just ending may take the first one."""
+    outcome: CallOutcome | None = None
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        while outcome is not CallOutcome.DONE:
+            await until(lambda: "web__look" in servers.tools)
+            outcome = (await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)).outcome
 
 
 HOLD = """
