@@ -137,20 +137,23 @@ async def test_what_is_claimed_while_a_process_ends_is_given_back(migrated_url: 
 async def test_nothing_is_done_for_an_answer_once_a_process_has_ended(migrated_url: str) -> None:
     """Not even by a caller that waits until its question is shown, or starts something later."""
     async with scene(migrated_url) as at, Tasks() as tasks:
-        tried = asyncio.Event()
+        tried = list[ChoreJob]()
 
         async def fail(job: ChoreJob) -> ChoreResult:
-            tried.set()
+            tried.append(job)
             return FAILED
 
         await at.add(Chore.SHOW_QUESTION)
         chores = Chores(at.database)
         after_work = at.after_work(chores, tasks, {Chore.SHOW_QUESTION: fail})
         waiting = after_work.start_until_shown(at.answer_id)
-        await tried.wait()
+        await until(lambda: len(tried) > 0)
         await after_work.close()
+        before = len(tried)
         assert waiting.done()
-        assert await asyncio.gather(after_work.start(at.answer_id), return_exceptions=True)
+        (refused,) = await asyncio.gather(after_work.start(at.answer_id), return_exceptions=True)
+        assert isinstance(refused, asyncio.CancelledError)
+        assert len(tried) == before
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "question"]
 
 
