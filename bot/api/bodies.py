@@ -34,6 +34,7 @@ DISCARD_TIMEOUT = 5.0
 """Seconds for reading what a refused client is still sending, because it would not read the response before that."""
 _COST = 2
 """Bytes of memory for each byte of a body: as received, and decoded."""
+_COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 
 
 class GuardedRoute(APIRoute):
@@ -55,7 +56,7 @@ class GuardedRoute(APIRoute):
                 await reader.discard()
                 raise
             request.state.user = user
-            if request.headers.get("content-encoding", "identity").lower() != "identity":
+            if _is_compressed(request):
                 await reader.discard()
                 raise invalid("Send the body as it is, without Content-Encoding.")
             with context.memory.hold(f"{user.team} {user.id}") as held:
@@ -233,3 +234,9 @@ async def make_room(held: HeldBytes, count: int) -> None:
     except TimeoutError:
         message = "Too many large requests are under way. Try again in a moment."
         raise ApiError(503, "Busy", message, headers={"Retry-After": "10"}) from None
+
+
+def _is_compressed(request: Request) -> bool:
+    """Some clients send odd values with a plain body."""
+    encodings = request.headers.get("content-encoding", "").lower().split(",")
+    return not _COMPRESSIONS.isdisjoint(each.strip() for each in encodings)

@@ -105,7 +105,11 @@ async def _access(settings: Settings) -> list[Finding]:
 
 async def _http(settings: Settings) -> list[Finding]:
     """A finding if the HTTP server's address cannot be listened on, unless the bot is already doing so."""
-    may_move = "port" not in settings.model_fields_set and settings.delivery is Delivery.SOCKET
+    may_move = not (
+        "port" in settings.model_fields_set
+        or settings.delivery is Delivery.HTTP
+        or settings.many_workspaces
+    )
     problem = address_problem(settings.host, 0 if may_move else settings.port)
     if problem is None or await serves_bot(settings.host, settings.port):
         return []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
+from typing import get_args
 
 from pydantic import SecretStr
 from starlette.routing import Mount
@@ -16,21 +18,20 @@ from bot.commands.app_workspace import WorkspaceOptions
 from bot.config.chats import SearchMode
 from bot.config.settings import Settings
 from bot.config.suspicious import suspicious_settings
-from bot.domain import ModelRef
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest, optional_scopes
 from bot.observability import configure_logging, get_logger
-from bot.providers.base import ProviderSettings
-from bot.providers.catalogue import matches
+from bot.providers.base import ProviderKind, ProviderSettings
 from bot.runtime.shutdown import shutdown_on_signal
 from bot.sandbox import Sandbox, WorkspaceFile
 from bot.sandbox.limits import Limits
-from bot.sandbox.models.demo import DEMO_MODELS
 from bot.sandbox.models.server import create_models_app
 from bot.tools import demo_server
 from bot.tools.config import ToolConfig, ToolServer
 
 log = get_logger(__name__)
+
+_WITH_KEY = frozenset(get_args(ProviderKind)) - {"ollama"}
 
 
 async def sandbox(
@@ -91,8 +92,11 @@ def _settings_in(slack: Sandbox, settings: Settings, options: WorkspaceOptions) 
         "database_url": SecretStr(f"sqlite:///{options.data}"),
         "host": options.host,
     }
-    if "port" not in settings.model_fields_set or address_problem(options.host, settings.port):
+    if "port" not in settings.model_fields_set:
         changes["port"] = 0
+    elif "PORT" not in os.environ and address_problem(options.host, settings.port):
+        changes["port"] = 0
+        _warn_of_left_out("PORT", "it is in use, perhaps by the bot that this .env is for")
     if settings.providers():
         return settings.changed(**changes)
     return _with_everything_to_try(settings.changed(**changes), options.data)
@@ -125,24 +129,29 @@ def _with_everything_to_try(settings: Settings, data: Path) -> Settings:
     changes: dict[str, object] = {}
     if "bobbin_web_search" not in settings.model_fields_set:
         changes["bobbin_web_search"] = SearchMode.ASK
-    if not _is_here(settings.bobbin_transcribe_model):
+    if not (settings.bobbin_transcribe_model or "").startswith("demo"):
         changes["bobbin_transcribe_model"] = "demo:demo/ears"
-    for name in ("bobbin_default_model", "bobbin_title_model"):
-        if not _is_here(getattr(settings, name)):
-            changes[name] = None
-    if not any(map(_offers_demo_model, settings.bobbin_allowed_models or ["*"])):
-        changes["bobbin_allowed_models"] = ()
+    for name, without in (
+        ("bobbin_default_model", None),
+        ("bobbin_title_model", None),
+        ("bobbin_allowed_models", ()),
+    ):
+        value = getattr(settings, name) or ()
+        named = [value] if isinstance(value, str) else value
+        if named and all(map(_needs_key, named)):
+            changes[name] = without
+            _warn_of_left_out(name.upper(), "no key for its provider is set")
     tools = settings.tools if settings.tools.servers else _notice_board(data)
     return settings.changed(**changes).with_tools(tools)
 
 
-def _is_here(model: str | None) -> bool:
-    """Whether the setting names a model of the sandbox, or of an Ollama on this machine."""
-    return model is not None and model.startswith(("demo", "ollama:"))
+def _needs_key(model: str) -> bool:
+    """Whether a model, or a glob of models, is named with a provider that needs a key."""
+    return model.partition(":")[0] in _WITH_KEY
 
 
-def _offers_demo_model(pattern: str) -> bool:
-    return any(matches(ModelRef("demo", model.id), pattern) for model in DEMO_MODELS)
+def _warn_of_left_out(setting: str, reason: str) -> None:
+    log.warning("setting_left_out", setting=setting, reason=reason)
 
 
 def _demo_models(slack: Sandbox) -> ProviderSettings:

@@ -28,7 +28,8 @@ def suspicious_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
     """One line for each variable that is not a setting, with the nearest one that is, and for each set twice.
 
     From the environment these are all that begin with `BOBBIN_`, and misspelt ones of Slack's and of the providers in
-    BOBBIN_PROVIDERS; from the file, which belongs to Bobbin, all misspelt ones.
+    BOBBIN_PROVIDERS; from the file, which belongs to Bobbin, all misspelt ones. Not those whose meaning has a setting
+    of the right name beside it.
     """
     variables, in_file = set_variables(env_file), file_variables(env_file)
     known = [name.upper() for name in Settings.model_fields]
@@ -37,13 +38,17 @@ def suspicious_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
     shared = (*(name.upper() for name in further), "SLACK_")
     unknown = [name for name in sorted(variables) if name not in (*known, *known_of_further)]
     return (
-        *_hints(unknown, in_file, shared, [*known, *known_of_further]),
+        *_hints(unknown, variables, in_file, shared, [*known, *known_of_further]),
         *repeated_settings(env_file, (*known, *known_of_further)),
     )
 
 
 def _hints(
-    unknown: Sequence[str], in_file: Collection[str], shared: tuple[str, ...], known: Sequence[str]
+    unknown: Sequence[str],
+    settings: Collection[str],
+    in_file: Collection[str],
+    shared: tuple[str, ...],
+    known: Sequence[str],
 ) -> Iterator[str]:
     for name in unknown:
         if name.startswith(_OURS):
@@ -51,8 +56,10 @@ def _hints(
             yield _hint(
                 name, f"did you mean {nearest[0]}?" if nearest else "README lists the settings"
             )
-        elif (name in in_file or name.startswith(shared)) and (meant := _meant(name, known)):
-            yield _hint(name, f"did you mean {meant}?")
+        elif name in in_file or name.startswith(shared):
+            meant = _meant(name, known)
+            if meant is not None and meant not in settings:  # else it is some other program's
+                yield _hint(name, f"did you mean {meant}?")
 
 
 def _meant(name: str, known: Sequence[str]) -> str | None:

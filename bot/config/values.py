@@ -55,7 +55,7 @@ def _credential(value: SecretStr) -> SecretStr:
     characters.
     """
     text = value.get_secret_value()
-    if not re.fullmatch(r"[!-~]+", text) or re.search(r"[\"'`<>\\]|\.\.\.", text):
+    if not re.fullmatch(r"[!-~]+", text) or re.search(r"[\"'`<>]|\.\.\.|\\(?:[nrt]|$)", text):
         raise ValueError("not a credential")
     return value
 

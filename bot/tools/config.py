@@ -21,8 +21,10 @@ from bot.errors import SettingsError
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SETTING = "BOBBIN_MCP_CONFIG"
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _NETWORK = (
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    *_PROXIES, "NO_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
 )  # fmt: skip
 """How a program finds its way out of a company's network. Local servers need these variables too: `npx` and `uvx`
@@ -168,7 +170,17 @@ def _value(found: re.Match[str], variables: Mapping[str, str], used: list[str], 
 def _network(variables: Mapping[str, str]) -> dict[str, str]:
     """In both cases, since some programs look for only one."""
     found = {name: value for name in _NETWORK if (value := variables.get(name))}
+    if any(
+        name in found for name in _PROXIES
+    ):  # unlike Bobbin, most programs would ask it for this machine too
+        found["NO_PROXY"] = ",".join(filter(None, (found.get("NO_PROXY"), *_THIS_MACHINE)))
     return found | {name.lower(): value for name, value in found.items() if "PROXY" in name}
+
+
+def _environment(network: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """`own` takes precedence, however it is written: most programs look at `https_proxy` before `HTTPS_PROXY`."""
+    set_here = {name.upper() for name in own}
+    return {name: each for name, each in network.items() if name.upper() not in set_here} | {**own}
 
 
 def _server(name: str, read: _Server, network: Mapping[str, str]) -> ToolServer:
@@ -186,7 +198,7 @@ def _server(name: str, read: _Server, network: Mapping[str, str]) -> ToolServer:
             raise _wrong(f"{name}: oauth.issuer must be the authorization server's web address")
         given = read.oauth
         oauth = ClientCredentials(given.client_id, given.client_secret, given.issuer, given.scope)
-    env = {**network, **read.env} if read.command is not None else {}
+    env = _environment(network, read.env) if read.command is not None else {}
     return ToolServer(
         name, read.url, read.headers, oauth, read.command, tuple(read.args), env, read.cwd
     )

@@ -98,6 +98,7 @@ SUSPICIOUS = {
     "Port=1\nPORT=2": "sets PORT in lines 1 and 2",
     "PORT=1\nPORT=1": None,
     "COMPOSE_PROJECT_NAME=x\nPOSTGRES_PASSWORD=x\nTZ=x\nNODE_EXTRA_CA_CERTS=x": None,
+    "SLACK_TOKEN=x\nSLACK_BOT_TOKEN=x\nOPENAI_API_BASE=x\nOPENAI_BASE_URL=x": None,  # another program's
     "OPENAI_ORG_ID=x\nSLACK_APP_ID=A1\nSLACK_TEAM_ID=T1": None,
 }  # fmt: skip
 

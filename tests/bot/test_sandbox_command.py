@@ -62,6 +62,8 @@ async def test_rules_of_another_slack_count_and_are_named(
         ("BOBBIN_ALLOWED_USERS=U0ALICE, t0sandbox/u0bob", {"bobbin_allowed_users": ("U0ALICE", "t0sandbox/u0bob")}),
         ("BOBBIN_ALLOWED_CHANNELS=C0RANDOM D*", {"bobbin_allowed_channels": ("C0RANDOM", "D*")}),
         ("BOBBIN_ALLOWED_MODELS=gpt-* demo:demo/quick", {"bobbin_allowed_models": ("gpt-*", "demo:demo/quick")}),
+        ("BOBBIN_ALLOWED_MODELS=llama3*", {"bobbin_allowed_models": ("llama3*",)}),
+        ("BOBBIN_DEFAULT_MODEL=llama3.2:3b", {"bobbin_default_model": "llama3.2:3b"}),
         ("BOBBIN_DEFAULT_MODEL=demo:demo/slow", {"bobbin_default_model": "demo:demo/slow"}),
         ("OPENAI_API_KEY=sk-1\nBOBBIN_ALLOWED_MODELS=gpt-*", {"bobbin_allowed_models": ("gpt-*",)}),
     ],

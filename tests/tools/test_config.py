@@ -47,6 +47,24 @@ def test_servers_are_read_with_variables_filled_in() -> None:
     assert read.rules.permission("remote/get_it", reads=False) is Permission.ASKS
 
 
+def test_a_local_server_gets_the_proxies_but_not_for_this_machine() -> None:
+    """What the file itself sets counts, however it is written."""
+    proxies = {"HTTPS_PROXY": "http://corp:3128", "NO_PROXY": ".corp", "HOME": "/"}
+    text = config(
+        given={"command": "x"}, own={"command": "x", "env": {"https_proxy": "", "no_proxy": "*"}}
+    )
+
+    given, own = parse_tool_config(text, proxies).servers
+
+    here = ".corp,localhost,127.0.0.1,::1"
+    assert given.env == {
+        "HTTPS_PROXY": "http://corp:3128", "https_proxy": "http://corp:3128", "NO_PROXY": here, "no_proxy": here,
+    }  # fmt: skip
+    assert own.env == {"https_proxy": "", "no_proxy": "*"}
+    (without,) = parse_tool_config(config(given={"command": "x"}), {}).servers
+    assert without.env == {}
+
+
 def test_the_strictest_rule_counts() -> None:
     """Denied before asked before allowed, whatever the server says of itself."""
     matching = {"deny": Permission.DENIED, "ask": Permission.ASKS, "allow": Permission.RUNS}
