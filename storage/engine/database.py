@@ -141,8 +141,8 @@ class Database:
 
         `urgent`: does not queue for a pooled connection if that may take long (PostgreSQL); for writes that are
         repeated anyway. Raises Conflict if a unique value already exists, StorageError for any other failure of the
-        database. Then nothing was stored, unless the database could not be asked about it; with `urgent` it is not
-        asked.
+        database. Then nothing was stored, unless the database could not be asked about it, or goes down; with `urgent`
+        it is not asked.
         """
         pool = self._pools.urgent if urgent else self._pools.writing
         ended: int | None = None
@@ -151,13 +151,13 @@ class Database:
                 async with pool.begin() as connection:
                     yield connection
                     ended = connection.info.get(TRANSACTION)  # only COMMIT can fail from here on
-        except DatabaseFailed:
-            if urgent or ended is None or not await self._is_committed(ended):
+        except DatabaseFailed as error:
+            if urgent or ended is None or not await self._is_committed(ended, error.failure):
                 raise
 
-    async def _is_committed(self, transaction: int) -> bool:
+    async def _is_committed(self, transaction: int, failure: Failure) -> bool:
         """Whether a transaction with an unanswered COMMIT took effect; also False if the database can't be asked."""
-        outcome = Outcome.IN_PROGRESS
+        outcome = Outcome.UNKNOWN if failure.down else Outcome.IN_PROGRESS
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.database_outcome_timeout):
                 while outcome is Outcome.IN_PROGRESS:
@@ -166,13 +166,16 @@ class Database:
         return outcome is Outcome.COMMITTED
 
     async def _outcome(self, transaction: int) -> Outcome:
-        """After a moment `IN_PROGRESS`, also while the database cannot be asked."""
-        with suppress(DatabaseFailed):
+        """After a moment `IN_PROGRESS`, also while the database does not respond; `UNKNOWN` if it is down."""
+        try:
             async with self.read() as connection:
                 if (
                     outcome := await outcome_of(connection, transaction)
                 ) is not Outcome.IN_PROGRESS:
                     return outcome
+        except DatabaseFailed as error:
+            if error.failure.down:
+                return Outcome.UNKNOWN
         await asyncio.sleep(_OUTCOME_INTERVAL)
         return Outcome.IN_PROGRESS
 

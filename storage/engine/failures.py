@@ -22,6 +22,10 @@ class Failure:
     lasting: bool = False
     """Whether waiting is useless: a setting, the database or its permissions must be changed."""
     cure: str = "check that it runs and that DATABASE_URL is right"
+    down: bool = False
+    """Whether the server said that it goes down, or is down: the ids of transactions that it loses thereby may be given
+    out again.
+    """
 
 
 READ_ONLY = Failure("is read-only: a standby, or set so", cure="DATABASE_URL must name the primary")
@@ -40,7 +44,10 @@ _FULL = Failure(
     "accepts no more connections (max_connections)",
     cure="raise its limit, or run fewer processes",
 )
-_STARTING = Failure("is starting or stopping", cure="try again soon")
+_STARTING = Failure("is starting or stopping", cure="try again soon", down=True)
+_CRASHED = Failure("has crashed, or was stopped at once", cure="try again soon", down=True)
+_ENDED = "57P01"
+"""An administrator ended the connection, or the server is being stopped."""
 _PATH = "correct the path in DATABASE_URL, and let Bobbin's user write to the file and its folder"
 _OPTION = "remove or correct the option after ? in DATABASE_URL"
 _RIGHTS = "make its user the owner of the database, or GRANT USAGE, CREATE ON SCHEMA public"
@@ -58,6 +65,7 @@ _POSTGRESQL_STATES = {
     "53100": _NO_SPACE,
     "53300": _FULL,
     "57014": TOO_LONG,
+    "57P02": _CRASHED,
     "57P03": _STARTING,
 }
 _RIGHTS_STATES = ("42501", "3F000")
@@ -74,7 +82,7 @@ _POSTGRESQL_MESSAGES = (
             cure="write the user in DATABASE_URL as the pooler wants it, such as postgres.PROJECT",
         ),
     ),
-    ("connection refused", Failure("refuses the connection: nothing listens there")),
+    ("connection refused", Failure("refuses the connection: nothing listens there", down=True)),
     ("timeout expired|no answer within", Failure("does not answer")),
     ("resolve host|translate host", Failure("host's name cannot be resolved")),
     (
@@ -175,7 +183,7 @@ def _of_postgresql(error: Any) -> Failure:
         if state in _RIGHTS_STATES:
             return Failure(f"does not let its user do this{message}", away=False, cure=_RIGHTS)
         return _POSTGRESQL_STATES.get(state) or Failure(
-            f"failed ({type(error).__name__}{message})", away=False
+            f"failed ({type(error).__name__}{message})", away=False, down=state == _ENDED
         )
     # Without a state it is the library's own message, or the server's when a connection is opened.
     text = str(error)

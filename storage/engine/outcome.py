@@ -1,6 +1,9 @@
 """Finds out whether a transaction with an unanswered COMMIT took effect, by asking PostgreSQL about its id.
 
-That needs no session: any other connection may ask, behind a transaction pooler and after a failover too.
+That needs no session: any other connection may ask, behind a transaction pooler too. A server that crashes, or another
+that takes over, may lose the last transactions and give out their ids again. So nobody asks a server that said that it
+goes down, or is found to be down meanwhile. A crash or failover that nobody notices in this way, and that loses
+commits, may still lead to a wrong answer.
 """
 
 from __future__ import annotations
@@ -13,18 +16,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 TRANSACTION = "transaction"
 """The key of the transaction's id in the information about a connection; missing or None if none can be asked."""
 IDENTIFY = "SELECT txid_current()"
-"""Returns the id. A transaction that writes nothing causes no write to disk because of it."""
+"""Returns the id. Because of it, the commit of a transaction that writes nothing writes a record too, but does not wait
+until it is on disk.
+"""
 _STATUS = text("SELECT txid_status(:transaction)").bindparams(
     bindparam("transaction", type_=BigInteger)
 )
 
 
 class Outcome(StrEnum):
-    """The state of a transaction, in PostgreSQL's terms."""
+    """The state of a transaction, in PostgreSQL's terms; or unknown, because the server must not be asked."""
 
     COMMITTED = "committed"
     ABORTED = "aborted"
     IN_PROGRESS = "in progress"
+    UNKNOWN = "unknown"
 
 
 async def outcome_of(connection: AsyncConnection, transaction: int) -> Outcome:

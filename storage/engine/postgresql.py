@@ -7,8 +7,8 @@ exceeds it is closed; SQLAlchemy then discards it, together with all idle connec
 Behind a transaction pooler (PgBouncer, Supavisor), each transaction may run on a different server connection. So no
 state is kept on one: no prepared statements, and settings for one transaction only.
 
-If a COMMIT is not answered, the server is asked about the transaction by its id, on another connection
-(`Database.begin`).
+If a COMMIT is not answered, the server is asked about the transaction by its id, on another connection, unless it goes
+down (`Database.begin`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import waiting
 from psycopg.abc import PQGen
-from psycopg.errors import _WaitTimeout
+from psycopg.errors import CrashShutdown, _WaitTimeout
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -39,6 +39,8 @@ _KEEPALIVE = {
     "tcp_user_timeout": 15_000,
 }
 """Seconds, count and milliseconds after which the kernel gives up a peer that acknowledges nothing."""
+_GOING_DOWN = ("57P01", "57P02")
+"""The SQLSTATEs of the warnings before a server breaks off all connections: stopped at once, or after a crash."""
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -53,6 +55,8 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
     """
 
     limit = 10.0
+    goes_down = False
+    """Whether the server has warned that it goes down."""
 
     async def wait(
         self,
@@ -69,6 +73,15 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         except asyncio.CancelledError:
             self.pgconn.finish()
             raise
+        except psycopg.OperationalError as error:
+            if self.goes_down and error.sqlstate is None:
+                raise CrashShutdown(str(error)) from error
+            raise
+
+    def note_warning(self, warning: psycopg.errors.Diagnostic) -> None:
+        """Notes what the server says before it breaks off the connection."""
+        if warning.sqlstate in _GOING_DOWN:
+            self.goes_down = True
 
 
 class BoundedSyncConnection(psycopg.Connection[Any]):
@@ -158,6 +171,7 @@ async def _connect(limits: Limits, *arguments: Any, **options: Any) -> BoundedCo
     except TimeoutError:
         raise psycopg.errors.ConnectionTimeout("connection timeout expired") from None
     connection.limit = limits.check
+    connection.add_notice_handler(connection.note_warning)
     return connection
 
 

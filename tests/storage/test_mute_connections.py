@@ -180,6 +180,50 @@ async def test_a_commit_stays_unknown_while_nobody_can_be_asked_about_it(muted: 
     assert await _count(muted.direct) == 1
 
 
+END_AT_COMMIT = """
+CREATE FUNCTION end_this() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+        RETURN NULL;
+    END
+$$;
+CREATE CONSTRAINT TRIGGER end_this AFTER INSERT ON people DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION end_this();
+"""
+WARN = "DO $$ BEGIN RAISE WARNING 'going down' USING ERRCODE = 'crash_shutdown'; END $$"
+
+
+@pytest.mark.parametrize("how", ["ended", "crash", "refused"])
+async def test_a_server_that_goes_down_is_not_asked_about_a_commit(
+    muted: Muted, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may lose the transaction, and give its id to another."""
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        if how == "ended":
+            async with muted.direct.begin() as connection:
+                await connection.execute(text(END_AT_COMMIT))
+            with pytest.raises(StorageError, match="AdminShutdown"):
+                await _add(muted.database)
+        elif how == "crash":
+            muted.proxy.cut_at(b"COMMIT", after=b"going down")
+            with pytest.raises(StorageError, match="has crashed"):
+                async with muted.database.begin() as connection:
+                    await connection.execute(text(WARN))
+        else:
+            reached = muted.proxy.mute_at(b"COMMIT", Mute.RESPONSES, new=False)
+            adding = asyncio.create_task(_add(muted.database))
+            await reached.wait()
+            refusing = asyncio.create_task(muted.proxy.refuse())
+            with pytest.raises(StorageError, match="does not answer"):
+                await adding
+            muted.proxy.mute(Mute.NOTHING)
+            await refusing
+    outcomes = [
+        each.__dict__["outcome"] for each in caplog.records if each.message == "commit_unanswered"
+    ]
+    assert outcomes == ["unknown"]
+
+
 async def _is_added(database: Database) -> bool:
     try:
         await _add(database)
