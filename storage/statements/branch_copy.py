@@ -63,7 +63,8 @@ async def copy_conversation(connection: AsyncConnection, chat_id: str) -> Stored
         asker_team=chat.team,
     )
     await store_answer(connection, chat, answer)
-    await add_participants(connection, chat, question.author)
+    author = question.author or chat.owner  # an erased author takes part in nothing
+    await add_participants(connection, chat, author)
     return StoredMessage(chat, await _load_message(connection, answer.question_id), answer)
 
 

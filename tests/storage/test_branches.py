@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.domain import Chat, ModelRef, Role, Status
+from bot.domain import Chat, ModelRef, Role, Status, User
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
+from storage.erasure import Erasure
 from storage.messages import StoredMessage
 from storage.successors import Successors
 from tests.storage.chat_builder import ChatBuilder
@@ -60,6 +61,21 @@ async def test_each_model_and_each_question_has_its_own(
     ]
     assert len(set(made)) == 4
     assert len(await successors.branches_of(old.id, 3)) == 3
+
+
+async def test_an_erased_persons_question_is_asked_of_another_model(
+    database: Database, builder: ChatBuilder, chats: Chats
+) -> None:
+    """For the person who asks, though nobody is its author any more."""
+    successors, old = Successors(database), await builder.filled(4)
+    question = (await chats.messages(old.id))[2]
+    branch = (await successors.create_branch(old, question, "U9", OTHER, None)).chat
+    assert question.author
+    assert await Erasure(database).empty_messages(User(old.team, question.author), 10)
+    filled = await successors.fill_branch(branch.id)
+    assert filled is not None
+    assert filled.message.author is None
+    assert filled.answer.asker == "U9"
 
 
 async def test_what_the_old_answers_cost_is_not_copied(
