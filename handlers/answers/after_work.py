@@ -12,15 +12,7 @@ from bot.domain.chores import Chore
 from bot.observability import get_logger
 from handlers.answers.message_recovery import answers_among, own_messages
 from handlers.answers.thinking_status import SET_STATUS
-from handlers.client.errors import (
-    ConnectFailed,
-    NotInstalled,
-    OutcomeUnknown,
-    RateLimited,
-    SlackError,
-    SlackRejected,
-    TooLate,
-)
+from handlers.client.errors import TRANSIENT_RESULTS, NotInstalled, SlackError, SlackRejected
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
@@ -41,8 +33,6 @@ from storage.chores import Chores
 
 log = get_logger(__name__)
 
-_TRANSIENT = {error.result for error in (RateLimited, TooLate, ConnectFailed, OutcomeUnknown)}
-"""Failures that may be temporary."""
 _UNINSTALLED = {Chore.SHOW_APPROVALS: FAILED}
 """The outcome of chores if the app is not installed and `DONE` would be wrong, because the answer would wait in
 vain.
@@ -232,7 +222,7 @@ class SlackAfterWork:
 
 def _result(reason: str | None) -> ChoreResult:
     """`reason`: why a call failed; None if it succeeded. What Slack has rejected, it would reject again."""
-    return FAILED if reason in _TRANSIENT else DONE
+    return FAILED if reason in TRANSIENT_RESULTS else DONE
 
 
 async def _delete(slack: SlackClient, thread: Thread, part: MessageRef) -> None:

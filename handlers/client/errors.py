@@ -18,7 +18,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import BobbinError
-from handlers.rate_limits.slack_rates import POST
+from handlers.rate_limits.slack_rates import START
 
 NO_STREAMING_CODES = frozenset(
     {"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"}
@@ -69,6 +69,9 @@ _NO_SUCH_METHOD_STATUSES = frozenset({404, 405, 410, 501})
 """How a server or proxy in Slack's place responds to a method that it does not support."""
 _PASSING_STATUSES = frozenset({408, 425, 429})
 """Client errors after which the same request may succeed."""
+_DISPENSABLE_METHODS = frozenset({START, "chat.postEphemeral", "reactions.add"})
+_DISPENSABLE_FAMILIES = ("agents.", "assistant.", "views.")
+"""With the methods above: those that have a substitute, or whose absence loses nothing that anybody waits for."""
 _RATE_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
 
 
@@ -126,6 +129,12 @@ class OutcomeUnknown(SlackError):
     result = "unsure"
 
 
+TRANSIENT_RESULTS = frozenset(
+    error.result for error in (RateLimited, TooLate, ConnectFailed, OutcomeUnknown)
+)
+"""Failures that may be temporary; all others are refusals."""
+
+
 def error_code(error: SlackApiError) -> str | None:
     """Slack's error code; None if the response is not JSON, as happens while Slack is down."""
     data = getattr(error.response, "data", None)
@@ -149,12 +158,17 @@ def from_response(method: str, error: SlackApiError) -> SlackError:
 def _is_not_offered(method: str, status: int) -> bool:
     """Whether a server or proxy in front of Slack, or in its place, lacks the method or blocks it.
 
-    Slack itself refuses with a code. A page that prevents messages from being posted is waited out, because there is no
-    other way to post them.
+    Slack itself refuses with a code. A page that blocks a method may be gone a moment later, so only calls that can be
+    done without learn from it. For all others, such as posts, edits, deletions and searches, it is waited out.
     """
     if status in _NO_SUCH_METHOD_STATUSES:
         return True
-    return 400 <= status < 500 and status not in _PASSING_STATUSES and method != POST
+    blocked = 400 <= status < 500 and status not in _PASSING_STATUSES
+    return blocked and _is_dispensable(method)
+
+
+def _is_dispensable(method: str) -> bool:
+    return method in _DISPENSABLE_METHODS or method.startswith(_DISPENSABLE_FAMILIES)
 
 
 def _retry_after(headers: Any) -> float:

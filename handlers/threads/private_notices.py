@@ -11,7 +11,7 @@ from typing import Any
 from bot import strings
 from bot.domain import Thread
 from bot.observability import get_logger
-from handlers.client.errors import SlackError
+from handlers.client.errors import TRANSIENT_RESULTS, SlackError
 from handlers.client.web_api import SlackClient
 from handlers.views.blocks import Block, is_direct
 from handlers.views.payloads import Reader
@@ -77,16 +77,18 @@ async def post_ephemeral(
     thread: str | None = None,
     content: list[Block] | None = None,
 ) -> bool:
-    """Posts a message that only this user sees, or sends it to them directly if Slack accepts no such messages.
+    """Posts a message that only this user sees, or sends it to them directly if Slack refuses such messages.
 
-    Returns whether Slack accepted one of them. `content`: blocks, shown instead of the text.
+    Returns whether Slack accepted one of them. After any other failure nothing else is sent, because the user may have
+    got the notice, or it would come much too late. `content`: blocks, shown instead of the text.
     """
     notice: dict[str, Any] = {"text": text, **({"blocks": content} if content else {})}
     in_thread = {"thread_ts": thread} if thread else {}
-    if await slack.try_call(
+    failure = await slack.try_call_error(
         "chat.postEphemeral", channel=channel, user=user, **notice, **in_thread
-    ):
-        return True
+    )
+    if failure is None or failure in TRANSIENT_RESULTS:
+        return failure is None
     where = {"channel": channel, **in_thread} if is_direct(channel) else {"channel": user}
     return await slack.try_call(
         "chat.postMessage", patience=NOTICE_TIMEOUT, again_if_unsure=False, **where, **notice

@@ -5,15 +5,17 @@ arrives.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from bot import strings
 from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
+from handlers.rate_limits.slack_rates import POST, UPDATE
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import MOVIE
-from tests.handlers.world import World
+from tests.handlers.world import World, elements
 from tests.slow import slow_after
 
 TEXT = "One, two, three, and that is all of it."
@@ -41,6 +43,34 @@ async def test_an_unsupported_method_is_remembered(world: World, status: int) ->
         OPTIONAL[:2], 1
     )
     assert len(world.slack.calls_of("chat.startStream")) == 1
+
+
+@pytest.mark.parametrize(
+    "blocked",
+    [
+        {UPDATE: {"times": 6}},
+        {POST: {"after_effect": True}, "conversations.replies": {"times": 2}},
+    ],
+    ids=["edits", "posts and searches"],
+)
+async def test_a_proxys_page_that_passes_loses_nothing(
+    worlds: WorldFactory, blocked: dict[str, dict[str, Any]]
+) -> None:
+    """The answer stands as it would have otherwise: it is not given up, and nothing is posted twice."""
+    async with worlds(limits=Limits(rates=False), bobbin_stream=StreamMode.EDIT) as world:
+        world.reply_to({"Say it.": TEXT})
+        pages = [
+            world.slack.faults.add(method, "status", status=403, **details)
+            for method, details in blocked.items()
+        ]
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        (answer,) = world.answers(thread)
+        assert elements(answer, "feedback")
+        assert {row["status"] for row in world.ended(thread)} == {"done"}
+        await world.until(lambda: not any(page.times for page in pages), "all pages")
+        await world.idle()
+        assert len(world.slack.calls_of(POST)) == 2, "the menu and the answer"
 
 
 async def test_without_ephemeral_messages_people_get_direct_messages(world: World) -> None:
