@@ -248,5 +248,6 @@ def _words(fault: Mapping[str, Any]) -> str:
         bound, limit = (
             ("most", "max_length") if fault["type"] == "too_long" else ("least", "min_length")
         )
-        return f"Input should have at {bound} {details[limit]:,} characters"
+        unit = "character" if details[limit] == 1 else "characters"
+        return f"Input should have at {bound} {details[limit]:,} {unit}"
     return str(fault["msg"])

@@ -117,7 +117,7 @@ async def test_a_body_is_refused_in_the_words_of_json(api: Api) -> None:
         assert (answer.status_code, answer.json()["message"]) == (422, sentence)
     chat = await api.conversation()
     empty = await api.say(chat, "", 422)
-    assert empty["message"] == "content: Input should have at least 1 characters"
+    assert empty["message"] == "content: Input should have at least 1 character"
 
 
 async def test_a_socket_without_its_upgrade_is_told_so(api: Api) -> None:
