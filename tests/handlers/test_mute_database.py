@@ -36,7 +36,7 @@ TIMING = patient_timing(
     database_connect_timeout=5.0,
     database_statement_timeout=5.0,
     database_lease_timeout=3.0,
-    database_outcome_timeout=4.0,
+    database_outcome_timeout=7.0,
 )
 
 
