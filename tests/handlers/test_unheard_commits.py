@@ -41,7 +41,9 @@ def pressing(action: str, sees: Callable[[World, str], object], value: str | Non
     """Presses an element of the newest message that has it."""
 
     async def act(world: World, thread: str) -> None:
-        message = [m for m in world.replies(thread) if elements(m, action)][-1]
+        message = await world.until(
+            lambda: [m for m in world.replies(thread) if elements(m, action)][-1], action
+        )
         await world.slack.interactions.press("alice", message, action, value)
         await world.until(lambda: sees(world, thread), f"what {action} leads to")
 
