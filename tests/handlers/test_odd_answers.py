@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -120,6 +120,19 @@ ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
     "only a picture": ([delta(images=[PICTURE]), STOP, DONE], "", "pictures_only"),
 }
 
+REPRESENTATIVE = (
+    "reasoning",
+    "a closing mark in a span",
+    "reasoning in spelled out tags within tags",
+    "headings that models give their reasoning",
+    "a router's stop for a cut",
+    "thoughts with a pair in two halves, and half a pair",
+    "the whole message at last",
+    "a broken part",
+    "only a picture",
+)
+"""One answer of each kind: the quick test tries these, the long one all."""
+
 
 def each_its_own(answers: Iterable[Behaviour]) -> Behaviour:
     """The model is asked `Say number 0.` for the first answer, and so on."""
@@ -140,9 +153,13 @@ async def chats(world: World, count: int) -> list[str]:
     return threads
 
 
-@pytest.mark.parametrize("step", slow_after(1, [3, 1]))
-async def test_an_answer_is_shown_and_stored_as_what_it_is(worlds: WorldFactory, step: int) -> None:
-    answers = dict(list(ANSWERS.items())[::step])
+@pytest.mark.parametrize(
+    "names", slow_after(1, [list(REPRESENTATIVE), list(ANSWERS)]), ids=["some", "all"]
+)
+async def test_an_answer_is_shown_and_stored_as_what_it_is(
+    worlds: WorldFactory, names: Sequence[str]
+) -> None:
+    answers = {name: ANSWERS[name] for name in names}
     model = each_its_own(streaming(*sent) for sent, _, _ in answers.values())
     async with scripted_world(worlds, model) as (world, server):
         threads = await chats(world, len(answers))
