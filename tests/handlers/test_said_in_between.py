@@ -62,7 +62,7 @@ async def test_files_that_others_add_are_read(world: World) -> None:
     assert "line two" in sent_text(world)
 
 
-async def test_the_settings_count_at_the_moment_the_chat_starts(world: World) -> None:
+async def test_messages_count_as_they_are_when_the_chat_starts(world: World) -> None:
     thread = await world.ask("Write quicksort.")
     wrong = await say(world, "bob", "In Cobol.", thread)
     changed = await say(world, "bob", "Very long.", thread)
