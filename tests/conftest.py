@@ -135,7 +135,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
             service.close()
 
 
-def _or_skip(make: Callable[[], S]) -> S:
+def or_skip(make: Callable[[], S]) -> S:
     """What `make` makes; skips the test, with the reason, where the machine does not have it.
 
     What a service's library warns about the machine, such as a missing XDG_RUNTIME_DIR, is no fault of the test.
@@ -164,19 +164,19 @@ def fork_server() -> Iterator[ForkServer]:
 
 @pytest.fixture(scope="session")
 def curl() -> str:
-    return _or_skip(lambda: services.program("curl"))
+    return or_skip(lambda: services.program("curl"))
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Path of the program that checks Prometheus rules; it comes with Prometheus."""
-    return _or_skip(lambda: services.program("promtool"))
+    return or_skip(lambda: services.program("promtool"))
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(pytestconfig: pytest.Config) -> Iterator[str]:
     """URL of a PostgreSQL server in which tests create databases."""
-    service = _keep(pytestconfig, _or_skip(services.postgresql))
+    service = _keep(pytestconfig, or_skip(services.postgresql))
     yield service.url
     service.close()
 
@@ -192,7 +192,7 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
 @pytest.fixture(params=slow_after(1, ["transaction", "session"]))
 def pooled_url(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[str]:
     """URL of an empty PostgreSQL database behind PgBouncer; the test runs once for each of its modes."""
-    pooler = _or_skip(lambda: services.pgbouncer(postgresql_url, request.param))
+    pooler = or_skip(lambda: services.pgbouncer(postgresql_url, request.param))
     yield pooler.url
     pooler.close()
 
@@ -270,7 +270,7 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """URL of a Redis server that all tests share."""
-    service = _keep(pytestconfig, _or_skip(redis_service.shared_redis))
+    service = _keep(pytestconfig, or_skip(redis_service.shared_redis))
     yield service.url
     service.close()
 
@@ -278,7 +278,7 @@ def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
 @pytest.fixture
 def own_redis() -> Iterator[redis_service.RedisServer]:
     """A Redis server that the test may stop and start again."""
-    server = _or_skip(redis_service.redis_server)
+    server = or_skip(redis_service.redis_server)
     yield server
     server.close()
 
@@ -286,6 +286,6 @@ def own_redis() -> Iterator[redis_service.RedisServer]:
 @pytest.fixture
 def own_postgresql() -> Iterator[services.PostgresServer]:
     """A PostgreSQL server that the test may stop and start again."""
-    server = _or_skip(services.postgres_server)
+    server = or_skip(services.postgres_server)
     yield server
     server.close()

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 
 import redis
 
 from tests.services import Service, Unavailable, end, free_port, wait_until_ready
+
+START_TRIES = 3
 
 
 class RedisServer:
@@ -23,7 +26,12 @@ class RedisServer:
         self._home = tempfile.mkdtemp(prefix="bobbin-redis-")
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.tls_port = 0
+        """Where `restart` with `tls` listens too."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
 
     def start(self, *options: str) -> None:
         """`options`: of the installed Redis alone. Raises Unavailable."""
@@ -49,11 +57,25 @@ class RedisServer:
         with redis.Redis.from_url(self.url) as client:
             client.ping()
 
-    def restart(self, *options: str) -> None:
-        """With these options, which only the installed Redis has. Raises Unavailable."""
+    def restart(self, *options: str, tls: bool = False) -> None:
+        """With these options, which only the installed Redis has. `tls`: at `tls_port` too. Raises Unavailable.
+
+        At other ports if it does not come up: another program may have taken one since it was found to be free.
+        """
         if self._executable is None:
             raise Unavailable("redis-server is not installed")
         self.stop()
+        for _ in range(START_TRIES - 1):
+            with suppress(Unavailable):
+                self._start_with(options, tls)
+                return
+            self._port = free_port()
+        self._start_with(options, tls)
+
+    def _start_with(self, options: tuple[str, ...], tls: bool) -> None:
+        if tls:
+            self.tls_port = free_port()
+            options = ("--tls-port", str(self.tls_port), *options)
         self.start(*options)
 
     def stop(self) -> None:
