@@ -5,6 +5,7 @@ Importing takes more than a second of a processor, many times what most programs
 
 A request to that process is JSON (module, arguments, whole environment, folder) together with three open files:
 standard output, standard error, and a pipe that tells the id of the new process and, once it has ended, its exit code.
+The process itself tells once that it is ready.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
@@ -27,17 +29,22 @@ from tests.deadlines import WAIT_TIMEOUT
 
 ROOT = Path(__file__).parents[1]
 _REQUEST_BYTES = 1 << 20
+_READY = b"ready"
 
 
 class ForkedProgram:
     """A running program, with what tests need of `subprocess.Popen`."""
 
     def __init__(self, status: IO[bytes], stdout: IO[str] | None, stderr: IO[str] | None) -> None:
-        self.pid = int(status.readline())
+        """Raises RuntimeError if the server does not tell its id."""
         self.stdout = stdout
         self.stderr = stderr
         self.returncode: int | None = None
         self._status = status
+        told = status.readline() if _readable(status) else b""
+        if not told:
+            raise RuntimeError("the fork server has started no program")
+        self.pid = int(told)
 
     def poll(self) -> int | None:
         """Its exit code, minus the signal if one has ended it; None while it is running."""
@@ -51,7 +58,7 @@ class ForkedProgram:
         return code
 
     def _ended(self, timeout: float) -> int | None:
-        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+        if self.returncode is None and _readable(self._status, timeout):
             self.returncode = int(self._status.readline())
         return self.returncode
 
@@ -82,9 +89,14 @@ class ForkedProgram:
 
 
 class ForkServer:
-    """Starts programs. Must be closed."""
+    """Starts programs; if its process has died, in a new one. Must be closed."""
 
     def __init__(self) -> None:
+        self._beginning = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._ready = False
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
@@ -93,6 +105,16 @@ class ForkServer:
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
+
+    def _until_ready(self) -> None:
+        """Until its process has imported everything. Raises RuntimeError if that fails."""
+        with self._beginning:
+            if self._process.poll() is not None:
+                self._socket.close()
+                self._begin()
+            if not self._ready and not (_readable(self._socket) and self._socket.recv(len(_READY))):
+                raise RuntimeError("the fork server does not start")
+            self._ready = True
 
     def start(
         self,
@@ -105,26 +127,39 @@ class ForkServer:
     ) -> ForkedProgram:
         """Runs `python -m MODULE ARGUMENTS` in the folder.
 
-        `stdout` and `stderr`: an open file, `subprocess.PIPE` or `subprocess.DEVNULL`.
+        `stdout` and `stderr`: an open file, `subprocess.PIPE` or `subprocess.DEVNULL`. Raises RuntimeError or OSError.
         """
+        self._until_ready()
         request = [module, arguments, dict(environment), str(folder)]
-        status, theirs = os.pipe()
-        said, their_said = _output(stdout)
-        complained, their_complained = _output(stderr)
-        try:
-            socket.send_fds(
-                self._socket,
-                [json.dumps(request).encode()],
-                [their_said, their_complained, theirs],
-            )
-        finally:
-            for each in (theirs, their_said, their_complained):
-                os.close(each)
-        return ForkedProgram(os.fdopen(status, "rb", buffering=0), said, complained)
+        with ExitStack() as opened:
+            reading, theirs = os.pipe()
+            status = opened.enter_context(os.fdopen(reading, "rb", buffering=0))
+            said, their_said = _output(stdout)
+            complained, their_complained = _output(stderr)
+            for each in (said, complained):
+                if each is not None:
+                    opened.enter_context(each)
+            try:
+                socket.send_fds(
+                    self._socket,
+                    [json.dumps(request).encode()],
+                    [their_said, their_complained, theirs],
+                )
+            finally:
+                for number in (theirs, their_said, their_complained):
+                    os.close(number)
+            program = ForkedProgram(status, said, complained)
+            opened.pop_all()  # it closes them
+            return program
 
     def close(self) -> None:
         self._socket.close()
         self._process.wait(WAIT_TIMEOUT)
+
+
+def _readable(source: IO[bytes] | socket.socket, timeout: float = WAIT_TIMEOUT) -> bool:
+    """Whether something can be read, or the other end is closed, within this many seconds."""
+    return bool(select.select([source], [], [], timeout)[0])
 
 
 def _output(wanted: int) -> tuple[IO[str] | None, int]:
@@ -150,6 +185,8 @@ def _serve(requests: socket.socket) -> None:
     import bot.sandbox.models.server  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes that wait
+    with suppress(BrokenPipeError):  # there was nothing to start
+        requests.send(_READY)
     while True:
         message, files, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 3)
         if not message:
