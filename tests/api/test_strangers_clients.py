@@ -129,7 +129,12 @@ async def test_a_socket_without_its_upgrade_is_told_so(api: Api) -> None:
 
 
 async def test_a_compressed_body_is_reported(api: Api) -> None:
-    for encoding, accepted in (("gzip", False), ("br, deflate", False), ("identity", True), ("utf-8", True)):
+    for encoding, accepted in (
+        ("gzip", False),
+        ("br, deflate", False),
+        ("identity", True),
+        ("utf-8", True),
+    ):
         body = gzip.compress(b"{}") if encoding == "gzip" else b"{}"
         headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
         answer = await api.http.post("/chat/conversations", content=body, headers=headers)
