@@ -61,6 +61,7 @@ from storage.statements.queries import (
     SELECT_ANSWER_TO_CLAIM,
     STORE_RESULT,
     TOUCH_CHAT,
+    locked_in_order,
 )
 from storage.statements.rows import (
     parts_to_json,
@@ -157,9 +158,10 @@ class Answers(AnswerReads):
         if used:
             known = answers.c.call_tokens
             renewed["call_tokens"] = case(used, value=answers.c.message_id, else_=known)
+        wanted = held if only is None else and_(held, answers.c.message_id.in_(only))
         query = (
             update(answers)
-            .where(held if only is None else and_(held, answers.c.message_id.in_(only)))
+            .where(answers.c.message_id.in_(locked_in_order(wanted)))
             .values(renewed)
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
@@ -254,9 +256,10 @@ class Answers(AnswerReads):
         """
         own = and_(IS_OPEN, IS_HELD, answers.c.owner == worker_id)
         held = and_(own, answers.c.message_id.not_in(keep))
+        wanted = held if chat_id is None else and_(held, answers.c.chat_id == chat_id)
         query = (
             update(answers)
-            .where(held if chat_id is None else and_(held, answers.c.chat_id == chat_id))
+            .where(answers.c.message_id.in_(locked_in_order(wanted)))
             .values(owner=null(), lease_until=database_time())
             .returning(answers.c.chat_id)
         )

@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import TitleBy, User
 from storage.engine.database import Database
 from storage.engine.types import database_time
-from storage.statements.queries import ASK_TO_STOP, dialect_insert
+from storage.statements.queries import ASK_TO_STOP, dialect_insert, lock_answers, locked_in_order
 from storage.statements.quotes import (
     ERASED_TEXT,
     find_quotes,
@@ -43,6 +43,7 @@ from storage.statements.tool_call_rows import EMPTY_CALL
 from storage.tables import (
     IS_HELD,
     IS_OPEN,
+    IS_RUNNING,
     IS_UNWRITTEN,
     answer_steps,
     answers,
@@ -189,8 +190,9 @@ class Erasure:
         if not ids:
             return False
         async with self._database.begin() as connection:
-            unwritten = and_(answers.c.message_id.in_(ids), IS_UNWRITTEN)
-            await connection.execute(update(answers).where(unwritten).values(ASK_TO_STOP))
+            unwritten = locked_in_order(and_(answers.c.message_id.in_(ids), IS_UNWRITTEN))
+            stopped = update(answers).where(answers.c.message_id.in_(unwritten))
+            await connection.execute(stopped.values(ASK_TO_STOP))
         return True
 
     async def remove_chats(self, selection: Selection, chat_ids: Sequence[str]) -> int:
@@ -211,19 +213,20 @@ class Erasure:
     async def empty_messages(self, user: User, limit: int) -> int:
         """Removes the person from some of their messages in other people's chats; returns 0 when there are no more.
 
-        Unwritten answers to them are stopped.
+        Unwritten answers to them are stopped, and later ones that are being written.
         """
         ids = await self._some(messages.c.id, _own_messages(user), limit)
+        told = exists().where(
+            messages.c.id.in_(ids),
+            messages.c.chat_id == answers.c.chat_id,
+            messages.c.number < answers.c.number,
+        )
         async with self._database.begin() as connection:
+            # Answers before messages before chats: whoever stores a result locks them in this order.
+            await lock_answers(connection, answers.c.question_id.in_(ids), and_(IS_RUNNING, told))
             asked = update(answers).where(answers.c.question_id.in_(ids))
             await connection.execute(asked.values(asker=None, asker_team=None))
             await connection.execute(asked.where(IS_UNWRITTEN).values(ASK_TO_STOP))
-            # Answers before messages before chats: whoever stores a result locks them in this order.
-            told = exists().where(
-                messages.c.id.in_(ids),
-                messages.c.chat_id == answers.c.chat_id,
-                messages.c.number < answers.c.number,
-            )
             await stop_running(connection, told)
             answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
             await _forget_calls(connection, answered)
@@ -231,7 +234,10 @@ class Erasure:
             await _empty(connection, ids)
             await forget_summaries(connection, ids)
             await forget_titles(connection, ids, by=(TitleBy.MODEL, TitleBy.PERSON))
-            return len(ids)
+        if ids:
+            async with self._database.begin() as connection:
+                await stop_running(connection, told)
+        return len(ids)
 
     async def forget_quotes_in_requests(self, user: User, limit: int) -> int:
         """Removes what other people's chat requests quote of the person; returns 0 when there are no more."""
@@ -298,6 +304,8 @@ class Erasure:
         if quoting is not None:
             async with self._database.begin() as connection:
                 await forget_quotes(connection, quoting)
+            async with self._database.begin() as connection:
+                await stop_running(connection, quoting.answers())
         return ids[-1] if ids else None
 
     async def forget_person(self, user: User) -> None:

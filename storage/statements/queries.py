@@ -6,8 +6,12 @@ An UPDATE without `values` sets the columns whose names are among its parameters
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import (
+    ColumnElement,
     Double,
+    Select,
     Table,
     and_,
     bindparam,
@@ -21,6 +25,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -177,6 +182,28 @@ UPDATE_OWNED = update(answers).where(
     answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("worker"), IS_HELD
 )
 """Changes an answer that `worker` still holds."""
+
+
+def locked_in_order(where: ColumnElement[bool]) -> Select[str]:
+    """Ids of answers, which it locks in their order, as all do that change those of several chats, to prevent
+    deadlocks.
+    """
+    # Not the column itself: to read in its order, SQLite would read all answers.
+    order = func.coalesce(answers.c.message_id, "")
+    ids = select(answers.c.message_id).where(where).order_by(order)
+    return ids.with_for_update(key_share=True).correlate(None)
+
+
+async def lock_answers(
+    connection: AsyncConnection, *conditions: ColumnElement[bool]
+) -> Sequence[str]:
+    """Locks the answers that meet one of the conditions; returns their ids."""
+    found = (select(answers.c.message_id).where(each).correlate(None) for each in conditions)
+    ids = (await connection.scalars(union(*found))).all()
+    these = and_(answers.c.message_id.in_(ids), or_(*conditions))
+    return (await connection.scalars(locked_in_order(these))).all()
+
+
 ASK_TO_STOP = {
     "stop_requested": True,
     "lease_until": case((answers.c.parked == true(), database_time()), else_=answers.c.lease_until),

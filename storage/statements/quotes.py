@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Message
-from storage.statements.queries import ASK_TO_STOP
+from storage.statements.queries import ASK_TO_STOP, lock_answers
 from storage.statements.titles import forget_titles
 from storage.tables import (
     IS_RUNNING,
@@ -67,6 +67,11 @@ class Quoting:
     messages: Sequence[str]
     """Ids of questions that do."""
 
+    def answers(self) -> ColumnElement[bool]:
+        """The answers of these chats and of the questions' chats."""
+        affected = select(messages.c.chat_id).where(messages.c.id.in_(self.messages))
+        return or_(answers.c.chat_id.in_(self.chats), answers.c.chat_id.in_(affected))
+
 
 async def find_quotes(
     connection: AsyncConnection, user: str, chat_ids: Collection[str]
@@ -82,14 +87,13 @@ async def find_quotes(
 
 
 async def forget_quotes(connection: AsyncConnection, quoting: Quoting) -> None:
-    """Removes these quotes. Answers that are being written from them are stopped.
+    """Removes these quotes. Answers that are being written from them are stopped; `stop_running` finds those that began
+    until the commit.
 
     A question that quotes the user keeps its author's own words, as far as they are known.
     """
     # Answers before messages before chats: whoever stores a result locks them in this order.
-    affected = select(messages.c.chat_id).where(messages.c.id.in_(quoting.messages))
-    in_affected = or_(answers.c.chat_id.in_(quoting.chats), answers.c.chat_id.in_(affected))
-    await stop_running(connection, in_affected)
+    await stop_running(connection, quoting.answers())
     await _leave_own_words(connection, quoting.messages)
     forgotten = update(chats).where(chats.c.id.in_(quoting.chats))
     await connection.execute(forgotten.values(context=ERASED_TEXT, quoted=None))
@@ -132,5 +136,10 @@ async def forget_quotes_in_requests(
 
 
 async def stop_running(connection: AsyncConnection, where: ColumnElement[bool]) -> None:
-    """Stops the answers that are being written by models that know what is now erased."""
-    await connection.execute(update(answers).where(IS_RUNNING, where).values(ASK_TO_STOP))
+    """Stops the answers that are being written by models that know what is now erased.
+
+    Done again after the erasure is committed, for answers that began before that.
+    """
+    ids = await lock_answers(connection, and_(IS_RUNNING, where))
+    stopped = update(answers).where(answers.c.message_id.in_(ids))
+    await connection.execute(stopped.values(ASK_TO_STOP))

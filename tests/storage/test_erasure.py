@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
@@ -18,6 +19,7 @@ from bot.domain.chores import Chore
 from bot.usage.calls import Call, CallKind, CallOutcome, payer_of
 from bot.usage.limits import Limits, Scope, parse_budget
 from storage.action_claims import ActionClaims
+from storage.answers import Answers
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.erasure import COVERED, EXEMPT, Erasure, Selection
@@ -27,6 +29,7 @@ from storage.people import People
 from storage.personal_data import EXEMPT as NOT_EXPORTED
 from storage.personal_data import IN_CHATS, SECTIONS, PersonalData
 from storage.statements.quotes import ERASED_TEXT
+from storage.statements.titles import forget_titles
 from storage.successors import Successors
 from storage.summaries import Summaries, Summary
 from storage.tables import (
@@ -243,6 +246,31 @@ async def waits_or_ended(database: Database, task: asyncio.Task[None]) -> None:
             if await connection.scalar(text(query)):
                 return
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("dialect", ["postgresql"])
+async def test_an_answer_that_begins_during_an_erasure_is_stopped(
+    database: Database,
+    rivals: list[Database],
+    builder: ChatBuilder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its worker may have read what is not erased yet. SQLite has one writer."""
+    chat = (await builder.start("1.1", SECRET, GONE.id)).chat
+    await builder.answer(chat)
+    other = await builder.say(chat, "a later question", OTHER.id)
+    claimed: list[str] = []
+
+    async def forget_late(*arguments: Any, **options: Any) -> None:
+        answer = await Answers(rivals[1]).claim(chat.id, "w1", 600)
+        claimed.extend([answer.id] if answer else [])
+        await forget_titles(*arguments, **options)
+
+    monkeypatch.setattr("storage.erasure.forget_titles", forget_late)
+    assert await Erasure(database).empty_messages(GONE, 10) == 1
+    assert claimed == [other.answer.id]
+    assert await Answers(database).renew("w1", 600) == {other.answer.id: True}
 
 
 @pytest.mark.parametrize("what", ["a new call", "a call that ends", "a summary"])
