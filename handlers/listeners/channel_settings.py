@@ -14,7 +14,7 @@ from bot.observability import get_logger
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.open_view import open_view
-from handlers.threads.private_notices import NOTICE_TTL, tell
+from handlers.threads.private_notices import tell_once
 from handlers.views import blocks, channel_settings
 from handlers.views.blocks import is_direct
 from handlers.views.channel_settings import SettingsSubmission
@@ -63,11 +63,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 async def _tell_saved(slack: SlackClient, submission: SettingsSubmission, dialog: str) -> None:
     """Tells the person once across all replicas. `dialog`: the view's id."""
-    if not await slack.claims.is_first("channel_settings", dialog, within=NOTICE_TTL):
-        return
     target = submission.target
     reader = Reader(submission.user, target.channel, response_url=target.response_url)
-    await tell(slack, reader, strings.CHANNEL_SAVED.format(channel=target.channel))
+    text = strings.CHANNEL_SAVED.format(channel=target.channel)
+    await tell_once(slack, ("channel_settings", dialog), reader, text)
 
 
 async def open_settings(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) -> str:

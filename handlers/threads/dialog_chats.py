@@ -34,7 +34,7 @@ from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.open_view import open_view
 from handlers.threads.own_messages import with_block
-from handlers.threads.private_notices import NOTICE_TTL, tell, why_elsewhere
+from handlers.threads.private_notices import tell_once, why_elsewhere
 from handlers.threads.refused_question import RefusedQuestion, read_refused
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.views import modals
@@ -53,6 +53,7 @@ LOOKUP_TIMEOUT = 1.0
 MAX_CLOCK_SKEW = 60
 """Seconds by which this machine's clock may differ from Slack's."""
 RECOVERY_BATCH = 50
+"""Submissions of each workspace that one sweep takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +324,5 @@ async def _notify(
     content: list[Block] | None = None,
 ) -> None:
     """Tells the user who submitted the dialog about its outcome, once across all replicas."""
-    what = ("dialog", request.id)
-    if await slack.claims.is_first(*what, within=slack.timing.notice_claim):
-        async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
-            await tell(slack, Reader(request.user, response_url=response_url), text, content)
-        await slack.claims.keep(*what, within=NOTICE_TTL)
+    reader = Reader(request.user, response_url=response_url)
+    await tell_once(slack, ("dialog", request.id), reader, text, content)

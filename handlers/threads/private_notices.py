@@ -54,6 +54,24 @@ async def tell(
     await slack.try_call("chat.postMessage", patience=NOTICE_TIMEOUT, channel=reader.user, **notice)
 
 
+async def tell_once(
+    slack: SlackClient,
+    what: tuple[str, str],
+    reader: Reader,
+    text: str,
+    content: list[Block] | None = None,
+) -> None:
+    """Like `tell`, but once across all replicas. `what`: identifies the notice within the workspace.
+
+    A process that dies before it has told the user leaves that to the next one.
+    """
+    if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
+        return
+    async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
+        await tell(slack, reader, text, content)
+    await slack.claims.keep(*what, within=NOTICE_TTL)
+
+
 async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> None:
     """Like `post_ephemeral`, but only if no other replica posts a notice about the same thing.
 
