@@ -69,10 +69,12 @@ class SideCalls:
     @asynccontextmanager
     async def _stored(self, asked: Call, tokens: int) -> AsyncIterator[Meter]:
         """Stores the call that is made inside the block. `tokens`: of what is sent, by our own estimate."""
-        await self._ledger.ask(replace(asked, estimated_tokens=tokens))
+        price = self._price_of(asked.model)
+        cost = None if price is None else tokens * price.prompt  # counts if the process dies
+        await self._ledger.ask(replace(asked, estimated_tokens=tokens, listed_cost=cost))
         ended: list[Call] = []
         try:
-            with metered(asked, ended, tokens, self._price_of(asked.model)) as meter:
+            with metered(asked, ended, tokens, price) as meter:
                 yield meter
         finally:
             not_made = replace(asked, outcome=CallOutcome.FAILED)

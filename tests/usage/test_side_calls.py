@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from bot.chats.side_calls import SideCalls
-from bot.domain import ModelRef
+from bot.domain import ModelRef, Price
 from bot.domain.stream_events import Done, StreamEvent, TextDelta
 from bot.errors import InvalidResponse, StorageError
 from bot.observability import Metrics
@@ -16,7 +17,7 @@ from bot.providers.base import ModelRequest
 from bot.usage.calls import CallKind, Payer
 from storage.engine.database import Database
 from storage.ledger import Ledger
-from storage.tables import ledger
+from storage.tables import ledger, usage_days
 
 
 class Failing:
@@ -57,3 +58,30 @@ async def test_a_side_call_is_completed_however_it_ends(
     async with database.read() as connection:
         (row,) = (await connection.execute(select(ledger))).all()
     assert (row.outcome, bool(row.estimated_tokens)) == (outcome, estimated)
+
+
+async def test_a_side_call_under_way_counts_by_the_listed_price(database: Database) -> None:
+    """What it would cost if its process died, and what it did cost afterwards."""
+    noted: list[Any] = []
+    query = select(ledger.c.estimated_tokens, ledger.c.estimated_cost)
+    costs = select(usage_days.c.estimated_cost)
+
+    class Looking(Failing):
+        async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+            async with database.read() as connection:
+                noted.append((await connection.execute(query)).one())
+            async for event in super().stream(request):
+                yield event
+
+    def price_of(model: ModelRef) -> Price:
+        return Price(prompt=0.5, completion=2.0)
+
+    calls = SideCalls(Looking(None, "A title"), Ledger(database), Metrics(), price_of)
+    request = ModelRequest(ModelRef("openai", "gpt"), "Find a title.", ())
+    await calls.text(request, CallKind.TITLE, Payer("T1", "U1", "C1", "chat"))
+    ((tokens, cost),) = noted
+    assert cost == tokens * 0.5 > 0
+    async with database.read() as connection:
+        ended = (await connection.execute(query)).one()
+        assert ended.estimated_cost == cost + 2.0 * (ended.estimated_tokens - tokens)
+        assert (await connection.scalars(costs)).all() == [ended.estimated_cost]
