@@ -35,10 +35,10 @@ def suspicious_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
     known = [name.upper() for name in Settings.model_fields]
     further = variables.get("BOBBIN_PROVIDERS", "").replace(",", " ").split()
     known_of_further = [variable for name in further for variable in variables_of(name)]
-    shared = (*(name.upper() for name in further), "SLACK_")
+    theirs = tuple(name.upper() for name in further)
     unknown = [name for name in sorted(variables) if name not in (*known, *known_of_further)]
     return (
-        *_hints(unknown, variables, in_file, shared, [*known, *known_of_further]),
+        *_hints(unknown, variables, in_file, theirs, [*known, *known_of_further]),
         *repeated_settings(env_file, (*known, *known_of_further)),
     )
 
@@ -47,7 +47,7 @@ def _hints(
     unknown: Sequence[str],
     settings: Collection[str],
     in_file: Collection[str],
-    shared: tuple[str, ...],
+    theirs: tuple[str, ...],
     known: Sequence[str],
 ) -> Iterator[str]:
     for name in unknown:
@@ -56,9 +56,10 @@ def _hints(
             yield _hint(
                 name, f"did you mean {nearest[0]}?" if nearest else "README lists the settings"
             )
-        elif name in in_file or name.startswith(shared):
+        elif name in in_file or name.startswith((*theirs, "SLACK_")):
             meant = _meant(name, known)
-            if meant is not None and meant not in settings:  # else it is some other program's
+            is_others = meant in settings and not name.startswith(theirs)
+            if meant is not None and not is_others:
                 yield _hint(name, f"did you mean {meant}?")
 
 
