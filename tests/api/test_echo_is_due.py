@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,10 @@ from tests.api.conftest import Api, client, token_for
 from tests.api.test_slack_and_api import chat_of, messages_through_api, section_of
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.world import World
+from tests.handlers.scripted_models import scripted_world
+from tests.handlers.world import World, shown
+from tests.providers.parsing import STOP
+from tests.providers.scripted_server import DONE, ReceivedRequest, ResponseWriter, delta
 from tests.slow import slow_after
 
 
@@ -97,15 +101,33 @@ async def test_the_answers_first_words_wait_for_it_and_for_nothing_else(
     worlds: WorldFactory,
 ) -> None:
     """At the same time the header gets its Stop button, but Slack does not respond to that call."""
+    goes_on = asyncio.Event()
+    goes_on.set()
+
+    async def answer(received: ReceivedRequest, out: ResponseWriter) -> None:
+        await out.head()
+        await out.chunk(delta("First words."))
+        await goes_on.wait()
+        await out.chunk(STOP)
+        await out.chunk(DONE)
+        await out.end()
+
     timing = patient_timing(question_timeout=3_600.0)
-    async with worlds(timing=timing) as world, api_of(world) as api:
+    async with (
+        scripted_world(worlds, answer, timing=timing) as (world, _),
+        api_of(world) as api,
+    ):
         world.leave_unfinished()
         thread = await world.start("first, in slack")
         await world.answered(thread)
         await world.idle()
         header = world.header(thread).ts
         fault = world.slack.faults.add("chat.update", "hang", ts=header, times=-1, seconds=3_600.0)
-        await api.say((await chat_of(api))["id"], "second, by a program")
-        await world.answered(thread, 2)
-        assert fault.hits
+        goes_on.clear()
+        chat = await chat_of(api)
+        saying = asyncio.ensure_future(api.say(chat["id"], "second, by a program"))
+        await world.until(lambda: fault.hits, "the header")
+        await world.until(lambda: shown(world.answers(thread)[1]) == "First words.", "the words")
         assert len(messages_through_api(world, thread)) == 1
+        goes_on.set()
+        await saying
