@@ -102,7 +102,7 @@ async def test_an_answer_waits_only_so_long_for_a_thread_that_cannot_be_read(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
     """Reading it would show whether the failed first call has created a message."""
-    timing = replace(PATIENT, search_timeout=0.2)
+    timing = replace(PATIENT, search_timeout=2.0)
     async with worlds(timing=timing, rates=PLENTY, bobbin_stream=mode) as world:
         world.leave_unfinished()
         thread = await world.start("Hello.")
