@@ -16,8 +16,8 @@ from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
-from bot.domain import Thread, User
-from bot.errors import BobbinError, ChatError, ChatNotFound, LimitReached
+from bot.domain import User
+from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
 from bot.text.mention_marks import unmarked
 from bot.timing import Timing
@@ -41,7 +41,6 @@ from storage.messages import StoredMessage
 log = get_logger(__name__)
 
 RECOVERY_BATCH = 50
-"""Requests of each workspace that one sweep takes."""
 
 
 class ModelMenus:
@@ -170,7 +169,7 @@ class ModelMenus:
         if chosen.stored is not None:
             for stored in (chosen.stored, *chosen.more_stored):
                 await self._show_stored(slack, request, stored)
-            await _all_of(
+            await asyncio.gather(
                 self._headers.show_started(slack, request, chosen.stored.chat, response_url),
                 *(self._tell_refused(each.request, each.reason) for each in chosen.more_refused),
             )
@@ -299,24 +298,9 @@ class ModelMenus:
         return ts is not None
 
     async def ready_to_start(self, min_age: float) -> list[Unfinished]:
-        """Chats of complete requests whose process died before starting them.
-
-        The requests of one thread are one piece of work, because they become messages of one chat, in this order.
-        """
-        threads: dict[Thread, list[ChatRequest]] = {}
-        for request in await self._chat_requests.ready_to_start(min_age, RECOVERY_BATCH):
-            threads.setdefault(request.thread, []).append(request)
-        return [
-            Unfinished("start", _id_of(thread), thread.team, partial(self._start_each, requests))
-            for thread, requests in threads.items()
-        ]
-
-    async def _start_each(self, requests: list[ChatRequest]) -> None:
-        for request in requests:
-            try:
-                await self._start_again(request)
-            except BobbinError as error:  # the next sweep finds it again
-                log.warning("chat_not_started", request=request.id, reason=type(error).__name__)
+        """Chats of complete requests whose process died before starting them."""
+        ready = await self._chat_requests.ready_to_start(min_age, RECOVERY_BATCH)
+        return [_unfinished("start", request, self._start_again) for request in ready]
 
     async def _start_again(self, request: ChatRequest) -> None:
         assert request.model is not None
@@ -343,12 +327,8 @@ class ModelMenus:
         ]
 
     async def _clear_up(self, request: ChatRequest) -> None:
-        try:
-            done = await self._delete_duplicates(request)
-        except ChatNotFound:  # erased meanwhile
-            done = True
-        if done:
-            self._offered_again.pop(request.id, None)
+        if await self._delete_duplicates(request):
+            del self._offered_again[request.id]
 
     async def _delete_duplicates(self, request: ChatRequest) -> bool:
         """Whether this is done; if Slack could not be asked, it is tried again."""
@@ -365,17 +345,6 @@ class ModelMenus:
         except SlackError as error:
             return isinstance(error, SlackRejected)
         return True
-
-
-async def _all_of(*work: Awaitable[None]) -> None:
-    """Waits for all of it, even if some of it fails; then raises the first failure."""
-    for outcome in await asyncio.gather(*work, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
-
-
-def _id_of(thread: Thread) -> str:
-    return f"{thread.team} {thread.channel} {thread.ts}"
 
 
 def _unfinished(
