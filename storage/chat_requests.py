@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Label,
-    Select,
-    Subquery,
-    and_,
-    func,
-    not_,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, and_, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import ModelRef, SharedFile, Thread
@@ -43,8 +31,7 @@ _NOT_POSTED = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 class ChatRequests:
     """The repository of chat requests.
 
-    Every method is one transaction or one read, and raises StorageError when the database fails. The `limit` of those
-    that look for unfinished requests is for each workspace, so that none is kept out by another one's.
+    Every method is one transaction or one read, and raises StorageError when the database fails.
     """
 
     def __init__(self, database: Database, serves: Serves = every_team) -> None:
@@ -316,32 +303,36 @@ class ChatRequests:
             await connection.execute(update(questions).where(used).values(state="shown"))
 
     async def _with_started_chat(
-        self, *conditions: ColumnElement[bool], order_by: Column[Any], limit: int
+        self, *conditions: ColumnElement[bool], order_by: ColumnElement[Any], limit: int
     ) -> list[tuple[ChatRequest, str]]:
         """Requests that became the first message of a chat, with the chat's id."""
-        found = (
-            select(questions, messages.c.chat_id, _position(order_by))
+        query = (
+            select(questions, messages.c.chat_id)
             .join(messages, messages.c.id == questions.c.message_id)
             .join(chats, chats.c.id == messages.c.chat_id)
             .where(
                 questions.c.state == "used", messages.c.number == 1, self._is_served, *conditions
             )
-            .subquery()
+            .order_by(order_by)
+            .limit(limit)
         )
-        query = _first_of_each_team(found, order_by, limit)
         async with self._database.read() as connection:
             return [(to_request(row), row.chat_id) for row in await connection.execute(query)]
 
     async def _stale(
         self, where: ColumnElement[bool], seconds: float, limit: int
     ) -> list[ChatRequest]:
-        order_by = questions.c.created_at
-        found = (
-            select(questions, _position(order_by))
-            .where(_IS_OPEN, where, self._is_served, order_by <= database_time(-seconds))
-            .subquery()
+        query = (
+            select(questions)
+            .where(
+                _IS_OPEN,
+                where,
+                self._is_served,
+                questions.c.created_at <= database_time(-seconds),
+            )
+            .order_by(questions.c.created_at)
+            .limit(limit)
         )
-        query = _first_of_each_team(found, order_by, limit)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
             return [to_request(row) for row in rows]
@@ -352,17 +343,6 @@ class ChatRequests:
                 update(questions).where(_IS_OPEN, questions.c.id == request_id).values(**values)
             )
             return await _get(connection, questions.c.id == request_id)
-
-
-def _position(order_by: Column[Any]) -> Label[int]:
-    """A request's place in the queue of its workspace, from 1."""
-    queue = func.row_number().over(partition_by=questions.c.team, order_by=order_by)
-    return queue.label("position")
-
-
-def _first_of_each_team(found: Subquery, order_by: Column[Any], limit: int) -> Select[Any]:
-    first = select(found).where(found.c.position <= limit)
-    return first.order_by(found.c[order_by.key])
 
 
 async def _get(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatRequest:

@@ -43,7 +43,6 @@ RECOVERY_PERIOD = 900.0
 RECOVERY_PERIOD_AT_START = 86_400.0
 """The same for a starting process, before which none may have been running."""
 RECOVERY_BATCH = 50
-"""Chats of each workspace that one sweep takes."""
 MAX_QUESTION_LENGTH = 500
 """Characters of the question shown in a branch."""
 FEW_ANSWERS = 3

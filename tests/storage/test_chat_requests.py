@@ -126,20 +126,6 @@ async def test_requests_without_a_confirmed_menu_are_found_oldest_first(
     assert await requests.without_menu(60, 10) == []
 
 
-async def test_a_workspace_with_many_unfinished_requests_keeps_no_other_out(
-    requests: ChatRequests,
-) -> None:
-    asked = [
-        (await requests.create(thread=Thread(team, "C1", ts), ts=ts, user="U1", text="?"))[0].id
-        for team, ts in (("T1", "100.1"), ("T1", "100.2"), ("T1", "100.3"), ("T2", "100.4"))
-    ]
-    first = [asked[0], asked[3]]
-    assert [request.id for request in await requests.without_menu(0, 1)] == first
-    for id in asked:
-        await requests.set_model(id, MODEL)
-    assert [request.id for request in await requests.ready_to_start(0, 1)] == first
-
-
 async def test_requests_with_a_model_that_started_no_chat_are_found(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
