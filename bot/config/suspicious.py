@@ -28,8 +28,8 @@ def suspicious_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
     """One line for each variable that is not a setting, with the nearest one that is, and for each set twice.
 
     From the environment these are all that begin with `BOBBIN_`, and misspelt ones of Slack's and of the providers in
-    BOBBIN_PROVIDERS; from the file, which belongs to Bobbin, all misspelt ones, unless the setting that they resemble is
-    set too: then they are another program's.
+    BOBBIN_PROVIDERS; from the file, which belongs to Bobbin, all misspelt ones. One that resembles a
+    setting which is set, too, is another program's.
     """
     variables, in_file = set_variables(env_file), file_variables(env_file)
     known = [name.upper() for name in Settings.model_fields]
