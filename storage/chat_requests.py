@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, not_, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import ModelRef, SharedFile, Thread
@@ -259,6 +259,28 @@ class ChatRequests:
             and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit
         )
 
+    async def mark_offered_again(self, request_id: str, *, pending: bool) -> None:
+        """`pending`: a menu is about to be posted in place of a dead process's, which may still appear."""
+        this = update(questions).where(questions.c.id == request_id)
+        at = database_time() if pending else null()
+        async with self._database.begin() as connection:
+            await connection.execute(this.values(offered_again_at=at))
+
+    async def offered_again(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
+        """Requests whose menu was posted again this long ago, oldest first, unless it is still being posted."""
+        query = (
+            select(questions)
+            .where(
+                questions.c.offered_again_at <= database_time(-older_than_seconds),
+                or_(questions.c.menu_ts.is_not(None), not_(_IS_OPEN)),
+                self._is_served,
+            )
+            .order_by(questions.c.offered_again_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [to_request(row) for row in await connection.execute(query)]
+
     async def not_posted(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open requests from dialogs, older than this, that are not posted in Slack, oldest first."""
         return await self._stale(_NOT_POSTED, older_than_seconds, limit)
@@ -334,8 +356,7 @@ class ChatRequests:
             .limit(limit)
         )
         async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
-            return [to_request(row) for row in rows]
+            return [to_request(row) for row in await connection.execute(query)]
 
     async def _update(self, request_id: str, **values: str | bool | None) -> ChatRequest:
         async with self._database.begin() as connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -74,8 +73,6 @@ class ModelMenus:
         self._timing = timing
         self._offering: set[str] = set()
         self._starting: set[str] = set()
-        self._offered_again: dict[str, tuple[ChatRequest, float]] = {}
-        """Requests whose menu recovery posted, and when: their menus may be duplicates."""
 
     # -- the menu ----------------------------------------------------------------------------------------------
 
@@ -280,7 +277,7 @@ class ModelMenus:
         slack = await self._messages.client_for(request)
         if slack is None or await self._has_menu(slack, request):
             return
-        self._offered_again[request.id] = request, time.monotonic()
+        await self._chat_requests.mark_offered_again(request.id, pending=True)
         await self.offer(request)
 
     async def _has_menu(self, slack: SlackClient, request: ChatRequest) -> bool:
@@ -318,29 +315,26 @@ class ModelMenus:
         else:
             await self.show_choice(chosen)
 
-    def duplicates(self) -> list[Unfinished]:
+    async def duplicates(self) -> list[Unfinished]:
         """Duplicate menus, to be deleted: a dead process may have posted one that appeared after recovery's."""
-        return [
-            _unfinished("duplicates", request, self._clear_up)
-            for request, since in self._offered_again.values()
-            if time.monotonic() - since >= self._timing.duplicate_menu_delay
-        ]
+        delay = self._timing.duplicate_menu_delay
+        offered = await self._chat_requests.offered_again(delay, RECOVERY_BATCH)
+        return [_unfinished("duplicates", request, self._clear_up) for request in offered]
 
     async def _clear_up(self, request: ChatRequest) -> None:
         if await self._delete_duplicates(request):
-            del self._offered_again[request.id]
+            await self._chat_requests.mark_offered_again(request.id, pending=False)
 
     async def _delete_duplicates(self, request: ChatRequest) -> bool:
         """Whether this is done; if Slack could not be asked, it is tried again."""
-        current = await self._chat_requests.get(request.id)
-        if current.menu_ts is None:
-            return not current.open
+        if request.menu_ts is None:  # it was given up
+            return True
         if (slack := await self._messages.client_for(request)) is None:
-            return not current.open
+            return not request.open
         try:
             block_id = model_menu.menu_block_id(request.id)
             for ts in await self._messages.find_all(slack, request, block_id):
-                if ts != current.menu_ts:
+                if ts != request.menu_ts:
                     await delete_message(slack, request.thread.channel, ts)
         except SlackError as error:
             return isinstance(error, SlackRejected)

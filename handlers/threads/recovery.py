@@ -73,7 +73,7 @@ class ThreadRecovery:
         return [
             *await self._menus.missing(min_age),
             *await self._menus.ready_to_start(min_age),
-            *self._menus.duplicates(),
+            *await self._menus.duplicates(),
             *await self._headers.missing(min_age),
             *await self._headers.not_drawn(min_age),
         ]

@@ -31,6 +31,7 @@ questions = Table(
     Column("web_search", Boolean),
     Column("effort", String(16)),
     Column("menu_ts", String(64)),
+    Column("offered_again_at", UtcTime),
     Column("state", String(16), nullable=False),
     Column("message_id", ID, message_key()),
     Column("created_at", UtcTime, nullable=False),
@@ -38,4 +39,14 @@ questions = Table(
     Index("ix_questions_thread", "team", "channel", "thread", "user"),
     Index("ix_questions_state", "state", "created_at"),
     Index("ix_questions_message_id", "message_id"),
+)
+"""`offered_again_at`: when a menu was posted in place of a dead process's, which may have appeared since; null once
+there is no second one.
+"""
+_OFFERED_AGAIN = questions.c.offered_again_at.is_not(None)
+Index(
+    "ix_questions_offered_again",
+    questions.c.offered_again_at,
+    sqlite_where=_OFFERED_AGAIN,
+    postgresql_where=_OFFERED_AGAIN,
 )

@@ -190,8 +190,9 @@ async def test_a_stopping_process_leaves_an_unwritten_end_to_the_next_one(
         assert elements(answer, "feedback")
 
 
+@pytest.mark.parametrize("next_dies_too", [False, True])
 async def test_a_late_menu_of_a_dead_process_is_removed(
-    worlds: WorldFactory,
+    worlds: WorldFactory, next_dies_too: bool
 ) -> None:
     timing = patient_timing(duplicate_menu_delay=10.0, thread_sweep_interval=0.3)
     async with worlds(timing=timing) as world:
@@ -204,6 +205,9 @@ async def test_a_late_menu_of_a_dead_process_is_removed(
         await world.restart()
         (kept,) = await world.until(lambda: world.menus(thread), "the next one's menu")
         world.slack.faults.release()
+        if next_dies_too:
+            await world.until(lambda: len(world.menus(thread)) == 2, "the first one's menu")
+            await world.restart()
         await world.until(lambda: world.slack.calls_of("chat.delete"), "the first one's is removed")
         assert world.menus(thread) == [kept]
         await world.choose(thread)
