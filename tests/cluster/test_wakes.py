@@ -268,17 +268,19 @@ async def test_closing_engine_without_grace_hands_over_its_running_answer(
         )  # handed over, not lapsed
 
 
-async def test_lapsed_answer_is_counted_as_taken_over(migrated_url: str) -> None:
-    async with replicas(migrated_url, timing=Timing(sweep_interval=0.1)) as (silent, other):
-        said = await silent.chats.start(
-            team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER)
-        )
-        assert await silent.answers.claim(said.chat.id, "killed", 0.3)
-        await silent.say(said.chat.id, "second")
-        assert (await ended(other, said.answer)).attempt == 2
+async def test_lapsed_answer_is_counted_as_taken_over(
+    migrated_url: str, database: Database
+) -> None:
+    said = await Chats(database).start(
+        team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER)
+    )
+    assert await Answers(database).claim(said.chat.id, "killed", 0.3)  # before anybody sweeps
+    async with replicas(migrated_url, timing=Timing(sweep_interval=0.1)) as both:
+        await both[0].say(said.chat.id, "second")
+        assert (await ended(both[1], said.answer)).attempt == 2
         taken_over = [
             replica.metrics.render().count(b"bobbin_leases_taken_over_total 1.0")
-            for replica in (silent, other)
+            for replica in both
         ]
         assert sum(taken_over) == 1
 
