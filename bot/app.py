@@ -17,7 +17,7 @@ from bot.api.app import ApiParts, create_app
 from bot.api.health import Check, readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.index_filling import IndexFilling
-from bot.chats.retention import Eraser, Keeper
+from bot.chats.retention import Eraser, RetentionJob
 from bot.chats.service import ChatService
 from bot.chats.unpriced import warn_of_uncounted
 from bot.config.settings import Settings
@@ -72,7 +72,7 @@ async def build(
             resources.database,
             settings.limits(),
             resources.workspaces.serves,
-            resources.gate.rules.channels,
+            resources.access_control.rules.channels,
             timing.approval_life,
         )
         answering = Answering(settings, resources, repositories)
@@ -147,7 +147,7 @@ def _start_housekeeping(
     filling = IndexFilling(repositories.search_index, claims)
     tasks.repeat(filling.run, timing.index_interval, jitter=0.5, name="filling the search index")
     if settings.bobbin_keep is not None:
-        keeper = Keeper(Eraser(repositories.erasure), claims, settings.bobbin_keep)
+        keeper = RetentionJob(Eraser(repositories.erasure), claims, settings.bobbin_keep)
         tasks.repeat(keeper.run, timing.keep_interval, jitter=0.5, name="removing old chats")
 
 
@@ -187,7 +187,7 @@ def _http_app(
         feed=use_cases.feed,
         usage=use_cases.usage,
         tokens=resources.api_tokens,
-        gate=resources.gate,
+        access_control=resources.access_control,
         coordination=resources.coordination,
         metrics=resources.metrics,
         memory=resources.memory,

@@ -266,7 +266,7 @@ class Chats:
         async with self._database.read() as connection:
             return await load_history(connection, chat_id, before_number, budget)
 
-    async def spoken(self, message_id: str) -> str:
+    async def transcript_of(self, message_id: str) -> str:
         """The transcript of the message's voice clips."""
         query = select(messages.c.spoken).where(messages.c.id == message_id)
         async with self._database.read() as connection:
@@ -289,16 +289,18 @@ class Chats:
         more_text: str,
         images: tuple[Image, ...],
         files: tuple[SharedFile, ...],
-        spoken: str | None = None,
+        transcript: str | None = None,
     ) -> bool:
         """Stores the content of a message's files: text to append, images, and the remaining files.
 
-        `spoken`: the part of the text that is a transcript, which is due to be shown.
+        `transcript`: the part of the text that is a transcript, which is due to be shown.
 
         False, and nothing is stored, if another caller has done so first.
         """
         async with self._database.begin() as connection:
-            return await store_loaded_files(connection, message, more_text, images, files, spoken)
+            return await store_loaded_files(
+                connection, message, more_text, images, files, transcript
+            )
 
     async def list_for(
         self,

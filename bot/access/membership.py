@@ -96,13 +96,13 @@ class Membership:
         done, _ = await asyncio.wait([task], timeout=self._timing.person_timeout)
         return bool(done) and task.result()
 
-    def heard(self, user: User, chat_id: str) -> None:
+    def note_delivery(self, user: User, chat_id: str) -> None:
         """Called when a change in this chat is delivered to the user. Returns immediately."""
         if self._is_due((user, chat_id)):
             self._remember((user, chat_id), self._timing.membership_max_age)
             self._tasks.start(self._check_chat(user, chat_id), name="channel membership")
 
-    async def moved(self, user: User, channel: str, away: bool) -> None:
+    async def record_move(self, user: User, channel: str, away: bool) -> None:
         """Called when the user has left or joined a private channel. Raises StorageError."""
         await self._chats.set_away(user, channel, away)
         self._known_until.pop((user, channel), None)
@@ -132,7 +132,7 @@ class Membership:
             if await self._channels.has_member(user, channel):
                 self._remember((user, channel), self._timing.membership_max_age)
                 return False
-            await self.moved(user, channel, away=True)
+            await self.record_move(user, channel, away=True)
         except BobbinError as error:  # for example a channel that the bot has left
             log.info("membership_unknown", reason=str(error))
             self._remember((user, channel), RETRY_DELAY)

@@ -122,7 +122,7 @@ class AfterWork:
         self._timing = timing
         self._late_effects = {
             Chore.SHOW_QUESTION: timing.late_effect,
-            Chore.SHOW_SPOKEN: timing.late_effect,
+            Chore.SHOW_TRANSCRIPT: timing.late_effect,
             Chore.SHOW_PICTURES: timing.late_effect,
             Chore.SHOW_APPROVALS: timing.late_effect,
             Chore.SHOW_DECISIONS: timing.late_effect,

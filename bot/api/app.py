@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bot.access.gate import Gate
+from bot.access.access_control import AccessControl
 from bot.api import compat, errors, rest, sockets, usage
 from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
 from bot.api.context import ApiContext
@@ -42,7 +42,7 @@ class ApiParts:
     feed: Feed
     usage: UsageService
     tokens: ApiTokens
-    gate: Gate
+    access_control: AccessControl
     """The operator's rules about who may do what."""
     coordination: Coordination
     metrics: Metrics
@@ -72,7 +72,7 @@ def routed_app(parts: ApiParts) -> FastAPI:
     )
     authenticator = Authenticator(
         tokens=parts.tokens,
-        gate=parts.gate,
+        access_control=parts.access_control,
         service=parts.service,
         coordination=parts.coordination,
         requests_per_minute=parts.requests_per_minute,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 
-from bot.access.gate import Gate, Visitor
+from bot.access.access_control import AccessControl, Actor
 from bot.access.rules import Standing, Verdict
 from bot.api.errors import not_allowed, too_many_requests, unauthorized
 from bot.chats.api_service import ApiService
@@ -43,7 +43,7 @@ class Authenticator:
         self,
         *,
         tokens: ApiTokens,
-        gate: Gate,
+        access_control: AccessControl,
         service: ApiService,
         coordination: Coordination,
         requests_per_minute: int,
@@ -51,7 +51,7 @@ class Authenticator:
     ) -> None:
         """`recheck_interval`: seconds between two checks whether an open subscription may stay open."""
         self._tokens = tokens
-        self._gate = gate
+        self._access_control = access_control
         self._service = service
         self._coordination = coordination
         self._requests_per_minute = requests_per_minute
@@ -80,8 +80,8 @@ class Authenticator:
     async def _verdict(self, user: User) -> Verdict:
         """The verdict of the rules. The tokens of somebody who turns out to be deactivated end."""
         # Only people who passed the rules in Slack got a token; while Slack does not respond, that still counts.
-        visitor = Visitor(user, standing=Standing.MEMBER, in_slack=False)
-        verdict = await self._gate.verdict(visitor)
+        actor = Actor(user, standing=Standing.MEMBER, in_slack=False)
+        verdict = await self._access_control.verdict(actor)
         if verdict is Verdict.DEACTIVATED:
             await self._tokens.end_for_deactivated(user)
         return verdict

@@ -25,10 +25,10 @@ from bot.chats.feed_events import (
     AccessRevoked,
     AnswerEnded,
     AnswerRestarted,
-    ApprovalTold,
+    ApprovalUpdated,
     FeedSubscription,
     MessageAdded,
-    StepTold,
+    StepUpdated,
     TextAppended,
     TitleChanged,
 )
@@ -63,7 +63,7 @@ CLOSE_TIMEOUT = 1.0
 """Seconds for sending the close frame: a client that reads nothing does not read that either."""
 
 
-Change = TextAppended | StepTold | TitleChanged | AnswerEnded | AnswerRestarted
+Change = TextAppended | StepUpdated | TitleChanged | AnswerEnded | AnswerRestarted
 
 
 class CloseCode(IntEnum):
@@ -206,7 +206,7 @@ class WebSocketConnection:
         async for event in subscription:
             if isinstance(event, MessageAdded):
                 await self._send_pair(event, subscription.user)
-            elif isinstance(event, ApprovalTold):
+            elif isinstance(event, ApprovalUpdated):
                 await self._send_approval(event)
             else:
                 await self._send_change(event)
@@ -234,10 +234,10 @@ class WebSocketConnection:
             await self._socket.send_text(json.dumps(message))
 
     async def _message_for(
-        self, event: StepTold | TitleChanged | AnswerEnded | AnswerRestarted
+        self, event: StepUpdated | TitleChanged | AnswerEnded | AnswerRestarted
     ) -> dict[str, Any] | None:
         """The message to the client for an event; None for none."""
-        if isinstance(event, StepTold):  # without `content`, which older clients parse
+        if isinstance(event, StepUpdated):  # without `content`, which older clients parse
             return {"chat": event.chat, "step": {"message": event.message, **event.step}}
         if isinstance(event, TitleChanged):
             return {"chat": event.chat, "title": event.title} if event.title is not None else None
@@ -260,7 +260,7 @@ class WebSocketConnection:
                 }
             )
 
-    async def _send_approval(self, event: ApprovalTold) -> None:
+    async def _send_approval(self, event: ApprovalUpdated) -> None:
         call = await asyncio.shield(self._api.approvals.call(event.call))
         if call is not None:
             approval = ApprovalOut.of(call).model_dump(mode="json")

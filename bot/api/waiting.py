@@ -12,7 +12,7 @@ from bot.chats.feed import Feed
 from bot.chats.feed_events import (
     AnswerEnded,
     AnswerRestarted,
-    ApprovalTold,
+    ApprovalUpdated,
     FeedSubscription,
     TextAppended,
     TitleChanged,
@@ -50,7 +50,7 @@ class AnswerWaiter:
         """The message and its answer as they are now."""
         return await self._api.exchange_of(self._answer)
 
-    async def events(self) -> AsyncIterator[TextAppended | AnswerRestarted | ApprovalTold]:
+    async def events(self) -> AsyncIterator[TextAppended | AnswerRestarted | ApprovalUpdated]:
         """The answer's text from its beginning, piece by piece, until it has ended.
 
         Raises ApiError when Bobbin shuts down first.
@@ -65,7 +65,7 @@ class AnswerWaiter:
                 continue
             if isinstance(event, AnswerEnded):
                 return
-            if isinstance(event, TextAppended | AnswerRestarted | ApprovalTold):
+            if isinstance(event, TextAppended | AnswerRestarted | ApprovalUpdated):
                 yield event
         raise shutting_down()
 

@@ -13,7 +13,7 @@ from bot.chats.announcing import Announce
 from bot.chats.approvals import ApprovalService
 from bot.chats.attachments import rules
 from bot.chats.attachments.fitting import ImageFitter
-from bot.chats.attachments.rules import Spoken, TextFile
+from bot.chats.attachments.rules import TextFile, VoiceTranscript
 from bot.chats.attachments.sent_files import SentFile, SentFiles
 from bot.chats.branches import BranchService
 from bot.chats.continuations import ContinueService
@@ -336,8 +336,8 @@ class ApiService:
         images = rules.limit_images(
             [*message.images, *(each for each in attached if each.mime != PDF)]
         )
-        spoken = [each for each in found if isinstance(each, Spoken)]
-        text, _ = rules.append_texts(rules.append_spoken(message.text, spoken), texts)
+        transcripts = [each for each in found if isinstance(each, VoiceTranscript)]
+        text, _ = rules.append_texts(rules.append_transcripts(message.text, transcripts), texts)
         unpacked = replace(message, text=text, images=images, files=())
         self._check_images(model, unpacked)
         fitted = await self._with_fitted_images(unpacked)

@@ -20,11 +20,11 @@ from bot.chats.feed_events import (
     MAX_UNREAD_EVENTS,
     AnswerEnded,
     AnswerRestarted,
-    ApprovalTold,
+    ApprovalUpdated,
     FeedEvent,
     FeedSubscription,
     MessageAdded,
-    StepTold,
+    StepUpdated,
     TextAppended,
     TitleChanged,
 )
@@ -81,10 +81,10 @@ class Feed:
         coordination: Coordination,
         chats: Chats,
         answers: Answers,
-        on_heard: Callable[[User, str], None] = lambda user, chat: None,
+        on_delivery: Callable[[User, str], None] = lambda user, chat: None,
     ) -> None:
-        """`on_heard`: called with the user and the chat when a message is delivered. Returns immediately."""
-        self._on_heard = on_heard
+        """`on_delivery`: called with the user and the chat when a message is delivered. Returns immediately."""
+        self._on_delivery = on_delivery
         self._coordination = coordination
         self._chats = chats
         self._answers = answers
@@ -272,7 +272,7 @@ class Feed:
             self._catch_up_participant(User(team, author), chat)
         audience = await self._audience(team, chat)
         for user in {subscription.user for subscription in audience}:
-            self._on_heard(user, chat)
+            self._on_delivery(user, chat)
         if audience:
             tracked = _TrackedAnswer(chat, team, event["message"], changed_at=_now())
             self._tracked.setdefault(event["message"], tracked)
@@ -372,12 +372,12 @@ class Feed:
                     await self._request_text(tracked)
 
 
-def _told(event: Mapping[str, Any]) -> StepTold | ApprovalTold | TitleChanged | None:
+def _told(event: Mapping[str, Any]) -> StepUpdated | ApprovalUpdated | TitleChanged | None:
     """The event in the form that is delivered; None for an event of another version."""
     if "step" in event:
-        return StepTold(event["chat"], event["message"], event["step"])
+        return StepUpdated(event["chat"], event["message"], event["step"])
     if "approval" in event:
-        return ApprovalTold(event["chat"], event["message"], event["approval"])
+        return ApprovalUpdated(event["chat"], event["message"], event["approval"])
     return TitleChanged(event["chat"], event["title"]) if "title" in event else None
 
 

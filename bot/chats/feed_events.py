@@ -38,7 +38,7 @@ class TextAppended:
 
 
 @dataclass(frozen=True, slots=True)
-class StepTold:
+class StepUpdated:
     """A step of an answer has begun or changed. A lost event is not repeated; the answer contains all steps."""
 
     chat: str
@@ -48,7 +48,7 @@ class StepTold:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalTold:
+class ApprovalUpdated:
     """A tool call needs the asker's decision, or has been decided. The conversation lists all that still wait."""
 
     chat: str
@@ -84,8 +84,8 @@ class TitleChanged:
 FeedEvent = (
     MessageAdded
     | TextAppended
-    | StepTold
-    | ApprovalTold
+    | StepUpdated
+    | ApprovalUpdated
     | AnswerRestarted
     | AnswerEnded
     | TitleChanged

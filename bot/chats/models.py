@@ -53,15 +53,15 @@ class ModelChoice:
         default: str | None,
         shows_pictures: Callable[[str], bool],
         web_search: SearchMode = "off",
-        hears: bool = False,
+        transcribes: bool = False,
     ) -> None:
         """`default`: the operator's default model, as `provider:name` or just its name.
 
         `shows_pictures`: whether pictures can be shown in a workspace; if not, models that only make pictures are not
         offered there. `web_search`: whether providers that can search the web do so never, if a user wants it, or
-        always. `hears`: whether voice clips are transcribed.
+        always. `transcribes`: whether voice clips are transcribed.
         """
-        self.hears = hears
+        self.transcribes = transcribes
         self._web_search = web_search
         self._catalogue = catalogue
         self._people = people

@@ -91,7 +91,7 @@ class Eraser:
         return count
 
 
-class Keeper:
+class RetentionJob:
     """Removes chats that have been unused for the retention period, once a day and in one replica."""
 
     def __init__(self, eraser: Eraser, claims: ActionClaims, keep: timedelta) -> None:

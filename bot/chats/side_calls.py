@@ -57,14 +57,14 @@ class SideCalls:
         """Raises BudgetReached if none of their messages would be answered now."""
         await self._ledger.check(payer)
 
-    async def words(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
+    async def transcribe(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str:
         """The transcript of a clip. Raises ProviderError, StorageError."""
         asked = Call(new_id(), payer, CallKind.TRANSCRIPTION, transcriber.model)
         async with self._stored(asked, tokens_of_speech(clip.data)) as meter:
-            heard = await transcriber.hear(clip)
-            meter.usage = heard.usage
-            meter.received = len(heard.words.encode())
-        return heard.words
+            transcription = await transcriber.transcribe(clip)
+            meter.usage = transcription.usage
+            meter.received = len(transcription.text.encode())
+        return transcription.text
 
     @asynccontextmanager
     async def _stored(self, asked: Call, tokens: int) -> AsyncIterator[Meter]:

@@ -36,7 +36,7 @@ class Chore(StrEnum):
     """Show what was decided about tool calls, or how they ended."""
     SHOW_STOP = "show_stop"
     """Show the Stop button in the chat's header."""
-    SHOW_SPOKEN = "show_spoken"
+    SHOW_TRANSCRIPT = "show_spoken"
     """Show the transcript of the question's voice clips."""
     SHOW_PICTURES = "show_pictures"
     """Upload the pictures that the model has made to the thread."""

@@ -1,8 +1,8 @@
 """The current language: English, or the language of the person who reads a text.
 
-Code that makes a text sets the reader's language with `speaking`: Slack's entry points for private messages (the acting
-person), and code that renders a message for a whole thread (the owner of its chat). Without `speaking` the language is
-English: in the API, on the command line, and in prompts.
+Code that makes a text sets the reader's language with `using_language`: Slack's entry points for private messages (the
+acting person), and code that renders a message for a whole thread (the owner of its chat). Without `using_language` the
+language is English: in the API, on the command line, and in prompts.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ def language_of(locale: str | None) -> Language:
     return Language(name) if name in set(Language) else Language.ENGLISH
 
 
-_spoken: ContextVar[Language] = ContextVar("language", default=Language.ENGLISH)
+_current: ContextVar[Language] = ContextVar("language", default=Language.ENGLISH)
 
 
-def spoken() -> Language:
+def current_language() -> Language:
     """The current language, in which texts are read."""
-    return _spoken.get()
+    return _current.get()
 
 
 @contextmanager
-def speaking(language: Language) -> Iterator[None]:
+def using_language(language: Language) -> Iterator[None]:
     """Sets the language inside the block, and in tasks started inside it."""
-    token = _spoken.set(language)
+    token = _current.set(language)
     try:
         yield
     finally:
-        _spoken.reset(token)
+        _current.reset(token)

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from bot.languages import catalogues
-from bot.languages.language import Language, spoken
+from bot.languages.language import Language, current_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Plural:
     many: str
 
     def format(self, *, count: int, **values: object) -> str:
-        language = spoken()
+        language = current_language()
         if language is Language.ENGLISH:
             return (self.one if count == 1 else self.many).format(count=count, **values)
         form = catalogues.catalogue(language).ngettext(self.one, self.many, count)
@@ -42,7 +42,7 @@ def translatable(module: str) -> None:
 
 def translated(value: Any) -> Any:
     """A text, or a collection of texts, in the current language. Keys of a dict are not texts."""
-    language = spoken()
+    language = current_language()
     if language is Language.ENGLISH:
         return value
     match value:
@@ -79,7 +79,7 @@ class _LocalFormatter(string.Formatter):
     """`str.format` with numbers in the current language, for the formats `,` and `.2f`."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        language = spoken()
+        language = current_language()
         if not format_spec or language is Language.ENGLISH:
             return str(super().format_field(value, format_spec))
         whole, _, decimals = format_spec.removesuffix("f").partition(".")

@@ -45,10 +45,10 @@ class VoiceClip:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcription:
     """The transcript of a clip."""
 
-    words: str = field(repr=False)
+    text: str = field(repr=False)
     usage: Usage | None = None
 
 
@@ -64,12 +64,12 @@ class Transcriber:
         self._settings = settings
         self._seconds = seconds
 
-    async def hear(self, clip: VoiceClip) -> Heard:
+    async def transcribe(self, clip: VoiceClip) -> Transcription:
         """Raises ProviderError."""
         secrets = (self._settings.api_key,) if self._settings.api_key else ()
         try:
             async with asyncio.timeout(self._seconds):
-                return _heard(await self._answer(clip, secrets))
+                return _parse(await self._answer(clip, secrets))
         except (TimeoutError, httpx.TimeoutException):
             raise ModelTimeout("no transcript") from None
         except httpx.ProxyError as error:
@@ -100,16 +100,16 @@ class Transcriber:
             return bytes(found)
 
 
-def _heard(content: bytes) -> Heard:
+def _parse(content: bytes) -> Transcription:
     try:
         answer = parsed(content)
     except ValueError:
         raise InvalidResponse("a transcript that is not JSON") from None
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
         raise InvalidResponse("no transcript")
-    return Heard(answer["text"].strip(), _usage(answer.get("usage")))
+    return Transcription(answer["text"].strip(), _usage(answer.get("usage")))
 
 
-def _usage(told: Any) -> Usage | None:
+def _usage(reported: Any) -> Usage | None:
     """The tokens, if the server reports any: many report seconds."""
-    return usage_of(told) if isinstance(told, dict) else None
+    return usage_of(reported) if isinstance(reported, dict) else None

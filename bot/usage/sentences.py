@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain import NearBudget
 from bot.languages.catalogues import long_date
-from bot.languages.language import spoken
+from bot.languages.language import current_language
 from bot.usage import strings
 from bot.usage.limits import Budget, BudgetReached, Scope, Unit
 
@@ -45,4 +45,4 @@ def _budget(budget: str) -> str:
 
 def _when(reached: BudgetReached) -> str:
     at = reached.again_at
-    return strings.MOMENT.format(date=long_date(at.date(), spoken()), time=f"{at:%H:%M}")
+    return strings.MOMENT.format(date=long_date(at.date(), current_language()), time=f"{at:%H:%M}")

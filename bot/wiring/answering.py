@@ -15,7 +15,7 @@ from bot.answers.tool_loop import ToolLoop
 from bot.answers.tool_pictures import ToolPictures
 from bot.answers.workers import new_worker_id
 from bot.chats.attachments.loader import AttachmentLoader
-from bot.chats.attachments.paid_once import PaidOnce
+from bot.chats.attachments.single_run import SingleRun
 from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.earlier_tool_calls import EarlierToolCallsReader
 from bot.chats.long_chats import LongChats
@@ -57,7 +57,7 @@ class Answering:
             default=self.settings.bobbin_default_model,
             shows_pictures=self.resources.workspaces.shows_pictures,
             web_search=self.settings.bobbin_web_search.value,
-            hears=self.settings.bobbin_transcribe_model is not None,
+            transcribes=self.settings.bobbin_transcribe_model is not None,
         )
 
     @cached_property
@@ -132,7 +132,7 @@ class Answering:
             fitter=self.resources.image_fitter,
             memory=self.resources.memory,
             voice_clips=self.voice_clips,
-            paid_once=PaidOnce(
+            single_run=SingleRun(
                 self.repositories.claims, self.resources.tasks, self.resources.timing
             ),
             begin_chores=self.after_work.start,

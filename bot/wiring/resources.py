@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from bot.access.gate import Gate
+from bot.access.access_control import AccessControl
 from bot.answers.events import EventPublisher
 from bot.answers.tool_servers import NoTools
 from bot.api.middleware import StartupApp
@@ -70,7 +70,7 @@ class Resources:
     publisher: EventPublisher
     api_tokens: ApiTokens
     people: SlackPeople
-    gate: Gate
+    access_control: AccessControl
     """The operator's rules about who may do what."""
     tasks: Tasks
     tools: LazyToolServers | NoTools
@@ -136,7 +136,7 @@ async def open_resources(
         publisher=publisher,
         api_tokens=api_tokens,
         people=people,
-        gate=Gate(settings.access_rules(), people),
+        access_control=AccessControl(settings.access_rules(), people),
         tasks=tasks,
         tools=await opening.tools(),
         documents=DocumentReader(timing),

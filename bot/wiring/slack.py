@@ -20,10 +20,10 @@ from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.recovery import ThreadRecovery
-from handlers.threads.spoken_words import SpokenWords
 from handlers.threads.successors import SuccessorThreads
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages
+from handlers.threads.voice_transcripts import VoiceTranscripts
 from storage.repositories import Repositories
 
 
@@ -47,7 +47,7 @@ class SlackParts:
         return ThreadContextReader(
             self.use_cases.lifecycle,
             self.answering.names,
-            self.answering.models.hears,
+            self.answering.models.transcribes,
             self.resources.timing,
         )
 
@@ -96,7 +96,7 @@ class SlackParts:
             menus=self.menus,
             contexts=self.contexts,
             names=self.answering.names,
-            rules=self.resources.gate.rules,
+            rules=self.resources.access_control.rules,
             tasks=self.resources.tasks,
             timing=self.resources.timing,
         )
@@ -136,7 +136,7 @@ class SlackParts:
             api_echo=ApiEcho(self.repositories.chats, self.answering.names),
             queued_reactions=self.answering.queued_reactions,
             headers=self.headers,
-            spoken=SpokenWords(self.repositories.chats, self.answering.names),
+            transcripts=VoiceTranscripts(self.repositories.chats, self.answering.names),
             pictures=AnswerPictures(
                 self.repositories.pictures,
                 self.resources.memory,
@@ -182,7 +182,7 @@ class SlackParts:
     @cached_property
     def listener_context(self) -> ListenerContext:
         return ListenerContext(
-            gate=self.resources.gate,
+            access_control=self.resources.access_control,
             service=self.use_cases.service,
             requests=self.use_cases.requests,
             api_tokens=self.resources.api_tokens,

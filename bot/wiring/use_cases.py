@@ -150,7 +150,7 @@ class UseCases:
 
     @cached_property
     def usage(self) -> UsageService:
-        return UsageService(self.repositories.ledger, self.resources.gate.is_admin)
+        return UsageService(self.repositories.ledger, self.resources.access_control.is_admin)
 
     @cached_property
     def feed(self) -> Feed:
@@ -158,7 +158,7 @@ class UseCases:
             coordination=self.resources.coordination,
             chats=self.repositories.chats,
             answers=self.repositories.answers,
-            on_heard=self.membership.heard,
+            on_delivery=self.membership.note_delivery,
         )
 
     # -- the API -----------------------------------------------------------------------------------------------
@@ -173,7 +173,9 @@ class UseCases:
             continuations=self.continuations,
             branches=self.branches,
             files=SentFiles(self.resources.documents, self.answering.voice_clips),
-            access=ChatAccess(self.repositories.chats, self.resources.gate.rules, self.membership),
+            access=ChatAccess(
+                self.repositories.chats, self.resources.access_control.rules, self.membership
+            ),
             announce=self.announce,
             fitter=self.resources.image_fitter,
             exporter=self.exporter,

@@ -25,7 +25,7 @@ from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.own_messages import with_block
 from handlers.threads.private_notices import cannot_write
 from handlers.threads.queued_reaction import QueuedReactions
-from handlers.threads.spoken_words import SpokenWords
+from handlers.threads.voice_transcripts import VoiceTranscripts
 from handlers.views.blocks import api_message_block_id
 from storage.answers import Answers
 from storage.chats import Chats
@@ -59,7 +59,7 @@ class SlackAfterWork:
         api_echo: ApiEcho,
         queued_reactions: QueuedReactions,
         headers: ChatHeaders,
-        spoken: SpokenWords,
+        transcripts: VoiceTranscripts,
         pictures: AnswerPictures,
         approvals: Approvals,
         names: UserNames,
@@ -71,7 +71,7 @@ class SlackAfterWork:
         self._api_echo = api_echo
         self._queued_reactions = queued_reactions
         self._headers = headers
-        self._spoken = spoken
+        self._transcripts = transcripts
         self._pictures = pictures
         self._approvals = approvals
         self._names = names
@@ -85,7 +85,7 @@ class SlackAfterWork:
             Chore.END_SESSION: self._end_session,
             Chore.DELETE_LEFTOVERS: self._delete_leftovers,
             Chore.FIND_STRAYS: self._find_strays,
-            Chore.SHOW_SPOKEN: self._spoken.show,
+            Chore.SHOW_TRANSCRIPT: self._transcripts.show,
             Chore.SHOW_PICTURES: self._pictures.show,
             Chore.SHOW_TITLE: self._show_title,
             Chore.NAME_SESSION: self._name_session,
@@ -201,7 +201,7 @@ class SlackAfterWork:
         asker, code = job.answer.asker, job.answer.refusal
         if asker is None or code is None:
             return DONE
-        async with self._names.speaking_to(User(thread.team, asker)):
+        async with self._names.using_language_of(User(thread.team, asker)):
             told = await cannot_write(slack, thread, asker, code)
         return DONE if told or not job.again else FAILED
 

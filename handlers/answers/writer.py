@@ -16,7 +16,7 @@ from bot.answers.sink import AnswerControl
 from bot.domain import Answer, AnswerResult, Chat, Status
 from bot.domain.chores import Chore
 from bot.domain.steps import Step
-from bot.languages.language import speaking
+from bot.languages.language import using_language
 from bot.observability import get_logger
 from handlers.answers.options import AnswerOptions
 from handlers.answers.page_writer import PageWriter
@@ -79,7 +79,7 @@ class AnswerWriter:
     # -- the sink ----------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        with speaking(self._options.language):
+        with using_language(self._options.language):
             self._status.start()
             self._start_writing()
 
@@ -101,7 +101,7 @@ class AnswerWriter:
     def restart(self) -> None:
         self._written_meanwhile.clear()
         if self._draft.received_any and self._restart is None:
-            with speaking(self._options.language):
+            with using_language(self._options.language):
                 self._restart = asyncio.create_task(self._begin_anew(), name="answer begun anew")
 
     async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
@@ -110,7 +110,7 @@ class AnswerWriter:
             self._pages.cards.step(step)
         if not self._draft.received_any and result.text:
             self.write(result.text)
-        with speaking(self._options.language):
+        with using_language(self._options.language):
             self._draft.finish(_closing_line(result))
         self._pages.result = result
         self._pending.text_ended(self._slack.dispatcher.now())

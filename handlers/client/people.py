@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bot.access.gate import Person
+from bot.access.access_control import Person
 from bot.access.rules import Standing, standing_of
 from bot.answers.events import ACCESS_TOPIC
 from bot.domain import User

@@ -18,7 +18,7 @@ from itertools import islice
 from bot.domain import User
 from bot.errors import StorageError
 from bot.languages.catalogues import make_ready
-from bot.languages.language import Language, language_of, speaking
+from bot.languages.language import Language, language_of, using_language
 from bot.observability import get_logger
 from bot.runtime.tasks import Tasks
 from bot.text.mention_marks import MENTION_MARK
@@ -121,7 +121,7 @@ class UserNames:
         await self._wait_for(missing)
         return {user: self._names[user] for user in wanted if user in self._names}
 
-    async def heard_locale(self, user: User, locale: str) -> None:
+    async def note_locale(self, user: User, locale: str) -> None:
         """Slack reports the user's current locale; stored if the user is known. Raises StorageError."""
         await self.known([user])
         known = self._known(user)
@@ -130,9 +130,9 @@ class UserNames:
             self._keep({user: Account(known.name, locale)})
 
     @asynccontextmanager
-    async def speaking_to(self, user: User) -> AsyncIterator[None]:
+    async def using_language_of(self, user: User) -> AsyncIterator[None]:
         """Inside the block, texts are read in the user's language."""
-        with speaking(await self.language(user)):
+        with using_language(await self.language(user)):
             yield
 
     async def settle(self, team: str, texts: Iterable[str]) -> None:

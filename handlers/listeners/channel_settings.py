@@ -74,7 +74,7 @@ async def open_settings(ctx: ListenerContext, slack: SlackClient, command: Slash
     if is_direct(command.channel) or not command.channel:
         return strings.CHANNEL_ONLY
     user = User(slack.team, command.user)
-    if not await ctx.gate.is_admin(user):
+    if not await ctx.access_control.is_admin(user):
         return not_admin(ctx)
     settings = await ctx.channels.get(slack.team, command.channel)
     default = settings.default_model
@@ -91,7 +91,9 @@ async def open_settings(ctx: ListenerContext, slack: SlackClient, command: Slash
 
 def not_admin(ctx: ListenerContext) -> str:
     """The text that says who may change what affects other people."""
-    named = [admin.rpartition("/")[2] for admin in ctx.gate.rules.admins if "*" not in admin]
+    named = [
+        admin.rpartition("/")[2] for admin in ctx.access_control.rules.admins if "*" not in admin
+    ]
     more = strings.ADMINS_TOO.format(names=", ".join(f"<@{id}>" for id in named)) if named else ""
     return strings.ADMINS_ONLY.format(more=more)
 
@@ -101,7 +103,7 @@ async def _save(
 ) -> dict[str, str]:
     """Stores the settings; returns what prevents that, by block id."""
     user = User(slack.team, submission.user)
-    if not await ctx.gate.is_admin(user):
+    if not await ctx.access_control.is_admin(user):
         return {channel_settings.INSTRUCTIONS_BLOCK: not_admin(ctx)}
     try:
         await ctx.channels.change(

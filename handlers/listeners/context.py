@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import strings
-from bot.access.gate import Gate
+from bot.access.access_control import AccessControl
 from bot.access.membership import Membership
 from bot.answers.events import EventPublisher
 from bot.chats.api_tokens import ApiTokens
@@ -47,7 +47,7 @@ from storage.chats import Chats
 
 @dataclass(frozen=True, kw_only=True)
 class ListenerContext:
-    gate: Gate
+    access_control: AccessControl
     """The operator's rules. They have already been applied to everything that reaches a listener."""
     service: ChatService
     requests: ChatRequestService

@@ -32,7 +32,7 @@ Notice = Coroutine[Any, Any, None]
 async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[str, Any]) -> None:
     """Handles one `message` or `app_mention` event. Returns when it is stored, before it is shown."""
     message = payloads.incoming_message(
-        event, team=slack.team, bot_user=slack.bot_user, hears=ctx.models.hears
+        event, team=slack.team, bot_user=slack.bot_user, transcribes=ctx.models.transcribes
     )
     if message is None:
         return
@@ -43,7 +43,7 @@ async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[s
     if result.outcome in (Outcome.REQUESTED, Outcome.STORED):
         ctx.tasks.start(_learn_names(ctx, message), name="names")
     if result.outcome not in (Outcome.IGNORED, Outcome.STOPPED):
-        async with ctx.names.speaking_to(User(slack.team, message.user)):
+        async with ctx.names.using_language_of(User(slack.team, message.user)):
             _show(ctx, slack, message, result)
 
 

@@ -88,7 +88,7 @@ def _register_channels(app: AsyncApp, ctx: ListenerContext) -> None:
         user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
         is_public = event.get("channel_type") == "C"  # its chats stay visible to all
         if user and user != slack.bot_user and not is_public:
-            await ctx.membership.moved(User(slack.team, user), channel, away)
+            await ctx.membership.record_move(User(slack.team, user), channel, away)
 
     @app.event("member_left_channel")
     async def on_left(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ def _register_accounts(app: AsyncApp, ctx: ListenerContext) -> None:
             return
         user = User(slack.team, str(account["id"]))
         if locale := locale_of(account):
-            await ctx.names.heard_locale(user, locale)
+            await ctx.names.note_locale(user, locale)
         person = person_of(account, slack.team, slack.organisation)
         if person.standing is Standing.DEACTIVATED:
             await ctx.api_tokens.end_for_deactivated(user)

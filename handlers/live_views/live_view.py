@@ -120,7 +120,7 @@ class LiveViews(Generic[View]):
             await self._draw(user, view, is_update=True)
 
     async def _draw(self, user: User, view: View, *, is_update: bool) -> None:
-        async with view.lock, self._names.speaking_to(user):
+        async with view.lock, self._names.using_language_of(user):
             await self._draw_view(user, view, is_update=is_update)
 
 

@@ -83,7 +83,7 @@ class AnswerPictures:
                 return
             if job.tries > TRIES_TO_SHOW:
                 raise TimeoutError
-            async with self._names.speaking_to(User(job.chat.team, job.chat.owner)):
+            async with self._names.using_language_of(User(job.chat.team, job.chat.owner)):
                 model = plain(self._label(job.chat.model), 150)
                 alt_text = strings.PICTURE_ALT.format(model=model)
             shared = [await self._uploaded(slack, each, alt_text) for each in pictures]
@@ -138,7 +138,7 @@ class AnswerPictures:
         """Says in the thread that the pictures are not shown, and where they are. Raises SlackError."""
         log.warning("pictures_refused", answer=job.answer.id, reason=code)
         block_id = blocks.pictures_block_id(job.answer.id)
-        async with self._names.speaking_to(User(job.chat.team, job.chat.owner)):
+        async with self._names.using_language_of(User(job.chat.team, job.chat.owner)):
             text = _refusal(job.chat, code)
         await post_message_once(
             slack,

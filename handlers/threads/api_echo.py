@@ -40,7 +40,7 @@ class ApiEcho:
             await self._names(User(chat.team, message.author or ""))
             or english_strings.UNKNOWN_PERSON
         )
-        async with self._names.speaking_to(User(chat.team, chat.owner)):
+        async with self._names.using_language_of(User(chat.team, chat.owner)):
             fallback = strings.SENT_THROUGH_API.format(name=name, text=message.text)
             shown = blocks.api_message(message.id, _mrkdwn(name, message))
         await post_message_once(

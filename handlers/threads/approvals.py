@@ -93,7 +93,7 @@ class Approvals:
         return True
 
     async def _show(self, slack: SlackClient, thread: Thread, call: StoredCall, chat: Chat) -> None:
-        async with self._names.speaking_to(User(chat.team, call.asker or chat.owner)):
+        async with self._names.using_language_of(User(chat.team, call.asker or chat.owner)):
             content = approval.approval(call)
             text = approval.fallback(call)
         ts = call.message_ts

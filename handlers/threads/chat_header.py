@@ -237,12 +237,12 @@ class ChatHeaders:
 
     async def content(self, chat: Chat) -> list[Block]:
         """The header's blocks, from what is stored now. Raises NotInstalled."""
-        async with self._names.speaking_to(User(chat.team, chat.owner)):
+        async with self._names.using_language_of(User(chat.team, chat.owner)):
             return await self._content(chat)
 
     async def _title(self, chat: Chat) -> str:
         """The text that notifications show for the header."""
-        async with self._names.speaking_to(User(chat.team, chat.owner)):
+        async with self._names.using_language_of(User(chat.team, chat.owner)):
             return sentences.title(chat)
 
     async def _content(self, chat: Chat) -> list[Block]:

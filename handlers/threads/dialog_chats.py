@@ -219,7 +219,7 @@ class DialogChats:
         self._starting.add(request.id)
         try:
             slack = await self._workspaces.client_for(request.thread.team)
-            async with self._names.speaking_to(User(slack.team, request.user)):
+            async with self._names.using_language_of(User(slack.team, request.user)):
                 await self._start_in(slack, request, response_url, look_first)
         except NotInstalled:
             await self._lifecycle.advance(request, GivenUp())

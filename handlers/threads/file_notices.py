@@ -38,7 +38,7 @@ class FileNotices:
     async def _notify(self, chat: Chat, message: Message, report: AttachmentReport) -> None:
         assert chat.thread is not None
         assert message.author is not None
-        async with self._names.speaking_to(User(chat.team, message.author)):
+        async with self._names.using_language_of(User(chat.team, message.author)):
             sentences = self._sentences(chat, report)
         with suppress(NotInstalled):
             slack = await self._workspaces.client_for(chat.team)

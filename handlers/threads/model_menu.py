@@ -83,7 +83,7 @@ class ModelMenus:
         self._offering.add(request.id)
         try:
             if (slack := await self._messages.client_for(request)) is not None:
-                async with self._speaking_to_asker(request):
+                async with self._using_askers_language(request):
                     await self._offer(slack, request)
         finally:
             self._offering.discard(request.id)
@@ -212,7 +212,7 @@ class ModelMenus:
         if (slack := await self._messages.client_for(request)) is None:
             return
         content: list[Block] | None = None
-        async with self._speaking_to_asker(request):
+        async with self._using_askers_language(request):
             if isinstance(reason, LimitReached):
                 text, content = self.chat_full(request, str(reason))
             else:
@@ -253,11 +253,11 @@ class ModelMenus:
             await self._service.replace_text(thread, message.source, before, text)
 
     async def _draw_waiting_for_text(self, request: ChatRequest) -> dict[str, Any]:
-        async with self._speaking_to_asker(request):
+        async with self._using_askers_language(request):
             return message(self._waiting_for_text(request), strings.WAITING_FOR_TEXT)
 
-    def _speaking_to_asker(self, request: ChatRequest) -> AbstractAsyncContextManager[None]:
-        return self._names.speaking_to(User(request.thread.team, request.user))
+    def _using_askers_language(self, request: ChatRequest) -> AbstractAsyncContextManager[None]:
+        return self._names.using_language_of(User(request.thread.team, request.user))
 
     def _waiting_for_text(self, request: ChatRequest) -> list[Block]:
         assert request.model is not None

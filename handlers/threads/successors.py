@@ -97,7 +97,7 @@ class SuccessorThreads:
             return
         assert successor.channel is not None
         channel = successor.channel
-        async with self._names.speaking_to(User(chat.team, chat.owner)):
+        async with self._names.using_language_of(User(chat.team, chat.owner)):
             fallback = strings.SUCCESSOR_FALLBACK
         ts = await post_message_once(
             slack,

@@ -61,10 +61,10 @@ class ThreadContextReader:
     """Reads the thread context of chat requests: in the background, and again before a chat starts."""
 
     def __init__(
-        self, lifecycle: RequestLifecycle, names: UserNames, hears: bool, timing: Timing
+        self, lifecycle: RequestLifecycle, names: UserNames, transcribes: bool, timing: Timing
     ) -> None:
-        """`hears`: whether voice clips are transcribed."""
-        self._hears = hears
+        """`transcribes`: whether voice clips are transcribed."""
+        self._transcribes = transcribes
         self._lifecycle = lifecycle
         self._names = names
         self._timing = timing
@@ -131,7 +131,9 @@ class ThreadContextReader:
         """
         at = question or request.source or request.ts
         try:
-            context = await read_thread(slack, self._names, request, at, hears=self._hears)
+            context = await read_thread(
+                slack, self._names, request, at, transcribes=self._transcribes
+            )
         except SlackError as error:
             log.info("thread_not_readable", request=request.id, reason=str(error))
             return request
@@ -157,7 +159,7 @@ async def _tell_unread(slack: SlackClient, request: ChatRequest) -> None:
 
 
 async def read_thread(
-    slack: SlackClient, names: UserNames, request: ChatRequest, question: str, *, hears: bool
+    slack: SlackClient, names: UserNames, request: ChatRequest, question: str, *, transcribes: bool
 ) -> ThreadContext:
     """The thread before and after the message `question`. Raises SlackError."""
     messages = await ends_of(slack, request.thread)
@@ -174,7 +176,8 @@ async def read_thread(
         text=fit_lines([await _line(slack, names, *each) for each in before]),
         since=fit_lines([await _line(slack, names, *each, of=request.user) for each in since]),
         files=select_earlier(
-            [file for _, content in (*before, *since) for file in content.files], hears=hears
+            [file for _, content in (*before, *since) for file in content.files],
+            transcribes=transcribes,
         ),
         until=max((str(message["ts"]) for message in messages), default=None),
         quoted=_authors_of((*before, *since)) - {request.user},

@@ -20,13 +20,13 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StorageError
-from bot.languages.language import speaking
+from bot.languages.language import using_language
 from bot.observability import get_logger, log_context
 from bot.tracing import Attribute, Span, SpanKind, span
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
+from handlers.listeners.access_check import AccessCheck
 from handlers.listeners.context import ListenerContext
-from handlers.listeners.door import Doorkeeper
 from storage.action_claims import ActionClaims
 
 log = get_logger(__name__)
@@ -51,7 +51,7 @@ def build_app(
     with _environment_hidden():
         app = SharedApp(
             ctx.claims,
-            Doorkeeper(ctx),
+            AccessCheck(ctx),
             name="bobbin",  # without a name Bolt reads the source of each calling function to find one
             client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # unused: see `SlackClient`
             authorize=authorize,
@@ -99,10 +99,10 @@ class SharedApp(AsyncApp):
     app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
     """
 
-    def __init__(self, claims: ActionClaims, door: Doorkeeper, **options: Any) -> None:
+    def __init__(self, claims: ActionClaims, access_check: AccessCheck, **options: Any) -> None:
         super().__init__(**options)
         self._claims = claims
-        self._door = door
+        self._access_check = access_check
         self._began_at: list[float] = []
         """When the requests began that are not acknowledged yet, by the monotonic clock, oldest first."""
 
@@ -135,9 +135,9 @@ class SharedApp(AsyncApp):
             self.last_request_at = time.monotonic()
 
     async def _answer(self, req: AsyncBoltRequest) -> BoltResponse:
-        if refusal := await self._door.refusal(req.body, req.context):
+        if refusal := await self._access_check.refusal(req.body, req.context):
             return refusal
-        with speaking(await self._door.language(req.body, req.context)):
+        with using_language(await self._access_check.language(req.body, req.context)):
             return await self._dispatch_once(req)
 
     async def _dispatch_once(self, req: AsyncBoltRequest) -> BoltResponse:

@@ -142,7 +142,7 @@ def pictures_block_id(answer_id: str) -> str:
     return f"{BLOCK_ID_PREFIX}pictures.{answer_id}"
 
 
-def spoken_block_id(message_id: str) -> str:
+def transcript_block_id(message_id: str) -> str:
     """The id of the block that identifies the transcript of a message's voice clips."""
     return f"{BLOCK_ID_PREFIX}spoken.{message_id}"
 

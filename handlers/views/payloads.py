@@ -26,11 +26,11 @@ _LEADING_MENTION = re.compile(
 
 
 def incoming_message(
-    event: dict[str, Any], *, team: str, bot_user: str, hears: bool = False
+    event: dict[str, Any], *, team: str, bot_user: str, transcribes: bool = False
 ) -> IncomingMessage | None:
     """What a user wrote; None for all other messages: bots, edits without a new mention, joins, the bot's own.
 
-    `hears`: whether voice clips are transcribed.
+    `transcribes`: whether voice clips are transcribed.
     """
     user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
     if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
@@ -57,7 +57,7 @@ def incoming_message(
         # In a direct message there is no one else to address.
         to_others=bool(first and not mentioned and not direct),
         user_team=own_team if own_team and own_team != team else None,
-        files=mark_unreadable(content.files, hears=hears),
+        files=mark_unreadable(content.files, transcribes=transcribes),
         mentions=content.mentions,
         edited=is_edited,
     )

@@ -275,7 +275,7 @@ async def store_loaded_files(
     more_text: str,
     images: tuple[Image, ...],
     files: tuple[SharedFile, ...],
-    spoken: str | None = None,
+    transcript: str | None = None,
 ) -> bool:
     """Stores the content of a message's files; False if another transaction has done so first."""
     same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
@@ -296,18 +296,18 @@ async def store_loaded_files(
         )
         begin = await connection.scalar(stored) or 0
         await connection.execute(insert(attachments), image_rows(images, message.id, begin))
-    if spoken:
-        await _keep_spoken(connection, message.id, spoken)
+    if transcript:
+        await _keep_transcript(connection, message.id, transcript)
     return True
 
 
-async def _keep_spoken(connection: AsyncConnection, message_id: str, spoken: str) -> None:
+async def _keep_transcript(connection: AsyncConnection, message_id: str, transcript: str) -> None:
     """Stores the transcript of a message's voice clips, which is to be shown in the thread."""
-    kept = update(messages).where(messages.c.id == message_id).values(spoken=spoken)
+    kept = update(messages).where(messages.c.id == message_id).values(spoken=transcript)
     await connection.execute(kept)
     answer = select(answers.c.message_id).where(answers.c.question_id == message_id)
     if (answer_id := await connection.scalar(answer)) is not None:
-        await add_chores(connection, answer_id, {Chore.SHOW_SPOKEN: 0.0})
+        await add_chores(connection, answer_id, {Chore.SHOW_TRANSCRIPT: 0.0})
 
 
 _REQUEST_QUOTES = (questions.c.quoted, questions.c.said_since, questions.c.context_files)

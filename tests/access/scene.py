@@ -1,4 +1,4 @@
-"""What exists before a door is tried: one person's chats, menus, dialogs and lists; and what can be observed of
+"""What exists before an entry point is tried: one person's chats, menus, dialogs and lists; and what can be observed of
 them.
 """
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.access.gate import Person
+from bot.access.access_control import Person
 from bot.access.rules import AccessRules, Standing, Treatment, Verdict, standing_of
 from bot.domain import User
 from handlers.client.people import person_of

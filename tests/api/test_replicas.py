@@ -119,7 +119,7 @@ async def test_a_clip_that_is_sent_to_both_replicas_is_transcribed_once(
             files = [{"name": CLIP.name, "content": clip, "type": "audio/mp4"}]
             body = {"content": "Then:", "files": files}
             same: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": "one"}}
-            world.models.spoken.append("How many?")
+            world.models.transcripts.append("How many?")
             hearing = world.models.hold_clips = asyncio.Event()
             asked = asyncio.ensure_future(here.http.post(path, **same))
             await world.until(lambda: world.models.clips, "the clip is being heard")

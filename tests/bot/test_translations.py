@@ -15,7 +15,7 @@ from babel.messages.catalog import Message
 
 from bot import strings
 from bot.languages.catalogues import FOLDER, long_date
-from bot.languages.language import Language, language_of, speaking
+from bot.languages.language import Language, language_of, using_language
 from scripts.texts import is_complete, modules, read, texts, updated, written
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_no_translation_is_cut(language: Language) -> None:
     limits = LIMITS | limits_in_code()
     assert limits["RETRY_BUTTON"] == 75
     assert limits["RENAME_TITLE"] == 24
-    with speaking(language):
+    with using_language(language):
         lengths = {name: len(getattr(strings, name)) for name in limits}
     assert {name: length for name, length in lengths.items() if length > limits[name]} == {}
 
@@ -157,7 +157,7 @@ def read_at_import(node: ast.AST) -> Iterator[str]:
 def test_english_texts_are_none_but_the_constants() -> None:
     """No text is built from another when its module is imported."""
     assert len({name for name, _ in texts()}) == len(list(texts()))
-    with speaking(Language.ENGLISH):
+    with using_language(Language.ENGLISH):
         assert (strings.RETRY_BUTTON, strings.TOKENS.format(count=1234)) == (
             "Retry",
             "1,234 tokens",
@@ -178,7 +178,7 @@ def test_english_texts_are_none_but_the_constants() -> None:
 def test_numbers_and_dates_are_written_as_the_language_does(
     language: Language, tokens: str, seconds: str, day: str
 ) -> None:
-    with speaking(language):
+    with using_language(language):
         assert strings.TOKENS.format(count=1234) == tokens
         assert strings.SECONDS.format(seconds=2.46) == seconds
     assert long_date(date(2026, 12, 1), language) == day

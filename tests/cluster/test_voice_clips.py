@@ -36,7 +36,7 @@ async def test_a_kill_loses_and_repeats_no_words(tmp_path: Path, fork_server: Fo
             await under_way(world, fault)
         await world.kill(0)
         hearing.set()
-        world.models.spoken += [SAID] * 3
+        world.models.transcripts += [SAID] * 3
         await world.launch(0)
         for thread in threads:
             await world.answered(thread, 2)

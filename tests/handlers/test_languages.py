@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Any
 
 from bot import strings
-from bot.languages.language import Language, speaking
+from bot.languages.language import Language, using_language
 from bot.languages.texts import Plural, translated
 from bot.sandbox.state.records import Message
 from scripts.texts import texts
@@ -60,9 +60,9 @@ def in_language(language: Language, other_than: Language) -> list[re.Pattern[str
 def _patterns(language: Language, other_than: Language) -> Iterator[re.Pattern[str]]:
     for _, text in texts():
         source = text.many if isinstance(text, Plural) else text
-        with speaking(language):
+        with using_language(language):
             said = translated(source)
-        with speaking(other_than):
+        with using_language(other_than):
             other = translated(source)
         words = re.sub(r"\{[^}]*\}", "", said).strip()
         if said != other and len(words) > TOO_SHORT:
@@ -97,7 +97,7 @@ async def test_a_thread_is_in_the_language_of_its_starter(world: World) -> None:
 
     assert found(Language.ENGLISH, begun[GERMAN]) == []
     assert found(Language.GERMAN, begun["alice"]) == []
-    with speaking(Language.GERMAN):
+    with using_language(Language.GERMAN):
         assert strings.STOPPED_BY.format(user="U0ALICE") in begun[GERMAN]
         assert strings.RETRY_BUTTON in begun[GERMAN]
         told = strings.ONLY_ASKER_CHOOSES.format(user="U0ALICE")

@@ -172,7 +172,7 @@ async def test_a_clip_is_transcribed_once_though_its_answer_changes_workers(
         await world.answered(thread)
         await world.idle()
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
-        world.models.spoken.append(SAID)
+        world.models.transcripts.append(SAID)
         hearing = world.models.hold_clips = asyncio.Event()
         await say_with_files(world, "", CLIP, thread=thread)
         await world.until(lambda: world.models.clips, "the clip is being heard")

@@ -52,7 +52,7 @@ def heard(world: World) -> list[str]:
 async def test_a_clip_is_transcribed_shown_stored_and_answered(worlds: WorldFactory) -> None:
     """Also with text, with a second clip, and after the chat has begun."""
     async with worlds(**EARS) as world:
-        world.models.spoken += [SAID, "And pears?", "In all?"]
+        world.models.transcripts += [SAID, "And pears?", "In all?"]
         thread = await ask_with_files(world, "", CLIP)
         await world.answered(thread)
         await world.idle()
@@ -71,7 +71,7 @@ async def test_a_clip_is_transcribed_shown_stored_and_answered(worlds: WorldFact
         token = await token_for(world)
         async with client(world, token) as http:
             chat = world.chats()[0]["id"]
-            world.models.spoken.append("And plums?")
+            world.models.transcripts.append("And plums?")
             file = {
                 "name": "clip.webm",
                 "content": base64.b64encode(b"clip").decode(),
@@ -91,7 +91,7 @@ async def test_unusable_clips_are_reported_and_other_text_is_answered(
         await world.answered(thread)
         for problem, fault, words in (("no_words", None, " "), ("not_heard", refused, "")):
             world.models.clip_fault = fault
-            world.models.spoken.append(words)
+            world.models.transcripts.append(words)
             await say_with_files(world, f"With {problem}", CLIP, thread=thread)
             line = strings.FILE_PROBLEMS[problem].format(names=CLIP.name)
             await world.until(lambda: line in world.whispers("alice"), "the notice")  # noqa: B023
@@ -100,8 +100,8 @@ async def test_unusable_clips_are_reported_and_other_text_is_answered(
         await say_with_files(world, "", CLIP, thread=thread)
         await world.until(lambda: line in str(world.answers(thread)[-1].blocks), "the sentence")
         world.models.clip_fault = None
-        world.models.spoken.clear()
-        world.models.spoken.append("Now I speak.")
+        world.models.transcripts.clear()
+        world.models.transcripts.append("Now I speak.")
         await world.slack.interactions.press("alice", world.answers(thread)[-1], "retry_answer")
         await world.until(lambda: shown(world, thread, "Now I speak."), "the words")
         await world.idle()
@@ -119,7 +119,7 @@ async def test_clips_pictures_and_documents_of_the_thread_before_reach_the_model
         root = await say_with_files(world, "Listen:", CLIP, user="bob")
         picture = image_file("plum.png")
         await say_with_files(world, "", *many, picture, NOTES, thread=root, user="bob")
-        world.models.spoken += [" ", *(f"Words {n}." for n in range(1, MAX_EARLIER_FILES))]
+        world.models.transcripts += [" ", *(f"Words {n}." for n in range(1, MAX_EARLIER_FILES))]
         await world.ask("What did he say?", thread=root)
         await world.until(
             lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread"
@@ -157,7 +157,7 @@ async def test_words_are_shown_once_even_if_a_process_ends_meanwhile(
 ) -> None:
     timing = patient_timing(late_effect=0.5, chore_pause=0.05, slack_call_timeout=1.0)
     async with worlds(timing=timing, **EARS) as world:
-        world.models.spoken.append(SAID)
+        world.models.transcripts.append(SAID)
         thread = await world.start("Hello?")
         await world.answered(thread)
         await world.idle()
@@ -206,7 +206,7 @@ async def test_the_api_transcribes_only_what_it_will_store(worlds: WorldFactory)
         assert await say("bad", file, broken) == 422
         assert world.models.clips == []
 
-        world.models.spoken += ["One", "Two"]
+        world.models.transcripts += ["One", "Two"]
         hearing = world.models.hold_clips = asyncio.Event()
         first = asyncio.ensure_future(say("a", file, file))
         await world.until(lambda: len(world.models.clips) == 2, "both clips are being heard")

@@ -15,7 +15,7 @@ from bot.errors import (
     ProviderServerError,
 )
 from bot.providers.base import ProviderSettings
-from bot.providers.transcription import Heard, Transcriber, VoiceClip
+from bot.providers.transcription import Transcriber, Transcription, VoiceClip
 from bot.providers.transport import create_client
 from tests.providers.harness import KEY
 from tests.providers.scripted_server import Behaviour, ScriptedServer, responding
@@ -23,10 +23,12 @@ from tests.providers.scripted_server import Behaviour, ScriptedServer, respondin
 CLIP = VoiceClip("audio/mp4", bytes(range(256)) * 1_000)
 
 
-async def hear(url: str, seconds: float = 20.0) -> Heard:
+async def transcribed(url: str, seconds: float = 20.0) -> Transcription:
     async with create_client() as client:
         settings = ProviderSettings("any", "Any", url, api_key=KEY)
-        return await Transcriber(client, settings, ModelRef("any", "whisper"), seconds).hear(CLIP)
+        return await Transcriber(client, settings, ModelRef("any", "whisper"), seconds).transcribe(
+            CLIP
+        )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ async def test_a_clip_is_sent_as_a_form_with_the_key_and_a_name_of_its_format(
 ) -> None:
     usage = {"type": "tokens", "input_tokens": tokens, "output_tokens": 3}
     async with ScriptedServer(responding({"text": " Hello. ", "usage": usage})).running() as server:
-        assert await hear(server.url) == Heard("Hello.", used)
+        assert await transcribed(server.url) == Transcription("Hello.", used)
     (received,) = server.received
     assert (received.path, received.headers["authorization"]) == (
         "/audio/transcriptions",
@@ -63,7 +65,7 @@ async def test_a_response_that_is_not_a_transcript_is_an_error(
 ) -> None:
     async with ScriptedServer(behaviour).running() as server:
         with pytest.raises(error):
-            await hear(server.url)
+            await transcribed(server.url)
 
 
 async def test_silence_is_an_error() -> None:
@@ -72,4 +74,4 @@ async def test_silence_is_an_error() -> None:
 
     async with ScriptedServer(silent).running() as server:
         with pytest.raises(ModelTimeout):
-            await hear(server.url, 0.1)
+            await transcribed(server.url, 0.1)

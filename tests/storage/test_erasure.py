@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 
 from bot.chats.export import Exporter, ExportFormat
-from bot.chats.retention import Eraser, Keeper
+from bot.chats.retention import Eraser, RetentionJob
 from bot.domain import Image, ModelRef, Status, Usage, User
 from bot.domain.chores import Chore
 from bot.usage.calls import Call, CallKind, CallOutcome, payer_of
@@ -332,7 +332,7 @@ async def test_one_replica_a_day_removes_old_chats(
     await full(database, builder, GONE, "1.1")
     claims = [ActionClaims(each) for each in rivals]
     keepers = [
-        Keeper(Eraser(Erasure(each)), claim, timedelta(days=365))
+        RetentionJob(Eraser(Erasure(each)), claim, timedelta(days=365))
         for each, claim in zip(rivals, claims, strict=True)
     ]
     for keeper in keepers:

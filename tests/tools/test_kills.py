@@ -233,13 +233,13 @@ def check(world: Cluster, person: Person, kills: int) -> None:
     assert sorted(shown(m) for thread in threads for m in world.answers(thread)) == sorted(
         f"Begun {number}.\n\nFinished {number}." for number in range(1, kills + 1)
     )
-    assert_each_turn_is_paid_once(world)
+    assert_each_turn_is_single_run(world)
     left = [(m.ts, m.blocks[0]["block_id"]) for thread in threads for m in asking(world, thread)]
     noted = [(row["id"], row["state"], row["notice_ts"], row["notice_state"]) for row in rows]
     assert left == [], noted
 
 
-def assert_each_turn_is_paid_once(world: Cluster) -> None:
+def assert_each_turn_is_single_run(world: Cluster) -> None:
     """The ledger has one model call for every turn that is stored, and one for the end."""
     turns = "SELECT answer_id, COUNT(DISTINCT round) AS n FROM tool_calls GROUP BY answer_id"
     paid = "SELECT answer_id, COUNT(*) AS n FROM ledger WHERE outcome = ? AND kind = 'answer' GROUP BY answer_id"

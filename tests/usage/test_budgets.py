@@ -1,4 +1,4 @@
-"""People who have used up a budget or rate: every door refuses privately, and nothing is stored or asked."""
+"""People who have used up a budget or rate: every entry point refuses privately, and nothing is stored or asked."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_the_dialog_says_so(worlds: WorldFactory) -> None:
         assert stored(world) == before
 
 
-def api_doors(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
+def api_entry_points(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
     said, chat = scene.conversation, scene.chat_id()
     return {
         "a message": (f"/chat/conversations/{said}/messages", {"content": "Hello?"}),
@@ -161,7 +161,7 @@ async def test_the_api_answers_429(worlds: WorldFactory, rule: str) -> None:
         scene = await used_up(world, rule)
         before = stored(world)
         async with client(world, scene.token) as http:
-            for name, (path, body) in api_doors(scene).items():
+            for name, (path, body) in api_entry_points(scene).items():
                 response = await http.post(path, json=body)
                 said = response.json()
                 assert response.status_code == 429, (name, said)

@@ -16,15 +16,15 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.fitting import ImageFitter
 from bot.chats.attachments.images import image_type
-from bot.chats.attachments.paid_once import PaidOnce
 from bot.chats.attachments.rules import (
     MAX_FILE_BYTES,
     MAX_TEXT_BYTES,
     AttachmentReport,
     FileKind,
-    Spoken,
     TextFile,
+    VoiceTranscript,
 )
+from bot.chats.attachments.single_run import SingleRun
 from bot.chats.attachments.voice_clips import VoiceClips
 from bot.chats.models import ModelChoice
 from bot.documents.kinds import Container, container_of
@@ -74,7 +74,7 @@ class FileSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PunctualSource:
+class DeadlineSource:
     """A source whose files arrive before a common deadline, or count as unreadable."""
 
     source: FileSource
@@ -102,7 +102,7 @@ class PunctualSource:
 
 NotifyAuthor = Callable[[Chat, Message, AttachmentReport], None]
 """Tells the author privately which files could not be used. Returns immediately."""
-LoadResult = Image | TextFile | Spoken | SharedFile
+LoadResult = Image | TextFile | VoiceTranscript | SharedFile
 """What a file became: an image, a text, a transcript, or still a file, with its problem."""
 
 
@@ -122,9 +122,9 @@ class Loaded:
         self.files = files
         self.images = tuple(each for each in results if isinstance(each, Image))
         self.failed = tuple(each for each in results if isinstance(each, SharedFile))
-        self.spoken = [each for each in results if isinstance(each, Spoken)]
+        self.transcripts = [each for each in results if isinstance(each, VoiceTranscript)]
         self.text, self.truncated = rules.append_texts(
-            rules.append_spoken(message.text, self.spoken),
+            rules.append_transcripts(message.text, self.transcripts),
             [each for each in results if isinstance(each, TextFile)],
         )
         """The message's text with that of its files, and the names of files of which it has only the beginning."""
@@ -159,12 +159,12 @@ class AttachmentLoader:
         fitter: ImageFitter,
         memory: MemoryBudget,
         voice_clips: VoiceClips,
-        paid_once: PaidOnce,
+        single_run: SingleRun,
         begin_chores: Callable[[str], object],
         timing: Timing = Timing(),
     ) -> None:
         """`begin_chores`: called with the id of an answer that has new chores."""
-        self._paid_once = paid_once
+        self._single_run = single_run
         self._voice_clips = voice_clips
         self._begin_chores = begin_chores
         self._chats = chats
@@ -196,7 +196,7 @@ class AttachmentLoader:
         that failed.
         """
         deadline = asyncio.get_running_loop().time() + self._timeout
-        source = PunctualSource(self._source, chat.team, deadline)
+        source = DeadlineSource(self._source, chat.team, deadline)
         loads = [
             self._load(chat, message, answer if message.id == answer.question_id else None, source)
             for message in history
@@ -209,15 +209,15 @@ class AttachmentLoader:
         return any(outcomes)
 
     async def _load(
-        self, chat: Chat, message: Message, answer: Answer | None, source: PunctualSource
+        self, chat: Chat, message: Message, answer: Answer | None, source: DeadlineSource
     ) -> bool:
         """Loads one message's files. `answer`: if this message is its question, the author is notified of problems."""
         pending = rules.loadable(message.files, again=answer is not None and answer.attempt > 1)
         if not pending:
             return False
-        if self._voice_clips.hears and any(map(_is_clip, pending)):
+        if self._voice_clips.transcribes and any(map(_is_clip, pending)):
             load = partial(self._load_clips, chat, message, answer, pending, source)
-            return await self._paid_once.do(message.id, load)
+            return await self._single_run.do(message.id, load)
         with self._memory.hold(chat.team) as held:
             return await self._load_files(chat, message, answer, pending, source, held)
 
@@ -227,7 +227,7 @@ class AttachmentLoader:
         message: Message,
         answer: Answer | None,
         pending: Sequence[SharedFile],
-        source: PunctualSource,
+        source: DeadlineSource,
     ) -> bool:
         """Does the same for a message with voice clips, unless another process has done so meanwhile."""
         if (await self._chats.message(message.id)).files != message.files:
@@ -241,7 +241,7 @@ class AttachmentLoader:
         message: Message,
         answer: Answer | None,
         pending: Sequence[SharedFile],
-        source: PunctualSource,
+        source: DeadlineSource,
         held: HeldBytes,
     ) -> bool:
         purpose = Purpose(payer_of(chat, message.author), self.takes_pdfs(chat))
@@ -256,7 +256,7 @@ class AttachmentLoader:
         if not files:
             return False
         await self._store(loaded)
-        if loaded.spoken and answer is not None:
+        if loaded.transcripts and answer is not None:
             self._begin_chores(answer.id)
         return True
 
@@ -281,16 +281,16 @@ class AttachmentLoader:
             more_text=loaded.text[len(message.text) :],
             images=loaded.images,
             files=(*untried, *loaded.skipped, *loaded.failed),
-            spoken=rules.append_spoken("", loaded.spoken) or None,
+            transcript=rules.append_transcripts("", loaded.transcripts) or None,
         )
 
     async def _load_file(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
+        self, source: DeadlineSource, file: SharedFile, held: HeldBytes, purpose: Purpose
     ) -> LoadResult:
         result: LoadResult
         try:
             file = replace(await source.describe(file), before=file.before)
-            if problem := rules.problem_of(file, hears=self._voice_clips.hears):
+            if problem := rules.problem_of(file, transcribes=self._voice_clips.transcribes):
                 raise FileProblem(problem)
             result = await self._read(source, file, held, purpose)
         except FileProblem as error:
@@ -299,12 +299,12 @@ class AttachmentLoader:
         return result
 
     async def _read(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
-    ) -> Image | TextFile | Spoken:
+        self, source: DeadlineSource, file: SharedFile, held: HeldBytes, purpose: Purpose
+    ) -> Image | TextFile | VoiceTranscript:
         """Raises FileProblem. Slack's thumbnail is used if the image itself is unusable."""
         expected = rules.kind_of(file)
         if expected is FileKind.AUDIO:
-            return await self._hear(source, file, held, purpose)
+            return await self._transcribe(source, file, held, purpose)
         if expected is FileKind.IMAGE and _needs_thumb(file):
             return await self._thumbnail(source, file, held)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
@@ -329,17 +329,21 @@ class AttachmentLoader:
         held.release()
         return await self._thumbnail(source, file, held)
 
-    async def _hear(
-        self, source: PunctualSource, file: SharedFile, held: HeldBytes, purpose: Purpose
-    ) -> Spoken | TextFile:
+    async def _transcribe(
+        self, source: DeadlineSource, file: SharedFile, held: HeldBytes, purpose: Purpose
+    ) -> VoiceTranscript | TextFile:
         """A clip from before the chat is not the asker's own message: its transcript appears under the file's name."""
         fetched = await source.fetch(file, MAX_FILE_BYTES, held)
         if fetched.truncated:
             raise FileProblem(rules.LARGE_CLIP)
-        words = await self._voice_clips.words(VoiceClip(file.mime, fetched.data), purpose.payer)
-        return TextFile(file.name, "", words, earlier=True) if file.before else Spoken(words)
+        words = await self._voice_clips.transcribe(
+            VoiceClip(file.mime, fetched.data), purpose.payer
+        )
+        return (
+            TextFile(file.name, "", words, earlier=True) if file.before else VoiceTranscript(words)
+        )
 
-    async def _thumbnail(self, source: PunctualSource, file: SharedFile, held: HeldBytes) -> Image:
+    async def _thumbnail(self, source: DeadlineSource, file: SharedFile, held: HeldBytes) -> Image:
         fetched = await source.fetch(file, MAX_FILE_BYTES, held, thumb=True)
         return await self._to_image(fetched, file, held)
 
@@ -394,6 +398,6 @@ def _size(result: LoadResult) -> int:
     """The bytes that the result for a file takes until it is stored."""
     if isinstance(result, Image):
         return len(result.data)
-    if isinstance(result, Spoken):
-        return len(result.words)
+    if isinstance(result, VoiceTranscript):
+        return len(result.text)
     return len(result.content) if isinstance(result, TextFile) else 0

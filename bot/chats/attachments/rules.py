@@ -53,7 +53,7 @@ UNREACHABLE = "unreachable"
 """The problem of a file that Slack did not provide in time; it may do so later."""
 LARGE_DOCUMENT = "large_document"
 LARGE_CLIP = "large_clip"
-NOT_HEARD = "not_heard"
+NOT_TRANSCRIBED = "not_heard"
 """The problem of a voice clip whose transcription failed; it may work later."""
 BUSY = "busy"
 """The problem of a document that did not get its turn to be read."""
@@ -78,10 +78,10 @@ class TextFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class VoiceTranscript:
     """The transcript of a voice clip: a part of the message's own text."""
 
-    words: str = field(repr=False)
+    text: str = field(repr=False)
 
 
 class FileKind(StrEnum):
@@ -127,25 +127,31 @@ def kind_of(file: SharedFile) -> FileKind:
     return FileKind.UNKNOWN if mime in _UNSPECIFIC_TYPES else FileKind.OTHER
 
 
-def mark_unreadable(files: Iterable[SharedFile], *, hears: bool = False) -> tuple[SharedFile, ...]:
+def mark_unreadable(
+    files: Iterable[SharedFile], *, transcribes: bool = False
+) -> tuple[SharedFile, ...]:
     """The same files, with `problem` set for those whose description shows that they are unreadable.
 
-    `hears`: see `problem_of`.
+    `transcribes`: see `problem_of`.
     """
     return tuple(
         replace(
             file,
             problem=file.problem
-            or ("too_many" if count > MAX_FILES else problem_of(file, early=True, hears=hears)),
+            or (
+                "too_many"
+                if count > MAX_FILES
+                else problem_of(file, early=True, transcribes=transcribes)
+            ),
         )
         for count, file in enumerate(files, 1)
     )
 
 
-def problem_of(file: SharedFile, *, early: bool = False, hears: bool = False) -> str | None:
+def problem_of(file: SharedFile, *, early: bool = False, transcribes: bool = False) -> str | None:
     """Why a file cannot be read, if its description shows it.
 
-    `early`: Slack may still be making its thumbnail. `hears`: voice clips are transcribed.
+    `early`: Slack may still be making its thumbnail. `transcribes`: voice clips are transcribed.
     """
     if file.mode in _PROBLEM_BY_MODE:
         return _PROBLEM_BY_MODE[file.mode]
@@ -156,7 +162,7 @@ def problem_of(file: SharedFile, *, early: bool = False, hears: bool = False) ->
         return "too_large"
     if what is FileKind.DOCUMENT and (file.size or 0) > MAX_FILE_BYTES:
         return LARGE_DOCUMENT
-    if what is FileKind.AUDIO and hears:
+    if what is FileKind.AUDIO and transcribes:
         return LARGE_CLIP if (file.size or 0) > MAX_FILE_BYTES else None
     return "kind" if what in (FileKind.OTHER, FileKind.AUDIO) else None
 
@@ -169,23 +175,26 @@ def lacks_thumb(file: SharedFile) -> bool:
 
 def loadable(files: Iterable[SharedFile], *, again: bool = False) -> list[SharedFile]:
     """The files without a known problem. `again`: also those whose problem was a timeout."""
-    late = (UNREACHABLE, BUSY, NOT_HEARD) if again else ()
+    late = (UNREACHABLE, BUSY, NOT_TRANSCRIBED) if again else ()
     tried = (replace(file, problem=None) if file.problem in late else file for file in files)
     return [file for file in tried if file.problem is None]
 
 
-def select_earlier(files: Iterable[SharedFile], *, hears: bool = False) -> tuple[SharedFile, ...]:
+def select_earlier(
+    files: Iterable[SharedFile], *, transcribes: bool = False
+) -> tuple[SharedFile, ...]:
     """Of the files shared in a thread, the newest images, texts and documents, and voice clips, in order.
 
-    `hears`: see `problem_of`.
+    `transcribes`: see `problem_of`.
     """
     readable = [
         replace(file, before=True)
-        for file in mark_unreadable(files, hears=hears)
+        for file in mark_unreadable(files, transcribes=transcribes)
         if file.problem in (None, "too_many")
     ]
     readable = [
-        replace(file, problem=problem_of(file, early=True, hears=hears)) for file in readable
+        replace(file, problem=problem_of(file, early=True, transcribes=transcribes))
+        for file in readable
     ]
     newest = [
         file
@@ -222,9 +231,9 @@ def scanned_pdf(name: str, data: bytes) -> Image | None:
     return Image(short_name(name), PDF, data) if len(data) <= MAX_PDF_BYTES else None
 
 
-def append_spoken(text: str, spoken: Sequence[Spoken]) -> str:
+def append_transcripts(text: str, transcripts: Sequence[VoiceTranscript]) -> str:
     """The message with the transcripts of its voice clips."""
-    return "\n\n".join(filter(None, [text, *(each.words for each in spoken)]))
+    return "\n\n".join(filter(None, [text, *(each.text for each in transcripts)]))
 
 
 def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str) -> list[str]:

@@ -13,7 +13,7 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.base64_text import Base64Text, NotBase64, NotFetched, TooLarge
 from bot.chats.attachments.documents import TeamDocuments
 from bot.chats.attachments.images import image_type
-from bot.chats.attachments.rules import Spoken, TextFile
+from bot.chats.attachments.rules import TextFile, VoiceTranscript
 from bot.chats.attachments.voice_clips import VoiceClips
 from bot.documents.kinds import container_of
 from bot.documents.reader import DocumentReader
@@ -68,7 +68,7 @@ class SentFiles:
 
     async def read(
         self, payer: Payer, files: Sequence[SentFile], *, keep_pdfs: bool
-    ) -> list[Image | TextFile | Spoken]:
+    ) -> list[Image | TextFile | VoiceTranscript]:
         """Each file as an image, a text or a transcript, in order. Raises InvalidInput for anything else.
 
         `payer`: whom the usage is charged to. `keep_pdfs`: scanned PDFs stay as they are. Voice clips come last,
@@ -80,30 +80,34 @@ class SentFiles:
             for number, file in enumerate(files)
             if number not in clips
         }
-        hearings = (self._hear(payer, files[number], clip) for number, clip in clips.items())
-        heard = await asyncio.gather(*hearings, return_exceptions=True)
-        for number, outcome in zip(clips, heard, strict=True):
+        transcriptions = (
+            self._transcribe(payer, files[number], clip) for number, clip in clips.items()
+        )
+        outcomes = await asyncio.gather(*transcriptions, return_exceptions=True)
+        for number, outcome in zip(clips, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 raise outcome
             found[number] = outcome
         return [found[number] for number in range(len(files))]
 
-    async def _read(self, team: str, file: SentFile, keep: bool) -> Image | TextFile | Spoken:
+    async def _read(
+        self, team: str, file: SentFile, keep: bool
+    ) -> Image | TextFile | VoiceTranscript:
         documents = TeamDocuments(self._reader, team)
         if image_type(file.data) is not None:
             return rules.image_from_bytes(file.data, file.name)
-        with _told(file):
+        with _problem_as_sentence(file):
             if (container := container_of(file.data, file.name, file.mime)) is not None:
                 return await documents.read_or_keep(container, file.data, file.name, keep=keep)
             return await _text_of(file)
 
-    async def _hear(self, payer: Payer, file: SentFile, clip: VoiceClip) -> Spoken:
-        with _told(file):
-            return Spoken(await self._voice_clips.words_if_allowed(clip, payer))
+    async def _transcribe(self, payer: Payer, file: SentFile, clip: VoiceClip) -> VoiceTranscript:
+        with _problem_as_sentence(file):
+            return VoiceTranscript(await self._voice_clips.transcribe_if_allowed(clip, payer))
 
 
 @contextmanager
-def _told(file: SentFile) -> Iterator[None]:
+def _problem_as_sentence(file: SentFile) -> Iterator[None]:
     """Turns a file's problem into a sentence for its sender. Raises InvalidInput."""
     try:
         yield

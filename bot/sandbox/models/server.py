@@ -106,7 +106,7 @@ class ModelServer:
         """While set, the list of models is refused in this way."""
         self.clips: list[int] = []
         """Bytes of each voice clip that was to be turned into text."""
-        self.spoken: deque[str] = deque()
+        self.transcripts: deque[str] = deque()
         """What is said in the next of them."""
         self.hold_clips: asyncio.Event | None = None
         """While set, they wait for it."""
@@ -242,7 +242,7 @@ async def _transcribed(models: ModelServer, request: Request) -> Response:
         await models.hold_clips.wait()
     if models.clip_fault is not None:
         return _refusal(models.clip_fault)
-    said = models.spoken.popleft() if models.spoken else DEMO_TRANSCRIPT.format(size=size)
+    said = models.transcripts.popleft() if models.transcripts else DEMO_TRANSCRIPT.format(size=size)
     return JSONResponse({"text": said})
 
 

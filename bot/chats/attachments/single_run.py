@@ -14,7 +14,7 @@ T = TypeVar("T")
 CLAIM = "paid once"
 
 
-class PaidOnce:
+class SingleRun:
     def __init__(self, claims: ActionClaims, tasks: Tasks, timing: Timing = Timing()) -> None:
         self._claims = claims
         self._tasks = tasks

@@ -1,4 +1,4 @@
-"""Who does what at which door: the input for the access rules, from any payload of Slack. Pure."""
+"""Who does what through which entry point: the input for the access rules, from any payload of Slack. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handlers.views.modals import DialogTarget
 from handlers.views.payloads import MESSAGE_SUBTYPES, Reader, reader_of
 
 
-class Door(StrEnum):
+class EntryPoint(StrEnum):
     """The entry points through which people reach the bot in Slack. Each has its own kind of refusal."""
 
     MESSAGE = "message"
@@ -29,10 +29,10 @@ class Door(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class AccessRequest:
     """A person's action in Slack."""
 
-    door: Door
+    entry_point: EntryPoint
     user: str
     channel: str = ""
     """Empty if the action happens in none."""
@@ -44,7 +44,7 @@ class Visit:
     """Where the person can be told something."""
 
 
-def visit_of(body: dict[str, Any]) -> Visit | None:
+def access_request_of(body: dict[str, Any]) -> AccessRequest | None:
     """The person's action; None for everything that no person does for themselves: joins, removals, messages of
     bots.
     """
@@ -53,7 +53,7 @@ def visit_of(body: dict[str, Any]) -> Visit | None:
     if body.get("command"):
         reader = reader_of(body)
         channel, own_team = body.get("channel_id") or "", body.get("team_id")
-        return Visit(Door.COMMAND, body["user_id"], channel, own_team, reader=reader)
+        return AccessRequest(EntryPoint.COMMAND, body["user_id"], channel, own_team, reader=reader)
     if isinstance(user := body.get("user"), dict):
         return _of_interaction(body, user)
     return None
@@ -62,7 +62,7 @@ def visit_of(body: dict[str, Any]) -> Visit | None:
 _PANE_EVENTS = ("agent_session_stopped", "agent_session_title_changed")
 
 
-def _of_event(event: dict[str, Any], *, shared: bool) -> Visit | None:
+def _of_event(event: dict[str, Any], *, shared: bool) -> AccessRequest | None:
     kind, user, channel = event.get("type"), event.get("user"), str(event.get("channel") or "")
     if not isinstance(user, str) or not user:
         return None
@@ -71,31 +71,37 @@ def _of_event(event: dict[str, Any], *, shared: bool) -> Visit | None:
     if kind == "app_home_opened":
         is_home = event.get("tab") == "home"
         if is_home:
-            return Visit(Door.HOME, user, shared=shared)
-        return Visit(Door.PANE, user, channel, shared=shared)
-    return Visit(Door.PANE, user, channel, shared=shared) if kind in _PANE_EVENTS else None
+            return AccessRequest(EntryPoint.HOME, user, shared=shared)
+        return AccessRequest(EntryPoint.PANE, user, channel, shared=shared)
+    return (
+        AccessRequest(EntryPoint.PANE, user, channel, shared=shared)
+        if kind in _PANE_EVENTS
+        else None
+    )
 
 
-def _of_message(event: dict[str, Any], user: str, channel: str, shared: bool) -> Visit | None:
+def _of_message(
+    event: dict[str, Any], user: str, channel: str, shared: bool
+) -> AccessRequest | None:
     if event.get("bot_id") or event.get("hidden") or event.get("subtype") not in MESSAGE_SUBTYPES:
         return None
     own_team = event.get("user_team") or event.get("source_team")
     thread = event.get("thread_ts") or event.get("ts")
     reader = Reader(user, channel, event.get("thread_ts") and thread)
-    return Visit(Door.MESSAGE, user, channel, own_team, shared, reader)
+    return AccessRequest(EntryPoint.MESSAGE, user, channel, own_team, shared, reader)
 
 
-def _of_interaction(body: dict[str, Any], user: dict[str, Any]) -> Visit | None:
+def _of_interaction(body: dict[str, Any], user: dict[str, Any]) -> AccessRequest | None:
     id, own_team = str(user.get("id") or ""), user.get("team_id")
     reader = reader_of(body)
     match body.get("type"):
         case "block_actions" | "message_action" | "shortcut":
             channel = reader.channel if reader is not None else ""
-            return Visit(Door.PRESS, id, channel, own_team, reader=reader)
+            return AccessRequest(EntryPoint.PRESS, id, channel, own_team, reader=reader)
         case "block_suggestion":
-            return Visit(Door.OPTIONS, id, _channel_of(body), own_team)
+            return AccessRequest(EntryPoint.OPTIONS, id, _channel_of(body), own_team)
         case "view_submission":
-            return Visit(Door.DIALOG, id, _dialog_channel(body["view"]), own_team)
+            return AccessRequest(EntryPoint.DIALOG, id, _dialog_channel(body["view"]), own_team)
     return None
 
 

@@ -14,14 +14,14 @@ from bot.access.rules import Verdict
 from bot.chats.feed_events import (
     AnswerEnded,
     AnswerRestarted,
-    ApprovalTold,
+    ApprovalUpdated,
     FeedEvent,
     MessageAdded,
-    StepTold,
+    StepUpdated,
     TextAppended,
     TitleChanged,
 )
-from tests.access.api_doors import (
+from tests.access.api_entry_points import (
     Ids,
     api_requests,
     forgotten_routes,
@@ -155,9 +155,9 @@ async def test_people_with_the_same_ids_in_another_workspace_are_refused_by_ever
 FRAMES: dict[type, Callable[[Event], bool]] = {
     MessageAdded: lambda event: "user_message" in event,
     TextAppended: lambda event: "Token" in (event.get("content") or {}),
-    StepTold: lambda event: "step" in event,
+    StepUpdated: lambda event: "step" in event,
     AnswerRestarted: lambda event: event.get("content") == "Restart",
-    ApprovalTold: lambda event: "approval" in event,
+    ApprovalUpdated: lambda event: "approval" in event,
     AnswerEnded: lambda event: event.get("content") == "Finish",
     TitleChanged: lambda event: "title" in event,
 }

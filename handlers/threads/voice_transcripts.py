@@ -18,26 +18,26 @@ from storage.chats import Chats
 MAX_NAME_LENGTH = 80
 
 
-class SpokenWords:
+class VoiceTranscripts:
     def __init__(self, chats: Chats, names: UserNames) -> None:
         self._chats = chats
         self._names = names
 
     async def show(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
-        """Does `Chore.SHOW_SPOKEN`. Raises SlackError, StorageError."""
+        """Does `Chore.SHOW_TRANSCRIPT`. Raises SlackError, StorageError."""
         question = await self._chats.message(job.answer.question_id)
-        spoken = await self._chats.spoken(question.id)
-        if not spoken:
+        transcript = await self._chats.transcript_of(question.id)
+        if not transcript:
             return DONE
         speaker = User(job.chat.team, question.author or "")
         name = await self._names(speaker) or english_strings.UNKNOWN_PERSON
-        async with self._names.speaking_to(User(job.chat.team, job.chat.owner)):
+        async with self._names.using_language_of(User(job.chat.team, job.chat.owner)):
             shown = strings.SPOKEN.format(
                 name=mrkdwn_escape(plain(name, MAX_NAME_LENGTH)),
-                text=escape_and_cut(spoken, MAX_MESSAGE_LENGTH),
+                text=escape_and_cut(transcript, MAX_MESSAGE_LENGTH),
             )
-            fallback = strings.SPOKEN.format(name=name, text=spoken)
-        block_id = blocks.spoken_block_id(question.id)
+            fallback = strings.SPOKEN.format(name=name, text=transcript)
+        block_id = blocks.transcript_block_id(question.id)
         await post_message_once(
             slack,
             lambda: find_own(slack, thread, block_id),

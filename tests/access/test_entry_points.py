@@ -1,4 +1,4 @@
-"""People who are not allowed: every door refuses before anything is stored, and says so privately once a day."""
+"""People who are not allowed: every entry point refuses before anything is stored, and says so privately once a day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from bot import strings
 from bot.access.rules import Treatment, Verdict
 from tests.access.conftest import WorldFactory
-from tests.access.doors import IN_NO_CHANNEL, SLACK_DOORS, UNANSWERED, mention
+from tests.access.entry_points import IN_NO_CHANNEL, SLACK_ENTRY_POINTS, UNANSWERED, mention
 from tests.access.listeners import NO_DOORS, Listeners
 from tests.access.rules import RULES, becomes_outsider, refusing
 from tests.access.scene import PLACE, WHO, stored, told, written
@@ -21,27 +21,31 @@ from tests.slow import slow_after
 
 
 @pytest.mark.parametrize("rule", slow_after(1, RULES))
-async def test_no_door_in_slack_admits_a_refused_person(
+async def test_no_entry_point_in_slack_admits_a_refused_person(
     worlds: WorldFactory, rule: Verdict
 ) -> None:
     """Nothing is stored, no model is asked, nobody else sees anything, and the person is told once.
 
-    No door is missing: the payloads that Slack sent reached every registered listener.
+    No entry point is missing: the payloads that Slack sent reached every registered listener.
     """
-    doors, listeners = SLACK_DOORS, Listeners.registered()
+    entry_points, listeners = SLACK_ENTRY_POINTS, Listeners.registered()
     if rule is Verdict.CHANNEL_NOT_ALLOWED:
-        doors = {name: door for name, door in doors.items() if name not in IN_NO_CHANNEL}
+        entry_points = {
+            name: entry_point
+            for name, entry_point in entry_points.items()
+            if name not in IN_NO_CHANNEL
+        }
     async with refusing(worlds, rule) as (world, scene):
         before, seen, heard = stored(world), written(world), told(world)
         sent = len(world.slack.deliveries)
-        for attempt in doors.values():
+        for attempt in entry_points.values():
             await attempt(scene)
         await world.idle()
         now = stored(world)
         assert [table for table, rows in now.items() if rows != before[table]] == []
         assert written(world) == seen
         assert list(world.models.journal) == []
-        if doors is SLACK_DOORS:
+        if entry_points is SLACK_ENTRY_POINTS:
             reached = listeners.reached_by(world.slack.deliveries[sent:])
             assert listeners.ids.keys() - reached == NO_DOORS
         places = 2 if rule is Verdict.CHANNEL_NOT_ALLOWED else 1  # the channel, and direct messages
@@ -49,14 +53,14 @@ async def test_no_door_in_slack_admits_a_refused_person(
         assert set(told(world)) - set(heard) == {strings.NOT_ALLOWED[rule]}
 
 
-async def until_told_again(world: World, text: str, heard: int, door: str) -> None:
-    await world.until(lambda: told(world).count(text) == heard + 1, door)
+async def until_told_again(world: World, text: str, heard: int, entry_point: str) -> None:
+    await world.until(lambda: told(world).count(text) == heard + 1, entry_point)
 
 
 async def test_every_door_in_slack_says_why(worlds: WorldFactory) -> None:
     async with refusing(worlds, Verdict.USER_NOT_ALLOWED) as (world, scene):
         text = strings.NOT_ALLOWED[Verdict.USER_NOT_ALLOWED]
-        for name, attempt in SLACK_DOORS.items():
+        for name, attempt in SLACK_ENTRY_POINTS.items():
             if name in UNANSWERED:
                 continue
             heard = told(world).count(text)
@@ -201,7 +205,7 @@ async def test_the_refusal_is_sent_once_a_day(worlds: WorldFactory) -> None:
 async def test_no_list_shows_chats_of_channels_that_are_no_longer_allowed(
     worlds: WorldFactory,
 ) -> None:
-    """Neither titles nor search results, at any door."""
+    """Neither titles nor search results, at any entry point."""
     async with worlds() as world:
         for place, title in (("general", "Kept apart"), ("random", "Still listed")):
             world.entitle(title)

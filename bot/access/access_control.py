@@ -1,4 +1,4 @@
-"""The single check that runs before anything is stored, at every door: events, button presses, commands, the API."""
+"""The check that runs before anything is stored, at every entry point: events, button presses, commands, the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Person:
 
 
 class People(Protocol):
-    """What the gate needs of `handlers.client.people`."""
+    """What access control needs of `handlers.client.people`."""
 
     async def find(self, user: User) -> Person:
         """Waits for Slack for a bounded time, and never raises."""
@@ -27,7 +27,7 @@ class People(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class Actor:
     """Somebody who is about to do something."""
 
     user: User
@@ -39,34 +39,34 @@ class Visitor:
     """Whether they act in Slack itself, which shows that their account is active."""
 
 
-class Gate:
+class AccessControl:
     """Applies the operator's rules."""
 
     def __init__(self, rules: AccessRules, people: People) -> None:
         self.rules = rules
         self._people = people
 
-    async def verdict(self, visitor: Visitor) -> Verdict:
-        """Whether the visitor is allowed. Asks Slack only if the answer depends on it."""
-        by_name = self.rules.by_name(visitor.user, visitor.channel)
+    async def verdict(self, actor: Actor) -> Verdict:
+        """Whether the actor is allowed. Asks Slack only if the answer depends on it."""
+        by_name = self.rules.by_name(actor.user, actor.channel)
         if by_name is not Verdict.ALLOWED:
             return by_name
-        if visitor.in_slack and not self.rules.ask_for_standing:
+        if actor.in_slack and not self.rules.ask_for_standing:
             return Verdict.ALLOWED
-        return self.rules.by_standing(await self._standing(visitor))
+        return self.rules.by_standing(await self._standing(actor))
 
     async def is_admin(self, user: User) -> bool:
         """Whether the user may change what affects other people. Waits for Slack for a bounded time."""
         return self.rules.names_admin(user) or (await self._people.find(user)).is_admin
 
-    async def _standing(self, visitor: Visitor) -> Standing:
-        told = visitor.standing
-        if told is Standing.OUTSIDER:
-            return told
-        suffices = told is Standing.MEMBER and self._guests_are_answered
-        if suffices and visitor.in_slack:
+    async def _standing(self, actor: Actor) -> Standing:
+        stated = actor.standing
+        if stated is Standing.OUTSIDER:
+            return stated
+        suffices = stated is Standing.MEMBER and self._guests_are_answered
+        if suffices and actor.in_slack:
             return Standing.MEMBER
-        found = (await self._people.find(visitor.user)).standing
+        found = (await self._people.find(actor.user)).standing
         if suffices and found is Standing.UNKNOWN:
             return Standing.MEMBER
         return found

@@ -11,19 +11,19 @@ from typing import Any
 from slack_bolt.response import BoltResponse
 
 from bot import strings
-from bot.access.gate import Visitor
+from bot.access.access_control import Actor
 from bot.access.rules import Standing, Verdict, standing_of
 from bot.domain import User
 from bot.errors import StorageError
-from bot.languages.language import Language, speaking
+from bot.languages.language import Language, using_language
 from bot.observability import get_logger
 from handlers.client.errors import NotInstalled
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext, team_of
 from handlers.threads.private_notices import tell
 from handlers.views import payloads
+from handlers.views.access_requests import AccessRequest, EntryPoint, access_request_of
 from handlers.views.home_tab import home_with_notice
-from handlers.views.visits import Door, Visit, visit_of
 
 log = get_logger(__name__)
 
@@ -33,7 +33,7 @@ UNKNOWN_INTERVAL = 60.0
 """The same while Slack does not say who they are, which is temporary."""
 
 
-class Doorkeeper:
+class AccessCheck:
     """Lets a request in, or responds to it. A refused request reaches no listener."""
 
     def __init__(self, ctx: ListenerContext) -> None:
@@ -41,28 +41,28 @@ class Doorkeeper:
 
     async def refusal(self, body: dict[str, Any], context: dict[str, Any]) -> BoltResponse | None:
         """The response to a person who is refused; None lets the request in."""
-        visit = visit_of(body)
-        if visit is None:
+        request = access_request_of(body)
+        if request is None:
             return None
         try:
             slack = await self._ctx.slack_of(body, context)
         except (NotInstalled, StorageError):
             return None  # Bolt rejects requests from there, or the listener explains why it fails
-        if visit.user == slack.bot_user:
+        if request.user == slack.bot_user:
             return None
-        verdict = await self._verdict(slack, visit)
+        verdict = await self._verdict(slack, request)
         if verdict is Verdict.ALLOWED:
             return None
-        log.info("refused", door=visit.door, user=visit.user, reason=str(verdict))
+        log.info("refused", door=request.entry_point, user=request.user, reason=str(verdict))
         # Nothing is looked up or stored about people who are refused.
-        with speaking(await self._ctx.names.known_language(User(slack.team, visit.user))):
-            return await self._refuse(slack, visit, verdict, body)
+        with using_language(await self._ctx.names.known_language(User(slack.team, request.user))):
+            return await self._refuse(slack, request, verdict, body)
 
-    async def _verdict(self, slack: SlackClient, visit: Visit) -> Verdict:
-        verdict = await self._ctx.gate.verdict(_visitor(visit, slack))
-        if verdict is Verdict.ALLOWED and visit.door is Door.DIALOG:
-            user = User(slack.team, visit.user)
-            if await self._ctx.membership.is_away(user, visit.channel):
+    async def _verdict(self, slack: SlackClient, request: AccessRequest) -> Verdict:
+        verdict = await self._ctx.access_control.verdict(_actor(request, slack))
+        if verdict is Verdict.ALLOWED and request.entry_point is EntryPoint.DIALOG:
+            user = User(slack.team, request.user)
+            if await self._ctx.membership.is_away(user, request.channel):
                 return Verdict.CHANNEL_LEFT
         return verdict
 
@@ -72,27 +72,27 @@ class Doorkeeper:
         English for messages, which are stored before anything is looked up, in the order of their arrival. Code that
         responds to one asks for the language.
         """
-        visit = visit_of(body)
-        if visit is None or visit.door is Door.MESSAGE:
+        request = access_request_of(body)
+        if request is None or request.entry_point is EntryPoint.MESSAGE:
             return Language.ENGLISH
-        return await self._ctx.names.language(User(team_of(body, context), visit.user))
+        return await self._ctx.names.language(User(team_of(body, context), request.user))
 
     async def _refuse(
-        self, slack: SlackClient, visit: Visit, verdict: Verdict, body: dict[str, Any]
+        self, slack: SlackClient, request: AccessRequest, verdict: Verdict, body: dict[str, Any]
     ) -> BoltResponse:
         text = strings.NOT_ALLOWED[verdict]
-        match visit.door:
-            case Door.OPTIONS:
+        match request.entry_point:
+            case EntryPoint.OPTIONS:
                 return _json(options=[])
-            case Door.DIALOG:
+            case EntryPoint.DIALOG:
                 return _dialog_error(body["view"], text)
-            case Door.COMMAND:
-                said = await self._is_due(slack, visit, verdict)
+            case EntryPoint.COMMAND:
+                said = await self._is_due(slack, request, verdict)
                 return _json(response_type="ephemeral", text=text) if said else _empty()
-            case Door.HOME:
-                self._show_home(slack, visit.user, text)
-            case Door.MESSAGE | Door.PRESS:
-                self._ctx.tasks.start(self._tell(slack, visit, verdict, body), name="refusal")
+            case EntryPoint.HOME:
+                self._show_home(slack, request.user, text)
+            case EntryPoint.MESSAGE | EntryPoint.PRESS:
+                self._ctx.tasks.start(self._tell(slack, request, verdict, body), name="refusal")
         return _empty()
 
     def _show_home(self, slack: SlackClient, user: str, text: str) -> None:
@@ -101,16 +101,18 @@ class Doorkeeper:
         self._ctx.tasks.start(published, name="home tab")
 
     async def _tell(
-        self, slack: SlackClient, visit: Visit, verdict: Verdict, body: dict[str, Any]
+        self, slack: SlackClient, request: AccessRequest, verdict: Verdict, body: dict[str, Any]
     ) -> None:
-        if visit.reader is None or not await self._expects_answer(slack, visit, body):
+        if request.reader is None or not await self._expects_answer(slack, request, body):
             return
-        if await self._is_due(slack, visit, verdict):
-            await tell(slack, visit.reader, strings.NOT_ALLOWED[verdict])
+        if await self._is_due(slack, request, verdict):
+            await tell(slack, request.reader, strings.NOT_ALLOWED[verdict])
 
-    async def _expects_answer(self, slack: SlackClient, visit: Visit, body: dict[str, Any]) -> bool:
+    async def _expects_answer(
+        self, slack: SlackClient, request: AccessRequest, body: dict[str, Any]
+    ) -> bool:
         """Whether the person expects a response; people who talk to each other do not."""
-        if visit.door is not Door.MESSAGE:
+        if request.entry_point is not EntryPoint.MESSAGE:
             return True
         message = payloads.incoming_message(body["event"], team=slack.team, bot_user=slack.bot_user)
         if message is None or message.to_others:
@@ -121,19 +123,19 @@ class Doorkeeper:
             message.in_thread and await self._ctx.chats.find_by_thread(message.thread) is not None
         )
 
-    async def _is_due(self, slack: SlackClient, visit: Visit, verdict: Verdict) -> bool:
-        where = visit.channel if verdict is Verdict.CHANNEL_NOT_ALLOWED else ""
+    async def _is_due(self, slack: SlackClient, request: AccessRequest, verdict: Verdict) -> bool:
+        where = request.channel if verdict is Verdict.CHANNEL_NOT_ALLOWED else ""
         unknown = verdict is Verdict.UNKNOWN
         within = UNKNOWN_INTERVAL if unknown else REFUSAL_INTERVAL
         kind = "unknown" if unknown else "refused"
-        return await slack.claims.is_first(kind, visit.user, where, within=within)
+        return await slack.claims.is_first(kind, request.user, where, within=within)
 
 
-def _visitor(visit: Visit, slack: SlackClient) -> Visitor:
-    standing = standing_of(visit.own_team, slack.team, slack.organisation)
-    if visit.own_team is None and not visit.shared:
+def _actor(request: AccessRequest, slack: SlackClient) -> Actor:
+    standing = standing_of(request.own_team, slack.team, slack.organisation)
+    if request.own_team is None and not request.shared:
         standing = Standing.MEMBER
-    return Visitor(User(slack.team, visit.user), visit.channel, standing)
+    return Actor(User(slack.team, request.user), request.channel, standing)
 
 
 def _json(**body: Any) -> BoltResponse:

@@ -141,7 +141,7 @@ def at_home(scene: Scene) -> View:
     return scene.home
 
 
-SLACK_DOORS: dict[str, Try] = {
+SLACK_ENTRY_POINTS: dict[str, Try] = {
     "a mention": mention,
     "a mention with a file": mention_with_file,
     "a reply": reply,
