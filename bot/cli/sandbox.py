@@ -184,10 +184,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _free_port(host: str) -> int:
-    """The first free port from `SANDBOX_PORT` on; 0 (any free port) when a hundred are taken."""
+def _free_port(host: str, first: int = SANDBOX_PORT) -> int:
+    """The first free port from `first` on; 0 (any free port) when a hundred are taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for port in range(SANDBOX_PORT, SANDBOX_PORT + 100):
+    for port in range(first, min(first + 100, 65_536)):
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

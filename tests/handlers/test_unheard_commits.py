@@ -83,14 +83,15 @@ async def submit_dialog(world: World, thread: str) -> None:
     world.say("From the dialog.")
     await open_by_command(world)
     assert await world.slack.views.submit("alice", field_values("A new one?")) == {}
-    await world.until(
-        lambda: [
+    question = await world.until(
+        lambda: next(
             m
             for m in world.slack.workspace.messages("general")
             if m.user == world.slack.bot_user.id and "A new one?" in str(m.blocks)
-        ],
+        ),
         "the question",
     )
+    await world.answered(question.ts)
 
 
 async def test_an_unconfirmed_commit_is_applied_once_and_recognised(
