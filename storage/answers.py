@@ -70,7 +70,7 @@ from storage.statements.rows import (
     to_chat,
 )
 from storage.statements.steps import add_steps, without_contents
-from storage.statements.tool_call_copies import forget_extras
+from storage.statements.tool_call_copies import clear_provider_fields
 from storage.tables import (
     IS_HELD,
     IS_OPEN,
@@ -352,7 +352,7 @@ class Answers(AnswerReads):
             used = update(chats).where(chats.c.id == row.chat_id)
             await connection.execute(used.values(updated_at=utc_now(), **changed))
             if model is not None:
-                await forget_extras(connection, row.chat_id)
+                await clear_provider_fields(connection, row.chat_id)
             if row.state == "ended":
                 await begin_again(connection, answer_id)
             await admit_again(connection, self._limits, answer_id)

@@ -139,7 +139,7 @@ class Chores:
                 query.values(due_at=database_time(seconds), tries=tries, worker=null())
             )
 
-    async def give_back(
+    async def unclaim(
         self, claims: Collection[ClaimedChore], seconds: Mapping[Chore, float]
     ) -> None:
         """Lets anybody claim these chores: immediately, or after the `seconds` for their kind. One statement.
@@ -173,7 +173,7 @@ class Chores:
         answer_id: str | None = None,
         known: Collection[Chore] = (),
     ) -> None:
-        """Lets anybody claim what a dead worker was doing; `seconds` as in `give_back`.
+        """Lets anybody claim what a dead worker was doing; `seconds` as in `unclaim`.
 
         With an answer's id: what a living worker holds of that answer without knowing it.
         """

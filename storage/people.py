@@ -84,8 +84,8 @@ class People:
 
     async def set_account(self, user: User, account: Account) -> None:
         """Stores accounts. An account without a locale keeps the stored one."""
-        told = {"locale": account.locale} if account.locale else {}
-        await self._set(user, name=account.name, **told)
+        locale = {"locale": account.locale} if account.locale else {}
+        await self._set(user, name=account.name, **locale)
 
     async def set_default(self, user: User, model: ModelRef | None) -> None:
         await self._set(user, default_model=None if model is None else str(model))

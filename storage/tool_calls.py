@@ -176,8 +176,8 @@ class ToolCalls:
             done = await connection.execute(update(tool_calls).where(same).values(values))
             if done.rowcount and pictures:
                 await keep_pictures(connection, call.id, pictures)
-            told = call.asked or state is CallState.UNKNOWN
-            if done.rowcount and told and state.ended:
+            is_shown = call.asked or state is CallState.UNKNOWN
+            if done.rowcount and is_shown and state.ended:
                 await add_chores(connection, call.answer_id, {Chore.SHOW_DECISIONS: 0.0})
             return done.rowcount > 0
 

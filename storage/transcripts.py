@@ -62,8 +62,8 @@ class Transcripts:
                 rows = (await connection.execute(query)).all()
                 shown = messages.c.id.in_([row.id for row in rows])
                 images = await MessageImages.load(connection, shown, ImageBudget(0, 0))
-                told = answer_steps.c.message_id.in_([row.id for row in rows])
-                steps = await load_steps(connection, told)
+                of_rows = answer_steps.c.message_id.in_([row.id for row in rows])
+                steps = await load_steps(connection, of_rows)
             for row in rows:
                 yield replace(images.to_message(row), steps=steps.get(row.id, ()))
             if len(rows) < MESSAGES_AT_ONCE:

@@ -241,7 +241,7 @@ class AfterWork:
                 if self._running:
                     await asyncio.wait(self._running)
                 if self._claimed:
-                    await self._chores.give_back(self._claimed, self._effects_of_ended)
+                    await self._chores.unclaim(self._claimed, self._effects_of_ended)
 
     async def _claim(self, answer_id: str, only: Chore | None) -> Sequence[ClaimedChore]:
         """Claims the answer's due chores. A cancelled caller waits for the outcome, so that `close` gives it back."""

@@ -254,7 +254,7 @@ class Engine:
             result = await self._stored(run, lambda: self._answers.result(run.answer.id))
         if result is not None and run.answer.status.ended:
             return result
-        with self._pictures.hold(chat.team) as run.held:
+        with self._pictures.reserve(chat.team) as run.reservation:
             result = result or await self._generator.generate(run, chat, sink)
             return await self._store_result(run, chat, result)
 

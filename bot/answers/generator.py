@@ -253,7 +253,7 @@ class _Generation:
         request = replace(
             request,
             max_seconds=run.seconds_to_ask,
-            held=run.held,
+            reservation=run.reservation,
             **self.by.tools.called(run, self.chat, request),
         )
         asked = call_for_answer(new_id(), self.chat, run.answer, request.model)
@@ -285,8 +285,8 @@ class _Generation:
         """Chooses the pictures to keep from those received. `arrived`: without fetching any."""
         run = self.run
         received = [each for each in run.received_pictures if each.arrived or not arrived]
-        if received and run.held is not None:
-            run.pictures = await self.by.pictures.fitted(received, run.held)
+        if received and run.reservation is not None:
+            run.pictures = await self.by.pictures.fitted(received, run.reservation)
 
     def _retract(self) -> None:
         """Retracts what the current turn has shown."""

@@ -10,11 +10,11 @@ from bot.domain import Image
 from bot.domain.stream_events import MadeImage
 from bot.errors import FileProblem
 from bot.observability import get_logger
-from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import MemoryBudget, MemoryReservation
 
 log = get_logger(__name__)
 
-FitPicture = Callable[[bytes, str, HeldBytes], Awaitable[Image]]
+FitPicture = Callable[[bytes, str, MemoryReservation], Awaitable[Image]]
 """Checks a picture, and makes it small enough to keep. Raises FileProblem."""
 
 
@@ -25,11 +25,13 @@ class PictureIntake:
     memory: MemoryBudget
     fit: FitPicture
 
-    def hold(self, team: str) -> AbstractContextManager[HeldBytes]:
+    def reserve(self, team: str) -> AbstractContextManager[MemoryReservation]:
         """The memory that the pictures of one answer take until they are stored."""
-        return self.memory.hold(team)
+        return self.memory.reserve(team)
 
-    async def fitted(self, pictures: Sequence[MadeImage], held: HeldBytes) -> tuple[Image, ...]:
+    async def fitted(
+        self, pictures: Sequence[MadeImage], reservation: MemoryReservation
+    ) -> tuple[Image, ...]:
         """The readable pictures, fitted for storage and display, each with its own name."""
         images: list[Image] = []
         for picture in pictures:
@@ -37,7 +39,7 @@ class PictureIntake:
             if data is None:
                 continue
             try:
-                image = await self.fit(data, f"picture-{len(images) + 1}", held)
+                image = await self.fit(data, f"picture-{len(images) + 1}", reservation)
             except FileProblem as problem:
                 log.info("picture_not_readable", reason=problem.code)
                 continue

@@ -31,7 +31,7 @@ from bot.domain.stream_events import MadeImage, ToolsCalled
 from bot.domain.tool_calls import ToolRound
 from bot.errors import ProviderError, StorageError
 from bot.providers.base import ModelRequest
-from bot.runtime.memory import HeldBytes
+from bot.runtime.memory import MemoryReservation
 from bot.timing import Timing
 from bot.usage.calls import Call, Meter
 from storage.answers import Answers
@@ -99,7 +99,7 @@ class RunningAnswer:
     """How many of them are from earlier turns."""
     pictures: tuple[Image, ...] = ()
     """The pictures as they are stored, once the model has ended."""
-    held: HeldBytes | None = None
+    reservation: MemoryReservation | None = None
     """The memory that they take."""
     fit_prompt: FitPrompt | None = None
     """Makes the requests for this answer, once its chat has been read."""

@@ -23,7 +23,7 @@ _STATUSES = {
 }
 
 
-def tell(run: RunningAnswer, call: StoredCall) -> None:
+def report_step(run: RunningAnswer, call: StoredCall) -> None:
     """Reports the state of a call as a step."""
     detail = _detail(call) if call.state.ended else ""
     run.steps.change(

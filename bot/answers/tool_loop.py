@@ -23,7 +23,7 @@ from bot import english_strings
 from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer
-from bot.answers.tool_call_steps import ended, record_call, tell
+from bot.answers.tool_call_steps import ended, record_call, report_step
 from bot.answers.tool_pictures import ToolPictures
 from bot.answers.tool_servers import RoomForTools, RulesOf, Tools
 from bot.domain import Chat, Image
@@ -140,7 +140,7 @@ class ToolLoop:
             return []
         rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
         for row in rows:
-            tell(run, row)
+            report_step(run, row)
         return [list(turn) for _, turn in groupby(rows, key=lambda call: call.round)]
 
     async def go_on(self, run: RunningAnswer, chat: Chat, turn: Sequence[StoredCall]) -> None:
@@ -153,8 +153,8 @@ class ToolLoop:
             elif call.overdue:
                 await self._settle(run, chat, call, CallState.DENIED, english_strings.CALL_EXPIRED)
             elif call.unaskable:
-                told = english_strings.CALL_UNASKABLE
-                await self._settle(run, chat, call, CallState.DENIED, told)
+                reason = english_strings.CALL_UNASKABLE
+                await self._settle(run, chat, call, CallState.DENIED, reason)
         await self._work_off(run, chat, turn[0].round)
 
     async def _take_up(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
@@ -212,15 +212,15 @@ class ToolLoop:
         except BudgetReached as reached:
             run.note_recorded()
             for row in rows:
-                self._tell_end(run, chat, over_budget(row))
+                self._report_end(run, chat, over_budget(row))
             raise BudgetUsedUp(to_detail(reached)) from None
         _go_on_if_held(run, hold)
         run.note_recorded()
         for row in rows:
             if row.state.ended:
-                self._tell_end(run, chat, row)
+                self._report_end(run, chat, row)
             else:
-                tell(run, row)
+                report_step(run, row)
 
     async def _judged(
         self,
@@ -306,7 +306,7 @@ class ToolLoop:
         begin = partial(self._calls.begin, self._worker_id, call)
         _go_on_if_held(run, await until_stored(begin, run.answer.id))
         await run.confirm()
-        tell(run, replace(call, state=CallState.CALLING))
+        report_step(run, replace(call, state=CallState.CALLING))
         started = time.monotonic()
         result = await self._tools.call(
             tool,
@@ -315,9 +315,12 @@ class ToolLoop:
             pictures=self._pictures.are_wanted(chat, run),
         )
         calling = replace(call, state=CallState.CALLING)
-        state, told = ended(result, repeatable=call.repeatable)
+        state, text_for_model = ended(result, repeatable=call.repeatable)
         seconds = time.monotonic() - started
-        async with self._pictures.taken(replace(result, text=told), run) as (text, pictures):
+        async with self._pictures.taken(replace(result, text=text_for_model), run) as (
+            text,
+            pictures,
+        ):
             await self._settle(run, chat, calling, state, text, seconds, pictures)
 
     async def _settle(
@@ -335,12 +338,12 @@ class ToolLoop:
         Does nothing if the call has changed meanwhile, or is gone.
         """
         if await self._store(run, call, state, result, seconds, pictures):
-            self._tell_end(run, chat, replace(call, state=state, result=result, seconds=seconds))
+            self._report_end(run, chat, replace(call, state=state, result=result, seconds=seconds))
 
-    def _tell_end(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
+    def _report_end(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
         if call.asked:
             self._publisher.approval_changed(chat.team, chat.id, call)
-        tell(run, call)
+        report_step(run, call)
         record_call(chat.team, chat.id, call)
 
     async def _store(
@@ -377,7 +380,7 @@ class ToolLoop:
         if ended is None:
             raise asyncio.CancelledError
         for call in ended:
-            self._tell_end(run, chat, call)
+            self._report_end(run, chat, call)
 
 
 def _go_on_if_held(run: RunningAnswer, hold: Hold) -> None:

@@ -15,7 +15,7 @@ from bot.domain.tool_calls import CallResult, ToolRound
 from bot.errors import FileProblem
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage
-from bot.runtime.memory import HeldBytes
+from bot.runtime.memory import MemoryReservation
 from storage.statements.images import ImageBudget, first_kept
 
 log = get_logger(__name__)
@@ -46,7 +46,7 @@ class ToolPictures:
 
     def are_wanted(self, chat: Chat, run: RunningAnswer) -> bool:
         """Whether the answer's model is to be shown pictures."""
-        return run.held is not None and self._sees(chat)
+        return run.reservation is not None and self._sees(chat)
 
     def sent(
         self, chat: Chat, rounds: Sequence[ToolRound], messages: Sequence[ChatMessage]
@@ -73,10 +73,10 @@ class ToolPictures:
     @asynccontextmanager
     async def taken(self, result: CallResult, run: RunningAnswer) -> AsyncIterator[Taken]:
         """A result's text, and its pictures, whose memory is held until the end of the block."""
-        if not result.pictures or run.held is None:
+        if not result.pictures or run.reservation is None:
             yield result.text, ()
             return
-        part = run.held.part()
+        part = run.reservation.part()
         try:
             await part.add(sum(len(data) for data in result.pictures) * 2)  # encoded and decoded
             images = [
@@ -87,10 +87,12 @@ class ToolPictures:
         finally:
             part.settle(0)
 
-    async def _fitted(self, encoded: str, name: str, held: HeldBytes) -> Image | None:
+    async def _fitted(
+        self, encoded: str, name: str, reservation: MemoryReservation
+    ) -> Image | None:
         try:
             data = await asyncio.to_thread(base64.b64decode, encoded)
-            return await self._fit(data, name, held)
+            return await self._fit(data, name, reservation)
         except (FileProblem, binascii.Error, ValueError):
             log.info("tool_picture_not_readable")
             return None

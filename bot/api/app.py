@@ -16,8 +16,8 @@ from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
 from bot.api.context import ApiContext
 from bot.api.docs_page import docs_routes
 from bot.api.health import Check, operator_routes
-from bot.api.intake import Intake
-from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit, UsualPaths
+from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit, PathNormalizer
+from bot.api.upload_limits import UploadLimits
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.feed import Feed
@@ -57,7 +57,7 @@ class ApiParts:
 
 def create_app(parts: ApiParts) -> ASGIApp:
     """The application: health and metrics, Slack's requests, the API, and its documentation at `/docs`."""
-    return UsualPaths(routed_app(parts))
+    return PathNormalizer(routed_app(parts))
 
 
 def routed_app(parts: ApiParts) -> FastAPI:
@@ -68,7 +68,7 @@ def routed_app(parts: ApiParts) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # see `UsualPaths`
+        redirect_slashes=False,  # see `PathNormalizer`
     )
     authenticator = Authenticator(
         tokens=parts.tokens,
@@ -78,7 +78,7 @@ def routed_app(parts: ApiParts) -> FastAPI:
         requests_per_minute=parts.requests_per_minute,
         recheck_interval=parts.timing.token_recheck_interval,
     )
-    intake = Intake(parts.timing.http_body_gap_timeout)
+    upload_limits = UploadLimits(parts.timing.http_body_gap_timeout)
     app.state.context = ApiContext(
         service=parts.service,
         feed=parts.feed,
@@ -86,7 +86,7 @@ def routed_app(parts: ApiParts) -> FastAPI:
         authenticator=authenticator,
         memory=parts.memory,
         keepalive_interval=parts.timing.sse_keepalive_interval,
-        intake=intake,
+        upload_limits=upload_limits,
     )
     for routes in (rest.routes, usage.routes, compat.v1_routes, compat.call_routes):
         app.include_router(routes)
@@ -95,7 +95,10 @@ def routed_app(parts: ApiParts) -> FastAPI:
     )
     # First: FastAPI builds its own routes while it looks for a match, and Slack's first event would wait for that.
     app.router.routes[:0] = [
-        *(_slack_route(path, slack, parts.memory, intake) for path, slack in parts.slack.items()),
+        *(
+            _slack_route(path, slack, parts.memory, upload_limits)
+            for path, slack in parts.slack.items()
+        ),
         *operator_routes(parts.metrics, parts.checks),
         *docs_routes(),
     ]
@@ -103,11 +106,13 @@ def routed_app(parts: ApiParts) -> FastAPI:
     return app
 
 
-def _slack_route(path: str, app: ASGIApp, memory: MemoryBudget, intake: Intake) -> Route:
+def _slack_route(
+    path: str, app: ASGIApp, memory: MemoryBudget, upload_limits: UploadLimits
+) -> Route:
     limited = BodyLimit(
         app,
         memory=memory,
-        intake=intake,
+        upload_limits=upload_limits,
         most=MAX_SLACK_BODY_BYTES,
     )
     return Route(path, limited, methods=["GET", "POST"])

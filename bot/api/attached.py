@@ -12,7 +12,7 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.base64_text import Base64Text
 from bot.chats.attachments.rules import TextFile
 from bot.chats.attachments.sent_files import file_from_base64, image_from_base64
-from bot.runtime.memory import HeldBytes
+from bot.runtime.memory import MemoryReservation
 
 Text = Annotated[str, BeforeValidator(to_text), AfterValidator(to_storable)]
 Base64 = Annotated[Base64Text, PlainValidator(to_base64, json_schema_input_type=str)]
@@ -60,8 +60,10 @@ class WithAttachments(BaseModel):
         "(where they are transcribed) voice clips; at most 5 of 10 MB",
     )
 
-    async def to_message(self, text: str, held: HeldBytes, key: str | None = None) -> ApiMessage:
-        """The message with its images and texts, which take memory from `held`. Raises InvalidInput."""
+    async def to_message(
+        self, text: str, reservation: MemoryReservation, key: str | None = None
+    ) -> ApiMessage:
+        """The message with its images and texts, which take memory from `reservation`. Raises InvalidInput."""
         texts = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
         text = rules.append_api_texts(text, texts)
         images = [
@@ -72,4 +74,4 @@ class WithAttachments(BaseModel):
             await file_from_base64(one.content, one.name, one.type or "")
             for one in self.files or ()
         ]
-        return ApiMessage(text, rules.limit_images(images), tuple(files), key, held)
+        return ApiMessage(text, rules.limit_images(images), tuple(files), key, reservation)

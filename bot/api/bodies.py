@@ -18,9 +18,9 @@ from bot.api.attached import WithAttachments
 from bot.api.auth import bearer_token
 from bot.api.context import context_of
 from bot.api.errors import ApiError, invalid
-from bot.api.intake import Intake, Pace
 from bot.api.json_bodies import JsonBody, TooDeep, TooManyParts
-from bot.runtime.memory import HeldBytes
+from bot.api.upload_limits import BandwidthLimiter, UploadLimits
+from bot.runtime.memory import MemoryReservation
 
 MAX_BODY_BYTES = 40_000_000
 """Five images of five megabytes each in base64, and accompanying texts: for routes that take files."""
@@ -49,7 +49,7 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             context = context_of(request)
-            reader = BodyReader(request.scope, request.receive, context.intake, most)
+            reader = BodyReader(request.scope, request.receive, context.upload_limits, most)
             try:
                 user = await context.authenticator.authenticate(bearer_token(request.headers))
             except ApiError:
@@ -59,11 +59,11 @@ class GuardedRoute(APIRoute):
             if _is_compressed(request):
                 await reader.discard()
                 raise invalid("Send the body as it is, without Content-Encoding.")
-            with context.memory.hold(f"{user.team} {user.id}") as held:
-                request.state.held = held
+            with context.memory.reserve(f"{user.team} {user.id}") as reservation:
+                request.state.reservation = reservation
                 body = ApiBody()
                 try:
-                    await reader.read_into(body, held)
+                    await reader.read_into(body, reservation)
                 except ClientDisconnect:
                     return Response(status_code=400)  # which nobody reads
                 return await handle(JsonRequest(request.scope, body.json))
@@ -133,19 +133,23 @@ class BodyReader:
     """A body that is being received."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, intake: Intake, most: int = MAX_BODY_BYTES
+        self,
+        scope: Scope,
+        receive: Receive,
+        upload_limits: UploadLimits,
+        most: int = MAX_BODY_BYTES,
     ) -> None:
         self._scope = scope
         self._receive = receive
-        self._intake = intake
+        self._upload_limits = upload_limits
         self._most = most
         declared = dict(scope["headers"]).get(b"content-length", b"")
         self._declared = int(declared[:20]) if declared.isdigit() else None
         self._size = 0
         self._more = has_body(scope)
 
-    async def read_into(self, sink: BodySink, held: HeldBytes | None = None) -> None:
-        """Passes the whole body to the sink. `held`: the memory for a large one.
+    async def read_into(self, sink: BodySink, reservation: MemoryReservation | None = None) -> None:
+        """Passes the whole body to the sink. `reservation`: the memory for a large one.
 
         Raises ApiError: 408, 413, 503 if there is no room, or what the sink raises; ClientDisconnect.
         """
@@ -154,8 +158,8 @@ class BodyReader:
                 raise self._too_large()
             await self._read_in_time(min(SMALL_BODY_BYTES, self._most), sink)
             if self._more and self._size <= self._most:
-                if held is not None:
-                    await make_room(held, _COST * (self._declared or self._most))
+                if reservation is not None:
+                    await make_room(reservation, _COST * (self._declared or self._most))
                 await self._read_in_time(self._most, sink)
             if self._size > self._most:
                 raise self._too_large()
@@ -168,7 +172,7 @@ class BodyReader:
         try:
             async with asyncio.timeout(DISCARD_TIMEOUT):
                 while self._more:
-                    await self._next_piece(self._intake.discarding)
+                    await self._next_piece(self._upload_limits.discarding)
         except (TimeoutError, ClientDisconnect):
             pass
 
@@ -177,7 +181,7 @@ class BodyReader:
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 while self._more and self._size <= until:
-                    sink.add(await self._next_piece(self._intake.pace))
+                    sink.add(await self._next_piece(self._upload_limits.reading))
         except TimeoutError:
             raise ApiError(
                 408,
@@ -186,9 +190,9 @@ class BodyReader:
                 headers={"Connection": "close"},
             ) from None
 
-    async def _next_piece(self, pace: Pace) -> bytes:
+    async def _next_piece(self, limiter: BandwidthLimiter) -> bytes:
         """Raises TimeoutError, ClientDisconnect."""
-        async with asyncio.timeout(self._intake.gap_timeout):
+        async with asyncio.timeout(self._upload_limits.gap_timeout):
             message = await self._receive()
         if message["type"] != "http.request":
             raise ClientDisconnect
@@ -196,7 +200,7 @@ class BodyReader:
         self._size += len(piece)
         self._more = bool(message.get("more_body"))
         if self._size > SMALL_BODY_BYTES:
-            await pace.passed(len(piece))
+            await limiter.consume(len(piece))
         return piece
 
     def _too_large(self) -> ApiError:
@@ -226,11 +230,11 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def make_room(held: HeldBytes, count: int) -> None:
+async def make_room(reservation: MemoryReservation, count: int) -> None:
     """Takes this many bytes as soon as there is room. Raises ApiError (503) if that takes too long."""
     try:
         async with asyncio.timeout(ROOM_TIMEOUT):
-            await held.add(count)
+            await reservation.add(count)
     except TimeoutError:
         message = "Too many large requests are under way. Try again in a moment."
         raise ApiError(503, "Busy", message, headers={"Retry-After": "10"}) from None

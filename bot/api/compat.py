@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from bot.api.attached import WithAttachments
 from bot.api.bodies import GuardedRoute
-from bot.api.context import Context, CurrentUser, Held, Service
+from bot.api.context import Context, CurrentUser, Reservation, Service
 from bot.api.errors import ApiError
 from bot.api.responses import (
     ANSWER_RESPONSES,
@@ -201,13 +201,13 @@ async def create(api: Service, user: CurrentUser, given: OptionalConversation) -
 async def chat(
     context: Context,
     user: CurrentUser,
-    held: Held,
+    reservation: Reservation,
     given: V1Message,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Sends a message; responds when the answer is complete."""
     api = context.service
-    message = await given.to_message(given.message, held, idempotency_key)
+    message = await given.to_message(given.message, reservation, idempotency_key)
     stored = await api.send(user, given.conversation_id, message)
 
     async def body() -> dict[str, Any]:
@@ -247,9 +247,11 @@ def _written(exchange: Exchange) -> CompatMessage:
 
 
 @call_routes.post("/new-chat")
-async def new_chat(api: Service, user: CurrentUser, held: Held, given: NewChat) -> StoredPair:
+async def new_chat(
+    api: Service, user: CurrentUser, reservation: Reservation, given: NewChat
+) -> StoredPair:
     """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
-    message = await given.to_message(given.initial_message, held)
+    message = await given.to_message(given.initial_message, reservation)
     stored = await api.start(user, message, given.model)
     return await _stored_exchange(api, stored)
 
@@ -261,12 +263,12 @@ async def new_chat(api: Service, user: CurrentUser, held: Held, given: NewChat) 
 async def chat_message(
     api: Service,
     user: CurrentUser,
-    held: Held,
+    reservation: Reservation,
     given: ChatMessage,
     idempotency_key: IdempotencyKey = None,
 ) -> StoredPair:
     """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
-    message = await given.to_message(given.message, held, idempotency_key)
+    message = await given.to_message(given.message, reservation, idempotency_key)
     return await _stored_exchange(api, await api.send(user, chat_id_of(given.chat), message))
 
 

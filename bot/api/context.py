@@ -9,12 +9,12 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
 from bot.api.auth import Authenticator, bearer
-from bot.api.intake import Intake
+from bot.api.upload_limits import UploadLimits
 from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
 from bot.chats.usage import UsageService
 from bot.domain import User
-from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import MemoryBudget, MemoryReservation
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ApiContext:
     memory: MemoryBudget
     keepalive_interval: float
     """Seconds between two comments in an idle event stream."""
-    intake: Intake
+    upload_limits: UploadLimits
 
 
 def context_of(request: Request) -> ApiContext:
@@ -46,13 +46,13 @@ def user_of(request: Request, _: HTTPAuthorizationCredentials | None = Depends(b
     return user
 
 
-def held_of(request: Request) -> HeldBytes:
+def reservation_of(request: Request) -> MemoryReservation:
     """The memory that the request takes."""
-    held: HeldBytes = request.state.held
-    return held
+    reservation: MemoryReservation = request.state.reservation
+    return reservation
 
 
 Context = Annotated[ApiContext, Depends(context_of)]
 Service = Annotated[ApiService, Depends(service_of)]
 CurrentUser = Annotated[User, Depends(user_of)]
-Held = Annotated[HeldBytes, Depends(held_of)]
+Reservation = Annotated[MemoryReservation, Depends(reservation_of)]

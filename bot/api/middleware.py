@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.api.bodies import BodyReader, WholeBody, replay
 from bot.api.errors import ApiError, error_body, to_response
-from bot.api.intake import Intake
-from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.api.upload_limits import UploadLimits
+from bot.runtime.memory import MemoryBudget, MemoryReservation
 
 TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed while the application is not open."""
@@ -68,7 +68,7 @@ def _unavailable() -> JSONResponse:
     )
 
 
-class UsualPaths:
+class PathNormalizer:
     """Serves an address with a trailing slash like the one without, and HEAD like GET.
 
     A redirect would instead name the address with the scheme that a proxy uses, which may not be the client's.
@@ -98,25 +98,29 @@ class BodyLimit:
     application asks.
     """
 
-    def __init__(self, app: ASGIApp, *, memory: MemoryBudget, intake: Intake, most: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, memory: MemoryBudget, upload_limits: UploadLimits, most: int
+    ) -> None:
         self._app = app
         self._memory = memory
-        self._intake = intake
+        self._upload_limits = upload_limits
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._memory.hold(scope["path"]) as held:
-            await self._serve(scope, receive, send, held)
+        with self._memory.reserve(scope["path"]) as reservation:
+            await self._serve(scope, receive, send, reservation)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, held: HeldBytes) -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, reservation: MemoryReservation
+    ) -> None:
         body: Receive | None = None
 
         async def limited() -> Message:
             nonlocal body
             if body is None:
                 read = WholeBody()
-                reader = BodyReader(scope, receive, self._intake, self._most)
-                await reader.read_into(read, held)
+                reader = BodyReader(scope, receive, self._upload_limits, self._most)
+                await reader.read_into(read, reservation)
                 body = replay(read.whole(), receive)
             return await body()
 

@@ -87,8 +87,8 @@ class LargeResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises what making it raises, and ApiError (503) if there is no room."""
-        with self._memory.hold(self._name) as held:
-            await make_room(held, self._cost)
+        with self._memory.reserve(self._name) as reservation:
+            await make_room(reservation, self._cost)
             response = await self._make()
             await response(scope, receive, send)
 

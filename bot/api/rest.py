@@ -14,7 +14,7 @@ from bot import audit
 from bot.api.answer_parts import ApprovalOut, DecidedApproval, DecisionIn
 from bot.api.auth import bearer_token
 from bot.api.bodies import GuardedRoute
-from bot.api.context import ApiContext, Context, CurrentUser, Held, Service
+from bot.api.context import ApiContext, Context, CurrentUser, Reservation, Service
 from bot.api.errors import denied
 from bot.api.event_stream import CONTENT_TYPE, event_stream, with_keepalives
 from bot.api.exported import EXPORT_RESPONSES
@@ -214,13 +214,13 @@ async def say(
     request: Request,
     context: Context,
     user: CurrentUser,
-    held: Held,
+    reservation: Reservation,
     given: NewMessageIn,
     conversation_id: ConversationId,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Sends a message; responds when the answer is complete. Disconnecting does not stop the answer."""
-    message = await given.to_message(given.content, held, idempotency_key)
+    message = await given.to_message(given.content, reservation, idempotency_key)
     stored = await context.service.send(user, conversation_id, message)
     waiting = wait_for_answer(context.service, context.feed, user, stored.chat, stored.answer)
     return respond(request, context, waiting, 201)

@@ -249,9 +249,9 @@ class WebSocketConnection:
     async def _send_pair(self, event: MessageAdded, user: User) -> None:
         # Shielded: cancelling a query would leave its connection behind.
         question, answer = await asyncio.shield(self._api.pair(event.question, event.message))
-        with self._memory.hold(f"{user.team} {user.id}") as held:
+        with self._memory.reserve(f"{user.team} {user.id}") as reservation:
             if len(question.text) > LARGE_TEXT:
-                await held.add(_JSON_COST * len(question.text))
+                await reservation.add(_JSON_COST * len(question.text))
             await self._send(
                 {
                     "chat": event.chat,

@@ -41,7 +41,7 @@ from bot.errors import (
     InvalidInput,
     NothingToRetry,
 )
-from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import MemoryBudget, MemoryReservation
 from bot.usage.calls import Payer, payer_of
 from storage.action_claims import ActionClaims
 from storage.answers import Answers
@@ -67,7 +67,9 @@ class ApiMessage:
     files: tuple[SentFile, ...] = ()
     key: str | None = None
     """Idempotency key: the same key in the same chat is the same message."""
-    held: HeldBytes = field(default_factory=lambda: HeldBytes(MemoryBudget()), compare=False)
+    reservation: MemoryReservation = field(
+        default_factory=lambda: MemoryReservation(MemoryBudget()), compare=False
+    )
     """The memory that it takes until it is stored."""
 
     def to_new_message(self, user: User) -> NewMessage:
@@ -354,7 +356,7 @@ class ApiService:
         """The message with its images in a form that models accept. Raises InvalidInput if that is impossible."""
         try:
             images = [
-                await self._fitter.fit(image.data, image.name, message.held)
+                await self._fitter.fit(image.data, image.name, message.reservation)
                 for image in message.images
             ]
         except FileProblem as error:

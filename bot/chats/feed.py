@@ -261,8 +261,8 @@ class Feed:
                 await self._update(tracked, event["attempt"], 0, event["text"])
         elif "ended" in event:
             await self._handle_end(team, event)
-        elif (told := _told(event)) is not None:
-            await self._emit(team, told)
+        elif (update := _as_update(event)) is not None:
+            await self._emit(team, update)
 
     async def _handle_message(self, team: str, event: dict[str, Any]) -> None:
         chat, author = event["chat"], event["by"]
@@ -372,7 +372,7 @@ class Feed:
                     await self._request_text(tracked)
 
 
-def _told(event: Mapping[str, Any]) -> StepUpdated | ApprovalUpdated | TitleChanged | None:
+def _as_update(event: Mapping[str, Any]) -> StepUpdated | ApprovalUpdated | TitleChanged | None:
     """The event in the form that is delivered; None for an event of another version."""
     if "step" in event:
         return StepUpdated(event["chat"], event["message"], event["step"])

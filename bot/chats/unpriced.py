@@ -12,7 +12,7 @@ from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.catalogue import Catalogue
-from bot.providers.dialects import tells_cost
+from bot.providers.dialects import reports_cost
 from bot.usage.limits import Limits, Unit
 from storage.ledger import Ledger
 
@@ -24,7 +24,7 @@ _LISTS_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Uncounted:
+class ModelsWithoutPrice:
     """Models whose costs do not count under these settings."""
 
     variables: tuple[str, ...]
@@ -44,17 +44,17 @@ async def uncounted(
     models: Iterable[ModelInfo],
     providers: Collection[ProviderSettings],
     ledger: Ledger,
-) -> Uncounted | None:
+) -> ModelsWithoutPrice | None:
     """None if there is no budget in US dollars, or every model counts in it. Raises StorageError."""
     dollars = [each for each in limits.budgets if each.unit is Unit.USD]
     if not dollars:
         return None
-    told = {each.name for each in providers if tells_cost(each.kind)}
+    reported = {each.name for each in providers if reports_cost(each.kind)}
     priced = await ledger.priced_models()
-    refs = [info.ref for info in models if info.price is None and info.ref.provider not in told]
+    refs = [info.ref for info in models if info.price is None and info.ref.provider not in reported]
     unpriced = tuple(ref for ref in refs if str(ref) not in priced)
     variables = tuple(f"BOBBIN_BUDGET_{each.scope.upper()}" for each in dollars)
-    return Uncounted(variables, unpriced) if unpriced else None
+    return ModelsWithoutPrice(variables, unpriced) if unpriced else None
 
 
 async def warn_of_uncounted(

@@ -41,11 +41,11 @@ class DocumentReader:
         """The first `limit` characters. Raises DocumentError, or DocumentBusy."""
         try:
             async with (
-                asyncio.timeout(self._queue_timeout) as patience,
+                asyncio.timeout(self._queue_timeout) as queue_timeout,
                 self._turns[team],
                 self._places,
             ):
-                patience.reschedule(None)
+                queue_timeout.reschedule(None)
                 return await self._read(container, data, limit)
         except OSError:  # also TimeoutError: it did not get its turn
             raise DocumentBusy from None

@@ -10,7 +10,7 @@ class Chore(StrEnum):
 
     SHOW_QUESTION = "show_question"
     """Show the question in the thread, because it came through the API."""
-    LIFT_MARK = "lift_mark"
+    REMOVE_QUEUED_REACTION = "lift_mark"
     """Remove the reaction that marks a question as queued."""
     CLEAR_STATUS = "clear_status"
     """Remove the line "is thinking…"."""
@@ -22,7 +22,7 @@ class Chore(StrEnum):
     """Delete messages that an earlier call created without anyone learning of them."""
     WRITE_AGAIN = "write_again"
     """Write the complete text once more: an earlier worker's late edit may have replaced it."""
-    TELL_REFUSED = "tell_refused"
+    NOTIFY_REFUSED = "tell_refused"
     """Tell the asker why Slack does not let the answer be written."""
     TITLE = "title"
     """Have a model write the chat's title."""

@@ -15,7 +15,7 @@ from bot.domain.stream_events import (
 )
 from bot.domain.tool_calls import Tool, ToolRound
 from bot.providers.request_body import ReadAttachment, nothing_to_read
-from bot.runtime.memory import HeldBytes
+from bot.runtime.memory import MemoryReservation
 
 ProviderKind = Literal[
     "openai", "openrouter", "venice", "ollama",
@@ -85,7 +85,7 @@ class ModelRequest:
     """False: the model must answer now, with the results it has."""
     pictures: bool = False
     """Pictures are requested too, from a model that makes them."""
-    held: HeldBytes | None = field(default=None, repr=False, compare=False)
+    reservation: MemoryReservation | None = field(default=None, repr=False, compare=False)
     """Where the bytes of large requests and answers, such as pictures, are counted."""
     read: ReadAttachment = field(default=nothing_to_read, repr=False, compare=False)
     """Reads the attachments of the messages."""

@@ -82,22 +82,22 @@ def usage_of(usage: dict[str, Any]) -> Usage | None:
 def usage_in(chunk: Mapping[str, Any]) -> Usage | None:
     """The tokens reported in a chunk: at its top level, in Groq's field, or in a choice (Moonshot)."""
     holders = [chunk, chunk.get("x_groq"), *choices_of(chunk)]
-    told = (each.get("usage") for each in holders if isinstance(each, dict))
+    reported = (each.get("usage") for each in holders if isinstance(each, dict))
     return next(
-        (found for each in told if isinstance(each, dict) and (found := usage_of(each))), None
+        (found for each in reported if isinstance(each, dict) and (found := usage_of(each))), None
     )
 
 
-def latest_usage(before: Usage | None, told: Usage | None) -> Usage | None:
+def latest_usage(before: Usage | None, reported: Usage | None) -> Usage | None:
     """What a call has used once another chunk has been read: the newest counts, unless they are all zero.
 
     A cost stays if the newer chunk reports none.
     """
-    if before is None or told is None:
-        return told or before
-    if not (told.prompt_tokens or told.completion_tokens):
+    if before is None or reported is None:
+        return reported or before
+    if not (reported.prompt_tokens or reported.completion_tokens):
         return before
-    return told if told.cost is not None else replace(told, cost=before.cost)
+    return reported if reported.cost is not None else replace(reported, cost=before.cost)
 
 
 def _first_count(usage: Mapping[str, Any], names: Iterable[str]) -> int | None:

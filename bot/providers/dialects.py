@@ -63,7 +63,7 @@ def kind_of(base_url: str) -> ProviderKind:
     return _KINDS_BY_HOST.get(urlsplit(base_url).hostname, "openai")
 
 
-def tells_cost(kind: ProviderKind) -> bool:
+def reports_cost(kind: ProviderKind) -> bool:
     """Whether its servers report the cost of each call in US dollars."""
     return kind == "openrouter"
 

@@ -38,9 +38,9 @@ def price_of(entry: Mapping[str, Any], kind: ProviderKind) -> Price | None:
 
 def _dollars(value: Any, tokens: float) -> float | None:
     """For one token."""
-    told: Any = value.get("usd") if isinstance(value, dict) else value
+    stated: Any = value.get("usd") if isinstance(value, dict) else value
     try:
-        price = float(told) / tokens
+        price = float(stated) / tokens
     except (TypeError, ValueError):
         return None
     return price if 0 <= price <= _MAX_PRICE else None

@@ -38,7 +38,7 @@ from bot.providers.tool_messages import (
     with_signatures,
     with_unique_ids,
 )
-from bot.runtime.memory import HeldBytes
+from bot.runtime.memory import MemoryReservation
 from bot.text.untrusted_json import parsed
 from bot.timing import Timing
 
@@ -181,7 +181,7 @@ class OpenAICompatible:
                 for event in parser.feed(block):
                     body.reset_usage_timeout()
                     yield event
-                counted = await _count(parser.size, counted, request.held)
+                counted = await _count(parser.size, counted, request.reservation)
                 if parser.pictures != drawn:
                     drawn = parser.pictures
                     yield self._images(drawn)
@@ -248,7 +248,7 @@ class OpenAICompatible:
             urls = AttachmentUrls()
             body = self._body(request, urls)
             parts = urls.parts(body)
-            content = RequestBody(parts, request.read, request.held, server_waits)
+            content = RequestBody(parts, request.read, request.reservation, server_waits)
             with closing(content):
                 response = await self._send("POST", self._url(_COMPLETIONS), content, self._timeout)
             try:
@@ -377,11 +377,11 @@ class OpenAICompatible:
             raise failure or no_response(error, self._secrets) from error
 
 
-async def _count(size: int, counted: int, held: HeldBytes | None) -> int:
+async def _count(size: int, counted: int, reservation: MemoryReservation | None) -> int:
     """Counts what is kept of an answer in the memory budget; returns how much is counted now."""
-    if held is None or size - counted < _COUNTED_AT_ONCE:
+    if reservation is None or size - counted < _COUNTED_AT_ONCE:
         return counted
-    await held.add(size - counted)
+    await reservation.add(size - counted)
     return size
 
 

@@ -18,7 +18,7 @@ import httpx
 
 from bot.domain import Attachment
 from bot.errors import ChatNotFound, StorageError
-from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import MemoryBudget, MemoryReservation
 
 ReadAttachment = Callable[[Attachment, int, int], Awaitable[bytes]]
 """Reads this many bytes of an attachment from an offset on. Raises ChatNotFound when it is gone, StorageError."""
@@ -65,15 +65,15 @@ class RequestBody(httpx.AsyncByteStream):
         self,
         parts: Sequence[bytes | Attachment],
         read: ReadAttachment = nothing_to_read,
-        held: HeldBytes | None = None,
+        reservation: MemoryReservation | None = None,
         server_waits: ServerWaits = nullcontext,
     ) -> None:
-        """`held`: where its bytes are counted. `server_waits`: open while a piece is not ready yet."""
+        """`reservation`: where its bytes are counted. `server_waits`: open while a piece is not ready yet."""
         self._server_waits = server_waits
         self._parts = parts
         self._read = read
-        self._whole = held or HeldBytes(MemoryBudget())
-        self._held = self._whole.part()
+        self._whole = reservation or MemoryReservation(MemoryBudget())
+        self._reservation = self._whole.part()
         self.failure: ChatNotFound | StorageError | None = None
         """Why it could not be sent to its end."""
 
@@ -90,24 +90,27 @@ class RequestBody(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self.close()
-        held = self._held = self._whole.part()
+        reservation = self._reservation = self._whole.part()
         for part in self._parts:
-            async for block in self._blocks(part, held):
+            async for block in self._blocks(part, reservation):
                 for at in range(0, len(block), WRITE_SIZE):
                     yield block[at : at + WRITE_SIZE]
 
-    async def _blocks(self, part: bytes | Attachment, held: HeldBytes) -> AsyncIterator[bytes]:
+    async def _blocks(
+        self, part: bytes | Attachment, reservation: MemoryReservation
+    ) -> AsyncIterator[bytes]:
         """The part as it is sent. For an attachment, one piece at a time is held."""
         if isinstance(part, bytes):
             yield part
             return
         for start in range(0, part.size, PIECE):
             with self._server_waits():
-                if held is self._held:  # otherwise it is closed while its end is still being sent
-                    await held.add(_PIECE_COST)
+                # Otherwise it is closed while its end is still being sent.
+                if reservation is self._reservation:
+                    await reservation.add(_PIECE_COST)
                 piece = await self._piece(part, start)
             yield base64.b64encode(piece)
-            held.release()
+            reservation.release()
 
     async def _piece(self, attachment: Attachment, start: int) -> bytes:
         try:
@@ -118,8 +121,8 @@ class RequestBody(httpx.AsyncByteStream):
 
     def close(self) -> None:
         """Releases all of its memory, even if its sender does not know yet."""
-        self._held.release()
-        self._held = self._whole.part()
+        self._reservation.release()
+        self._reservation = self._whole.part()
 
     async def aclose(self) -> None:
         self.close()

@@ -68,12 +68,12 @@ async def _told(
     running = kind in _SEARCHES_FIRST
     if running:
         yield StepChanged(_NAME, StepKind.SEARCH, StepStatus.RUNNING)
-    told = False
+    announced = False
     async with closing(events) as stream:
         async for event in stream:
-            if not told and isinstance(
+            if not announced and isinstance(
                 event, (TextDelta, ReasoningDelta, Sources) if running else Sources
             ):
-                told = True
+                announced = True
                 yield StepChanged(_NAME, StepKind.SEARCH, StepStatus.DONE)
             yield event

@@ -25,7 +25,7 @@ class MemoryBudget:
         self._limit = limit
         self._own_limit = limit if own_limit is None else own_limit
         self._used: Counter[str] = Counter()
-        self._beyond: HeldBytes | None = None
+        self._over_limit_holder: MemoryReservation | None = None
         """The one holder that may exceed the limits: otherwise half-loaded things could wait for one another."""
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -34,28 +34,28 @@ class MemoryBudget:
         return self._used.total()
 
     @contextmanager
-    def hold(self, name: str = "") -> Iterator[HeldBytes]:
+    def reserve(self, name: str = "") -> Iterator[MemoryReservation]:
         """The bytes of one piece of work, counted for a workspace or person; released at the end of the block."""
-        held = HeldBytes(self, name)
+        reservation = MemoryReservation(self, name)
         try:
-            yield held
+            yield reservation
         finally:
-            held.release()
+            reservation.release()
 
-    async def take(self, count: int, held: HeldBytes) -> None:
-        while not (self._has_room(count, held.name) or self._may_exceed(held)):
+    async def take(self, count: int, reservation: MemoryReservation) -> None:
+        while not (self._has_room(count, reservation.name) or self._may_exceed(reservation)):
             await self._changed()
-        self._used[held.name] += count
+        self._used[reservation.name] += count
 
-    def give_back(self, count: int, held: HeldBytes) -> None:
-        self._used[held.name] -= count
-        if not self._used[held.name]:
-            del self._used[held.name]
-        if self._beyond is not None and not self._beyond.whole.total:
-            self._beyond = None
-        self.look_again()
+    def free(self, count: int, reservation: MemoryReservation) -> None:
+        self._used[reservation.name] -= count
+        if not self._used[reservation.name]:
+            del self._used[reservation.name]
+        if self._over_limit_holder is not None and not self._over_limit_holder.whole.total:
+            self._over_limit_holder = None
+        self.wake_waiting()
 
-    def look_again(self) -> None:
+    def wake_waiting(self) -> None:
         """Lets waiting holders check, in order of arrival, whether they may have their bytes now."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -65,13 +65,13 @@ class MemoryBudget:
     def _has_room(self, count: int, name: str) -> bool:
         return self.used + count <= self._limit and self._used[name] + count <= self._own_limit
 
-    def _may_exceed(self, held: HeldBytes) -> bool:
+    def _may_exceed(self, reservation: MemoryReservation) -> bool:
         """Whether this holder may exceed the limits. It keeps that right, and the next part of its work inherits it."""
-        before = self._beyond
-        alone = before is not None and (before.settled or before is held.whole)
-        if before is None or (before.whole is held.whole and alone):
-            self._beyond = held
-        return self._beyond is held
+        before = self._over_limit_holder
+        alone = before is not None and (before.settled or before is reservation.whole)
+        if before is None or (before.whole is reservation.whole and alone):
+            self._over_limit_holder = reservation
+        return self._over_limit_holder is reservation
 
     async def _changed(self) -> None:
         change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -79,7 +79,7 @@ class MemoryBudget:
         await change
 
 
-class HeldBytes:
+class MemoryReservation:
     """The bytes of one piece of work, or of a part of it.
 
     Each piece of work takes everything through one holder and its parts, because two holders of the same work could
@@ -87,7 +87,7 @@ class HeldBytes:
     """
 
     def __init__(
-        self, memory: MemoryBudget, name: str = "", whole: HeldBytes | None = None
+        self, memory: MemoryBudget, name: str = "", whole: MemoryReservation | None = None
     ) -> None:
         self._memory = memory
         self.name = name
@@ -98,9 +98,9 @@ class HeldBytes:
         self.settled = False
         """This part will take no more bytes."""
 
-    def part(self) -> HeldBytes:
+    def part(self) -> MemoryReservation:
         """A part that is loaded concurrently with others. Its bytes are held until it or the whole is released."""
-        return HeldBytes(self._memory, self.name, self.whole)
+        return MemoryReservation(self._memory, self.name, self.whole)
 
     async def add(self, count: int) -> None:
         """Waits until this many more bytes may be held."""
@@ -108,17 +108,17 @@ class HeldBytes:
         self._count += count
         self.whole.total += count
 
-    def give_back(self, count: int) -> None:
+    def shrink(self, count: int) -> None:
         """Releases this many bytes."""
         self._count -= count
         self.whole.total -= count
-        self._memory.give_back(count, self)
+        self._memory.free(count, self)
 
     def release(self) -> None:
         """Releases all bytes, including those of all parts; a new attempt may begin."""
-        self.give_back(self.total if self.whole is self else self._count)
+        self.shrink(self.total if self.whole is self else self._count)
 
     def settle(self, count: int) -> None:
         """Ends this part, which keeps this many bytes until the whole is released."""
         self.settled = True
-        self.give_back(self._count - count)
+        self.shrink(self._count - count)

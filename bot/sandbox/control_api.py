@@ -47,7 +47,7 @@ class ControlApi:
             "refuse": self._refuse,
             "copies": self._copies,
             "expire": self._expire,
-            "vanish": self._vanish,
+            "vanish": self._delete_message,
             "stop": self._stop,
         }
         made: list[BaseRoute] = [
@@ -104,7 +104,7 @@ class ControlApi:
         self._workspace.expire_stream(self._workspace.message(body["channel"], body["ts"]))
         return {}
 
-    async def _vanish(self, body: Json) -> Json:
+    async def _delete_message(self, body: Json) -> Json:
         self._workspace.delete(self._workspace.message(body["channel"], body["ts"]))
         return {}
 

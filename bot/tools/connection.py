@@ -247,8 +247,8 @@ class Connection:
         if code == mcp_types.HEADER_MISMATCH:
             self._wanted.set()
         if code in CERTAINLY_REFUSED:
-            told = english_strings.CALL_REFUSED.format(reason=said)
-            return CallResult(CallOutcome.FAILED, cut(told, MAX_REFUSAL))
+            text = english_strings.CALL_REFUSED.format(reason=said)
+            return CallResult(CallOutcome.FAILED, cut(text, MAX_REFUSAL))
         if code == REQUEST_TIMEOUT:
             return NOT_IN_TIME
         if code == mcp_types.CONNECTION_CLOSED and said == _CLOSED:

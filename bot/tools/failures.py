@@ -61,7 +61,7 @@ def explain(error: BaseException, status: int | None, login: str | None = None) 
     on_the_way = (explain_connection(leaf.__cause__) for leaf in leaves)
     return (
         _first(_HERE, leaves)
-        or next((told for told in on_the_way if told), None)
+        or next((meaning for meaning in on_the_way if meaning), None)
         or login
         or (_STATUS.get(status, f"answers HTTP {status}: check the url") if status else None)
         or _first(_THERE, leaves)
@@ -75,9 +75,9 @@ def _wants_other_version(leaf: BaseException) -> bool:
 
 
 def _first(meanings: tuple[tuple[_Kinds, str], ...], leaves: list[BaseException]) -> str | None:
-    for kinds, told in meanings:
+    for kinds, meaning in meanings:
         if any(isinstance(leaf, kinds) for leaf in leaves):
-            return told
+            return meaning
     return None
 
 

@@ -76,8 +76,8 @@ def _used_of(tool: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(tool: Any, number: int) -> str:
     """A name for logs and operators, safe to show on one line."""
     name = tool.get("name") if isinstance(tool, dict) else None
-    told = _UNSHOWABLE.sub("_", name)[:_SHOWN] if isinstance(name, str) else ""
-    return told or f"number {number}"
+    shown = _UNSHOWABLE.sub("_", name)[:_SHOWN] if isinstance(name, str) else ""
+    return shown or f"number {number}"
 
 
 class _Stream(Protocol):

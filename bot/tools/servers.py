@@ -127,11 +127,11 @@ def describe(health: ServerHealth) -> str:
     """One line for operators: how many tools it has, and what each may do."""
     if health.problem is not None:
         return health.problem
-    told = [_permissions(health.tools) if health.tools else "has no tools"]
+    parts = [_permissions(health.tools) if health.tools else "has no tools"]
     if health.unoffered:
-        told.append(f"{health.unoffered} not offered: models get {MAX_OFFERED} at most, deny some")
-    told += [f"left out {tool}: {reason}" for tool, reason in health.left_out.items()]
-    return "; ".join(told)
+        parts.append(f"{health.unoffered} not offered: models get {MAX_OFFERED} at most, deny some")
+    parts += [f"left out {tool}: {reason}" for tool, reason in health.left_out.items()]
+    return "; ".join(parts)
 
 
 def _permissions(tools: Sequence[Tool]) -> str:

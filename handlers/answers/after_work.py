@@ -80,20 +80,20 @@ class SlackAfterWork:
         """For `AfterWork.register`."""
         in_thread: dict[Chore, InThread] = {
             Chore.SHOW_QUESTION: self._show_question,
-            Chore.LIFT_MARK: self._lift_mark,
+            Chore.REMOVE_QUEUED_REACTION: self._remove_queued_reaction,
             Chore.CLEAR_STATUS: self._clear_status,
             Chore.END_SESSION: self._end_session,
             Chore.DELETE_LEFTOVERS: self._delete_leftovers,
-            Chore.FIND_STRAYS: self._find_strays,
+            Chore.FIND_STRAYS: self._find_stray_messages,
             Chore.SHOW_TRANSCRIPT: self._transcripts.show,
             Chore.SHOW_PICTURES: self._pictures.show,
             Chore.SHOW_TITLE: self._show_title,
             Chore.NAME_SESSION: self._name_session,
             Chore.SHOW_STOP: self._show_stop,
             Chore.HIDE_STOP: self._hide_stop,
-            Chore.SHOW_APPROVALS: self._approvals.ask,
-            Chore.SHOW_DECISIONS: self._approvals.tell,
-            Chore.TELL_REFUSED: self._tell_refused,
+            Chore.SHOW_APPROVALS: self._approvals.show_questions,
+            Chore.SHOW_DECISIONS: self._approvals.show_outcomes,
+            Chore.NOTIFY_REFUSED: self._notify_refused,
         }
         return {
             chore: partial(self._do, work, _UNINSTALLED.get(chore, DONE))
@@ -126,7 +126,9 @@ class SlackAfterWork:
         await self._api_echo.show(slack, job.chat, job.answer, look_first=job.again)
         return ChoreResult(Outcome.DONE, then=(Chore.FIND_STRAYS,)) if job.again else DONE
 
-    async def _lift_mark(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+    async def _remove_queued_reaction(
+        self, slack: SlackClient, thread: Thread, job: ChoreJob
+    ) -> ChoreResult:
         answer = job.answer
         if (
             answer.status is Status.WAITING
@@ -177,7 +179,9 @@ class SlackAfterWork:
         await self._chores.forget_leftovers(answer.id, {part.ts for part in leftovers})
         return DONE
 
-    async def _find_strays(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+    async def _find_stray_messages(
+        self, slack: SlackClient, thread: Thread, job: ChoreJob
+    ) -> ChoreResult:
         """Deletes messages that no row refers to, and all but the first of those that show the answer's question.
 
         The database is asked after the thread was read: an answer that begins later cannot have posted any of them.
@@ -194,7 +198,9 @@ class SlackAfterWork:
             await _delete(slack, thread, MessageRef(ts, streaming=False))
         return DONE
 
-    async def _tell_refused(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+    async def _notify_refused(
+        self, slack: SlackClient, thread: Thread, job: ChoreJob
+    ) -> ChoreResult:
         """A process that claimed this notice and was killed holds the claim for a while, so a later attempt waits for
         it.
         """
@@ -202,8 +208,8 @@ class SlackAfterWork:
         if asker is None or code is None:
             return DONE
         async with self._names.using_language_of(User(thread.team, asker)):
-            told = await cannot_write(slack, thread, asker, code)
-        return DONE if told or not job.again else FAILED
+            notified = await cannot_write(slack, thread, asker, code)
+        return DONE if notified or not job.again else FAILED
 
     # -- when the chat has a title -----------------------------------------------------------------------------
 

@@ -123,7 +123,7 @@ class MessageRecovery:
         known |= {part.ts for part in self.recorded()}
         try:
             own = await own_messages(
-                self._slack, self._thread, self._answer, patience=self._slack.timing.search_timeout
+                self._slack, self._thread, self._answer, max_wait=self._slack.timing.search_timeout
             )
         except SlackError as error:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
@@ -134,14 +134,14 @@ class MessageRecovery:
 
 
 async def own_messages(
-    slack: SlackClient, thread: Thread, answer: Answer, patience: float = RETRY_LIMIT
+    slack: SlackClient, thread: Thread, answer: Answer, max_wait: float = RETRY_LIMIT
 ) -> list[dict[str, Any]]:
     """The bot's messages in this thread that are newer than the answer's question. Raises SlackError.
 
-    `patience`: how many seconds Slack may take to return them.
+    `max_wait`: how many seconds Slack may take to return them.
     """
     after = answer.question_ts or thread.ts
-    return await slack.own_messages(thread.channel, thread.ts, after, patience=patience)
+    return await slack.own_messages(thread.channel, thread.ts, after, max_wait=max_wait)
 
 
 def answers_among(messages: Iterable[dict[str, Any]]) -> list[str]:

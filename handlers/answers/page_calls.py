@@ -63,6 +63,6 @@ class PageCalls:
     async def edit(self, ts: str | None, content: Mapping[str, Any]) -> None:
         await self._slack.call(UPDATE, channel=self._thread.channel, ts=ts, **content)
 
-    def give_back(self, method: str) -> None:
+    def refund(self, method: str) -> None:
         """A granted call turned out not to be needed."""
-        self._slack.dispatcher.give_back(method, self._thread.channel)
+        self._slack.dispatcher.refund(method, self._thread.channel)

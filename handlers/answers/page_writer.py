@@ -157,7 +157,7 @@ class PageWriter:
     async def _start_stream(self) -> bool:
         chunk = self.draft.next_chunk(self.result is not None)
         if not chunk.strip():
-            self._calls.give_back(START)
+            self._calls.refund(START)
             return True
         cards = self._next_cards()
         posted = await post_once(
@@ -181,7 +181,7 @@ class PageWriter:
     async def _append_to_stream(self) -> None:
         page, chunk = self.draft.page, self.draft.next_chunk(self.result is not None)
         if not chunk:
-            self._calls.give_back(APPEND)
+            self._calls.refund(APPEND)
             return
         await self._calls.append(page.ts, stream_chunks(chunk, self._next_cards()))
         self.cards.sent()
@@ -234,7 +234,7 @@ class PageWriter:
         text, tail = self.draft.split_edit(self.result is not None)
         final = self.result if tail is None else None
         if final is None and (not text.strip() or text == page.edited_text):
-            self._calls.give_back(method)
+            self._calls.refund(method)
             return True
         if page.state is PageState.NOT_POSTED and self._recovery.has_leftovers:
             self._take_leftover()

@@ -266,7 +266,7 @@ class AnswerWriter:
         )
         if isinstance(error, SlackRejected):
             self._control.note_refusal(error.code)
-            self._earlier_chores[Chore.TELL_REFUSED] = 0.0
+            self._earlier_chores[Chore.NOTIFY_REFUSED] = 0.0
 
 
 def _closing_line(result: AnswerResult) -> str:

@@ -18,7 +18,7 @@ class SlackChannels:
     async def is_public(self, team: str, channel: str) -> bool:
         slack = await self._workspaces.client_for(team)
         response = await slack.call_with_retry(
-            "conversations.info", patience=CALL_TIMEOUT, channel=channel
+            "conversations.info", max_wait=CALL_TIMEOUT, channel=channel
         )
         found = response.get("channel") or {}
         return not (found.get("is_private") or found.get("is_group") or found.get("is_mpim"))
@@ -26,7 +26,7 @@ class SlackChannels:
     async def has_member(self, user: User, channel: str) -> bool:
         slack = await self._workspaces.client_for(user.team)
         async for page in slack.pages(
-            "conversations.members", patience=CALL_TIMEOUT, channel=channel, limit=999
+            "conversations.members", max_wait=CALL_TIMEOUT, channel=channel, limit=999
         ):
             if user.id in page.get("members", ()):
                 return True

@@ -5,7 +5,7 @@ BobbinError
 └── SlackError           a call did not succeed
     ├── SlackRejected    Slack refused; the same call would be refused again      nothing happened
     ├── RateLimited      HTTP 429                                                 nothing happened
-    ├── TooLate          its turn did not come within the caller's patience       nothing happened
+    ├── TooLate          its turn did not come within `max_wait` seconds          nothing happened
     ├── Superseded       a newer call that sets the same came while it waited     nothing happened
     ├── ConnectFailed    no connection                                            nothing happened
     └── OutcomeUnknown   timeout, broken connection or a fault inside Slack       it may have happened

@@ -19,7 +19,7 @@ from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import get_logger
-from bot.runtime.memory import HeldBytes
+from bot.runtime.memory import MemoryReservation
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
@@ -76,16 +76,22 @@ class SlackFiles:
         return file
 
     async def fetch(
-        self, team: str, file: SharedFile, most: int, held: HeldBytes, *, thumb: bool = False
+        self,
+        team: str,
+        file: SharedFile,
+        most: int,
+        reservation: MemoryReservation,
+        *,
+        thumb: bool = False,
     ) -> FetchedFile:
         """Raises FileProblem."""
         slack = await self._slack(team)
         url = (file.thumb if thumb else file.url) or ""
         for delay in (0.0, *self._retry_delays):
-            held.release()  # nothing is held during a pause
+            reservation.release()  # nothing is held during a pause
             await asyncio.sleep(delay)
             with _logged_failure():
-                return await self._fetch(slack, file, url, most, held, thumb=thumb)
+                return await self._fetch(slack, file, url, most, reservation, thumb=thumb)
         raise FileProblem("unreachable")
 
     async def _slack(self, team: str) -> SlackClient:
@@ -94,10 +100,10 @@ class SlackFiles:
         except NotInstalled:
             raise FileProblem("no_access") from None
 
-    async def _ask(self, slack: SlackClient, file: SharedFile, patience: float) -> SharedFile:
+    async def _ask(self, slack: SlackClient, file: SharedFile, max_wait: float) -> SharedFile:
         try:
             described = (
-                await slack.call_with_retry("files.info", patience=patience, file=file.id)
+                await slack.call_with_retry("files.info", max_wait=max_wait, file=file.id)
             ).get("file")
         except SlackRejected as error:
             raise FileProblem(_PROBLEM_CODES.get(error.code, "unreachable")) from error
@@ -112,7 +118,7 @@ class SlackFiles:
         file: SharedFile,
         url: str,
         most: int,
-        held: HeldBytes,
+        reservation: MemoryReservation,
         *,
         thumb: bool,
     ) -> FetchedFile:
@@ -129,7 +135,7 @@ class SlackFiles:
                     url = urljoin(url, response.headers["Location"])
                     continue
                 _raise_for_status(response)
-                fetched = await _read(response, most, held)
+                fetched = await _read(response, most, reservation)
             if _is_login_page(response, fetched, file, thumb=thumb):
                 raise FileProblem("no_access")
             return fetched
@@ -187,10 +193,12 @@ def _logged_failure() -> Iterator[None]:
         log.info("file_not_fetched", reason=reason)
 
 
-async def _read(response: aiohttp.ClientResponse, most: int, held: HeldBytes) -> FetchedFile:
+async def _read(
+    response: aiohttp.ClientResponse, most: int, reservation: MemoryReservation
+) -> FetchedFile:
     data = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-        await held.add(len(chunk))
+        await reservation.add(len(chunk))
         data += chunk
         if len(data) > most:
             return FetchedFile(bytes(data[:most]), truncated=True)

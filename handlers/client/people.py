@@ -102,10 +102,10 @@ class SlackPeople:
         return task
 
     async def _look_up(self, user: User) -> None:
-        patience = self._timing.user_lookup_timeout
+        max_wait = self._timing.user_lookup_timeout
         try:
             slack = await self._workspaces.client_for(user.team)
-            answer = await slack.call_with_retry("users.info", patience=patience, user=user.id)
+            answer = await slack.call_with_retry("users.info", max_wait=max_wait, user=user.id)
         except (SlackError, NotInstalled, StorageError) as error:
             log.info("person_unknown", reason=str(error) or type(error).__name__)
             return
@@ -139,10 +139,10 @@ def _standing(
     if account.get("is_stranger"):
         return Standing.OUTSIDER
     teams = (account.get("team_id"), of_org.get("enterprise_id"), *(of_org.get("teams") or ()))
-    told = {standing_of(team, home_team, organisation) for team in teams if team}
-    if Standing.MEMBER in told:
+    standings = {standing_of(team, home_team, organisation) for team in teams if team}
+    if Standing.MEMBER in standings:
         is_guest = account.get("is_restricted") or account.get("is_ultra_restricted")
         return Standing.GUEST if is_guest else Standing.MEMBER
     # Slack names the organisation of everybody who is in one, so a different workspace without one is another
     # organisation.
-    return Standing.OUTSIDER if told else Standing.UNKNOWN
+    return Standing.OUTSIDER if standings else Standing.UNKNOWN

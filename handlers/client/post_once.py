@@ -85,7 +85,7 @@ async def post_message_once(
 
     async def post() -> str:
         response = await slack.call_with_retry(
-            POST, again_if_unsure=False, patience=deadline - time.monotonic(), **message
+            POST, retry_if_unknown=False, max_wait=deadline - time.monotonic(), **message
         )
         return str(response["ts"])
 

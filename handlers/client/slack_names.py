@@ -22,13 +22,13 @@ def is_channel(id: str) -> bool:
     return id.startswith(CHANNEL_LETTERS)
 
 
-async def ask_account(slack: SlackClient, id: str, patience: float) -> Account | None:
+async def ask_account(slack: SlackClient, id: str, max_wait: float) -> Account | None:
     """The name of a user or a channel, and a user's locale; None if Slack provides no name. Raises SlackError."""
     if is_channel(id):
-        channel = await _ask_channel(slack, id, patience)
+        channel = await _ask_channel(slack, id, max_wait)
         return Account(channel) if channel else None
     answer = await slack.call_with_retry(
-        "users.info", patience=patience, user=id, include_locale=True
+        "users.info", max_wait=max_wait, user=id, include_locale=True
     )
     user = answer.get("user") or {}
     name = _first_name(user)
@@ -40,13 +40,13 @@ def locale_of(user: Mapping[str, Any]) -> str | None:
     return plain(str(user.get("locale") or ""), MAX_LOCALE_LENGTH) or None
 
 
-async def _ask_channel(slack: SlackClient, channel: str, patience: float) -> str | None:
+async def _ask_channel(slack: SlackClient, channel: str, max_wait: float) -> str | None:
     """A public channel's name; neutral words for all others, because not everybody who reads an answer may know the
     name.
     """
     try:
         answer = await slack.call_with_retry(
-            "conversations.info", patience=patience, urgency=Urgency.ANSWER, channel=channel
+            "conversations.info", max_wait=max_wait, urgency=Urgency.ANSWER, channel=channel
         )
     except SlackRejected as error:
         if error.code == "channel_not_found":  # how Slack conceals private channels

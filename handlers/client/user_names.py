@@ -196,11 +196,11 @@ class UserNames:
 
     async def _look_up(self, user: User) -> None:
         """Asks Slack for a name and remembers the outcome."""
-        patience = self._timing.user_lookup_timeout
+        max_wait = self._timing.user_lookup_timeout
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(max_wait):
                 slack = await self._workspaces.client_for(user.team)
-                account = await ask_account(slack, user.id, patience)
+                account = await ask_account(slack, user.id, max_wait)
             if account and not is_channel(user.id) and account != self._known(user):
                 await self._people.set_account(user, account)
         except (SlackError, NotInstalled, TimeoutError, StorageError) as error:

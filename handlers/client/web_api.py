@@ -160,20 +160,20 @@ class SlackClient:
         self,
         method: str,
         *,
-        again_if_unsure: bool = True,
-        patience: float = RETRY_LIMIT,
+        retry_if_unknown: bool = True,
+        max_wait: float = RETRY_LIMIT,
         urgency: Urgency | None = None,
         fresh: Fresh | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
         """Makes a call when it is granted, and repeats it while Slack limits it or cannot be reached.
 
-        `again_if_unsure`: also repeats it after an unknown outcome, for calls that may safely take effect twice.
-        `patience`: seconds for everything, including the time in the queue. `urgency`: the method's usual one, if None.
+        `retry_if_unknown`: also repeats it after an unknown outcome, for calls that may safely take effect twice.
+        `max_wait`: seconds for everything, including the time in the queue. `urgency`: the method's usual one, if None.
         `fresh`: further arguments, computed when the call's turn comes, so that it shows the current state. Raises
-        SlackRejected, OutcomeUnknown, Superseded, or after `patience` seconds TooLate or the last error.
+        SlackRejected, OutcomeUnknown, Superseded, or after `max_wait` seconds TooLate or the last error.
         """
-        deadline = asyncio.get_running_loop().time() + patience
+        deadline = asyncio.get_running_loop().time() + max_wait
         channel, target = channel_of(arguments), target_of(method, arguments)
         pause = _FIRST_PAUSE
         while True:
@@ -190,7 +190,7 @@ class SlackClient:
             except ConnectFailed as error:
                 _raise_if_late(error, deadline, pause)
             except OutcomeUnknown as error:
-                _raise_if_late(error, deadline if again_if_unsure else 0.0, pause)
+                _raise_if_late(error, deadline if retry_if_unknown else 0.0, pause)
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
@@ -219,7 +219,7 @@ class SlackClient:
         try:
             return {} if fresh is None else await fresh()
         except BaseException:
-            self.dispatcher.give_back(method, channel)
+            self.dispatcher.refund(method, channel)
             raise
 
     async def try_call(self, method: str, **arguments: Any) -> bool:
@@ -290,36 +290,36 @@ class SlackClient:
         return await self._responder.respond(response_url, message)
 
     async def pages(
-        self, method: str, *, patience: float = RETRY_LIMIT, **arguments: Any
+        self, method: str, *, max_wait: float = RETRY_LIMIT, **arguments: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """The pages of a list that Slack paginates by cursor, each read when it is needed.
 
-        Takes the arguments of `call_with_retry`; `patience` is for all pages together. Raises SlackError.
+        Takes the arguments of `call_with_retry`; `max_wait` is for all pages together. Raises SlackError.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + max_wait
         cursor: dict[str, Any] = {}
         while True:
             left = deadline - time.monotonic()
-            page = await self.call_with_retry(method, patience=left, **arguments, **cursor)
+            page = await self.call_with_retry(method, max_wait=left, **arguments, **cursor)
             yield page
             if (next_cursor := next_cursor_of(page)) is None:
                 return
             cursor = {"cursor": next_cursor}
 
     async def own_messages(
-        self, channel: str, thread: str, after: str, patience: float = RETRY_LIMIT
+        self, channel: str, thread: str, after: str, max_wait: float = RETRY_LIMIT
     ) -> list[dict[str, Any]]:
         """The bot's own messages in a thread that are newer than the ts `after`. Raises SlackError."""
-        return await self._own("conversations.replies", after, patience, channel=channel, ts=thread)
+        return await self._own("conversations.replies", after, max_wait, channel=channel, ts=thread)
 
     async def own_channel_messages(self, channel: str, after: str) -> list[dict[str, Any]]:
         """The bot's own messages in a channel, outside threads, newer than the ts `after`. Raises SlackError."""
         return await self._own("conversations.history", after, channel=channel)
 
     async def _own(
-        self, method: str, after: str, patience: float = RETRY_LIMIT, **arguments: Any
+        self, method: str, after: str, max_wait: float = RETRY_LIMIT, **arguments: Any
     ) -> list[dict[str, Any]]:
-        arguments |= {"oldest": after, "limit": PAGE_SIZE, "patience": patience}
+        arguments |= {"oldest": after, "limit": PAGE_SIZE, "max_wait": max_wait}
         return [
             message
             async for page in self.pages(method, **arguments)

@@ -20,7 +20,7 @@ from bot.observability import get_logger
 from handlers.client.errors import NotInstalled
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext, team_of
-from handlers.threads.private_notices import tell
+from handlers.threads.private_notices import notify
 from handlers.views import payloads
 from handlers.views.access_requests import AccessRequest, EntryPoint, access_request_of
 from handlers.views.home_tab import home_with_notice
@@ -92,7 +92,7 @@ class AccessCheck:
             case EntryPoint.HOME:
                 self._show_home(slack, request.user, text)
             case EntryPoint.MESSAGE | EntryPoint.PRESS:
-                self._ctx.tasks.start(self._tell(slack, request, verdict, body), name="refusal")
+                self._ctx.tasks.start(self._notify(slack, request, verdict, body), name="refusal")
         return _empty()
 
     def _show_home(self, slack: SlackClient, user: str, text: str) -> None:
@@ -100,13 +100,13 @@ class AccessCheck:
         published = slack.try_call("views.publish", user_id=user, view=view)
         self._ctx.tasks.start(published, name="home tab")
 
-    async def _tell(
+    async def _notify(
         self, slack: SlackClient, request: AccessRequest, verdict: Verdict, body: dict[str, Any]
     ) -> None:
         if request.reader is None or not await self._expects_answer(slack, request, body):
             return
         if await self._is_due(slack, request, verdict):
-            await tell(slack, request.reader, strings.NOT_ALLOWED[verdict])
+            await notify(slack, request.reader, strings.NOT_ALLOWED[verdict])
 
     async def _expects_answer(
         self, slack: SlackClient, request: AccessRequest, body: dict[str, Any]

@@ -27,19 +27,19 @@ def _listener(ctx: ListenerContext, decision: Decision) -> Any:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
         await ack()
-        tell = partial(ctx.notify, slack, action)
+        notify = partial(ctx.notify, slack, action)
         decided = await ctx.approvals.decide(action.value, User(slack.team, action.user), decision)
         if decided is None:
-            tell(strings.APPROVAL_UNKNOWN_CALL)
+            notify(strings.APPROVAL_UNKNOWN_CALL)
             await _retire(ctx, slack, action)
         elif decided.call.overdue:
-            tell(strings.APPROVAL_LAPSED)
+            notify(strings.APPROVAL_LAPSED)
         elif not decided.accepted and decided.call.stopped:
-            tell(strings.APPROVAL_STOPPED)
+            notify(strings.APPROVAL_STOPPED)
         elif not decided.accepted and decided.call.state is CallState.ASKED:
-            tell(strings.APPROVAL_NOT_YOURS.format(user=decided.call.asker or ""))
+            notify(strings.APPROVAL_NOT_YOURS.format(user=decided.call.asker or ""))
         elif not decided.accepted:
-            tell(strings.APPROVAL_DECIDED)
+            notify(strings.APPROVAL_DECIDED)
 
     return on_decision
 

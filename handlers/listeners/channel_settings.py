@@ -14,7 +14,7 @@ from bot.observability import get_logger
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
 from handlers.threads.open_view import open_view
-from handlers.threads.private_notices import tell_once
+from handlers.threads.private_notices import notify_once
 from handlers.views import blocks, channel_settings
 from handlers.views.blocks import is_direct
 from handlers.views.channel_settings import SettingsSubmission
@@ -58,15 +58,15 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             await ack(response_action="errors", errors=errors)
             return
         await ack()
-        ctx.tasks.start(_tell_saved(slack, submission, body["view"]["id"]), name="notice")
+        ctx.tasks.start(_notify_saved(slack, submission, body["view"]["id"]), name="notice")
 
 
-async def _tell_saved(slack: SlackClient, submission: SettingsSubmission, dialog: str) -> None:
+async def _notify_saved(slack: SlackClient, submission: SettingsSubmission, dialog: str) -> None:
     """Tells the person once across all replicas. `dialog`: the view's id."""
     target = submission.target
     reader = Reader(submission.user, target.channel, response_url=target.response_url)
     text = strings.CHANNEL_SAVED.format(channel=target.channel)
-    await tell_once(slack, ("channel_settings", dialog), reader, text)
+    await notify_once(slack, ("channel_settings", dialog), reader, text)
 
 
 async def open_settings(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) -> str:

@@ -35,7 +35,7 @@ from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
-from handlers.threads.private_notices import tell
+from handlers.threads.private_notices import notify
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.successors import SuccessorThreads
 from handlers.views import payloads
@@ -104,19 +104,19 @@ class ListenerContext:
         `content`: blocks that replace the text.
         """
         reader = Reader(action.user, action.channel, action.thread, action.response_url or "")
-        self.tasks.start(tell(slack, reader, text, content), name="notice")
+        self.tasks.start(notify(slack, reader, text, content), name="notice")
 
-    def tell_failure(self, body: dict[str, Any], context: dict[str, Any]) -> None:
+    def notify_failure(self, body: dict[str, Any], context: dict[str, Any]) -> None:
         """Tells a user that their press, command or shortcut had no effect. Returns immediately."""
         reader = payloads.reader_of(body)
         if reader is not None:
-            self.tasks.start(self._tell_failure(reader, body, context), name="notice")
+            self.tasks.start(self._notify_failure(reader, body, context), name="notice")
 
-    async def _tell_failure(
+    async def _notify_failure(
         self, reader: Reader, body: dict[str, Any], context: dict[str, Any]
     ) -> None:
         with suppress(NotInstalled, StorageError):
-            await tell(await self.slack_of(body, context), reader, strings.SAVE_FAILED)
+            await notify(await self.slack_of(body, context), reader, strings.SAVE_FAILED)
 
 
 def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:

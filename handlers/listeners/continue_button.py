@@ -7,8 +7,8 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
+from handlers.listeners.chat_actions import chat_of_action, continue_in_new_chat
 from handlers.listeners.context import ListenerContext
-from handlers.listeners.pressed_chats import continue_in_new_chat, pressed_chat
 from handlers.views import blocks, payloads
 
 
@@ -17,7 +17,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_continue(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
-        old = await pressed_chat(ctx, slack, action, action.value)
+        old = await chat_of_action(ctx, slack, action, action.value)
         if old is not None:
             await continue_in_new_chat(ctx, slack, action, old)
         await ack()

@@ -11,8 +11,8 @@ from bot import audit, strings
 from bot.domain import Chat, User
 from bot.errors import ChatNotFound, StorageError
 from handlers.client.web_api import SlackClient
+from handlers.listeners.chat_actions import chat_of_action, continue_in_new_chat
 from handlers.listeners.context import ListenerContext
-from handlers.listeners.pressed_chats import continue_in_new_chat, pressed_chat
 from handlers.threads.agent_session import show_session_title
 from handlers.threads.open_view import open_view
 from handlers.views import payloads, rename_dialog
@@ -29,7 +29,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
         choice, chat_id = parse_header_choice(action.value)
-        chat = await pressed_chat(ctx, slack, action, chat_id)
+        chat = await chat_of_action(ctx, slack, action, chat_id)
         if chat is not None and choice is HeaderChoice.CONTINUE:
             await continue_in_new_chat(ctx, slack, action, chat)
         await ack()
@@ -60,10 +60,10 @@ async def _export(
     user = User(slack.team, action.user)
     audit.record_by(user, audit.Action.EXPORTED, target=chat.id, format="markdown")
     try:
-        told = await ctx.exports.send(slack, chat, action.user)
+        text = await ctx.exports.send(slack, chat, action.user)
     except StorageError:
-        told = strings.EXPORT_FAILED
-    ctx.notify(slack, action, told)
+        text = strings.EXPORT_FAILED
+    ctx.notify(slack, action, text)
 
 
 async def _rename(ctx: ListenerContext, slack: SlackClient, chat_id: str, title: str) -> str:

@@ -52,10 +52,10 @@ def _show(
 ) -> None:
     """Starts everything that shows the result. Returns immediately."""
     if result.outcome is Outcome.CHAT_FULL:
-        _tell_chat_full(ctx, slack, message, result.chat_id)
+        _notify_chat_full(ctx, slack, message, result.chat_id)
         return
     if result.reached is not None:
-        _tell_budget_reached(ctx, slack, message, result.reached)
+        _notify_budget_reached(ctx, slack, message, result.reached)
         return
     notice = _file_notice(ctx, slack, message, result)
     if result.outcome is Outcome.REQUESTED and result.request is not None:
@@ -103,7 +103,7 @@ def _file_notice(
     )
 
 
-def _tell_chat_full(
+def _notify_chat_full(
     ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, chat_id: str
 ) -> None:
     notice = post_ephemeral_once(
@@ -120,7 +120,7 @@ def _tell_chat_full(
     ctx.tasks.start(notice, name="notice")
 
 
-def _tell_budget_reached(
+def _notify_budget_reached(
     ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, reached: BudgetReached
 ) -> None:
     notice = post_ephemeral_once(

@@ -28,7 +28,7 @@ from handlers.client.user_names import UserNames
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.chat_list_page import load_chat_list, why_not_listed
 from handlers.live_views.live_view import LiveView, LiveViews, now
-from handlers.threads.private_notices import tell
+from handlers.threads.private_notices import notify
 from handlers.views.chat_list import ChatListView, ListQuery, as_message
 from handlers.views.payloads import Reader
 from storage.chats import Chats
@@ -140,7 +140,7 @@ class ChatLists:
             log.info("chat_list_not_shown", reason=type(error).__name__)
             if not is_update:
                 reader = Reader(user.id, response_url=view.response_url)
-                await tell(slack, reader, why_not_listed(error))
+                await notify(slack, reader, why_not_listed(error))
             return
         view.query = found.query
         view.content = _content(found)
@@ -149,7 +149,7 @@ class ChatLists:
         if not accepted:
             self._views.forget(user, view)
             if not is_update:
-                await tell(slack, Reader(user.id), strings.LIST_NOT_UPDATED)
+                await notify(slack, Reader(user.id), strings.LIST_NOT_UPDATED)
 
 
 def _content(found: ChatListView) -> object:

@@ -23,7 +23,7 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.rate_limits.urgency import Urgency
-from handlers.threads.private_notices import tell
+from handlers.threads.private_notices import notify
 from handlers.views import model_options
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
@@ -121,7 +121,7 @@ class HomeTabs:
             response = await slack.call_with_retry(
                 "views.publish",
                 urgency=Urgency.DECORATION if is_update else Urgency.REPLY,
-                patience=slack.timing.home_tab_timeout,
+                max_wait=slack.timing.home_tab_timeout,
                 user_id=user.id,
                 view=content,
                 **guard,
@@ -136,17 +136,17 @@ class HomeTabs:
             self._log_rejection(user, error)
         except SearchTooLong:
             view.query = ListQuery()  # otherwise each update would search again
-            await self._tell_failure(user, view, strings.SEARCH_TOO_LONG)
+            await self._notify_failure(user, view, strings.SEARCH_TOO_LONG)
         except (SlackError, StorageError) as error:
             log.info("home_tab_not_published", reason=type(error).__name__)
-            await self._tell_failure(user, view, strings.HOME_NOT_SHOWN)
+            await self._notify_failure(user, view, strings.HOME_NOT_SHOWN)
 
-    async def _tell_failure(self, user: User, view: LiveHomeTab, reason: str) -> None:
+    async def _notify_failure(self, user: User, view: LiveHomeTab, reason: str) -> None:
         if view.pressed:
             view.pressed = False
             with suppress(NotInstalled, StorageError):
                 slack = await self._workspaces.client_for(user.team)
-                await tell(slack, Reader(user.id), reason)
+                await notify(slack, Reader(user.id), reason)
 
     def _log_rejection(self, user: User, error: SlackRejected) -> None:
         if error.code == "hash_conflict":  # another process keeps this Home tab up to date now

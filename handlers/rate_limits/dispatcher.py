@@ -95,9 +95,9 @@ class CallDispatcher:
         finally:
             self._scheduler.withdraw(queued_call)
 
-    def give_back(self, method: str, channel: str) -> None:
+    def refund(self, method: str, channel: str) -> None:
         """A granted call is not made."""
-        self._bucket(method, channel).give_back()
+        self._bucket(method, channel).refund()
 
     def settle(self, method: str, channel: str) -> None:
         """A call has received its response, whatever it says."""
@@ -128,7 +128,7 @@ class CallDispatcher:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():  # granted at the same moment
-                self.give_back(future.result(), waiting.channel)
+                self.refund(future.result(), waiting.channel)
             raise
         finally:
             self._futures.pop(id(waiting), None)
@@ -164,7 +164,7 @@ class CallDispatcher:
         if future is not None and not future.done():
             future.set_result(method)
         else:  # its caller has gone away meanwhile
-            self.give_back(method, waiting.channel)
+            self.refund(method, waiting.channel)
 
     async def _ask(self, shared_limits: WorkspaceLimits, waiting: Waiting, method: str) -> None:
         """Requests a call from the shared limit that has already been deducted in this process."""
@@ -178,7 +178,7 @@ class CallDispatcher:
             self._asking[bucket] -= 1
             self._asking = +self._asking  # drops the zeros
         if grant is None or not grant.granted:
-            bucket.give_back()
+            bucket.refund()
         if grant is not None:
             bucket.sync(self._clock(), grant.remaining - self._asking[bucket], grant.wait)
         if grant is not None and grant.granted:

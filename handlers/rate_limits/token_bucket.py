@@ -68,7 +68,7 @@ class TokenBucket:
         if self._in_flight:
             self._in_flight.popleft()
 
-    def give_back(self) -> None:
+    def refund(self) -> None:
         """A call that was deducted is not made."""
         self._tokens = min(self.burst, self._tokens + 1.0)
         if self._in_flight:

@@ -99,7 +99,7 @@ async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> Eff
     timeout = slack.timing.session_call_timeout
     try:
         async with asyncio.timeout(timeout):
-            reason = await slack.try_call_error(method, patience=timeout, **arguments)
+            reason = await slack.try_call_error(method, max_wait=timeout, **arguments)
     except TimeoutError:
         return Effect.UNKNOWN
     if reason is None:

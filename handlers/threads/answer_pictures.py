@@ -63,12 +63,12 @@ class AnswerPictures:
         try:
             await self._show(slack, thread, job, pictures)
         except SlackRejected as error:
-            await self._tell(slack, thread, job, error.code)
+            await self._notify(slack, thread, job, error.code)
         except (SlackError, TimeoutError) as error:
             log.info("pictures_not_shown", answer=job.answer.id, reason=type(error).__name__)
             if job.tries <= TRIES_TO_SHOW:
                 return FAILED
-            await self._tell(slack, thread, job, "timeout")
+            await self._notify(slack, thread, job, "timeout")
         return DONE
 
     async def _show(
@@ -101,8 +101,8 @@ class AnswerPictures:
             length=picture.size,
             alt_txt=alt_text,
         )
-        with self._memory.hold(slack.team) as held:  # not while waiting for a call's turn
-            await held.add(picture.size)
+        with self._memory.reserve(slack.team) as reservation:  # not while waiting for a call's turn
+            await reservation.add(picture.size)
             image = await self._pictures.load(picture.message_id, picture.position)
             await slack.upload(str(slot["upload_url"]), b"" if image is None else image.data)
         await self._pictures.note_file(picture, str(slot["file_id"]))
@@ -119,7 +119,7 @@ class AnswerPictures:
         try:
             await slack.call_with_retry(
                 "files.completeUploadExternal",
-                again_if_unsure=False,
+                retry_if_unknown=False,
                 files=[
                     {"id": file, "title": picture.name}
                     for file, picture in zip(files, pictures, strict=True)
@@ -134,7 +134,7 @@ class AnswerPictures:
                 await self._pictures.note_file(picture, None)
             raise TimeoutError from error
 
-    async def _tell(self, slack: SlackClient, thread: Thread, job: ChoreJob, code: str) -> None:
+    async def _notify(self, slack: SlackClient, thread: Thread, job: ChoreJob, code: str) -> None:
         """Says in the thread that the pictures are not shown, and where they are. Raises SlackError."""
         log.warning("pictures_refused", answer=job.answer.id, reason=code)
         block_id = blocks.pictures_block_id(job.answer.id)

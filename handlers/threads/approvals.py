@@ -45,7 +45,9 @@ class Approvals:
         self._chores = chores
         self._names = names
 
-    async def ask(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+    async def show_questions(
+        self, slack: SlackClient, thread: Thread, job: ChoreJob
+    ) -> ChoreResult:
         """Does `Chore.SHOW_APPROVALS`: one message for each call that waits for a decision. Raises SlackError."""
         asked = [call for call in await self._unshown(job.answer.id) if _waits(call)]
         result = await self._show_all(slack, thread, job.chat, asked)
@@ -53,7 +55,7 @@ class Approvals:
             return result
         return ChoreResult(Outcome.DONE, then=(Chore.SHOW_DECISIONS,))
 
-    async def tell(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+    async def show_outcomes(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
         """Does `Chore.SHOW_DECISIONS`: shows the outcome of the other calls. Raises SlackError.
 
         A message that is just being posted is left to the process that posts it, which then gets here too.

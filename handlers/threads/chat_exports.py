@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 MAX_TEXT_MESSAGES = 10
 """Messages in which a chat is sent as text."""
-PATIENCE = 60.0
+MAX_WAIT = 60.0
 """Seconds that Slack may take for each call that sends a file. After that, the person is told that it could not be
 sent.
 """
@@ -36,12 +36,12 @@ class ChatExports:
         """Sends the chat; returns what to tell the person. Raises StorageError."""
         try:
             opened = await slack.call_with_retry(
-                "conversations.open", patience=PATIENCE, users=user
+                "conversations.open", max_wait=MAX_WAIT, users=user
             )
-            with self._memory.hold(slack.team) as held:
+            with self._memory.reserve(slack.team) as reservation:
                 pieces = []
                 async for piece in self._exporter.chat(chat, ExportFormat.MARKDOWN):
-                    await held.add(4 * len(piece))
+                    await reservation.add(4 * len(piece))
                     pieces.append(piece)
                 return await _send(slack, chat, str(opened["channel"]["id"]), "".join(pieces))
         except SlackError as error:
@@ -63,13 +63,13 @@ async def _send(slack: SlackClient, chat: Chat, channel: str, text: str) -> str:
 async def _send_file(slack: SlackClient, chat: Chat, channel: str, data: bytes) -> None:
     name = file_name(chat, ExportFormat.MARKDOWN)
     slot = await slack.call_with_retry(
-        "files.getUploadURLExternal", patience=PATIENCE, filename=name, length=len(data)
+        "files.getUploadURLExternal", max_wait=MAX_WAIT, filename=name, length=len(data)
     )
     await slack.upload(str(slot["upload_url"]), data)
     await slack.call_with_retry(
         "files.completeUploadExternal",
-        again_if_unsure=False,
-        patience=PATIENCE,
+        retry_if_unknown=False,
+        max_wait=MAX_WAIT,
         files=[{"id": slot["file_id"], "title": plain(sentences.title(chat), 150) or name}],
         channel_id=channel,
         initial_comment=strings.EXPORT_READY.format(title=_title(chat)),

@@ -34,7 +34,7 @@ from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.open_view import open_view
 from handlers.threads.own_messages import with_block
-from handlers.threads.private_notices import tell_once, why_elsewhere
+from handlers.threads.private_notices import notify_once, why_elsewhere
 from handlers.threads.refused_question import RefusedQuestion, read_refused
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.views import modals
@@ -325,4 +325,4 @@ async def _notify(
 ) -> None:
     """Tells the user who submitted the dialog about its outcome, once across all replicas."""
     reader = Reader(request.user, response_url=response_url)
-    await tell_once(slack, ("dialog", request.id), reader, text, content)
+    await notify_once(slack, ("dialog", request.id), reader, text, content)

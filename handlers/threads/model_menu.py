@@ -100,7 +100,7 @@ class ModelMenus:
                 else:
                     await self._post_menu(slack, request)
         except BudgetReached as reached:
-            await self._tell_refused(request, reached)
+            await self._notify_refused(request, reached)
         except (
             SlackRejected
         ) as error:  # whatever the reason, Slack would refuse the same call again
@@ -115,11 +115,11 @@ class ModelMenus:
         try:
             joined = await self._requests.join(request)
         except LimitReached as full:
-            await self._tell_refused(request, full)
+            await self._notify_refused(request, full)
             await self._lifecycle.advance(request, GivenUp())
             return True
         except BudgetReached as reached:
-            await self._tell_refused(request, reached)
+            await self._notify_refused(request, reached)
             return True
         if joined is None:
             return False
@@ -168,7 +168,7 @@ class ModelMenus:
                 await self._show_stored(slack, request, stored)
             await asyncio.gather(
                 self._headers.show_started(slack, request, chosen.stored.chat, response_url),
-                *(self._tell_refused(each.request, each.reason) for each in chosen.more_refused),
+                *(self._notify_refused(each.request, each.reason) for each in chosen.more_refused),
             )
         elif request.menu_ts is not None:
             await self._messages.replace(
@@ -198,14 +198,14 @@ class ModelMenus:
             chosen = await self._requests.start(request)
             await self.show_choice(chosen, response_url)
         except LimitReached as full:
-            await self._tell_refused(request, full)
+            await self._notify_refused(request, full)
             await self._lifecycle.advance(request, GivenUp())
         except BudgetReached as reached:
-            await self._tell_refused(request, reached)
+            await self._notify_refused(request, reached)
         finally:
             self._starting.discard(request.id)
 
-    async def _tell_refused(
+    async def _notify_refused(
         self, request: ChatRequest, reason: LimitReached | BudgetReached
     ) -> None:
         """Tells the asker why their request is given up."""
@@ -308,10 +308,10 @@ class ModelMenus:
         try:
             chosen = await self._requests.start(request, selected)
         except LimitReached as full:
-            await self._tell_refused(request, full)
+            await self._notify_refused(request, full)
             await self._lifecycle.advance(request, GivenUp())
         except BudgetReached as reached:
-            await self._tell_refused(request, reached)
+            await self._notify_refused(request, reached)
         else:
             await self.show_choice(chosen)
 

@@ -11,7 +11,7 @@ from bot import strings
 from bot.observability import get_logger
 from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
-from handlers.threads.private_notices import tell
+from handlers.threads.private_notices import notify
 from handlers.views.blocks import View
 from handlers.views.payloads import Reader
 
@@ -24,10 +24,10 @@ _OPENED_BEFORE = "exchanged_trigger_id"
 async def open_view(slack: SlackClient, trigger: str, view: View, reader: Reader) -> None:
     """Opens the dialog, or tells the user that it could not be opened. `trigger`: trigger id of the interaction."""
     try:
-        patience = slack.timing.dialog_open_timeout
-        await slack.call_with_retry("views.open", patience=patience, trigger_id=trigger, view=view)
+        max_wait = slack.timing.dialog_open_timeout
+        await slack.call_with_retry("views.open", max_wait=max_wait, trigger_id=trigger, view=view)
     except SlackError as error:
         if isinstance(error, SlackRejected) and error.code == _OPENED_BEFORE:
             return
         log.info("dialog_not_opened", reason=str(error))
-        await tell(slack, reader, strings.DIALOG_NOT_OPENED)
+        await notify(slack, reader, strings.DIALOG_NOT_OPENED)

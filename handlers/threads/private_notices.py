@@ -30,7 +30,7 @@ _SAME_REASON = {"channel_not_found": "not_in_channel"}
 """Slack hides private channels from non-members, so their error codes mean the same."""
 
 
-async def tell(
+async def notify(
     slack: SlackClient, reader: Reader, text: str, content: list[Block] | None = None
 ) -> None:
     """Tells a user the outcome of a button press, in the first way that Slack accepts.
@@ -41,7 +41,7 @@ async def tell(
     notice = {"text": text, **({"blocks": content} if content else {})}
     if reader.channel and await slack.try_call(
         "chat.postEphemeral",
-        patience=NOTICE_TIMEOUT,
+        max_wait=NOTICE_TIMEOUT,
         channel=reader.channel,
         user=reader.user,
         **notice,
@@ -51,24 +51,24 @@ async def tell(
     ephemeral = {"response_type": "ephemeral", "replace_original": False}
     if await slack.respond(reader.response_url, **notice, **ephemeral):
         return
-    await slack.try_call("chat.postMessage", patience=NOTICE_TIMEOUT, channel=reader.user, **notice)
+    await slack.try_call("chat.postMessage", max_wait=NOTICE_TIMEOUT, channel=reader.user, **notice)
 
 
-async def tell_once(
+async def notify_once(
     slack: SlackClient,
     what: tuple[str, str],
     reader: Reader,
     text: str,
     content: list[Block] | None = None,
 ) -> None:
-    """Like `tell`, but once across all replicas. `what`: identifies the notice within the workspace.
+    """Like `notify`, but once across all replicas. `what`: identifies the notice within the workspace.
 
     A process that dies before it has told the user leaves that to the next one.
     """
     if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
         return
     async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
-        await tell(slack, reader, text, content)
+        await notify(slack, reader, text, content)
     await slack.claims.keep(*what, within=NOTICE_TTL)
 
 
@@ -81,8 +81,8 @@ async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> 
     if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
         return
     async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
-        told = await post_ephemeral(slack, **notice)
-    if told:
+        is_posted = await post_ephemeral(slack, **notice)
+    if is_posted:
         await slack.claims.keep(*what, within=NOTICE_TTL)
 
 
@@ -109,7 +109,7 @@ async def post_ephemeral(
         return failure is None
     where = {"channel": channel, **in_thread} if is_direct(channel) else {"channel": user}
     return await slack.try_call(
-        "chat.postMessage", patience=NOTICE_TIMEOUT, again_if_unsure=False, **where, **notice
+        "chat.postMessage", max_wait=NOTICE_TIMEOUT, retry_if_unknown=False, **where, **notice
     )
 
 
@@ -141,8 +141,8 @@ async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, cod
         async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
             await slack.call_with_retry(
                 "chat.postMessage",
-                again_if_unsure=False,
-                patience=NOTICE_TIMEOUT,
+                retry_if_unknown=False,
+                max_wait=NOTICE_TIMEOUT,
                 channel=user,
                 text=text,
             )

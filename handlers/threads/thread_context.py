@@ -37,7 +37,7 @@ SHARED_FILES = "[shared: {names}]"
 """Tells the model which files a message shared."""
 
 
-_Said = tuple[dict[str, Any], MessageContent]
+_ThreadMessage = tuple[dict[str, Any], MessageContent]
 """A message with its content as people see it."""
 
 
@@ -80,7 +80,7 @@ class ThreadContextReader:
         if not request.needs_context:
             yield
             return
-        read = asyncio.create_task(self._read_patiently(slack, request), name="thread context")
+        read = asyncio.create_task(self._read_with_retries(slack, request), name="thread context")
         self._reads[request.id] = read
         try:
             await asyncio.wait([read], timeout=self._timing.context_grace)
@@ -106,12 +106,12 @@ class ThreadContextReader:
                     await asyncio.wait([read])
                     if not read.cancelled() and read.exception() is None:
                         request = read.result()
-                request = await self._read_patiently(slack, request, question)
+                request = await self._read_with_retries(slack, request, question)
                 is_read = not _is_due(request, question)
         if not is_read:
-            await _tell_unread(slack, request)
+            await _notify_unread(slack, request)
 
-    async def _read_patiently(
+    async def _read_with_retries(
         self, slack: SlackClient, request: ChatRequest, question: str | None = None
     ) -> ChatRequest:
         """Retries while Slack refuses, and includes what was said meanwhile; gives up after the last delay."""
@@ -147,7 +147,7 @@ def _is_due(request: ChatRequest, question: str | None) -> bool:
     return request.needs_context if question is None else request.context is None
 
 
-async def _tell_unread(slack: SlackClient, request: ChatRequest) -> None:
+async def _notify_unread(slack: SlackClient, request: ChatRequest) -> None:
     await post_ephemeral_once(
         slack,
         request.id,
@@ -163,15 +163,19 @@ async def read_thread(
 ) -> ThreadContext:
     """The thread before and after the message `question`. Raises SlackError."""
     messages = await ends_of(slack, request.thread)
-    said = _speech(slack, messages)
-    await names.find(_people_of(slack, said))
+    relevant = _relevant(slack, messages)
+    await names.find(_people_of(slack, relevant))
     before = [
         each
-        for each in said
+        for each in relevant
         if each[0]["ts"] < min(question, request.mention_ts or question)
-        or (each[0]["ts"] < question and _adds(request, slack, each))
+        or (each[0]["ts"] < question and _adds_to_question(request, slack, each))
     ]
-    since = [each for each in said if each[0]["ts"] > question and _adds(request, slack, each)]
+    since = [
+        each
+        for each in relevant
+        if each[0]["ts"] > question and _adds_to_question(request, slack, each)
+    ]
     return ThreadContext(
         text=fit_lines([await _line(slack, names, *each) for each in before]),
         since=fit_lines([await _line(slack, names, *each, of=request.user) for each in since]),
@@ -184,7 +188,7 @@ async def read_thread(
     )
 
 
-def _adds(request: ChatRequest, slack: SlackClient, said: _Said) -> bool:
+def _adds_to_question(request: ChatRequest, slack: SlackClient, said: _ThreadMessage) -> bool:
     """Whether a later message adds to the question: it is neither the question itself nor another question."""
     message, content = said
     is_own_files = bool(content.files) and message.get("user") == request.user
@@ -209,29 +213,29 @@ def fit_lines(lines: Sequence[str], max_length: int = MAX_CONTEXT_LENGTH) -> str
     return "\n".join([lines[0], *gap, *kept])
 
 
-def _speech(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> list[_Said]:
+def _relevant(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> list[_ThreadMessage]:
     """Messages by people and other bots, without the bot's own."""
-    found = [(m, content_of(m, slack.bot_user)) for m in messages if _is_speech(m, slack)]
+    found = [(m, content_of(m, slack.bot_user)) for m in messages if _is_relevant(m, slack)]
     return [(message, content) for message, content in found if content.text or content.files]
 
 
-def _is_speech(message: dict[str, Any], slack: SlackClient) -> bool:
+def _is_relevant(message: dict[str, Any], slack: SlackClient) -> bool:
     subtype = message.get("subtype")
-    is_speech = subtype in MESSAGE_SUBTYPES or subtype == "bot_message"
-    return is_speech and message.get("user") != slack.bot_user
+    is_relevant = subtype in MESSAGE_SUBTYPES or subtype == "bot_message"
+    return is_relevant and message.get("user") != slack.bot_user
 
 
-def _people_of(slack: SlackClient, said: Sequence[_Said]) -> set[User]:
+def _people_of(slack: SlackClient, messages: Sequence[_ThreadMessage]) -> set[User]:
     """Everybody who wrote or is mentioned in one of the messages."""
     ids: set[str] = set()
-    for message, content in said:
+    for message, content in messages:
         ids |= {str(message.get("user") or "")} | content.mentions
     return {User(slack.team, id) for id in ids - {"", slack.bot_user}}
 
 
-def _authors_of(said: Sequence[_Said]) -> frozenset[str]:
+def _authors_of(messages: Sequence[_ThreadMessage]) -> frozenset[str]:
     """People and bots that have an account."""
-    return frozenset(str(message["user"]) for message, _ in said if message.get("user"))
+    return frozenset(str(message["user"]) for message, _ in messages if message.get("user"))
 
 
 async def _line(

@@ -73,7 +73,7 @@ def build_app(
             log.warning("not_stored", kind=kind, reason=str(error))
         else:
             log.error("listener_failed", kind=kind, exc_info=error)
-        ctx.tell_failure(body, context)
+        ctx.notify_failure(body, context)
 
     return app
 

@@ -75,7 +75,8 @@ class HttpTransport:
             return
         headers = dict(scope["headers"])
         if (early := self._unsigned(headers)) is not None:
-            self._tell(early)  # before the body, which an attacker may make arbitrarily large
+            # Before the body, which an attacker may make arbitrarily large.
+            self._log_refusal(early)
             await _respond(send, 401)
             return
         body = await _read_body(receive)
@@ -84,7 +85,7 @@ class HttpTransport:
         try:
             signature, refusal = self._signature(headers, body)
             if refusal is not None:
-                self._tell(refusal)
+                self._log_refusal(refusal)
                 await _respond(send, 401)
             elif body.startswith(_EVENT_PREFIX) or _is_options_request(body):
                 # An event that arrives twice is recognised by its message in the database.
@@ -112,7 +113,7 @@ class HttpTransport:
         is_valid = self._verifier.is_valid(body, stamp, given)
         return given, None if is_valid else Refusal.WRONG_SIGNATURE
 
-    def _tell(self, refusal: Refusal) -> None:
+    def _log_refusal(self, refusal: Refusal) -> None:
         """Counts a refused request, and logs the first of each kind and then at most one a minute."""
         self._metrics.count_request_refused(refusal.value)
         now = time.monotonic()

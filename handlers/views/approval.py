@@ -21,8 +21,8 @@ MAX_NAME = 150
 
 def approval(call: StoredCall) -> list[Block]:
     """The tool, its arguments as plain text, which cannot ping, and the buttons or the outcome."""
-    told = strings.APPROVAL_ASKS if call.state is CallState.ASKED else strings.APPROVAL_CALL
-    head = told.format(tool=_code(call.path), user=call.asker or "")
+    template = strings.APPROVAL_ASKS if call.state is CallState.ASKED else strings.APPROVAL_CALL
+    head = template.format(tool=_code(call.path), user=call.asker or "")
     return [
         {**section(head), "block_id": block_id(call)},
         *plain_sections(_arguments(call)),

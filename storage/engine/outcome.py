@@ -35,5 +35,5 @@ class Outcome(StrEnum):
 
 async def outcome_of(connection: AsyncConnection, transaction: int) -> Outcome:
     """A transaction that the server no longer knows counts as aborted."""
-    told = await connection.scalar(_STATUS, {"transaction": transaction})
-    return Outcome.ABORTED if told is None else Outcome(told)
+    status = await connection.scalar(_STATUS, {"transaction": transaction})
+    return Outcome.ABORTED if status is None else Outcome(status)

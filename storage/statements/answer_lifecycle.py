@@ -132,7 +132,7 @@ def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
     ):  # later it is done, or left alone
         due[Chore.SHOW_QUESTION] = 0.0
     if answer.was_queued and answer.question_ts is not None:
-        due[Chore.LIFT_MARK] = 0.0
+        due[Chore.REMOVE_QUEUED_REACTION] = 0.0
     if in_slack and answer.stop_hidden and not answer.text_complete:
         due[Chore.SHOW_STOP] = 0.0
     return due

@@ -298,8 +298,8 @@ def _sums_of_hour(budget: Budget) -> Select[Any]:
     calls, column = ledger.c, _SUBJECT_COLUMNS.get(budget.scope)
     mine = true() if column is None else calls[column] == bindparam("a_subject")
     answered = and_(calls.kind == CallKind.ANSWER, calls.outcome.in_(ANSWERED))
-    told = calls.prompt_tokens + calls.completion_tokens
-    tokens = func.sum(func.coalesce(told, calls.estimated_tokens))
+    reported = calls.prompt_tokens + calls.completion_tokens
+    tokens = func.sum(func.coalesce(reported, calls.estimated_tokens))
     cost = func.sum(func.coalesce(calls.cost, calls.estimated_cost))
     sums: list[ColumnElement[Any]] = [
         func.coalesce(tokens, 0).label("tokens"),

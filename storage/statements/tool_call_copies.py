@@ -38,7 +38,7 @@ async def _copy_pictures(connection: AsyncConnection, old: str, new: str) -> Non
     await connection.execute(insert(tool_pictures).from_select(names, rows))
 
 
-async def forget_extras(connection: AsyncConnection, chat_id: str) -> None:
+async def clear_provider_fields(connection: AsyncConnection, chat_id: str) -> None:
     """The chat continues with another model, which does not understand the extra fields of the previous one."""
     of_chat = update(tool_calls).where(tool_calls.c.chat_id == chat_id)
     await connection.execute(of_chat.values(extra="", round_extra=""))

@@ -17,9 +17,9 @@ LARGEST = 400
 
 
 async def download(memory: MemoryBudget, chunks: list[int], seen: list[int]) -> None:
-    with memory.hold() as held:
+    with memory.reserve() as reservation:
         for chunk in chunks:
-            await held.add(chunk)
+            await reservation.add(chunk)
             seen.append(memory.used)
             await asyncio.sleep(0)
 
@@ -49,7 +49,7 @@ async def test_halves_of_many_files_do_not_wait_for_one_another() -> None:
 
 async def test_a_download_that_waits_for_its_server_delays_nobody() -> None:
     memory = MemoryBudget(LIMIT)
-    with memory.hold() as stalled:
+    with memory.reserve() as stalled:
         await stalled.add(300)
         async with asyncio.timeout(WAIT_TIMEOUT):
             await asyncio.gather(*(download(memory, [100] * 4, []) for _ in range(5)))
@@ -58,7 +58,7 @@ async def test_a_download_that_waits_for_its_server_delays_nobody() -> None:
 
 async def test_a_cancelled_wait_holds_nothing() -> None:
     memory = MemoryBudget(LIMIT)
-    with memory.hold() as full, memory.hold() as beyond:
+    with memory.reserve() as full, memory.reserve() as beyond:
         await full.add(LIMIT)
         await beyond.add(1)
         gone = asyncio.create_task(download(memory, [1], []))
@@ -72,9 +72,9 @@ async def test_a_cancelled_wait_holds_nothing() -> None:
 
 async def test_workspaces_do_not_wait_for_each_other() -> None:
     memory = MemoryBudget(LIMIT, own_limit=LIMIT // 2)
-    with memory.hold("T1") as full, memory.hold("T1") as beyond:
+    with memory.reserve("T1") as full, memory.reserve("T1") as beyond:
         await full.add(LIMIT // 2)
         await beyond.add(1)
         async with asyncio.timeout(WAIT_TIMEOUT):
-            with memory.hold("T2") as other:
+            with memory.reserve("T2") as other:
                 await other.add(LIMIT // 4)

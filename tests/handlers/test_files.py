@@ -18,7 +18,7 @@ from yarl import URL
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import Metrics
-from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import MemoryBudget, MemoryReservation
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.files import SlackFiles, TrustedHosts
@@ -29,7 +29,7 @@ from handlers.rate_limits.dispatcher import CallDispatcher
 from storage.action_claims import ActionClaims
 from storage.engine.database import Database
 
-HELD = HeldBytes(MemoryBudget(limit=10_000_000_000))
+HELD = MemoryReservation(MemoryBudget(limit=10_000_000_000))
 """Of a workspace that may hold all that the tests download."""
 TOKEN = "xoxb-secret"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -79,8 +79,8 @@ async def test_images_are_sent_as_data_urls(harness: ProviderHarness) -> None:
     images, stored = attached([Image(f"{len(one)}.png", "image/png", one) for one in given])
     turn = ChatMessage(Role.USER, "What is it?", images)
     memory = MemoryBudget()
-    with memory.hold() as held:
-        asked = ModelRequest(ModelRef("any", "m"), "", [turn], read=stored, held=held)
+    with memory.reserve() as reservation:
+        asked = ModelRequest(ModelRef("any", "m"), "", [turn], read=stored, reservation=reservation)
         received = await sent(harness, asked)
         assert memory.used == 0
     urls = ["data:image/png;base64," + base64.b64encode(one).decode() for one in given]

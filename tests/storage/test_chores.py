@@ -200,7 +200,7 @@ async def test_what_a_dead_worker_was_doing_is_free_at_once(
     await _add(rivals[0], answer, {Chore.SHOW_TITLE: 0.0})
     (put_off,) = await dead.claim(answer.id, LONG, "dead")
     await dead.postpone(put_off, LONG)
-    await _add(rivals[0], answer, {Chore.LIFT_MARK: 0.0})
+    await _add(rivals[0], answer, {Chore.REMOVE_QUEUED_REACTION: 0.0})
     await living.claim(answer.id, LONG, "living")
     await _add(rivals[0], answer, {Chore.SHOW_QUESTION: 0.0, Chore.TITLE: 0.0})
     await dead.claim(answer.id, LONG, "dead")
@@ -217,24 +217,24 @@ async def test_claims_are_given_back_together(
 ) -> None:
     """Some may be claimed only later, and chores that another worker now has stay with it."""
     other = await builder.answer((await builder.start("200.1")).chat)
-    await _add(rivals[0], answer, {Chore.SHOW_QUESTION: 0.0, Chore.LIFT_MARK: 0.0})
-    await _add(rivals[0], other, {Chore.LIFT_MARK: 0.0, Chore.TITLE: 0.0})
+    await _add(rivals[0], answer, {Chore.SHOW_QUESTION: 0.0, Chore.REMOVE_QUEUED_REACTION: 0.0})
+    await _add(rivals[0], other, {Chore.REMOVE_QUEUED_REACTION: 0.0, Chore.TITLE: 0.0})
     (lapsed,) = [
         each
         for each in await Chores(rivals[0]).claim(other.id, 0.0)
-        if each.chore is Chore.LIFT_MARK
+        if each.chore is Chore.REMOVE_QUEUED_REACTION
     ]
     (kept,) = [
         each
         for each in await Chores(rivals[1]).claim(other.id, LONG)
-        if each.chore is Chore.LIFT_MARK
+        if each.chore is Chore.REMOVE_QUEUED_REACTION
     ]
     claims = await Chores(rivals[0]).claim(answer.id, LONG)
-    await Chores(rivals[0]).give_back([*claims, lapsed], {Chore.SHOW_QUESTION: LONG})
+    await Chores(rivals[0]).unclaim([*claims, lapsed], {Chore.SHOW_QUESTION: LONG})
     assert await _due(rivals[0]) == [answer.id]
     again = await Chores(rivals[1]).claim(answer.id, LONG)
-    assert again == [ClaimedChore(answer.id, Chore.LIFT_MARK, 2)]
-    await Chores(rivals[1]).give_back([kept, *again], {})
+    assert again == [ClaimedChore(answer.id, Chore.REMOVE_QUEUED_REACTION, 2)]
+    await Chores(rivals[1]).unclaim([kept, *again], {})
     assert set(await _due(rivals[0])) == {answer.id, other.id}
 
 

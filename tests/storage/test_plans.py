@@ -182,7 +182,7 @@ async def do_chores(at: Scene) -> None:
     first, second = await at.chores.claim(due.id, 30.0, "w1")
     await at.chores.worker_ids()
     await at.chores.postpone(first, 0.0)
-    await at.chores.give_back([second], {})
+    await at.chores.unclaim([second], {})
     await at.chores.is_left(due.id, Chore.TITLE)
     await at.chores.release("w1", {})
     await at.chores.release("w1", {}, answer_id=due.id)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bot.chats.attachments.images import decoding_bytes, fit_image
 from bot.domain import Image
-from bot.runtime.memory import HeldBytes
+from bot.runtime.memory import MemoryReservation
 
 
 class ImageFitter:
@@ -20,14 +20,14 @@ class ImageFitter:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="images")
 
-    async def fit(self, data: bytes, name: str, held: HeldBytes) -> Image:
+    async def fit(self, data: bytes, name: str, reservation: MemoryReservation) -> Image:
         """The image as it is sent. Raises FileProblem (see `images.fit_image`)."""
         loop = asyncio.get_running_loop()
         needed = await loop.run_in_executor(self._thread, decoding_bytes, data)
-        await held.add(
+        await reservation.add(
             needed
         )  # before taking its turn, so that the thread's owner waits for nothing
         try:
             return await loop.run_in_executor(self._thread, fit_image, data, name)
         finally:
-            held.give_back(needed)
+            reservation.shrink(needed)

@@ -32,7 +32,7 @@ from bot.documents.reader import DocumentReader
 from bot.domain import PDF, Answer, Chat, Image, Message, SharedFile
 from bot.errors import AttachmentsUnreadable, FileProblem
 from bot.providers.transcription import VoiceClip
-from bot.runtime.memory import HeldBytes, MemoryBudget
+from bot.runtime.memory import MemoryBudget, MemoryReservation
 from bot.text.charsets import decode_text
 from bot.timing import Timing
 from bot.usage.calls import Payer, payer_of
@@ -67,9 +67,18 @@ class FileSource(Protocol):
         ...
 
     async def fetch(
-        self, team: str, file: SharedFile, most: int, held: HeldBytes, *, thumb: bool = False
+        self,
+        team: str,
+        file: SharedFile,
+        most: int,
+        reservation: MemoryReservation,
+        *,
+        thumb: bool = False,
     ) -> FetchedFile:
-        """Returns the first `most` bytes of the file, or of its thumbnail, counted in `held`. Raises FileProblem."""
+        """Returns the first `most` bytes of the file, or of its thumbnail, counted in `reservation`.
+
+        Raises FileProblem.
+        """
         ...
 
 
@@ -87,10 +96,12 @@ class DeadlineSource:
         return await self._in_time(self.source.describe(self.team, file))
 
     async def fetch(
-        self, file: SharedFile, most: int, held: HeldBytes, *, thumb: bool = False
+        self, file: SharedFile, most: int, reservation: MemoryReservation, *, thumb: bool = False
     ) -> FetchedFile:
         """Raises FileProblem."""
-        return await self._in_time(self.source.fetch(self.team, file, most, held, thumb=thumb))
+        return await self._in_time(
+            self.source.fetch(self.team, file, most, reservation, thumb=thumb)
+        )
 
     async def _in_time(self, work: Awaitable[T]) -> T:
         try:
@@ -218,8 +229,8 @@ class AttachmentLoader:
         if self._voice_clips.transcribes and any(map(_is_clip, pending)):
             load = partial(self._load_clips, chat, message, answer, pending, source)
             return await self._single_run.do(message.id, load)
-        with self._memory.hold(chat.team) as held:
-            return await self._load_files(chat, message, answer, pending, source, held)
+        with self._memory.reserve(chat.team) as reservation:
+            return await self._load_files(chat, message, answer, pending, source, reservation)
 
     async def _load_clips(
         self,
@@ -232,8 +243,8 @@ class AttachmentLoader:
         """Does the same for a message with voice clips, unless another process has done so meanwhile."""
         if (await self._chats.message(message.id)).files != message.files:
             return True
-        with self._memory.hold(chat.team) as held:
-            return await self._load_files(chat, message, answer, pending, source, held)
+        with self._memory.reserve(chat.team) as reservation:
+            return await self._load_files(chat, message, answer, pending, source, reservation)
 
     async def _load_files(
         self,
@@ -242,13 +253,13 @@ class AttachmentLoader:
         answer: Answer | None,
         pending: Sequence[SharedFile],
         source: DeadlineSource,
-        held: HeldBytes,
+        reservation: MemoryReservation,
     ) -> bool:
         purpose = Purpose(payer_of(chat, message.author), self.takes_pdfs(chat))
         skipped = [] if self.can_see(chat) else [file for file in pending if _is_image(file)]
         files = [file for file in pending if file not in skipped]
         results = await asyncio.gather(
-            *(self._load_file(source, file, held.part(), purpose) for file in files)
+            *(self._load_file(source, file, reservation.part(), purpose) for file in files)
         )
         loaded = Loaded(message, skipped, files, results)
         if answer is not None:
@@ -285,30 +296,38 @@ class AttachmentLoader:
         )
 
     async def _load_file(
-        self, source: DeadlineSource, file: SharedFile, held: HeldBytes, purpose: Purpose
+        self,
+        source: DeadlineSource,
+        file: SharedFile,
+        reservation: MemoryReservation,
+        purpose: Purpose,
     ) -> LoadResult:
         result: LoadResult
         try:
             file = replace(await source.describe(file), before=file.before)
             if problem := rules.problem_of(file, transcribes=self._voice_clips.transcribes):
                 raise FileProblem(problem)
-            result = await self._read(source, file, held, purpose)
+            result = await self._read(source, file, reservation, purpose)
         except FileProblem as error:
             result = replace(file, problem=error.code)
-        held.settle(_size(result))
+        reservation.settle(_size(result))
         return result
 
     async def _read(
-        self, source: DeadlineSource, file: SharedFile, held: HeldBytes, purpose: Purpose
+        self,
+        source: DeadlineSource,
+        file: SharedFile,
+        reservation: MemoryReservation,
+        purpose: Purpose,
     ) -> Image | TextFile | VoiceTranscript:
         """Raises FileProblem. Slack's thumbnail is used if the image itself is unusable."""
         expected = rules.kind_of(file)
         if expected is FileKind.AUDIO:
-            return await self._transcribe(source, file, held, purpose)
+            return await self._transcribe(source, file, reservation, purpose)
         if expected is FileKind.IMAGE and _needs_thumb(file):
-            return await self._thumbnail(source, file, held)
+            return await self._thumbnail(source, file, reservation)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
-        fetched = await source.fetch(file, most, held)
+        fetched = await source.fetch(file, most, reservation)
         if (container := _container(fetched, file, expected)) is not None:
             documents = TeamDocuments(self._documents, source.team)
             document = await documents.read_or_keep(
@@ -322,18 +341,22 @@ class AttachmentLoader:
             if text is not None:
                 return text
         try:
-            return await self._to_image(fetched, file, held)
+            return await self._to_image(fetched, file, reservation)
         except FileProblem:
             if file.thumb is None:
                 raise
-        held.release()
-        return await self._thumbnail(source, file, held)
+        reservation.release()
+        return await self._thumbnail(source, file, reservation)
 
     async def _transcribe(
-        self, source: DeadlineSource, file: SharedFile, held: HeldBytes, purpose: Purpose
+        self,
+        source: DeadlineSource,
+        file: SharedFile,
+        reservation: MemoryReservation,
+        purpose: Purpose,
     ) -> VoiceTranscript | TextFile:
         """A clip from before the chat is not the asker's own message: its transcript appears under the file's name."""
-        fetched = await source.fetch(file, MAX_FILE_BYTES, held)
+        fetched = await source.fetch(file, MAX_FILE_BYTES, reservation)
         if fetched.truncated:
             raise FileProblem(rules.LARGE_CLIP)
         words = await self._voice_clips.transcribe(
@@ -343,15 +366,19 @@ class AttachmentLoader:
             TextFile(file.name, "", words, earlier=True) if file.before else VoiceTranscript(words)
         )
 
-    async def _thumbnail(self, source: DeadlineSource, file: SharedFile, held: HeldBytes) -> Image:
-        fetched = await source.fetch(file, MAX_FILE_BYTES, held, thumb=True)
-        return await self._to_image(fetched, file, held)
+    async def _thumbnail(
+        self, source: DeadlineSource, file: SharedFile, reservation: MemoryReservation
+    ) -> Image:
+        fetched = await source.fetch(file, MAX_FILE_BYTES, reservation, thumb=True)
+        return await self._to_image(fetched, file, reservation)
 
-    async def _to_image(self, fetched: FetchedFile, file: SharedFile, held: HeldBytes) -> Image:
+    async def _to_image(
+        self, fetched: FetchedFile, file: SharedFile, reservation: MemoryReservation
+    ) -> Image:
         if fetched.truncated:
             raise FileProblem("too_large" if image_type(fetched.data) else "kind")
         try:
-            return await self._fitter.fit(fetched.data, file.name, held)
+            return await self._fitter.fit(fetched.data, file.name, reservation)
         except FileProblem as error:
             broken = error.code == "kind" and _is_image(file)
             raise FileProblem("broken") if broken else error from None

@@ -89,8 +89,8 @@ async def stream_without_refused(
                     if not (begun or isinstance(event, StepChanged)):
                         begun = True
                         await attempt.learn()
-                        for told in attempt.told():
-                            yield told
+                        for step in attempt.denied_steps():
+                            yield step
                     yield event
             return
         except ProviderError as error:
@@ -162,7 +162,7 @@ class _Attempt:
         for part in (*self._refused, *filter(None, [self._guessed])):
             await part.refusing.add(self.request.model)
 
-    def told(self) -> Iterator[StepChanged]:
+    def denied_steps(self) -> Iterator[StepChanged]:
         """The parts that the answer lacks."""
         return (part.denied for part in self._out if part.denied is not None)
 

@@ -62,18 +62,18 @@ def unsigned_calls() -> Part:
 
 
 def _without_calls(request: ModelRequest) -> ModelRequest:
-    return with_calls_as_text(request) if _tells_of_calls(request) else request
+    return with_calls_as_text(request) if _mentions_calls(request) else request
 
 
 def _without(request: ModelRequest) -> ModelRequest:
-    return as_text(request) if request.tools or _tells_of_calls(request) else request
+    return as_text(request) if request.tools or _mentions_calls(request) else request
 
 
 def _is_meant(error: ProviderError, request: ModelRequest) -> bool:
-    refused_role = isinstance(error, SystemRoleRefused) and _tells_of_calls(request)
+    refused_role = isinstance(error, SystemRoleRefused) and _mentions_calls(request)
     return refused_role or isinstance(error, ToolsRefused)
 
 
-def _tells_of_calls(request: ModelRequest) -> bool:
+def _mentions_calls(request: ModelRequest) -> bool:
     """Whether it has messages with the role `tool`: templates without it complain about roles."""
     return bool(request.rounds) or any(message.rounds for message in request.messages)

@@ -87,8 +87,10 @@ def callable_tools(body: Mapping[str, Any]) -> Sequence[str]:
 def effort_in(body: Mapping[str, Any]) -> str:
     """The requested effort, in OpenRouter's form or in OpenAI's."""
     reasoning = body.get("reasoning")
-    told = reasoning.get("effort") if isinstance(reasoning, dict) else body.get("reasoning_effort")
-    return str(told or "")
+    effort = (
+        reasoning.get("effort") if isinstance(reasoning, dict) else body.get("reasoning_effort")
+    )
+    return str(effort or "")
 
 
 def asks_for_title(messages: Sequence[Message]) -> bool:

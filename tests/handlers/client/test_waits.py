@@ -61,7 +61,7 @@ async def test_a_call_ends_with_its_callers_patience(trouble: dict[str, object])
     async with workspace() as (slack, client), asyncio.timeout(WAIT_TIMEOUT):
         slack.faults.add("users.info", times=-1, **trouble)  # type: ignore[arg-type]
         with pytest.raises(SlackError):
-            await client.call_with_retry("users.info", patience=PATIENCE, user=client.bot_user)
+            await client.call_with_retry("users.info", max_wait=PATIENCE, user=client.bot_user)
         slack.faults.clear()
 
 
@@ -70,7 +70,7 @@ async def test_the_time_in_the_queue_counts() -> None:
         ts = await post(slack, client)
         channel = slack.workspace.channel("general").id
         with pytest.raises(TooLate):
-            await client.call_with_retry(POST, patience=PATIENCE, channel=channel, text="Again")
+            await client.call_with_retry(POST, max_wait=PATIENCE, channel=channel, text="Again")
         assert len(slack.calls_of(POST)) == 1
         assert ts
 

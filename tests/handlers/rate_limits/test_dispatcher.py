@@ -61,7 +61,7 @@ async def test_a_granted_call_is_taken_off_the_bucket_and_can_be_given_back() ->
     async with joined(dispatcher, waiting_since=0.0) as pending:
         await asyncio.wait_for(dispatcher.acquire_write(pending), WAIT_TIMEOUT)
     assert dispatcher.available(START) <= before - 0.9
-    dispatcher.give_back(START, "C1")
+    dispatcher.refund(START, "C1")
     assert dispatcher.available(START) == pytest.approx(before, abs=0.1)
 
 

@@ -72,7 +72,7 @@ def test_a_call_without_a_response_does_not_lower_the_limit_for_ever() -> None:
 def test_a_call_that_is_not_made_can_be_given_back() -> None:
     bucket = TokenBucket(Rate(1.0, 4), 0.0)
     bucket.take(0.0)
-    bucket.give_back()
+    bucket.refund()
     assert bucket.tokens(0.0) == 4.0
 
 

@@ -58,7 +58,7 @@ class Replicas(Simulation):
         shared_limits = self._shared_limits.setdefault(key, MemoryBucket(bucket.burst, self.now))
         grant = shared_limits.acquire(self.now, bucket.per_second, bucket.burst)
         if not grant.granted:
-            bucket.give_back()
+            bucket.refund()
             who.busy = False
         bucket.sync(self.now, grant.remaining, grant.wait)
         return grant.granted

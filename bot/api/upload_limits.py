@@ -15,7 +15,7 @@ DISCARDED_PER_SECOND = 20_000_000
 """The limit for bodies that are refused and not kept."""
 
 
-class Pace:
+class BandwidthLimiter:
     """Lets this many bytes pass per second. Use it only in the event loop's thread."""
 
     def __init__(self, bytes_per_second: float) -> None:
@@ -23,7 +23,7 @@ class Pace:
         self._free_at = 0.0
         """By the event loop's clock."""
 
-    async def passed(self, count: int) -> None:
+    async def consume(self, count: int) -> None:
         """Records that this many bytes have arrived, and returns when more may."""
         now = asyncio.get_running_loop().time()
         self._free_at = max(self._free_at, now) + count / self._rate
@@ -31,12 +31,14 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Intake:
+class UploadLimits:
     """The limits that apply to every request."""
 
     gap_timeout: float
     """Seconds between two pieces of one body."""
-    pace: Pace = field(default_factory=lambda: Pace(BYTES_PER_SECOND))
+    reading: BandwidthLimiter = field(default_factory=lambda: BandwidthLimiter(BYTES_PER_SECOND))
     """For all large bodies together."""
-    discarding: Pace = field(default_factory=lambda: Pace(DISCARDED_PER_SECOND))
+    discarding: BandwidthLimiter = field(
+        default_factory=lambda: BandwidthLimiter(DISCARDED_PER_SECOND)
+    )
     """For what refused clients are still sending."""

@@ -12,7 +12,7 @@ from handlers.listeners.context import ListenerContext
 from handlers.views.payloads import BlockAction
 
 
-async def pressed_chat(
+async def chat_of_action(
     ctx: ListenerContext, slack: SlackClient, action: BlockAction, chat_id: str
 ) -> Chat | None:
     """The chat of a pressed element, if it is in the element's channel; otherwise the person is told."""
