@@ -66,8 +66,7 @@ async def test_confirm_cancels_a_caller_whose_lease_is_lost() -> None:
 
 async def test_one_renewal_is_enough_for_a_while() -> None:
     requests: list[float] = []
-    lease = Lease(ClockReading(), lambda: requests.append(time.monotonic()), safe_for=0.2)
-    await asyncio.sleep(0.25)
+    lease = Lease(long_ago(), lambda: requests.append(time.monotonic()), SAFE_FOR)
     waiting = asyncio.create_task(lease.confirm())
     await asyncio.sleep(0)
     lease.mark_renewed(ClockReading())

@@ -50,13 +50,13 @@ from storage.ledger import Ledger
 from storage.messages import NewMessage
 from storage.tables import ledger
 from storage.tool_calls import ToolCalls
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 
 TEAM, USER = "T1", "U1"
 MODEL = ModelRef("openai", "any")
 
 
-NO_SWEEP = Timing(sweep_interval=3600.0)
+NO_SWEEP = patient_timing(sweep_interval=3600.0)
 """Nobody looks for forgotten work after the start."""
 
 
@@ -74,6 +74,20 @@ class OneWordModel:
         await asyncio.sleep(self._pause())
         yield TextDelta("word")
         yield Done("stop")
+
+
+class HeldModel(OneWordModel):
+    """Answers with one word once it is released."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
+        self.asked, self.released = asyncio.Event(), asyncio.Event()
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+        self.asked.set()
+        await self.released.wait()
+        async for event in super().stream(request):
+            yield event
 
 
 async def null_sink(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
@@ -232,13 +246,16 @@ async def test_message_is_answered_without_a_sweep_whichever_process_receives_it
 
 
 async def test_closing_engine_leaves_waiting_answers_to_others_at_once(migrated_url: str) -> None:
-    async with replicas(migrated_url, lambda: 0.5) as (leaving, staying):
+    model = HeldModel()
+    async with replicas(migrated_url, models=model) as (leaving, staying):
         chat_id = await start(leaving)
-        await _running(leaving, chat_id)
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await model.asked.wait()
         behind = [await leaving.say(chat_id, f"behind {n}") for n in range(2)]
-        await leaving.engine.drain(
-            WAIT_TIMEOUT
-        )  # the running answer ends, the waiting ones do not start
+        draining = asyncio.create_task(leaving.engine.drain(WAIT_TIMEOUT))
+        await asyncio.sleep(0)
+        model.released.set()
+        await draining  # the running answer ends, the waiting ones do not start
         late = await leaving.say(chat_id, "sent to a process that claims nothing more")
         answers = [await ended(staying, answer) for answer in (*behind, late)]
         assert [answer.status for answer in answers] == [Status.DONE] * 3
@@ -275,7 +292,7 @@ async def test_lapsed_answer_is_counted_as_taken_over(
         team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER)
     )
     assert await Answers(database).claim(said.chat.id, "killed", 0.3)  # before anybody sweeps
-    async with replicas(migrated_url, timing=Timing(sweep_interval=0.1)) as both:
+    async with replicas(migrated_url, timing=patient_timing(sweep_interval=0.1)) as both:
         await both[0].say(said.chat.id, "second")
         assert (await ended(both[1], said.answer)).attempt == 2
         taken_over = [
