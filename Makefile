@@ -12,7 +12,7 @@ export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run test test-slow thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-migration bench-workspaces soak mutants audit format texts docs picture release clean
+.PHONY: help install run test test-slow test-slowed thorough compiled check bench bench-day bench-events bench-replicas bench-scale bench-bounds bench-erase bench-migration bench-workspaces soak mutants audit format texts docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
@@ -29,6 +29,9 @@ test: compiled check ## runs the checks and the tests, without the long proofs (
 
 test-slow: .venv/.ready-dev ## runs the long proofs, which `make test` leaves out
 	$(BIN)/pytest $(PARALLEL) -m slow
+
+test-slowed: .venv/.ready-dev ## runs the tests while servers and threads are heard late at random (SEED=7: as then; TESTS=tests/api)
+	$(BIN)/pytest $(PARALLEL) -m "not slow" --slow-down 0.5 $(if $(SEED),--slow-down-seed $(SEED)) $(TESTS)
 
 thorough: compiled check ## runs the checks, the tests and the long proofs with many more examples (much longer)
 	$(BIN)/pytest $(PARALLEL) --thorough

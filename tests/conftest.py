@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import shutil
 import signal
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +34,7 @@ from tests.deadlines import patient_timing  # noqa: E402
 from tests.event_loop import LoadTolerantLoop  # noqa: E402
 from tests.fork_server import ForkServer  # noqa: E402
 from tests.slow import slow_after  # noqa: E402
+from tests.slowed import SlowedLoop  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
 _NETWORK = (
@@ -54,6 +57,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="try many more examples, which takes much longer",
     )
+    parser.addoption(
+        "--slow-down",
+        type=float,
+        metavar="SECONDS",
+        help="let answers of servers and threads come late at random, at most by so long (tests/slowed.py)",
+    )
+    parser.addoption(
+        "--slow-down-seed",
+        type=int,
+        default=random.randrange(10_000),
+        metavar="NUMBER",
+        help="which delays --slow-down draws; a new number each time if not given",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Says how to slow the tests down in the same way again."""
+    if longest := config.getoption("--slow-down"):
+        return f"slowed: --slow-down {longest:g} --slow-down-seed {config.getoption('--slow-down-seed')}"
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +144,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith("tests/cluster/"))
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if longest := config.getoption("--slow-down"):
+        seed = f"{config.getoption('--slow-down-seed')} {item.nodeid}"
+        return {"slowed": partial(SlowedLoop, longest, seed)}
     return {"fair": LoadTolerantLoop}
 
 

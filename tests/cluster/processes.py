@@ -18,6 +18,7 @@ from bot.sandbox.limits import Limits
 from tests.activity import is_computing
 from tests.fork_server import ROOT, ForkedProgram, ForkServer
 from tests.handlers.world import KEY, MODEL, World
+from tests.slowed import is_holding_back
 
 REDELIVERING = Limits(rates=False, ack_timeout=2.0, retry_delays=(0.0, *[1.0] * 60))
 """Redelivers unacknowledged events every few seconds instead of minutes."""
@@ -52,7 +53,7 @@ class Cluster(World):
         return self
 
     def is_computing(self) -> bool:
-        return any(is_computing(pid) for pid in self.processes if pid)
+        return is_holding_back() or any(is_computing(pid) for pid in self.processes if pid)
 
     async def choose(
         self, thread: str, user: str = "alice", model: str = MODEL, channel: str = "general"

@@ -41,6 +41,7 @@ from tests.handlers.model_answers import MODEL as MODEL
 from tests.handlers.model_answers import ModelAnswers
 from tests.handlers.strictness import KEY as KEY
 from tests.handlers.strictness import Strictness
+from tests.slowed import is_holding_back
 
 Found = TypeVar("Found")
 DATABASE = "bobbin.sqlite3"
@@ -288,7 +289,7 @@ class World(ModelAnswers, Strictness):
 
     def is_computing(self) -> bool:
         """Whether the bot computes or waits for a processor, other than in this thread."""
-        return is_computing(os.getpid())
+        return is_computing(os.getpid()) or is_holding_back()
 
 
 def _clock_for(limits: Limits | None) -> Clock:

@@ -1,0 +1,59 @@
+"""In the slowed event loop servers and threads are heard late; nothing is lost, and nothing overtakes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+
+from tests.deadlines import WAIT_TIMEOUT
+from tests.slowed import SlowedLoop, is_holding_back
+from tests.tcp_server import tcp_server
+
+NUMBERS = list(range(200))
+
+
+async def server_tells(heard: list[int]) -> None:
+    """Several lines at once, so that what was late is read together with what followed it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in NUMBERS:
+            writer.write(b"%d\n" % number)
+            await asyncio.sleep(0)
+        writer.close()
+
+    async with tcp_server(serve) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async for line in reader:
+            heard.append(int(line))
+        writer.close()
+
+
+async def thread_tells(heard: list[int]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        for number in NUMBERS:
+            loop.call_soon_threadsafe(heard.append, number)
+
+    await asyncio.to_thread(tell)
+
+
+@pytest.mark.parametrize("tell", [server_tells, thread_tells])
+def test_all_is_heard_in_order_and_some_of_it_late(
+    tell: Callable[[list[int]], Awaitable[None]],
+) -> None:
+    async def hear() -> tuple[list[int], bool]:
+        heard, was_late = list[int](), False
+        telling = asyncio.ensure_future(tell(heard))
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            while len(heard) < len(NUMBERS) or not telling.done():
+                was_late |= is_holding_back()
+                await asyncio.sleep(0.001)
+        await telling
+        return heard, was_late
+
+    with asyncio.Runner(loop_factory=partial(SlowedLoop, 0.02, "any")) as runner:
+        assert runner.run(hear()) == (NUMBERS, True)
