@@ -14,7 +14,7 @@ class Timing:
     """Intervals, delays and timeouts in seconds."""
 
     # Answers and their leases (bot/answers)
-    lease: float = 8.0
+    lease_duration: float = 8.0
     """How long a worker may fail to renew its leases before another worker takes over its answers."""
     lease_safe: float = 6.0
     """Until this long after a renewal, no takeover can have happened, nor can one happen during a call that starts now.

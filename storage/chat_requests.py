@@ -190,7 +190,7 @@ class ChatRequests:
             await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
             return await _get(connection, questions.c.id == request_id)
 
-    async def note_said(self, thread: Thread, ts: str) -> bool:
+    async def note_message(self, thread: Thread, ts: str) -> bool:
         """Records for the thread's open requests that there is a new message to read. False: none is open."""
         news = or_(questions.c.said_until.is_(None), questions.c.said_until < ts)
         where = and_(

@@ -207,15 +207,16 @@ class Chores:
             await connection.execute(update(answers).where(ended).values(parts=kept))
 
     async def due(
-        self, limit: int, share: Share, places: Mapping[str, int], unheard: Collection[str] = ()
+        self, limit: int, share: Share, places: Mapping[str, int], unconfirmed: Collection[str] = ()
     ) -> list[DueAnswer]:
         """Answers with due chores, within each workspace's share.
 
         `places`: how many each workspace (team) already has in progress. Workspaces with the fewest come first, and
         within a workspace the answers that have waited longest, so a workspace with a long queue delays no other.
-        `unheard`: answers whose chores count as due, because the caller may have claimed them without learning of it.
+        `unconfirmed`: answers whose chores count as due, because the caller may have claimed them without learning of
+        it.
         """
-        queue = _queue_of_each_team(self._serves, unheard)
+        queue = _queue_of_each_team(self._serves, unconfirmed)
         taken = case(places, value=queue.c.team, else_=0) if places else literal(0)
         place = queue.c.position + taken
         allowed = and_(place <= share.places, queue.c.position <= share.begun)
@@ -225,11 +226,11 @@ class Chores:
             return [DueAnswer(row.message_id, row.team) for row in rows]
 
 
-def _queue_of_each_team(serves: Serves, unheard: Collection[str]) -> Subquery:
+def _queue_of_each_team(serves: Serves, unconfirmed: Collection[str]) -> Subquery:
     """The answers with due chores, since when they have been waiting, and their positions (from 1) within their
     team.
     """
-    due = _due_or_unheard(unheard)
+    due = _due_or_unconfirmed(unconfirmed)
     since = func.min(due.c.due_at)
     position = func.row_number().over(partition_by=chats.c.team, order_by=since)
     return (
@@ -242,12 +243,12 @@ def _queue_of_each_team(serves: Serves, unheard: Collection[str]) -> Subquery:
     )
 
 
-def _due_or_unheard(unheard: Collection[str]) -> CTE:
+def _due_or_unconfirmed(unconfirmed: Collection[str]) -> CTE:
     """Found before they are grouped, and each kind separately; otherwise SQLite would read all chores."""
     rows = select(chores.c.message_id, chores.c.due_at)
     due = [rows.where(_DUE)]
-    if unheard:
-        due.append(rows.where(_KNOWN, chores.c.message_id.in_(unheard)))
+    if unconfirmed:
+        due.append(rows.where(_KNOWN, chores.c.message_id.in_(unconfirmed)))
     return union(*due).cte("due").prefix_with("MATERIALIZED")
 
 

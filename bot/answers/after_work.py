@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 from bot.answers.lease import ClockReading
-from bot.answers.retry import until_stored
+from bot.answers.storage_retry import until_stored
 from bot.domain import Answer, Chat
 from bot.domain.chores import Chore
 from bot.errors import ChatNotFound, StorageError
@@ -135,10 +135,10 @@ class AfterWork:
         self._running: set[asyncio.Task[None]] = set()
         self._claimed: set[ClaimedChore] = set()
         """The chores that this process is doing."""
-        self._unheard: dict[str, ClockReading] = {}
+        self._unconfirmed: dict[str, ClockReading] = {}
         """Answers whose chores this process may have claimed without learning of it, and when."""
         self._claiming = KeyedLocks[str]()
-        """By the answer's id: all that this process has claimed of one is in `_claimed`, or it is in `_unheard`."""
+        """By the answer's id: all that this process has claimed of one is in `_claimed`, or it is in `_unconfirmed`."""
         self._places: Counter[str] = Counter()
         """How many answers of each workspace the sweep has under way."""
         self._closing = False
@@ -204,16 +204,18 @@ class AfterWork:
         """Starts due chores that no process is doing: their process has ended, or their pause is over."""
         if room := max(0, min(MAX_BEGUN, MAX_PLACES - self._places.total())):
             share = Share(MAX_PLACES_OF_TEAM, MAX_BEGUN_OF_TEAM)
-            unheard = [id for id in self._unheard if not self._claiming[id].locked()]
-            for due in await self._chores.due(room, share, self._places, unheard):
+            unconfirmed = [id for id in self._unconfirmed if not self._claiming[id].locked()]
+            for due in await self._chores.due(room, share, self._places, unconfirmed):
                 self._begin(due.id, due.team)
         self._forget_lapsed()
 
     def _forget_lapsed(self) -> None:
         """Claims that have lapsed since: the rest of their chores is due for everybody."""
-        lapsed = [id for id, since in self._unheard.items() if since.age() > self._claim_seconds]
+        lapsed = [
+            id for id, since in self._unconfirmed.items() if since.age() > self._claim_seconds
+        ]
         for answer_id in lapsed:
-            del self._unheard[answer_id]
+            del self._unconfirmed[answer_id]
 
     @property
     def _claim_seconds(self) -> float:
@@ -255,23 +257,23 @@ class AfterWork:
 
     async def _claim_noted(self, answer_id: str, only: Chore | None) -> Sequence[ClaimedChore]:
         async with self._claiming[answer_id]:
-            if answer_id in self._unheard:
-                await self._give_back_unheard(answer_id)
+            if answer_id in self._unconfirmed:
+                await self._unclaim_unconfirmed(answer_id)
             try:
                 claimed = await self._chores.claim(
                     answer_id, self._claim_seconds, self._worker_id, only
                 )
             except StorageError:
-                self._unheard[answer_id] = ClockReading()
+                self._unconfirmed[answer_id] = ClockReading()
                 raise
             self._claimed.update(claimed)
         return claimed
 
-    async def _give_back_unheard(self, answer_id: str) -> None:
+    async def _unclaim_unconfirmed(self, answer_id: str) -> None:
         """Releases chores of the answer that this process claimed without learning of it. It has not started them."""
         known = [each.chore for each in self._claimed if each.answer_id == answer_id]
         await self._chores.release(self._worker_id, {}, answer_id=answer_id, known=known)
-        self._unheard.pop(answer_id, None)
+        self._unconfirmed.pop(answer_id, None)
 
     async def _do_due(self, answer_id: str, only: Chore | None) -> None:
         since = ClockReading()

@@ -20,9 +20,9 @@ from bot.answers.events import EventPublisher
 from bot.answers.generator import AnswerGenerator
 from bot.answers.lease import ClockReading, Lease
 from bot.answers.pictures import PictureIntake
-from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
+from bot.answers.storage_retry import until_stored
 from bot.answers.tool_loop import Parked, ToolLoop
 from bot.domain import Answer, AnswerResult, Chat, Status, TitleBy
 from bot.domain.chores import Chore
@@ -162,7 +162,7 @@ class Engine:
 
     async def _claim(self, chat_id: str) -> RunningAnswer | None:
         before = ClockReading()
-        claim = partial(self._answers.claim, chat_id, self.worker_id, self._timing.lease)
+        claim = partial(self._answers.claim, chat_id, self.worker_id, self._timing.lease_duration)
         again = partial(self._claim_again, chat_id, claim)
         answer = await until_stored(claim, chat_id, again=again)
         if answer is None:

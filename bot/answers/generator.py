@@ -14,10 +14,10 @@ from typing import Protocol
 from bot.answers.answer_result import result_of
 from bot.answers.events import EventPublisher
 from bot.answers.pictures import PictureIntake
-from bot.answers.retry import until_stored
 from bot.answers.running_answer import FitPrompt, RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
-from bot.answers.step_log import THOUGHTS_TIMED, StepLog, Thoughts
+from bot.answers.step_log import TIMED_REASONING, ReasoningDisplay, StepLog
+from bot.answers.storage_retry import until_stored
 from bot.answers.tool_loop import Parked, ToolLoop
 from bot.domain import Answer, AnswerResult, Chat, Usage
 from bot.domain.steps import Step
@@ -80,7 +80,7 @@ class AnswerGenerator:
     ledger: Ledger
     pictures: PictureIntake
     tools: ToolLoop
-    thoughts: Thoughts = THOUGHTS_TIMED
+    reasoning_display: ReasoningDisplay = TIMED_REASONING
     price_of: PriceOf = no_price
 
     async def generate(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
@@ -108,7 +108,7 @@ class _Generation:
 
     async def result(self) -> AnswerResult:
         run = self.run
-        run.steps = StepLog(self._on_step, self.by.thoughts)
+        run.steps = StepLog(self._on_step, self.by.reasoning_display)
         turns = await self.by.tools.stored(run)
         for turn in turns:
             run.begin_turn()

@@ -91,7 +91,7 @@ class Recovery:
     async def _renew(self, running: Mapping[str, RunningAnswer], before: ClockReading) -> None:
         used = {id: run.meter.tokens for id, run in running.items() if run.meter is not None}
         held = await self._answers.renew(
-            self._engine.worker_id, self._timing.lease, list(running), used
+            self._engine.worker_id, self._timing.lease_duration, list(running), used
         )
         for answer_id, run in running.items():
             if answer_id in held:
@@ -103,7 +103,7 @@ class Recovery:
                 run.abort()
 
     async def _sweep(self) -> None:
-        """Picks up answers that nobody has begun, and those whose lease has lapsed: `Timing.lease`, `LEASE_LAPSED`."""
+        """Picks up answers that nobody has begun, and those whose lease has lapsed (`LEASE_LAPSED`)."""
         before = ClockReading()
         await self._release_dead_on_this_machine()
         self._metrics.set_waiting(await self._answers.waiting_count())

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bot.answers.lease import Lease
-from bot.answers.retry import until_stored
 from bot.answers.step_log import StepLog
+from bot.answers.storage_retry import until_stored
 from bot.domain import WHOLE_CHAT, Answer, Image, MessageRef, PromptFacts, Source, Usage
 from bot.domain.stream_events import MadeImage, ToolsCalled
 from bot.domain.tool_calls import ToolRound

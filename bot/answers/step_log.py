@@ -25,20 +25,20 @@ OnChange = Callable[[Step], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Thoughts:
+class ReasoningDisplay:
     """What people see of a model's reasoning."""
 
-    are_steps: bool = True
+    as_steps: bool = True
     """How long it takes."""
-    are_kept: bool = False
+    with_text: bool = False
     """The reasoning text that the model reveals."""
 
 
-THOUGHTS_TIMED = Thoughts()
+TIMED_REASONING = ReasoningDisplay()
 
 
 @dataclass(slots=True)
-class _Thought:
+class _ReasoningStep:
     """The step in progress while the model thinks."""
 
     step: Step
@@ -52,16 +52,16 @@ class StepLog:
     def __init__(
         self,
         on_change: OnChange = lambda step: None,
-        thoughts: Thoughts = THOUGHTS_TIMED,
+        reasoning_display: ReasoningDisplay = TIMED_REASONING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_change = on_change
-        self._thoughts = thoughts
+        self._display = reasoning_display
         self._clock = clock
         self._steps: dict[int, Step] = {}
         self._keys: dict[str, int] = {}
         self._began: dict[int, float | None] = {}
-        self._thought: _Thought | None = None
+        self._thought: _ReasoningStep | None = None
         self._silent_since: float | None = None
         """When the model was asked, as long as it has said nothing."""
 
@@ -84,16 +84,16 @@ class StepLog:
 
     def reasoning(self, text: str) -> None:
         """The model is reasoning."""
-        if not self._thoughts.are_steps:
+        if not self._display.as_steps:
             return
         if self._thought is None:
             step = self._new(StepKind.THINKING, "", StepStatus.RUNNING)
             if step is None:
                 return
-            self._thought = _Thought(step)
+            self._thought = _ReasoningStep(step)
             self._put(step)
         thought = self._thought
-        if self._thoughts.are_kept and thought.length < MAX_DETAIL_LENGTH:
+        if self._display.with_text and thought.length < MAX_DETAIL_LENGTH:
             thought.parts.append(text)
             thought.length += len(text)
 

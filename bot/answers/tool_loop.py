@@ -21,8 +21,8 @@ from typing import Any
 
 from bot import english_strings
 from bot.answers.events import EventPublisher
-from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer
+from bot.answers.storage_retry import until_stored
 from bot.answers.tool_call_steps import ended, record_call, report_step
 from bot.answers.tool_pictures import ToolPictures
 from bot.answers.tool_servers import RoomForTools, RulesOf, Tools

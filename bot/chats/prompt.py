@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot import english_strings
 from bot.answers.running_answer import FitPrompt
-from bot.chats.long_chats import Excerpt, History
+from bot.chats.prompt_fitting import Excerpt, History
 from bot.chats.prompt_turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
 from bot.domain.model_options import NO_OPTIONS, ModelOptions
@@ -53,7 +53,7 @@ class Attachments(Protocol):
 
 
 class Fitting(Protocol):
-    """What a prompt needs of `bot.chats.long_chats.LongChats`."""
+    """What a prompt needs of `bot.chats.prompt_fitting.PromptFitter`."""
 
     async def fit(
         self, chat: Chat, answer: Answer, history: History, limit: int | None = None
@@ -77,7 +77,7 @@ class PromptBuilder:
         system_prompt: str,
         names: UserNames,
         attachments: Attachments,
-        long_chats: Fitting,
+        fitter: Fitting,
         calls: Calls,
         read: ReadAttachment,
         options: Callable[[Chat], ModelOptions] = lambda chat: NO_OPTIONS,
@@ -89,7 +89,7 @@ class PromptBuilder:
         self._system_prompt = system_prompt
         self._names = names
         self._attachments = attachments
-        self._long_chats = long_chats
+        self._fitter = fitter
         self._options = options
 
     async def read(self, chat: Chat, answer: Answer) -> FitPrompt:
@@ -106,7 +106,7 @@ class PromptBuilder:
         long.
         """
         history = replace(history, beside=beside)
-        excerpt = await self._long_chats.fit(chat, answer, history, limit)
+        excerpt = await self._fitter.fit(chat, answer, history, limit)
         return ModelRequest(
             model=chat.model,
             system=self._system(chat),

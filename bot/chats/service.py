@@ -75,7 +75,7 @@ class ChatService:
             if has_request and (result := await self._requests.add_reply(message)):
                 return result
             if is_asked and not message.addressed:
-                return await self._note_said(message)
+                return await self._note_message(message)
         if not message.addressed:
             return HandleResult(Outcome.IGNORED)
         return await self._requests.create(message)
@@ -86,10 +86,10 @@ class ChatService:
             return HandleResult(Outcome.IGNORED)
         return await self._requests.create(message)
 
-    async def _note_said(self, message: IncomingMessage) -> HandleResult:
+    async def _note_message(self, message: IncomingMessage) -> HandleResult:
         """Handles a message between a question and the choice of its model: it becomes part of the question."""
         if message.text or message.files:
-            noted = await self._requests.note_said(message)
+            noted = await self._requests.note_message(message)
             chat = None if noted else await self._chats.find_by_thread(message.thread)
             if chat is not None:  # the chat has started in this moment
                 return await self._continue(chat, message)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from bot.chats.side_calls import SideCalls
+from bot.chats.auxiliary_calls import AuxiliaryCalls
 from bot.domain import ModelRef, Role
 from bot.errors import ContextTooLong, ProviderError, StorageError
 from bot.observability import get_logger
@@ -45,13 +45,13 @@ class Summarizer:
         self,
         summaries: Summaries,
         claims: ActionClaims,
-        side_calls: SideCalls,
+        auxiliary_calls: AuxiliaryCalls,
         tasks: Tasks,
         timing: Timing = Timing(),
     ) -> None:
         self._summaries = summaries
         self._claims = claims
-        self._side_calls = side_calls
+        self._auxiliary_calls = auxiliary_calls
         self._tasks = tasks
         self._timing = timing
         self._writing: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -79,7 +79,7 @@ class Summarizer:
         chat_id = payer.chat_id
         key = (chat_id, since)
         if key not in self._writing:
-            seconds = self._timing.lease
+            seconds = self._timing.lease_duration
             if not await self._claims.claim(CLAIM, chat_id, str(since), seconds=seconds):
                 return None
             length = MAX_TRANSCRIPT_LENGTH if room is None else int(room * BYTES_PER_TOKEN)
@@ -104,7 +104,7 @@ class Summarizer:
         chat_id = payer.chat_id
         claim = (CLAIM, chat_id, str(since))
         try:
-            async with self._claims.renewing(*claim, seconds=self._timing.lease):
+            async with self._claims.renewing(*claim, seconds=self._timing.lease_duration):
                 text = await self._ask(payer, model, turns, length)
             if text:
                 await self._summaries.store(chat_id, Summary(since, through, text), authored)
@@ -126,7 +126,7 @@ class Summarizer:
 
     async def _read(self, payer: Payer, model: ModelRef, text: str) -> str:
         request = self._request(model, text)
-        return (await self._side_calls.text(request, CallKind.SUMMARY, payer)).strip()
+        return (await self._auxiliary_calls.text(request, CallKind.SUMMARY, payer)).strip()
 
     def _request(self, model: ModelRef, text: str) -> ModelRequest:
         return ModelRequest(

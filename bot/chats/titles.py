@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from bot.answers.after_work import DONE, ChoreJob, ChoreResult, Outcome
 from bot.answers.events import EventPublisher
-from bot.chats.side_calls import SideCalls
+from bot.chats.auxiliary_calls import AuxiliaryCalls
 from bot.chats.title_text import clean_title
 from bot.domain import Answer, Chat, Message, ModelRef, Role, TitleBy
 from bot.domain.chores import Chore
@@ -53,7 +53,7 @@ class Titles:
     def __init__(
         self,
         chats: Chats,
-        side_calls: SideCalls,
+        auxiliary_calls: AuxiliaryCalls,
         publisher: EventPublisher,
         *,
         model: Callable[[], ModelRef | None],
@@ -62,7 +62,7 @@ class Titles:
     ) -> None:
         """`model`: the model that writes the titles; None: the chat's own, if it `writes` at all."""
         self._chats = chats
-        self._side_calls = side_calls
+        self._auxiliary_calls = auxiliary_calls
         self._publisher = publisher
         self._model = model
         self._writes = writes
@@ -138,7 +138,7 @@ class Titles:
             max_characters=MAX_REPLY_LENGTH,
             max_seconds=self._longest,
         )
-        return await self._side_calls.text(request, CallKind.TITLE, payer)
+        return await self._auxiliary_calls.text(request, CallKind.TITLE, payer)
 
 
 def _is_erased(history: list[Message]) -> bool:

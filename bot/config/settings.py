@@ -14,14 +14,14 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from bot.config.access import AccessSettings
 from bot.config.chats import ChatSettings
-from bot.config.env_file import check_env_file
+from bot.config.env_file import set_variables
+from bot.config.env_file_checks import check_env_file
 from bot.config.further_providers import read_further_providers
 from bot.config.misplaced_keys import misplaced_keys
 from bot.config.models import ModelSettings
 from bot.config.network import NetworkSettings
 from bot.config.process import ProcessSettings
 from bot.config.slack import SlackSettings
-from bot.config.sources import set_variables
 from bot.config.tools import ToolSettings, read_tool_config
 from bot.config.usage import UsageSettings
 from bot.config.values import describe_problem, reveal

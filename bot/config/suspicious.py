@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from bot.config.env_file import repeated_settings
+from bot.config.env_file import file_variables, set_variables
+from bot.config.env_file_checks import repeated_settings
 from bot.config.further_providers import variables_of
 from bot.config.settings import Settings
-from bot.config.sources import file_variables, set_variables
 
 _SIMILAR = 0.8
 """From this similarity on, a name counts as misspelt, if other programs may have variables with similar names."""

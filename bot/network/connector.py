@@ -61,7 +61,7 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Any:
         proxy = self._network.proxy_for(req.url)
         if proxy is not None and not _needs_tunnel(req, proxy):
-            _lead_through(req, proxy)
+            _route_via(req, proxy)
         return await super().connect(req, traces, timeout)
 
     async def _create_connection(
@@ -100,7 +100,7 @@ def _needs_tunnel(req: aiohttp.ClientRequest, proxy: Proxy) -> bool:
     return proxy.is_socks or (req.url.scheme == "ws" and proxy.scheme == "http")
 
 
-def _lead_through(req: aiohttp.ClientRequest, proxy: Proxy) -> None:
+def _route_via(req: aiohttp.ClientRequest, proxy: Proxy) -> None:
     """Selects the proxy. aiohttp gets its URL without credentials, because the URL may appear in errors and logs."""
     headers: CIMultiDict[str] = CIMultiDict()
     if proxy.username or proxy.password:

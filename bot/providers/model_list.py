@@ -11,7 +11,7 @@ from bot.errors import InvalidResponse
 from bot.providers.base import ProviderKind, ProviderSettings
 from bot.providers.dialects import can_search, takes_pdfs
 from bot.providers.errors import error_from_object, find_error
-from bot.providers.list_prices import price_of
+from bot.providers.published_prices import price_of
 
 _NOT_FOR_CHAT = re.compile(
     r"(^|/)(whisper|tts-|dall-e|babbage-|davinci-|gpt-3\.5-turbo-instruct|gpt-image|chatgpt-image|gpt-audio|sora"

@@ -21,7 +21,6 @@ from bot.errors import (
     WrongAddress,
 )
 from bot.providers.base import ChatMessage, ModelRequest, ProviderKind, ProviderSettings
-from bot.providers.bounds import Bounds, Silence, bounded
 from bot.providers.dialects import first_page, next_page, option_fields, pdf_part, request_headers
 from bot.providers.errors import error_from_response
 from bot.providers.model_list import names_in, parse_models
@@ -30,6 +29,7 @@ from bot.providers.pictures import picture_bytes
 from bot.providers.prompt_cache import wants_marks, with_marks
 from bot.providers.request_body import AttachmentUrls, RequestBody, ServerWaits
 from bot.providers.response_body import Body, no_response, read_error, translated_errors
+from bot.providers.stream_limits import IdleTimeout, StreamLimits, limited
 from bot.providers.stream_parser import StreamParser
 from bot.providers.tool_messages import (
     round_messages,
@@ -160,9 +160,9 @@ class OpenAICompatible:
     def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """The answer as it arrives. Raises ProviderError; see `Provider.stream`."""
         seconds = self._longest_answer if request.max_seconds is None else request.max_seconds
-        silence = Silence(self._silence)
-        bounds = Bounds(silence, seconds, request.max_characters)
-        return bounded(self._events(request, silence.server_waits), bounds)
+        idle = IdleTimeout(self._silence)
+        limits = StreamLimits(idle, seconds, request.max_characters)
+        return limited(self._events(request, idle.server_waits), limits)
 
     async def _events(
         self, request: ModelRequest, server_waits: ServerWaits

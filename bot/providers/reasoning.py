@@ -105,7 +105,7 @@ class ReasoningFilter:
         self._is_final = False
         """Harmony's mark of the final channel has been passed."""
         self._reasoned_now = False
-        self._thoughts: list[str] = []
+        self._reasoning_parts: list[str] = []
         """Reasoning that has not been asked for."""
         self.retractions = 0
         """How often a closing mark without an opening one has shown that all text before it was reasoning."""
@@ -135,7 +135,7 @@ class ReasoningFilter:
         waiting = self._waiting if self._waiting is not None else []
         if self.retractions > known:
             self._waiting = None
-            self._thoughts[:0] = waiting
+            self._reasoning_parts[:0] = waiting
             return shown
         if self._opened or self._is_final:
             self._waiting = None
@@ -153,10 +153,10 @@ class ReasoningFilter:
         reasoned, self._reasoned_now = self._reasoned_now, False
         return reasoned
 
-    def thoughts(self) -> str:
+    def take_reasoning(self) -> str:
         """The reasoning since the last call, as far as it is certain; without what was retracted."""
-        thoughts, self._thoughts = "".join(self._thoughts), []
-        return thoughts
+        reasoning, self._reasoning_parts = "".join(self._reasoning_parts), []
+        return reasoning
 
     def flush(self, *, whole: bool) -> str:
         """Text that was held back and turns out to belong to the answer.
@@ -339,7 +339,7 @@ class ReasoningFilter:
             self._nested = self._nested or not is_quoted
             self._hide(before + mark[0])
             return True
-        self._thoughts += [*(self._hidden or ()), before]
+        self._reasoning_parts += [*(self._hidden or ()), before]
         self._hidden = None
         self._is_final = self._is_final or FINAL in self._closes
         self._phase, self._just_closed = _Phase.TEXT, True
@@ -347,10 +347,10 @@ class ReasoningFilter:
         return True
 
     def _hide(self, text: str) -> None:
-        (self._thoughts if self._hidden is None else self._hidden).append(text)
+        (self._reasoning_parts if self._hidden is None else self._hidden).append(text)
 
     def _retract(self, parts: list[str]) -> None:
-        self._thoughts += parts
+        self._reasoning_parts += parts
         parts.clear()
         self._doubt = None
         self.retractions += 1

@@ -16,7 +16,7 @@ _MAX_DEPTH = 4
 """Levels of nested lists and objects that are searched."""
 
 
-def thoughts_of(delta: Mapping[str, Any]) -> str:
+def reasoning_of(delta: Mapping[str, Any]) -> str:
     """The reasoning in one delta: from its first non-empty field, since several fields repeat each other."""
     for name in REASONING_FIELDS:
         if text := _text(delta.get(name)):

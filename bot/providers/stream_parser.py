@@ -40,7 +40,7 @@ from bot.providers.errors import error_from_object, find_error
 from bot.providers.finish_reasons import Ending, ending_of, native_ending_of, worst
 from bot.providers.pictures import PictureCollector
 from bot.providers.reasoning import ReasoningFilter
-from bot.providers.reasoning_fields import REASONING_FIELDS, thoughts_of
+from bot.providers.reasoning_fields import REASONING_FIELDS, reasoning_of
 from bot.providers.sources import SourceCollector
 from bot.providers.sse import EventParser, Mark
 from bot.providers.tool_calls import ToolCallCollector
@@ -69,7 +69,7 @@ class StreamParser:
         self._events = EventParser()
         self._first_byte = b""
         self._json_body = bytearray()
-        self._joiner, self._thought_joiner = CharacterJoiner(), CharacterJoiner()
+        self._joiner, self._reasoning_joiner = CharacterJoiner(), CharacterJoiner()
         self._filter = ReasoningFilter(begins_inside=begins_with_reasoning)
         self._sources = SourceCollector()
         self._calls = ToolCallCollector()
@@ -88,7 +88,7 @@ class StreamParser:
         self._has_text = False
         self._has_reasoning = False
         """Some has arrived since the last events were returned."""
-        self._thoughts: list[str] = []
+        self._reasoning_parts: list[str] = []
         """The reasoning that the server has revealed since then."""
         self.error: ProviderError | None = None
         """An error that the stream contained; the events before it are still returned."""
@@ -159,7 +159,7 @@ class StreamParser:
         before = self._filter.retractions
         last, rest = self._filter.feed(self._joiner.flush()), self._filter.flush(whole=whole)
         retracted = self._filter.retractions > before
-        self._note_thoughts(self._thought_joiner.flush())
+        self._note_reasoning(self._reasoning_joiner.flush())
         events += self._events_of(rest if retracted else last + rest, retracted=retracted)
         self._check_end()
         return [*events, *self._more_sources(), *self._tools_called(), self._done()]
@@ -341,21 +341,21 @@ class StreamParser:
         )
         if has_reasoning or any(delta.get(key) for key in REASONING_FIELDS):
             self._has_reasoning = True
-            self._note_thoughts(self._thought_joiner.feed(thoughts_of(delta)))
+            self._note_reasoning(self._reasoning_joiner.feed(reasoning_of(delta)))
         self._pictures.feed(delta)
         return text
 
-    def _note_thoughts(self, thoughts: str) -> None:
-        if thoughts:
+    def _note_reasoning(self, reasoning: str) -> None:
+        if reasoning:
             self._has_reasoning = True
-            self._thoughts.append(thoughts)
+            self._reasoning_parts.append(reasoning)
 
     def _events_of(self, text: str, *, retracted: bool = False) -> list[StreamEvent]:
         reasoned = self._has_reasoning or self._filter.reasoned_now()
         self._has_reasoning = False
-        thoughts = "".join(self._thoughts) + self._filter.thoughts()
-        self._thoughts.clear()
-        events: list[StreamEvent] = [ReasoningDelta(thoughts)] if reasoned else []
+        reasoning = "".join(self._reasoning_parts) + self._filter.take_reasoning()
+        self._reasoning_parts.clear()
+        events: list[StreamEvent] = [ReasoningDelta(reasoning)] if reasoned else []
         if self._has_call_delta:
             self._has_call_delta = False
             events.append(CallDelta())

@@ -32,7 +32,7 @@ from bot.tools.failures import (
     UNUSABLE_RESPONSES,
     explain,
 )
-from bot.tools.listing import SievedStream
+from bot.tools.listing import FilteredStream
 from bot.tools.results import cut, first_line, returned
 from bot.tools.transport import connect
 
@@ -129,7 +129,7 @@ class Connection:
             self.server, self._network, LIST_TIMEOUT * 6, self._note_status, self._note_login
         )
         client = Client(
-            self._sieved(streams),
+            self._filtered(streams),
             message_handler=self._on_message,
             read_timeout_seconds=CONNECT_TIMEOUT,
             cache=None,
@@ -150,10 +150,10 @@ class Connection:
                 await asyncio.wait([listener])
 
     @contextlib.asynccontextmanager
-    async def _sieved(self, streams: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+    async def _filtered(self, streams: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
         """The same streams, without unusable tools."""
         async with streams as (read, write):
-            yield SievedStream(read, self._leaving_out.__setitem__), write
+            yield FilteredStream(read, self._leaving_out.__setitem__), write
 
     async def _keep_listed(self, client: Client) -> None:
         """Reads the list when it changes, and periodically. Returns when a call has found the connection ended."""

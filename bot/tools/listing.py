@@ -25,7 +25,7 @@ NoteLeftOut = Callable[[str, str], None]
 """Called with the name of a tool that is left out, and the reason."""
 
 
-def sieved(tools: Sequence[Any], note: NoteLeftOut) -> list[dict[str, Any]]:
+def usable_tools(tools: Sequence[Any], note: NoteLeftOut) -> list[dict[str, Any]]:
     """The usable tools, in the protocol's form. `tools`: as a server sent them."""
     kept = []
     for number, tool in enumerate(tools, 1):
@@ -88,7 +88,7 @@ class _Stream(Protocol):
     async def __anext__(self) -> Any: ...
 
 
-class SievedStream:
+class FilteredStream:
     """A server's messages with lists of tools filtered, and results of calls repaired so that `mcp` can read them."""
 
     def __init__(self, stream: _Stream, note: NoteLeftOut) -> None:
@@ -101,7 +101,7 @@ class SievedStream:
         return getattr(self._stream, "last_context", None)
 
     async def receive(self) -> Any:
-        return self._sieve(await self._stream.receive())
+        return self._filter(await self._stream.receive())
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -110,7 +110,7 @@ class SievedStream:
         return self
 
     async def __anext__(self) -> Any:
-        return self._sieve(await self._stream.__anext__())
+        return self._filter(await self._stream.__anext__())
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,12 +118,12 @@ class SievedStream:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _sieve(self, item: Any) -> Any:
+    def _filter(self, item: Any) -> Any:
         result = getattr(getattr(item, "message", None), "result", None)
         if not isinstance(result, dict):
             return item
         if isinstance(result.get("tools"), list):
-            result["tools"] = sieved(result["tools"], self._note)
+            result["tools"] = usable_tools(result["tools"], self._note)
         elif result.keys() & {"content", "structuredContent"}:
             item.message.result = readable(result)
         return item

@@ -10,19 +10,19 @@ from bot.answers.engine import Engine
 from bot.answers.generator import AnswerGenerator
 from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
-from bot.answers.step_log import Thoughts
+from bot.answers.step_log import ReasoningDisplay
 from bot.answers.tool_loop import ToolLoop
 from bot.answers.tool_pictures import ToolPictures
 from bot.answers.workers import new_worker_id
 from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.attachments.single_run import SingleRun
 from bot.chats.attachments.voice_clips import VoiceClips
+from bot.chats.auxiliary_calls import AuxiliaryCalls
 from bot.chats.earlier_tool_calls import EarlierToolCallsReader
-from bot.chats.long_chats import LongChats
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
+from bot.chats.prompt_fitting import PromptFitter
 from bot.chats.prompt_size import room_for_tools
-from bot.chats.side_calls import SideCalls
 from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
 from bot.config.chats import LongChatsMode, ReasoningMode
@@ -61,8 +61,8 @@ class Answering:
         )
 
     @cached_property
-    def side_calls(self) -> SideCalls:
-        return SideCalls(
+    def auxiliary_calls(self) -> AuxiliaryCalls:
+        return AuxiliaryCalls(
             self.resources.providers,
             self.repositories.ledger,
             self.resources.metrics,
@@ -73,7 +73,7 @@ class Answering:
     def titles(self) -> Titles:
         return Titles(
             chats=self.repositories.chats,
-            side_calls=self.side_calls,
+            auxiliary_calls=self.auxiliary_calls,
             publisher=self.resources.publisher,
             model=partial(self.models.configured, self.settings.bobbin_title_model),
             writes=self.models.writes,
@@ -85,14 +85,14 @@ class Answering:
         return Summarizer(
             self.repositories.summaries,
             self.repositories.claims,
-            self.side_calls,
+            self.auxiliary_calls,
             self.resources.tasks,
             self.resources.timing,
         )
 
     @cached_property
     def voice_clips(self) -> VoiceClips:
-        return VoiceClips(self._transcriber(), self.side_calls)
+        return VoiceClips(self._transcriber(), self.auxiliary_calls)
 
     def _transcriber(self) -> Transcriber | None:
         """Raises SettingsError."""
@@ -146,7 +146,7 @@ class Answering:
             system_prompt=self.settings.bobbin_system_prompt,
             names=self.names,
             attachments=self.attachments,
-            long_chats=LongChats(
+            fitter=PromptFitter(
                 models=self.models,
                 answers=self.repositories.answers,
                 summaries=self.repositories.summaries,
@@ -212,8 +212,8 @@ class Answering:
             ledger=self.repositories.ledger,
             pictures=self.pictures,
             tools=self.tool_loop,
-            thoughts=Thoughts(
-                are_steps=mode is not ReasoningMode.OFF, are_kept=mode is ReasoningMode.SHOWN
+            reasoning_display=ReasoningDisplay(
+                as_steps=mode is not ReasoningMode.OFF, with_text=mode is ReasoningMode.SHOWN
             ),
             price_of=self.resources.providers.catalogue.price,
         )

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from bot.answers.retry import until_stored
+from bot.answers.storage_retry import until_stored
 from bot.domain import Answer, MessageRef, Thread
 from bot.domain.chores import Chore
 from bot.observability import get_logger

@@ -35,7 +35,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         await ack()
 
     async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        await ack(option_groups=ctx.model_options(body, context))
+        await ack(option_groups=ctx.model_choices(body, context))
 
     app.options(blocks.ASK_ANOTHER_ACTION)(on_options)
 

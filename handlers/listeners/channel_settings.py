@@ -31,7 +31,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.options(channel_settings.CHANNEL_MODEL_ACTION)
     async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         query = body.get("value") or ""
-        groups = ctx.model_options(body, context)
+        groups = ctx.model_choices(body, context)
         none = {
             "label": blocks.plain_text(strings.CHANNEL_MODEL, 75),
             "options": [channel_settings.no_default_option()],

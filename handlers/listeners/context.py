@@ -87,7 +87,7 @@ class ListenerContext:
         """The workspace that an event or interaction comes from. Raises NotInstalled."""
         return await self.workspaces.client_for(team_of(body, context))
 
-    def model_options(self, body: dict[str, Any], context: dict[str, Any]) -> list[Block]:
+    def model_choices(self, body: dict[str, Any], context: dict[str, Any]) -> list[Block]:
         """The groups of options that a menu of models shows for the typed text."""
         found = self.models.search(team_of(body, context), body.get("value") or "")
         return option_groups(found)

@@ -42,7 +42,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
     @app.options(modals.DIALOG_MODEL_ACTION)
     async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        await ack(option_groups=ctx.model_options(body, context))
+        await ack(option_groups=ctx.model_choices(body, context))
 
     @app.view(blocks.NEW_CHAT_ACTION)
     async def on_submit(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:

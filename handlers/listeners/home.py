@@ -47,7 +47,7 @@ def _register_list(app: AsyncApp, ctx: ListenerContext) -> None:
 def _register_model(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.options(home_tab.HOME_MODEL_ACTION)
     async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        await ack(option_groups=ctx.model_options(body, context))
+        await ack(option_groups=ctx.model_choices(body, context))
 
     @app.action(home_tab.HOME_MODEL_ACTION)
     async def on_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:

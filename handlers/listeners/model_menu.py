@@ -24,7 +24,7 @@ from handlers.views.payloads import BlockAction
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_options(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        await ack(option_groups=ctx.model_options(body, context))
+        await ack(option_groups=ctx.model_choices(body, context))
 
     app.options(blocks.MODEL_MENU_ACTION)(on_options)
 

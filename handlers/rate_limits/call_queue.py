@@ -34,7 +34,7 @@ class Lane:
             self._heap = [entry for entry in self._heap if self._waits(entry)]
             heapq.heapify(self._heap)
 
-    def foremost(self) -> QueuedCall | None:
+    def first(self) -> QueuedCall | None:
         while self._heap and not self._waits(self._heap[0]):
             heapq.heappop(self._heap)
         return self._heap[0][2] if self._heap else None
@@ -83,11 +83,11 @@ class CallQueue:
             if not lane:
                 del lanes[_key(call)]
 
-    def foremost(self, urgency: Urgency) -> Iterator[QueuedCall]:
+    def first(self, urgency: Urgency) -> Iterator[QueuedCall]:
         """The oldest call of each lane, and the next one whenever the previous one is removed meanwhile."""
         for lane in list(self._lanes[urgency].values()):
             previous = None
-            while (call := lane.foremost()) is not None and call is not previous:
+            while (call := lane.first()) is not None and call is not previous:
                 yield call
                 previous = call
 

@@ -161,7 +161,7 @@ class WriteScheduler:
     ) -> Iterator[tuple[Waiting, NextCall]]:
         """Overdue calls that have been overtaken often enough, at most one for each bucket at a time."""
         for urgency in (Urgency.ANSWER, Urgency.DECORATION):
-            for call in self._queue.foremost(urgency):
+            for call in self._queue.first(urgency):
                 if self._has_priority(call.method, call, urgency, load.now):
                     yield call, self._next_queued(call, load)
         for write in endings:
@@ -176,7 +176,7 @@ class WriteScheduler:
         return self._starvation.has_priority(bucket, urgency, now - waiting.waiting_since)
 
     def _queued(self, urgency: Urgency, load: Workload) -> Iterator[tuple[Waiting, NextCall]]:
-        for call in self._queue.foremost(urgency):
+        for call in self._queue.first(urgency):
             yield call, self._next_queued(call, load)
 
     def _openings(

@@ -68,14 +68,14 @@ class SuccessorThreads:
     async def open_missing(self, min_age: float) -> None:
         """Posts what dead processes left undone. `min_age`: of the successors, in seconds."""
         # Sooner than elsewhere, because a process that is working on one holds a claim.
-        age = min(min_age, self._timing.lease)
+        age = min(min_age, self._timing.lease_duration)
         missing = await self._successors.without_thread(age, RECOVERY_BATCH)
         for successor in missing:
             self._tasks.start(self._open(successor, look_first=True), name="successor")
 
     async def _open(self, successor: Successor, *, look_first: bool = False) -> None:
         chat = successor.chat
-        seconds = self._timing.lease * CLAIM_LEASES
+        seconds = self._timing.lease_duration * CLAIM_LEASES
         if not await self._claims.claim(CLAIM, chat.id, seconds=seconds):
             return
         try:

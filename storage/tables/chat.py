@@ -52,12 +52,12 @@ chats = Table(
     Index("uq_chats_branch", "branch_of", "provider", "model", unique=True),
 )
 
-_HOMELESS = and_(chats.c.thread.is_(None), chats.c.channel.is_not(None))
+_WITHOUT_THREAD = and_(chats.c.thread.is_(None), chats.c.channel.is_not(None))
 Index(
     "ix_chats_homeless",
     chats.c.created_at,
-    sqlite_where=_HOMELESS,
-    postgresql_where=_HOMELESS,
+    sqlite_where=_WITHOUT_THREAD,
+    postgresql_where=_WITHOUT_THREAD,
 )
 """Chats that should get a thread in Slack."""
 

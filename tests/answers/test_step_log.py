@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot.answers.step_log import StepLog, Thoughts
+from bot.answers.step_log import ReasoningDisplay, StepLog
 from bot.domain.steps import (
     MAX_DETAIL_LENGTH,
     MAX_NAME_LENGTH,
@@ -104,17 +104,17 @@ def test_steps_are_numbered_measured_and_ended() -> None:
 
 
 def test_what_people_see_of_thoughts_is_the_operators_choice_and_everything_is_bounded() -> None:
-    for thoughts, kept in (
-        (Thoughts(), ""),
-        (Thoughts(are_kept=True), "ab"),
-        (Thoughts(False), None),
+    for display, kept in (
+        (ReasoningDisplay(), ""),
+        (ReasoningDisplay(with_text=True), "ab"),
+        (ReasoningDisplay(False), None),
     ):
-        log = StepLog(thoughts=thoughts)
+        log = StepLog(reasoning_display=display)
         log.reasoning("a")
         log.reasoning("b")
         log.text()
         assert [step.detail for step in log.steps] == ([] if kept is None else [kept])
-    log = StepLog(thoughts=Thoughts(are_kept=True))
+    log = StepLog(reasoning_display=ReasoningDisplay(with_text=True))
     log.reasoning("x" * 10_000)
     for number in range(2 * MAX_STEPS):
         log.change(StepChanged(f"t{number}", TOOL, DONE, "n" * 1_000, "d" * 10_000))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config.env_file import MAX_BYTES
+from bot.config.env_file_checks import MAX_BYTES
 from bot.config.settings import SandboxSettings, Settings
 from bot.config.suspicious import suspicious_settings
 from bot.errors import SettingsError

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import english_strings, sentences
-from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
+from bot.chats.prompt_fitting import Excerpt, History
 from bot.chats.prompt_turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
 from bot.domain import PDF, Answer, Attachment, Chat, Image, Message, Role, SharedFile, User
 from bot.domain.tool_calls import ToolRound

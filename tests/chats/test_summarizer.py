@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from bot.chats.auxiliary_calls import AuxiliaryCalls
 from bot.chats.retention import Eraser
-from bot.chats.side_calls import SideCalls
 from bot.chats.summarizer import Summarizer
 from bot.domain import Role, User
 from bot.domain.stream_events import StreamEvent, TextDelta
@@ -49,7 +49,7 @@ async def test_a_summary_whose_source_is_erased_meanwhile_is_written_again(
     await builder.say(chat, "a secret", GONE.id)
     await builder.answer(chat)
     model = Erasing(Eraser(Erasure(database)))
-    calls = SideCalls(model, Ledger(database), Metrics())
+    calls = AuxiliaryCalls(model, Ledger(database), Metrics())
 
     async with Tasks() as tasks:
         timing = patient_timing()

@@ -22,11 +22,11 @@ from tests.deadlines import DEADLINE_SCALE
 NORMAL = Timing()
 
 
-def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
+def run_scaled(rate_scale: float, lease: float = NORMAL.lease_duration) -> NoReturn:
     """Runs `bobbin run` with rate limits that allow this many times more calls, and correspondingly shorter times."""
-    lease_scale = lease / NORMAL.lease
+    lease_scale = lease / NORMAL.lease_duration
     timing = Timing(
-        lease=lease,
+        lease_duration=lease,
         lease_safe=NORMAL.lease_safe * lease_scale,
         lease_renew_interval=NORMAL.lease_renew_interval * lease_scale,
         sweep_interval=NORMAL.sweep_interval * lease_scale,
@@ -47,5 +47,5 @@ def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
 if __name__ == "__main__":
     run_scaled(
         float(os.environ.pop("TEST_RATE_SCALE", "1")),
-        float(os.environ.pop("TEST_LEASE", NORMAL.lease)),
+        float(os.environ.pop("TEST_LEASE", NORMAL.lease_duration)),
     )

@@ -15,7 +15,7 @@ from tests.providers.scripted_server import (
     responding,
     streaming,
 )
-from tests.providers.test_bounds import repeating
+from tests.providers.test_stream_limits import repeating
 
 
 async def test_answer_without_an_end_is_cut_and_says_so(worlds: WorldFactory) -> None:

@@ -28,7 +28,7 @@ ANSWERS = {question: " ".join(f"w{n:02}" for n in range(40)) for question in QUE
 TIMING = patient_timing(
     # A writer asks the database before each call, once a renewal is this old:
     lease_safe=2.0,
-    lease=20.0,
+    lease_duration=20.0,
     overdue=8.0,
     chore_timeout=4.0,  # an unconfirmed claim lapses soon afterwards
     idle_transaction_timeout=8.0,
@@ -207,7 +207,8 @@ async def test_an_unconfirmed_store_is_recognised(
         assert "committed" in outcomes(world)
     else:
         assert any(
-            e["logger"] == "bot.answers.retry" for e in logged(world, "stored_after_retries")
+            e["logger"] == "bot.answers.storage_retry"
+            for e in logged(world, "stored_after_retries")
         )
 
 

@@ -221,7 +221,7 @@ async def ask_before_a_chat(at: Scene) -> None:
     await at.requests.create(thread=thread, ts="new.9", user="U1", text="hi")
     await at.requests.find_open(thread, "U1")
     await at.requests.others_without_model(request)
-    await at.requests.note_said(thread, "new.91")
+    await at.requests.note_message(thread, "new.91")
     await at.requests.set_model(request.id, MODEL)
     await at.requests.started_in_dialog(at.chat)
 

@@ -18,7 +18,7 @@ class SingleRun:
     def __init__(self, claims: ActionClaims, tasks: Tasks, timing: Timing = Timing()) -> None:
         self._claims = claims
         self._tasks = tasks
-        self._lease = timing.lease
+        self._lease = timing.lease_duration
         self._pause = timing.turn_poll_interval
 
     async def do(self, what: str, work: Callable[[], Awaitable[T]]) -> T:

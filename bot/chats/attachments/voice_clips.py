@@ -21,7 +21,7 @@ _REPEATED_WITHIN = 10.0
 
 
 class TranscriptionCalls(Protocol):
-    """What transcription needs from `bot.chats.side_calls`."""
+    """What transcription needs from `bot.chats.auxiliary_calls`."""
 
     async def check(self, payer: Payer) -> None: ...
     async def transcribe(self, transcriber: Transcriber, clip: VoiceClip, payer: Payer) -> str: ...

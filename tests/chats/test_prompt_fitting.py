@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.chats.long_chats import History, LongChats
+from bot.chats.prompt_fitting import History, PromptFitter
 from bot.domain import Answer, Chat, Message, ModelRef, Role
 from bot.providers.base import ChatMessage
 from storage.summaries import Summary
@@ -49,7 +49,7 @@ async def test_a_chat_with_a_summary_is_never_sent_whole(beside: int) -> None:
     ]
     known = cast("Any", Known())
     history = History(messages, _turns, "", beside)
-    chats = LongChats(known, known, known, known, summarise=True)
+    chats = PromptFitter(known, known, known, known, summarise=True)
     chat = cast("Chat", type("C", (), {"id": "c", "model": ModelRef("openai", "m")}))
     answer = cast("Answer", type("A", (), {"number": 22, "asker": None}))
     excerpt = await chats.fit(chat, answer, history)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answers.retry import until_stored
+from bot.answers.storage_retry import until_stored
 from bot.errors import ChatNotFound, StorageError
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from bot.answers.retry import until_stored
+from bot.answers.storage_retry import until_stored
 from bot.chats.prompt_size import tokens_of_request
 from bot.domain.stream_events import (
     StreamEvent,
@@ -36,7 +36,7 @@ class Models(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
-class SideCalls:
+class AuxiliaryCalls:
     """Asks models, and stores each call before it is made, so that a kill does not lose it, and after."""
 
     def __init__(

@@ -22,7 +22,7 @@ CUT = Done("length")
 """The end of an answer that was cut at a limit; the text before it stays."""
 
 
-class Silence:
+class IdleTimeout:
     """How long a model may be silent. Time during which the request is still being sent does not count."""
 
     def __init__(self, seconds: float) -> None:
@@ -31,7 +31,7 @@ class Silence:
         self._timer: asyncio.Timeout | None = None
 
     @asynccontextmanager
-    async def ended(self, deadline: float) -> AsyncGenerator[None, None]:
+    async def running(self, deadline: float) -> AsyncGenerator[None, None]:
         """Raises TimeoutError in the block after the silence, or at the deadline, by the event loop's clock."""
         self._deadline = deadline
         async with asyncio.timeout_at(self._end()) as self._timer:
@@ -58,28 +58,28 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class StreamLimits:
     """How much time and text one model call may take."""
 
-    silence: Silence
+    idle: IdleTimeout
     """The limit on the time without an event."""
     seconds: float
     """From the request to the end."""
     characters: int
 
 
-async def bounded(
-    events: AsyncGenerator[StreamEvent, None], bounds: Bounds
+async def limited(
+    events: AsyncGenerator[StreamEvent, None], limits: StreamLimits
 ) -> AsyncGenerator[StreamEvent, None]:
     """The same events until a limit is reached.
 
     Too much text, or too long a time once there is some text, cuts the answer: it ends with `CUT`. Silence, or too long
     a time without any text, raises ModelTimeout.
     """
-    deadline = asyncio.get_running_loop().time() + bounds.seconds
-    left = bounds.characters
+    deadline = asyncio.get_running_loop().time() + limits.seconds
+    left = limits.characters
     async with aclosing(events):
-        while (event := await _next(events, bounds, deadline, left)) is not None:
+        while (event := await _next(events, limits, deadline, left)) is not None:
             if isinstance(event, TextDelta):
                 yield TextDelta(event.text[:left])
                 left -= len(event.text)
@@ -91,13 +91,13 @@ async def bounded(
 
 
 async def _next(
-    events: AsyncGenerator[StreamEvent, None], bounds: Bounds, deadline: float, left: int
+    events: AsyncGenerator[StreamEvent, None], limits: StreamLimits, deadline: float, left: int
 ) -> StreamEvent | None:
     """The next event, None after the last. Raises ModelTimeout."""
     try:
-        async with bounds.silence.ended(deadline):
+        async with limits.idle.running(deadline):
             return await anext(events, None)
     except TimeoutError:
-        if left < bounds.characters and asyncio.get_running_loop().time() >= deadline:
+        if left < limits.characters and asyncio.get_running_loop().time() >= deadline:
             return CUT
         raise ModelTimeout("nothing but silence") from None

@@ -104,7 +104,7 @@ class History:
         return self.excerpt(starts[low], summary)
 
 
-class LongChats:
+class PromptFitter:
     """Makes chats fit their models' windows."""
 
     def __init__(

@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain import Price
 from bot.providers.base import ProviderKind
-from bot.providers.list_prices import price_of
+from bot.providers.published_prices import price_of
 
 TOLD: dict[str, tuple[ProviderKind, dict[str, Any], Price | None]] = {
     "OpenRouter": (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bot.chats.side_calls import SideCalls
+from bot.chats.auxiliary_calls import AuxiliaryCalls
 from bot.domain import ModelRef, Price
 from bot.domain.stream_events import Done, StreamEvent, TextDelta
 from bot.errors import InvalidResponse, StorageError
@@ -47,7 +47,7 @@ class Failing:
 async def test_a_side_call_is_completed_however_it_ends(
     database: Database, error: Exception | None, word: str, outcome: str, estimated: bool
 ) -> None:
-    calls = SideCalls(Failing(error, word), Ledger(database), Metrics())
+    calls = AuxiliaryCalls(Failing(error, word), Ledger(database), Metrics())
     request = ModelRequest(ModelRef("openai", "gpt"), "Find a title.", ())
     raised: Exception | None = None
     try:
@@ -76,7 +76,7 @@ async def test_a_side_call_under_way_counts_by_the_listed_price(database: Databa
     def price_of(model: ModelRef) -> Price:
         return Price(prompt=0.5, completion=2.0)
 
-    calls = SideCalls(Looking(None, "A title"), Ledger(database), Metrics(), price_of)
+    calls = AuxiliaryCalls(Looking(None, "A title"), Ledger(database), Metrics(), price_of)
     request = ModelRequest(ModelRef("openai", "gpt"), "Find a title.", ())
     await calls.text(request, CallKind.TITLE, Payer("T1", "U1", "C1", "chat"))
     ((tokens, cost),) = noted
