@@ -10,6 +10,7 @@ The process itself tells once that it is ready.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -184,6 +185,8 @@ def _serve(requests: socket.socket) -> None:
     import bot.commands.sandbox
     import bot.sandbox.models.server  # noqa: F401
 
+    gc.collect()
+    gc.freeze()  # else every program would look through all of it when it ends, which took most of its time
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes that wait
     with suppress(BrokenPipeError):  # there was nothing to start
         requests.send(_READY)
