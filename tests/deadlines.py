@@ -23,7 +23,7 @@ WAIT_TIMEOUT = float(os.environ.get("TEST_WAIT_TIMEOUT", "180"))
 """Seconds after which a condition that a test waits for is taken to be never met."""
 
 _GIVING_UP = (
-    "lease",
+    "lease_duration",
     "lease_safe",
     "last_write_timeout",
     "session_call_timeout",
