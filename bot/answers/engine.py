@@ -56,7 +56,7 @@ class Engine:
         metrics: Metrics,
         worker_id: str,
         pictures: PictureIntake,
-        tools: ToolLoop,
+        tool_loop: ToolLoop,
         timing: Timing = Timing(),
     ) -> None:
         self._chats = chats
@@ -65,7 +65,7 @@ class Engine:
         self._sinks = sinks
         self._publisher = publisher
         self._pictures = pictures
-        self._tools = tools
+        self._tool_loop = tool_loop
         self._after_work = after_work
         self._on_end = on_end
         self._metrics = metrics
@@ -262,7 +262,7 @@ class Engine:
         """Releases an answer that waits for a decision."""
         answer = run.answer
         run.enter(RunState.RELEASED)
-        if await self._stored(run, lambda: self._tools.park(run, left)):
+        if await self._stored(run, lambda: self._tool_loop.park(run, left)):
             self._generator.count_usage(run.recorded)
             log.info("answer_parked", answer=answer.id)
             self._after_work.start(answer.id)

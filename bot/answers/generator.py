@@ -18,7 +18,7 @@ from bot.answers.running_answer import FitPrompt, RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
 from bot.answers.step_log import TIMED_REASONING, ReasoningDisplay, StepLog
 from bot.answers.storage_retry import until_stored
-from bot.answers.tool_loop import Parked, ToolLoop
+from bot.answers.tool_loop import AnswerTools, Parked, ToolLoop
 from bot.domain import Answer, AnswerResult, Chat, Usage
 from bot.domain.steps import Step
 from bot.domain.stream_events import (
@@ -79,7 +79,7 @@ class AnswerGenerator:
     metrics: Metrics
     ledger: Ledger
     pictures: PictureIntake
-    tools: ToolLoop
+    tool_loop: ToolLoop
     reasoning_display: ReasoningDisplay = TIMED_REASONING
     price_of: PriceOf = no_price
 
@@ -88,7 +88,8 @@ class AnswerGenerator:
 
         Raises only when cancelled, or Parked.
         """
-        return await _Generation(self, run, chat, sink).result()
+        tools = self.tool_loop.for_answer(run, chat)
+        return await _Generation(self, run, chat, sink, tools).result()
 
     def count_usage(self, calls: Iterable[Call]) -> None:
         """Counts what stored calls have used."""
@@ -104,12 +105,13 @@ class _Generation:
     run: RunningAnswer
     chat: Chat
     sink: AnswerSink
+    tools: AnswerTools
     started: float = field(default_factory=time.monotonic)
 
     async def result(self) -> AnswerResult:
         run = self.run
         run.steps = StepLog(self._on_step, self.by.reasoning_display)
-        turns = await self.by.tools.stored(run)
+        turns = await self.tools.stored_turns()
         for turn in turns:
             run.begin_turn()
             self._add_text(turn[0].said)
@@ -118,7 +120,7 @@ class _Generation:
             run.model_task.cancel()
         error = await self._error(run.model_task)
         if error is not None or run.state is RunState.STOPPING:
-            await self.by.tools.end(run, self.chat)
+            await self.tools.end()
             await self._take_pictures(arrived=True)
         run.fit_prompt = None  # what it holds of the chat may be large, and Slack may take minutes
         run.steps.end(failed=error is not None)
@@ -162,10 +164,10 @@ class _Generation:
 
         `turns`: calls of earlier attempts. Raises Parked, ProviderError.
         """
-        run, tools = self.run, self.by.tools
-        await tools.ready()
+        run, tools = self.run, self.tools
+        await self.by.tool_loop.ready()
         for turn in turns:
-            await tools.go_on(run, self.chat, turn)
+            await tools.resume(turn)
         read = partial(self.by.read_prompt, self.chat, run.answer)
         run.fit_prompt = await until_stored(read, run.answer.id)
         request = await self._request()
@@ -175,15 +177,15 @@ class _Generation:
             await self._ask_once(request)
             if run.called is None:
                 return
-            if tools.exhausted(run):
+            if tools.exhausted():
                 raise EmptyAnswer("it kept calling tools")
-            await tools.carry_out(run, self.chat, run.turn_text, run.called)
+            await tools.carry_out(run.turn_text, run.called)
             request = await self._request()
 
     async def _request(self, limit: int | None = None) -> ModelRequest:
         """The request for the answer. `limit`: estimated tokens of a prompt that was too long."""
         run = self.run
-        tools = await self.by.tools.offered(run, self.chat)
+        tools = await self.tools.offered()
         beside = sum(map(tokens_of_tool, tools)) + sum(map(tokens_of_round, run.rounds))
         assert run.fit_prompt is not None
         request = await until_stored(partial(run.fit_prompt, beside, limit), run.answer.id)
@@ -254,7 +256,7 @@ class _Generation:
             request,
             max_seconds=run.seconds_to_ask,
             reservation=run.reservation,
-            **self.by.tools.called(run, self.chat, request),
+            **self.tools.request_fields(request),
         )
         asked = call_for_answer(new_id(), self.chat, run.answer, request.model)
         estimated = request.facts.estimated_tokens

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from bot import english_strings
 from bot.answers.events import EventPublisher
@@ -55,6 +55,8 @@ from storage.statements.holds import Hold
 from storage.statements.tool_call_rows import over_budget
 from storage.tool_calls import ToolCalls
 
+Stored = TypeVar("Stored")
+
 READY_TIMEOUT = 10.0
 """Seconds after a process's start in which answers wait for tool servers that are still connecting."""
 MAX_EXTRA_ROUNDS = 2
@@ -65,132 +67,150 @@ class Parked(Exception):
     """The answer waits for a decision; its worker releases it."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ToolLoop:
     """Carries out the calls of all answers of the process."""
 
-    def __init__(
-        self,
-        tools: Tools,
-        calls: ToolCalls,
-        publisher: EventPublisher,
-        worker_id: str,
-        *,
-        steps: int,
-        seconds: float,
-        rules: RulesOf,
-        pictures: ToolPictures,
-        room: RoomForTools,
-    ) -> None:
-        """`steps`: the most calls of one answer. `seconds`: for one call. `rules`: what a chat's channel allows.
+    tools: Tools
+    calls: ToolCalls
+    publisher: EventPublisher
+    worker_id: str
+    steps: int
+    """The most calls of one answer."""
+    seconds: float
+    """For one call."""
+    rules: RulesOf
+    """What a chat's channel allows."""
+    pictures: ToolPictures
+    room: RoomForTools
+    """The estimated tokens that tool definitions may take in a prompt."""
 
-        `room`: the estimated tokens that tool definitions may take in a prompt.
-        """
-        self._room = room
-        self._pictures = pictures
-        self._rules = rules
-        self._tools = tools
-        self._calls = calls
-        self._publisher = publisher
-        self._worker_id = worker_id
-        self._steps = steps
-        self._seconds = seconds
+    def for_answer(self, run: RunningAnswer, chat: Chat) -> AnswerTools:
+        """The calls of one answer."""
+        return AnswerTools(self, run, chat)
 
     async def ready(self) -> None:
         """Waits for servers that are still connecting, in the first seconds of the process."""
-        await self._tools.ready(READY_TIMEOUT)
+        await self.tools.ready(READY_TIMEOUT)
 
-    async def offered(self, run: RunningAnswer, chat: Chat) -> list[Tool]:
+    async def park(self, run: RunningAnswer, then: Mapping[Chore, float]) -> bool:
+        """Stores that the answer waits for a decision, and the remaining chores.
+
+        False when the worker no longer holds it.
+        """
+
+        def goes_on(calls: Sequence[StoredCall]) -> bool:
+            nobody_decides = any(call.unaskable for call in calls)
+            return nobody_decides or next_call(calls, self.reads) is not None
+
+        return await self.calls.park(self.worker_id, run.answer.id, then, goes_on)
+
+    def tool_of(self, call: StoredCall) -> Tool | None:
+        """The tool as it is defined now; None if its server is gone, or the model made the name up."""
+        return self.tools.tools.get(call.call.name)
+
+    def reads(self, call: StoredCall) -> bool:
+        tool = self.tool_of(call)
+        return tool is not None and tool.reads
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerTools:
+    """The tools of one answer and the calls that its model makes."""
+
+    by: ToolLoop
+    run: RunningAnswer
+    chat: Chat
+
+    async def offered(self) -> list[Tool]:
         """The tools that the model is sent: the first ones, of those that it may use, that fit its window."""
-        rules = await self._rules_of(run, chat)
+        rules = await self._channel_rules()
         usable = first_tools(
             tool
-            for tool in self._tools.tools.values()
+            for tool in self.by.tools.tools.values()
             if rules.permission(tool) is not Permission.DENIED
         )
         taken = accumulate(tokens_of_tool(tool) for tool in usable)
-        room = self._room(chat)
+        room = self.by.room(self.chat)
         fitting = [tool for tool, tokens in zip(usable, taken, strict=True) if tokens <= room]
         if len(fitting) < len(usable):
-            run.steps.change(StepChanged("tools", StepKind.TOOLS, StepStatus.DENIED))
+            self.run.steps.change(StepChanged("tools", StepKind.TOOLS, StepStatus.DENIED))
         return fitting
 
-    def called(self, run: RunningAnswer, chat: Chat, request: ModelRequest) -> dict[str, Any]:
+    def request_fields(self, request: ModelRequest) -> dict[str, Any]:
         """The fields of a `ModelRequest` that report earlier calls, and whether more may be made."""
-        rounds = self._pictures.sent(chat, run.rounds, request.messages)
-        return {"rounds": rounds, "may_call": self._left(run) > 0}
+        rounds = self.by.pictures.sent(self.chat, self.run.rounds, request.messages)
+        return {"rounds": rounds, "may_call": self._calls_left() > 0}
 
-    async def _rules_of(self, run: RunningAnswer, chat: Chat) -> ChannelTools:
+    async def _channel_rules(self) -> ChannelTools:
         """The channel's current rules, which admins may change at any time."""
-        if not self._tools.tools:
+        if not self.by.tools.tools:
             return ALL_TOOLS
-        return await until_stored(lambda: self._rules(chat), run.answer.id)
+        return await self._until_stored(lambda: self.by.rules(self.chat))
 
-    def exhausted(self, run: RunningAnswer) -> bool:
+    def exhausted(self) -> bool:
         """Whether the model keeps calling tools although it was told to stop."""
-        return len(run.rounds) >= self._steps + MAX_EXTRA_ROUNDS
+        return len(self.run.rounds) >= self.by.steps + MAX_EXTRA_ROUNDS
 
-    def _left(self, run: RunningAnswer) -> int:
-        return self._steps - sum(len(turn.calls) for turn in run.rounds)
+    def _calls_left(self) -> int:
+        return self.by.steps - sum(len(turn.calls) for turn in self.run.rounds)
 
     # -- resuming from stored rows ---------------------------------------------------------------------------------
 
-    async def stored(self, run: RunningAnswer) -> list[list[StoredCall]]:
+    async def stored_turns(self) -> list[list[StoredCall]]:
         """The turns of earlier attempts at this answer."""
-        if run.answer.attempt <= 1:
+        if self.run.answer.attempt <= 1:
             return []
-        rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
+        rows = await self._until_stored(lambda: self.by.calls.of_answer(self.run.answer.id))
         for row in rows:
-            report_step(run, row)
+            report_step(self.run, row)
         return [list(turn) for _, turn in groupby(rows, key=lambda call: call.round)]
 
-    async def go_on(self, run: RunningAnswer, chat: Chat, turn: Sequence[StoredCall]) -> None:
+    async def resume(self, turn: Sequence[StoredCall]) -> None:
         """Finishes a stored turn: makes the calls that may be made (again), and adds the results to the answer. Raises
         Parked.
         """
         for call in turn:
             if call.state is CallState.CALLING:
-                await self._take_up(run, chat, call)
+                await self._resume_call(call)
             elif call.overdue:
-                await self._settle(run, chat, call, CallState.DENIED, english_strings.CALL_EXPIRED)
+                await self._settle(call, CallState.DENIED, english_strings.CALL_EXPIRED)
             elif call.unaskable:
-                reason = english_strings.CALL_UNASKABLE
-                await self._settle(run, chat, call, CallState.DENIED, reason)
-        await self._work_off(run, chat, turn[0].round)
+                await self._settle(call, CallState.DENIED, english_strings.CALL_UNASKABLE)
+        await self._make_calls(turn[0].round)
 
-    async def _take_up(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
+    async def _resume_call(self, call: StoredCall) -> None:
         """Decides about a call that another process was making when it ended."""
-        if call.repeatable and await self._may_be_made_again(run, chat, call):
-            await self._store(run, call, CallState.READY)
+        if call.repeatable and await self._may_be_made_again(call):
+            await self._store(call, CallState.READY)
             return
         lost = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_LOST)
-        await self._settle(run, chat, call, *ended(lost, repeatable=call.repeatable))
+        await self._settle(call, *ended(lost, repeatable=call.repeatable))
 
-    async def _may_be_made_again(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> bool:
+    async def _may_be_made_again(self, call: StoredCall) -> bool:
         """Whether it may be made again: nobody has been told or asked anything that hides that it may have taken
         effect.
         """
-        tool = self._tools.tools.get(call.call.name)
+        tool = self.by.tool_of(call)
         if tool is None or tool.pin != call.pin:
             return False
-        permission = (await self._rules_of(run, chat)).permission(tool)
+        permission = (await self._channel_rules()).permission(tool)
         return permission is Permission.RUNS or (call.asked and permission is Permission.ASKS)
 
     # -- a new turn ------------------------------------------------------------------------------------------------
 
-    async def carry_out(
-        self, run: RunningAnswer, chat: Chat, said: str, called: ToolsCalled
-    ) -> None:
+    async def carry_out(self, said: str, called: ToolsCalled) -> None:
         """Stores a turn's calls, makes those that may be made, and adds the turn to the answer.
 
         Raises Parked, BudgetUsedUp.
         """
-        number, left = len(run.rounds), self._left(run)
-        rules = await self._rules_of(run, chat)
+        number, left = len(self.run.rounds), self._calls_left()
+        rules = await self._channel_rules()
         rows = []
         for place, call in enumerate(called.calls):
             row = StoredCall(
                 id=new_id(),
-                answer_id=run.answer.id,
+                answer_id=self.run.answer.id,
                 round=number,
                 number=place,
                 call=call,
@@ -198,45 +218,41 @@ class ToolLoop:
                 state=CallState.FAILED,
                 said="" if place else said,
                 round_extra="" if place else called.extra,
-                asker=run.answer.asker,
+                asker=self.run.answer.asker,
             )
-            rows.append(await self._judged(run, chat, row, rules, allowed=place < left))
-        await self._add(run, chat, rows)
-        await self._work_off(run, chat, number)
+            rows.append(await self._with_permission(row, rules, allowed=place < left))
+        await self._store_turn(rows)
+        await self._make_calls(number)
 
-    async def _add(self, run: RunningAnswer, chat: Chat, rows: Sequence[StoredCall]) -> None:
+    async def _store_turn(self, rows: Sequence[StoredCall]) -> None:
         """Stores a turn's calls, and what the model has used for it. Raises BudgetUsedUp: then none of them is made."""
-        add = partial(self._calls.add, self._worker_id, chat.id, rows, tuple(run.calls))
+        add = partial(
+            self.by.calls.add, self.by.worker_id, self.chat.id, rows, tuple(self.run.calls)
+        )
         try:
-            hold = await until_stored(add, run.answer.id)
+            hold = await self._until_stored(add)
         except BudgetReached as reached:
-            run.note_recorded()
+            self.run.note_recorded()
             for row in rows:
-                self._report_end(run, chat, over_budget(row))
+                self._report_end(over_budget(row))
             raise BudgetUsedUp(to_detail(reached)) from None
-        _go_on_if_held(run, hold)
-        run.note_recorded()
+        self._stop_unless_held(hold)
+        self.run.note_recorded()
         for row in rows:
             if row.state.ended:
-                self._report_end(run, chat, row)
+                self._report_end(row)
             else:
-                report_step(run, row)
+                report_step(self.run, row)
 
-    async def _judged(
-        self,
-        run: RunningAnswer,
-        chat: Chat,
-        row: StoredCall,
-        rules: ChannelTools,
-        *,
-        allowed: bool,
+    async def _with_permission(
+        self, row: StoredCall, rules: ChannelTools, *, allowed: bool
     ) -> StoredCall:
         """The call in its next state: to be made, to be asked about, or refused."""
-        tool = self._tools.tools.get(row.call.name)
+        tool = self.by.tool_of(row)
         if tool is not None:
             row = replace(row, path=tool.path, pin=tool.pin, repeatable=tool.repeatable)
         if not allowed:
-            return replace(row, result=english_strings.CALLS_TOO_MANY.format(count=self._steps))
+            return replace(row, result=english_strings.CALLS_TOO_MANY.format(count=self.by.steps))
         if tool is None:
             return replace(row, result=english_strings.CALL_OF_NOTHING)
         if not is_object(row.call):
@@ -245,32 +261,32 @@ class ToolLoop:
         if permission is Permission.DENIED:
             return replace(row, result=english_strings.CALL_FORBIDDEN)
         asks = permission is not Permission.RUNS
-        granted = asks and await until_stored(
-            lambda: self._calls.is_granted(chat.id, run.answer.asker, tool.pin), run.answer.id
+        granted = asks and await self._until_stored(
+            lambda: self.by.calls.is_granted(self.chat.id, self.run.answer.asker, tool.pin)
         )
         state = CallState.ASKED if asks and not granted else CallState.READY
-        decided_by = run.answer.asker if granted else None
+        decided_by = self.run.answer.asker if granted else None
         return replace(row, state=state, asked=asks, decided_by=decided_by)
 
     # -- making calls ----------------------------------------------------------------------------------------------
 
-    async def _work_off(self, run: RunningAnswer, chat: Chat, number: int) -> None:
+    async def _make_calls(self, number: int) -> None:
         """Makes the calls of a stored turn that may be made. Raises Parked."""
-        turn = await self._turn(run, number)
-        reading = [call for call in turn if call.state is CallState.READY and self._reads(call)]
-        await _all_of(self._make(run, chat, call) for call in reading)
-        while call := next_call(turn := await self._turn(run, number), self._reads):
-            await self._make(run, chat, call)
+        turn = await self._load_turn(number)
+        reading = [call for call in turn if call.state is CallState.READY and self.by.reads(call)]
+        await _all_of(self._make_call(call) for call in reading)
+        while call := next_call(turn := await self._load_turn(number), self.by.reads):
+            await self._make_call(call)
         if not turn or any(call.state is CallState.CALLING for call in turn):
             # The asker has been erased together with these calls, or another worker continues the answer.
-            hold = partial(self._calls.hold, self._worker_id, run.answer.id)
-            _go_on_if_held(run, await until_stored(hold, run.answer.id))
+            hold = partial(self.by.calls.hold, self.by.worker_id, self.run.answer.id)
+            self._stop_unless_held(await self._until_stored(hold))
             raise asyncio.CancelledError
         if waiting := [call for call in turn if call.state is CallState.ASKED]:
             for call in waiting:
-                self._publisher.approval_changed(chat.team, chat.id, call)
+                self.by.publisher.approval_changed(self.chat.team, self.chat.id, call)
             raise Parked
-        run.rounds.append(
+        self.run.rounds.append(
             ToolRound(
                 turn[0].said,
                 tuple(call.call for call in turn),
@@ -280,53 +296,46 @@ class ToolLoop:
             )
         )
 
-    def _reads(self, call: StoredCall) -> bool:
-        tool = self._tools.tools.get(call.call.name)
-        return tool is not None and tool.reads
-
-    async def _turn(self, run: RunningAnswer, number: int) -> list[StoredCall]:
-        rows = await until_stored(lambda: self._calls.of_answer(run.answer.id), run.answer.id)
+    async def _load_turn(self, number: int) -> list[StoredCall]:
+        rows = await self._until_stored(lambda: self.by.calls.of_answer(self.run.answer.id))
         return [call for call in rows if call.round == number]
 
-    async def _make(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
-        """Makes one call: recorded before, made, and its result stored. Not made unless this worker certainly holds the
-        answer.
-        """
-        tool = self._tools.tools.get(call.call.name)
+    async def _make_call(self, call: StoredCall) -> None:
+        """Makes one call if it may still be made as it was decided; otherwise settles it, or asks again."""
+        tool = self.by.tool_of(call)
         if tool is None:
-            await self._settle(run, chat, call, CallState.FAILED, english_strings.TOOL_AWAY)
+            await self._settle(call, CallState.FAILED, english_strings.TOOL_AWAY)
             return
-        permission = (await self._rules_of(run, chat)).permission(tool)
+        permission = (await self._channel_rules()).permission(tool)
         if permission is Permission.DENIED:
-            await self._settle(run, chat, call, CallState.FAILED, english_strings.CALL_FORBIDDEN)
+            await self._settle(call, CallState.FAILED, english_strings.CALL_FORBIDDEN)
             return
         if (tool.pin != call.pin) if call.asked else (permission is Permission.ASKS):
-            await until_stored(lambda: self._calls.ask_again(call, tool.pin), run.answer.id)
+            await self._until_stored(lambda: self.by.calls.ask_again(call, tool.pin))
             return
-        begin = partial(self._calls.begin, self._worker_id, call)
-        _go_on_if_held(run, await until_stored(begin, run.answer.id))
-        await run.confirm()
-        report_step(run, replace(call, state=CallState.CALLING))
+        await self._execute(tool, call)
+
+    async def _execute(self, tool: Tool, call: StoredCall) -> None:
+        """Records the call, makes it unless another worker may hold the answer, and stores its result."""
+        begin = partial(self.by.calls.begin, self.by.worker_id, call)
+        self._stop_unless_held(await self._until_stored(begin))
+        await self.run.confirm()
+        calling = replace(call, state=CallState.CALLING)
+        report_step(self.run, calling)
         started = time.monotonic()
-        result = await self._tools.call(
+        result = await self.by.tools.call(
             tool,
             parsed_arguments(call.call),
-            self._seconds,
-            pictures=self._pictures.are_wanted(chat, run),
+            self.by.seconds,
+            pictures=self.by.pictures.are_wanted(self.chat, self.run),
         )
-        calling = replace(call, state=CallState.CALLING)
-        state, text_for_model = ended(result, repeatable=call.repeatable)
         seconds = time.monotonic() - started
-        async with self._pictures.taken(replace(result, text=text_for_model), run) as (
-            text,
-            pictures,
-        ):
-            await self._settle(run, chat, calling, state, text, seconds, pictures)
+        state, text = ended(result, repeatable=call.repeatable)
+        async with self.by.pictures.taken(replace(result, text=text), self.run) as (text, pictures):
+            await self._settle(calling, state, text, seconds, pictures)
 
     async def _settle(
         self,
-        run: RunningAnswer,
-        chat: Chat,
         call: StoredCall,
         state: CallState,
         result: str,
@@ -337,58 +346,47 @@ class ToolLoop:
 
         Does nothing if the call has changed meanwhile, or is gone.
         """
-        if await self._store(run, call, state, result, seconds, pictures):
-            self._report_end(run, chat, replace(call, state=state, result=result, seconds=seconds))
+        if await self._store(call, state, result, seconds, pictures):
+            self._report_end(replace(call, state=state, result=result, seconds=seconds))
 
-    def _report_end(self, run: RunningAnswer, chat: Chat, call: StoredCall) -> None:
+    def _report_end(self, call: StoredCall) -> None:
         if call.asked:
-            self._publisher.approval_changed(chat.team, chat.id, call)
-        report_step(run, call)
-        record_call(chat.team, chat.id, call)
+            self.by.publisher.approval_changed(self.chat.team, self.chat.id, call)
+        report_step(self.run, call)
+        record_call(self.chat.team, self.chat.id, call)
 
     async def _store(
         self,
-        run: RunningAnswer,
         call: StoredCall,
         state: CallState,
         result: str = "",
         seconds: float | None = None,
         pictures: Sequence[Image] = (),
     ) -> bool:
-        return await until_stored(
-            lambda: self._calls.settle(call, state, result, seconds, pictures), run.answer.id
+        return await self._until_stored(
+            lambda: self.by.calls.settle(call, state, result, seconds, pictures)
         )
 
-    async def park(self, run: RunningAnswer, then: Mapping[Chore, float]) -> bool:
-        """Stores that the answer waits for a decision, and the remaining chores.
-
-        False when the worker no longer holds it.
-        """
-
-        def goes_on(calls: Sequence[StoredCall]) -> bool:
-            nobody_decides = any(call.unaskable for call in calls)
-            return nobody_decides or next_call(calls, self._reads) is not None
-
-        return await self._calls.park(self._worker_id, run.answer.id, then, goes_on)
-
-    async def end(self, run: RunningAnswer, chat: Chat) -> None:
+    async def end(self) -> None:
         """The answer was stopped or has failed: its open calls will be neither made nor decided."""
-        if run.answer.attempt == 1 and run.called is None and not run.rounds:
+        if self.run.answer.attempt == 1 and self.run.called is None and not self.run.rounds:
             return
-        end = partial(self._calls.end_open, self._worker_id, run.answer.id, utc_now())
-        ended = await until_stored(end, run.answer.id)
+        end = partial(self.by.calls.end_open, self.by.worker_id, self.run.answer.id, utc_now())
+        ended = await self._until_stored(end)
         if ended is None:
             raise asyncio.CancelledError
         for call in ended:
-            self._report_end(run, chat, call)
+            self._report_end(call)
 
+    def _stop_unless_held(self, hold: Hold) -> None:
+        """Raises CancelledError if no more calls may be made."""
+        if hold is Hold.STOPPED:
+            self.run.stop()
+        if hold is not Hold.HELD:
+            raise asyncio.CancelledError
 
-def _go_on_if_held(run: RunningAnswer, hold: Hold) -> None:
-    """Raises CancelledError if no more calls may be made."""
-    if hold is Hold.STOPPED:
-        run.stop()
-    if hold is not Hold.HELD:
-        raise asyncio.CancelledError
+    async def _until_stored(self, work: Callable[[], Awaitable[Stored]]) -> Stored:
+        return await until_stored(work, self.run.answer.id)
 
 
 async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -186,10 +186,10 @@ class Answering:
     @cached_property
     def tool_loop(self) -> ToolLoop:
         return ToolLoop(
-            self.resources.tools,
-            self.repositories.tool_calls,
-            self.resources.publisher,
-            self.worker_id,
+            tools=self.resources.tools,
+            calls=self.repositories.tool_calls,
+            publisher=self.resources.publisher,
+            worker_id=self.worker_id,
             steps=self.settings.bobbin_tool_steps,
             seconds=self.settings.bobbin_tool_timeout,
             rules=self.repositories.channel_settings.tools_for,
@@ -211,7 +211,7 @@ class Answering:
             metrics=self.resources.metrics,
             ledger=self.repositories.ledger,
             pictures=self.pictures,
-            tools=self.tool_loop,
+            tool_loop=self.tool_loop,
             reasoning_display=ReasoningDisplay(
                 as_steps=mode is not ReasoningMode.OFF, with_text=mode is ReasoningMode.SHOWN
             ),
@@ -243,7 +243,7 @@ class Answering:
             metrics=self.resources.metrics,
             worker_id=self.worker_id,
             pictures=self.pictures,
-            tools=self.tool_loop,
+            tool_loop=self.tool_loop,
             timing=self.resources.timing,
         )
 

@@ -132,11 +132,11 @@ class Replica:
         after_work = AfterWork(Chores(database), self.chats, self.answers, self.tasks, timing, name)
         after_work.register({Chore.TITLE: no_title})
         pictures = PictureIntake(MemoryBudget(), ImageFitter().fit)
-        tools = ToolLoop(
-            NoTools(),
-            ToolCalls(database),
-            self.publisher,
-            name,
+        tool_loop = ToolLoop(
+            tools=NoTools(),
+            calls=ToolCalls(database),
+            publisher=self.publisher,
+            worker_id=name,
             steps=10,
             seconds=60.0,
             rules=all_tools,
@@ -150,7 +150,7 @@ class Replica:
             metrics=self.metrics,
             ledger=Ledger(database),
             pictures=pictures,
-            tools=tools,
+            tool_loop=tool_loop,
         )
         self.engine = Engine(
             chats=self.chats,
@@ -163,7 +163,7 @@ class Replica:
             metrics=self.metrics,
             worker_id=name,
             pictures=pictures,
-            tools=tools,
+            tool_loop=tool_loop,
             timing=timing,
         )
         self.recovery = Recovery(
