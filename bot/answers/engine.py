@@ -19,7 +19,6 @@ from bot.answers.after_work import AfterWork
 from bot.answers.events import EventPublisher
 from bot.answers.generator import AnswerGenerator
 from bot.answers.lease import ClockReading, Lease
-from bot.answers.pictures import PictureIntake
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
 from bot.answers.storage_retry import until_stored
@@ -28,6 +27,7 @@ from bot.domain import Answer, AnswerResult, Chat, Status, TitleBy
 from bot.domain.chores import Chore
 from bot.errors import ChatNotFound, StorageError
 from bot.observability import Metrics, get_logger, log_context
+from bot.runtime.memory import MemoryBudget
 from bot.timing import Timing
 from bot.tracing import Attribute, Span, SpanKind, span
 from storage.answers import Answers, Finished
@@ -55,7 +55,7 @@ class Engine:
         on_end: OnEnd,
         metrics: Metrics,
         worker_id: str,
-        pictures: PictureIntake,
+        memory: MemoryBudget,
         tool_loop: ToolLoop,
         timing: Timing = Timing(),
     ) -> None:
@@ -64,7 +64,7 @@ class Engine:
         self._generator = generator
         self._sinks = sinks
         self._publisher = publisher
-        self._pictures = pictures
+        self._memory = memory
         self._tool_loop = tool_loop
         self._after_work = after_work
         self._on_end = on_end
@@ -254,7 +254,7 @@ class Engine:
             result = await self._stored(run, lambda: self._answers.result(run.answer.id))
         if result is not None and run.answer.status.ended:
             return result
-        with self._pictures.reserve(chat.team) as run.reservation:
+        with self._memory.reserve(chat.team) as run.reservation:
             result = result or await self._generator.generate(run, chat, sink)
             return await self._store_result(run, chat, result)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from bot.answers.answer_result import result_of
 from bot.answers.events import EventPublisher
-from bot.answers.pictures import PictureIntake
+from bot.answers.pictures import FitPicture, fit_pictures
 from bot.answers.running_answer import FitPrompt, RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
 from bot.answers.step_log import TIMED_REASONING, ReasoningDisplay, StepLog
@@ -78,7 +78,7 @@ class AnswerGenerator:
     publisher: EventPublisher
     metrics: Metrics
     ledger: Ledger
-    pictures: PictureIntake
+    fit_picture: FitPicture
     tool_loop: ToolLoop
     reasoning_display: ReasoningDisplay = TIMED_REASONING
     price_of: PriceOf = no_price
@@ -288,7 +288,7 @@ class _Generation:
         run = self.run
         received = [each for each in run.received_pictures if each.arrived or not arrived]
         if received and run.reservation is not None:
-            run.pictures = await self.by.pictures.fitted(received, run.reservation)
+            run.pictures = await fit_pictures(received, self.by.fit_picture, run.reservation)
 
     def _retract(self) -> None:
         """Retracts what the current turn has shown."""

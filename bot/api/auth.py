@@ -75,7 +75,7 @@ class Authenticator:
     async def _user_of(self, token: str | None) -> User | None:
         if not token or len(token) > MAX_TOKEN_LENGTH:
             return None
-        return await self._tokens.user_of(token)
+        return await self._tokens.stored.user_of(token)
 
     async def _verdict(self, user: User) -> Verdict:
         """The verdict of the rules. The tokens of somebody who turns out to be deactivated end."""

@@ -48,7 +48,7 @@ async def event_stream(
                     yield sse_event("token", {"token": event.text})
                 elif isinstance(event, AnswerRestarted):
                     yield sse_event("restart", {})
-                elif (call := await api.approvals.call(event.call)) is not None:
+                elif (call := await api.approvals.stored.get(event.call)) is not None:
                     yield sse_event("approval", ApprovalOut.of(call).model_dump(mode="json"))
             yield sse_event("done", await answered_body(api, waiter, await waiter.current()))
         except ApiError as error:

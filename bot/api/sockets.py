@@ -261,7 +261,7 @@ class WebSocketConnection:
             )
 
     async def _send_approval(self, event: ApprovalUpdated) -> None:
-        call = await asyncio.shield(self._api.approvals.call(event.call))
+        call = await asyncio.shield(self._api.approvals.stored.get(event.call))
         if call is not None:
             approval = ApprovalOut.of(call).model_dump(mode="json")
             await self._send({"chat": event.chat, "approval": approval})

@@ -23,7 +23,8 @@ class ApprovalService:
         show: Callable[[str], object],
     ) -> None:
         """`wake`: called with the id of a chat whose answer continues. `show`: called with the id of the answer."""
-        self._calls = calls
+        self.stored = calls
+        """For reading: the current state of each call."""
         self._publisher = publisher
         self._wake = wake
         self._show = show
@@ -34,7 +35,7 @@ class ApprovalService:
         """Records the user's decision. None: no such call in the user's workspace, or in this chat. Raises
         StorageError.
         """
-        decided = await self._calls.decide(approval, user.team, user.id, decision, chat_id)
+        decided = await self.stored.decide(approval, user.team, user.id, decision, chat_id)
         if decided is not None and decided.accepted:
             self._publisher.approval_changed(user.team, decided.chat_id, decided.call)
             if decided.call.state.ended:
@@ -65,12 +66,8 @@ class ApprovalService:
         """The calls that wait for a decision. `messages`: all messages of the chat."""
         if all(message.status.ended for message in messages):
             return []
-        return await self._calls.asked(chat.id)
+        return await self.stored.asked(chat.id)
 
     async def is_known(self, approval: str) -> bool:
         """Whether there is such a call, in any workspace and however its tool is defined now."""
-        return await self._calls.get(approval.partition("-")[0]) is not None
-
-    async def call(self, call_id: str) -> StoredCall | None:
-        """The current state of a call; None if it is gone."""
-        return await self._calls.get(call_id)
+        return await self.stored.get(approval.partition("-")[0]) is not None

@@ -36,10 +36,6 @@ class Eraser:
     def __init__(self, erasure: Erasure) -> None:
         self._erasure = erasure
 
-    async def preview(self, selection: Selection) -> dict[str, int]:
-        """How many rows of each table would be removed."""
-        return await self._erasure.count(selection)
-
     async def erase(self, selection: Selection) -> Counter[str]:
         """Removes everything; returns how much it was. Safe to repeat after a failure."""
         gone: Counter[str] = Counter()

@@ -71,10 +71,10 @@ async def export(
 async def erase(settings: Settings, selection: Selection, *, really: bool) -> Removed:
     """Removes what the selection covers; unless `really`, only counts it."""
     async with _open(settings) as database:
-        eraser = Eraser(Erasure(database))
-        rows = await eraser.preview(selection)
+        erasure = Erasure(database)
+        rows = await erasure.count(selection)
         if really:
-            await eraser.erase(selection)
+            await Eraser(erasure).erase(selection)
     return Removed({name: count for name, count in rows.items() if count}, really)
 
 

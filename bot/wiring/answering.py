@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from bot.answers.after_work import AfterWork
 from bot.answers.engine import Engine
 from bot.answers.generator import AnswerGenerator
-from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.step_log import ReasoningDisplay
 from bot.answers.tool_loop import ToolLoop
@@ -180,10 +179,6 @@ class Answering:
         )
 
     @cached_property
-    def pictures(self) -> PictureIntake:
-        return PictureIntake(self.resources.memory, self.resources.image_fitter.fit)
-
-    @cached_property
     def tool_loop(self) -> ToolLoop:
         return ToolLoop(
             tools=self.resources.tools,
@@ -210,7 +205,7 @@ class Answering:
             publisher=self.resources.publisher,
             metrics=self.resources.metrics,
             ledger=self.repositories.ledger,
-            pictures=self.pictures,
+            fit_picture=self.resources.image_fitter.fit,
             tool_loop=self.tool_loop,
             reasoning_display=ReasoningDisplay(
                 as_steps=mode is not ReasoningMode.OFF, with_text=mode is ReasoningMode.SHOWN
@@ -242,7 +237,7 @@ class Answering:
             on_end=self.models.on_answer_ended,
             metrics=self.resources.metrics,
             worker_id=self.worker_id,
-            pictures=self.pictures,
+            memory=self.resources.memory,
             tool_loop=self.tool_loop,
             timing=self.resources.timing,
         )

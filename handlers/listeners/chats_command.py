@@ -101,7 +101,7 @@ async def _issue(ctx: ListenerContext, user: User, command: SlashCommand) -> str
     token = await ctx.api_tokens.issue(user, life)
     issued = strings.API_ACCESS_ISSUED.format(token=token, command=command.name)
     with suppress(StorageError):  # the token can't be shown again, the list can
-        return f"{issued}\n\n{token_list(await ctx.api_tokens.listed(user))}"
+        return f"{issued}\n\n{token_list(await ctx.api_tokens.stored.listed(user))}"
     return issued
 
 

@@ -18,7 +18,6 @@ from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult
 from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
 from bot.answers.generator import AnswerGenerator, Models
-from bot.answers.pictures import PictureIntake
 from bot.answers.recovery import Recovery
 from bot.answers.running_answer import FitPrompt
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
@@ -131,7 +130,6 @@ class Replica:
         self.tasks = Tasks()
         after_work = AfterWork(Chores(database), self.chats, self.answers, self.tasks, timing, name)
         after_work.register({Chore.TITLE: no_title})
-        pictures = PictureIntake(MemoryBudget(), ImageFitter().fit)
         tool_loop = ToolLoop(
             tools=NoTools(),
             calls=ToolCalls(database),
@@ -149,7 +147,7 @@ class Replica:
             publisher=self.publisher,
             metrics=self.metrics,
             ledger=Ledger(database),
-            pictures=pictures,
+            fit_picture=ImageFitter().fit,
             tool_loop=tool_loop,
         )
         self.engine = Engine(
@@ -162,7 +160,7 @@ class Replica:
             on_end=do_nothing,
             metrics=self.metrics,
             worker_id=name,
-            pictures=pictures,
+            memory=MemoryBudget(),
             tool_loop=tool_loop,
             timing=timing,
         )

@@ -163,8 +163,8 @@ async def test_nothing_of_an_erased_person_remains(
         "usage": 0,
         "chats": 5,
     }
-    eraser = Eraser(Erasure(database))
-    preview = await eraser.preview(Selection(user=GONE))
+    erasure = Erasure(database)
+    eraser, preview = Eraser(erasure), await erasure.count(Selection(user=GONE))
     assert (preview["chats"], preview["messages"], preview["attachments"]) == (3, 6, 3)
     assert (preview["people"], preview["api_tokens"], preview["messages of others' chats"]) == (
         1,
