@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum, auto
 
 from bot import strings
 from bot.answers.sink import AnswerControl
@@ -35,6 +36,23 @@ log = get_logger(__name__)
 _MIN_CONNECT_RETRY_DELAY = 0.3
 _MAX_CONNECT_RETRY_DELAY = 5.0
 """The longest pause between two attempts while Slack cannot be reached, in seconds; the pause grows with the outage."""
+
+
+class _Stage(Enum):
+    """How far the task is that writes.
+
+    WAITING ─▶ READY ◀─▶ WRITING
+       └─────────┴───────────┴──▶ LEAVING
+    """
+
+    WAITING = auto()
+    """Until what comes before the answer is visible."""
+    READY = auto()
+    """Until its next call is granted."""
+    WRITING = auto()
+    """Until the call is done."""
+    LEAVING = auto()
+    """It makes no further call."""
 
 
 class AnswerWriter:
@@ -68,12 +86,9 @@ class AnswerWriter:
         self._use_pages(answer)
         self._failing_since: float | None = None
         """When the first of the failures in a row happened, in seconds of the dispatcher's clock."""
-        self._has_turn = False
-        """Whether it may write: what comes before it is visible."""
-        self._writing = False
+        self._stage = _Stage.WAITING
         self._wrote = asyncio.Event()
         """Set after each write, and when there will be no other."""
-        self._abandoned = False
         self._task: asyncio.Task[None] | None = None
 
     # -- the sink ----------------------------------------------------------------------------------------------
@@ -84,6 +99,7 @@ class AnswerWriter:
             self._start_writing()
 
     def _start_writing(self) -> None:
+        self._stage = _Stage.WAITING
         self._task = asyncio.create_task(self._run(), name=f"answer {self._answer.id}")
 
     def write(self, text: str) -> None:
@@ -138,7 +154,7 @@ class AnswerWriter:
         """Whether text has arrived that is not visible yet, and could become visible."""
         if self._task is None or self._task.done():
             return False
-        return self._writing or self._pending.waiting_since is not None
+        return self._stage is _Stage.WRITING or self._pending.waiting_since is not None
 
     async def abandon(self) -> Mapping[Chore, float]:
         await self._until_restarted()
@@ -148,8 +164,8 @@ class AnswerWriter:
     async def _end_task(self) -> None:
         """Ends the task that writes, and leaves what is shown as it is."""
         if self._task is not None:
-            self._abandoned = True
-            if self._has_turn and self._pending.busy and not self._pages.is_complete:
+            had_turn, self._stage = self._stage is not _Stage.WAITING, _Stage.LEAVING
+            if had_turn and self._pending.busy and not self._pages.is_complete:
                 # The call in progress ends first: the next worker must know the message that it creates.
                 timeout = self._slack.timing.last_write_timeout
                 await asyncio.wait([self._task], timeout=timeout)
@@ -182,7 +198,6 @@ class AnswerWriter:
             self._earlier_chores |= self._pages.chores()
             attempt = self._answer.attempt + 1
             self._use_pages(replace(self._answer, attempt=attempt, slack_messages=shown))
-            self._abandoned = self._has_turn = False
             self._start_writing()
         finally:
             self._restart = None
@@ -200,15 +215,15 @@ class AnswerWriter:
             await self._control.wait_for_turn()
             await self._pages.take_over()
             self._slack.dispatcher.join(self._pending)
-            self._has_turn = True
+            self._enter(_Stage.READY)
             while not self._pages.is_complete:
-                if self._abandoned:
+                if self._stage is _Stage.LEAVING:
                     return
                 self._pages.plan(self._slack.dispatcher.now())
                 method = await self._slack.dispatcher.acquire_write(self._pending)
-                self._writing = True
+                self._enter(_Stage.WRITING)
                 await self._write_once(method)
-                self._writing = False
+                self._enter(_Stage.READY)
                 self._wrote.set()
             self._control.note_final_messages(self._pages.final_messages())
         except SlackError as error:
@@ -216,6 +231,11 @@ class AnswerWriter:
         finally:
             self._slack.dispatcher.leave(self._pending)
             self._wrote.set()
+
+    def _enter(self, stage: _Stage) -> None:
+        """A writer that is leaving stays so until it starts again."""
+        if self._stage is not _Stage.LEAVING:
+            self._stage = stage
 
     async def _write_once(self, method: str) -> None:
         waiting_since, self._pending.waiting_since = self._pending.waiting_since, None
