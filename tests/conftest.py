@@ -270,7 +270,7 @@ def spare_postgresql(
 
 
 async def _migrate(url: str) -> None:
-    database = Database.open(url)
+    database = Database.open(url, timing=patient_timing())
     await database.migrate()
     await database.close()
 

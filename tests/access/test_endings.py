@@ -151,7 +151,8 @@ async def test_a_stream_ends_when_its_reader_leaves_the_channel(worlds: WorldFac
     async with worlds() as world:
         await private_chat(world)
         chat = str(world.chats()[0]["id"])
-        world.say(" ".join(map(str, range(60))), rate=20)
+        cut_off = asyncio.Event()
+        world.say(" ".join(map(str, range(60))), rate=20, held_until=cut_off)
         path, events = f"/chat/conversations/{chat}/messages", []
         accept = {"Accept": "text/event-stream"}
         async with (
@@ -164,6 +165,7 @@ async def test_a_stream_ends_when_its_reader_leaves_the_channel(worlds: WorldFac
                     await world.slack.conversations.leave("bob", PRIVATE)
         assert events[-3] == "event: failed"
         assert json.loads(events[-2].removeprefix("data: "))["error"] == "Not found"
+        cut_off.set()
         await world.idle()
 
 

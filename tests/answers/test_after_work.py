@@ -111,7 +111,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(url: str) -> AsyncIterator[Scene]:
-    database = Database.open(url)
+    database = Database.open(url, timing=patient_timing())
     chats, answers = Chats(database), Answers(database)
     said = await chats.start(
         team="T1", owner="U1", model=ModelRef("openai", "gpt"), message=NewMessage("Hello", "U1")

@@ -158,9 +158,15 @@ async def test_of_concurrent_posts_one_is_accepted_and_the_others_get_409(
     world: World, api: Api
 ) -> None:
     chat = await api.conversation()
-    world.say("Slowly but surely there.", rate=20)
+    others_refused = asyncio.Event()
+    world.say("Slowly but surely there.", held_until=others_refused)
     path = f"/chat/conversations/{chat}/messages"
-    posts = [api.http.post(path, json={"content": f"message {number}"}) for number in range(20)]
+    posts = [
+        asyncio.create_task(api.http.post(path, json={"content": f"message {number}"}))
+        for number in range(20)
+    ]
+    await world.until(lambda: sum(post.done() for post in posts) == 19, "the others are refused")
+    others_refused.set()
     responses = await asyncio.gather(*posts)
     assert sorted(response.status_code for response in responses) == [201, *[409] * 19]
     refused = next(response.json() for response in responses if response.status_code == 409)
@@ -278,16 +284,16 @@ async def test_an_idle_event_stream_sends_comments(worlds: WorldFactory) -> None
     timing = patient_timing(sse_keepalive_interval=0.05)
     async with worlds(timing=timing) as world, client(world, await token_for(world)) as http:
         chat = await Api(http, "").conversation()
-        world.say("Late but whole.", first_after=0.3)
-        response = await http.post(
-            f"/chat/conversations/{chat}/messages",
-            json={"content": "hi"},
-            headers={"Accept": "text/event-stream"},
-        )
-    text = response.text
-    before, _, after = text.partition("event: token")
-    assert before.count(": still being written\n\n") >= 3
-    assert "Late but whole." in after
+        commented = asyncio.Event()
+        world.say("Late but whole.", held_until=commented)
+        path, lines = f"/chat/conversations/{chat}/messages", list[str]()
+        accept = {"Accept": "text/event-stream"}
+        async with http.stream("POST", path, json={"content": "hi"}, headers=accept) as answer:
+            async for line in answer.aiter_lines():
+                lines.append(line)
+                if lines.count(": still being written") == 3:
+                    commented.set()
+    assert lines.index(": still being written") < lines.index("event: done")
 
 
 async def streamed(api: Api, path: str, body: dict[str, Any]) -> list[tuple[str, Any]]:

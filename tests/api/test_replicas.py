@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bot.app import Bot, build
 from tests import redis_service
 from tests.api.conftest import Api, token_for
-from tests.api.test_sockets import TEXT, finished, socket_of, titled
+from tests.api.test_sockets import TEXT, finished, read_text, socket_of, titled
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.test_voice_clips import CLIP, EARS
 from tests.handlers.world import World
@@ -55,16 +55,21 @@ async def test_sockets_of_every_replica_receive_each_word_once(
             socket_of(second.url, token) as there,
         ):
             world.entitle("Two replicas")
-            world.say(TEXT, rate=5)
+            late_have_read = asyncio.Event()
+            world.say(TEXT, rate=20, held_until=late_have_read)
             made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
+            answer = made["assistant_message"]["id"]
             await asyncio.sleep(0.15)
             async with (
                 socket_of(second.url, token) as late,
                 socket_of(first.url, token) as late_here,
             ):
                 for reader in (late, late_here):
+                    assert await read_text(reader, answer) == TEXT
+                late_have_read.set()
+                for reader in (late, late_here):
                     await reader.until(finished)
-                    assert reader.text(made["assistant_message"]["id"]) == TEXT
+                    assert reader.text(answer) == TEXT
             for reader in (here, there):
                 await reader.until(titled)
                 assert reader.events[0]["user_message"] == made["user_message"]
@@ -94,7 +99,8 @@ async def test_a_post_is_answered_when_another_replica_writes_the_answer(
         token = await token_for(world)
         async with api_at(first, token) as api, api_at(second, token) as other:
             chat = await api.conversation()
-            world.say(TEXT, rate=5)
+            refused = asyncio.Event()
+            world.say(TEXT, held_until=refused)
             key = {"Idempotency-Key": "one"}
             waiting = asyncio.create_task(api.say(chat, "count", headers=key))
             await world.until(
@@ -102,6 +108,7 @@ async def test_a_post_is_answered_when_another_replica_writes_the_answer(
                 "the answer is being written",
             )
             assert (await other.say(chat, "meanwhile", 409))["error"] == "Conversation busy"
+            refused.set()
             again = await other.say(chat, "count", headers=key)
             assert again["assistantMessage"] == (await waiting)["assistantMessage"]
             assert again["assistantMessage"]["content"] == TEXT

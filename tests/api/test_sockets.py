@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -117,13 +117,15 @@ async def test_a_chat_continues_and_check_chat_returns_its_newest_message(
     chat = made["chat"]["id"]
     newest = await api.ask("POST", "/check-chat", json={"chat": chat})
     assert newest == {"chat": chat, "message": made["assistant_message"]["id"], "unreceived": False}
-    world.say("Slowly answered by a model.", rate=20)
+    refused = asyncio.Event()
+    world.say("Slowly answered by a model.", rate=20, held_until=refused)
     more = await api.ask("POST", "/chat-message", json={"chat": made["chat"], "message": "two"})
     assert (await api.ask("POST", "/chat-message", 409, json={"chat": chat, "message": "three"}))[
         "success"
     ] is False
     newest = await api.ask("POST", "/check-chat", json={"chat": chat})
     assert newest == {"chat": chat, "message": more["assistant_message"]["id"], "unreceived": True}
+    refused.set()
     await reader.until(finished)
     assert reader.text(more["assistant_message"]["id"]) == "Slowly answered by a model."
 
@@ -131,30 +133,38 @@ async def test_a_chat_continues_and_check_chat_returns_its_newest_message(
 async def test_a_socket_opened_in_mid_answer_gets_all_text_once(
     world: World, api: Api, reader: Reader
 ) -> None:
-    world.say(TEXT, rate=5)
+    all_read = asyncio.Event()
+    world.say(TEXT, rate=20, held_until=all_read)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
     answer = made["assistant_message"]["id"]
-    readers = []
-    for _ in range(4):
-        await asyncio.sleep(0.07)
-        readers.append(asyncio.create_task(read_all(world, api, answer)))
-    assert [await task for task in readers] == [TEXT] * 4
+    async with AsyncExitStack() as stack:
+        readers = []
+        for _ in range(4):
+            await asyncio.sleep(0.07)
+            late = await stack.enter_async_context(socket_of(address(world), api.token))
+            readers.append(asyncio.create_task(read_text(late, answer)))
+        assert [await task for task in readers] == [TEXT] * 4
+    all_read.set()
     await reader.until(finished)
     assert reader.text() == TEXT
 
 
-async def read_all(world: World, api: Api, answer: str) -> str:
-    async with socket_of(address(world), api.token) as late:
-        await late.until(finished)
-        assert "assistant_message" not in late.events[0]
-        return late.text(answer)
+async def read_text(late: Reader, answer: str) -> str:
+    """All text of an answer that has begun and does not end yet."""
+    await late.until(lambda event: len(late.text(answer)) >= len(TEXT))
+    assert "assistant_message" not in late.events[0]
+    return late.text(answer)
 
 
 async def test_the_first_socket_in_mid_answer_gets_the_text_so_far(world: World, api: Api) -> None:
-    world.say(TEXT, rate=5)
+    all_read = asyncio.Event()
+    world.say(TEXT, rate=20, held_until=all_read)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
     await asyncio.sleep(0.25)
-    assert await read_all(world, api, made["assistant_message"]["id"]) == TEXT
+    async with socket_of(address(world), api.token) as late:
+        assert await read_text(late, made["assistant_message"]["id"]) == TEXT
+    all_read.set()
+    await world.idle()
 
 
 async def test_failures_and_retries_are_sent(world: World, api: Api, reader: Reader) -> None:
@@ -202,7 +212,7 @@ async def test_messages_in_slack_are_sent_to_participants_only(world: World, api
 
 async def test_a_stopped_answer_is_sent_as_stopped(world: World, api: Api) -> None:
     async with socket_of(address(world), api.token) as alice:
-        world.say(TEXT, rate=10)
+        world.say(TEXT, rate=10, held_until=asyncio.Event())
         thread = await world.start("count")
         await alice.until(lambda event: bool(alice.text()))
         await world.slack.conversations.say("alice", "general", "stop", thread)

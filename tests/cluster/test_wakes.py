@@ -189,7 +189,7 @@ async def replicas(
         coordination = MemoryCoordination()
         found = []
         for name in ("one", "two"):
-            database = Database.open(url)
+            database = Database.open(url, timing=patient_timing())
             stack.push_async_callback(database.close)
             replica = Replica(
                 database,

@@ -11,7 +11,7 @@ from bot.errors import ChatNotFound
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.storage.chat_builder import ChatBuilder
 
 DONE = AnswerResult(Status.DONE, "well")
@@ -293,7 +293,7 @@ async def test_an_unknown_answer_raises_or_is_none(answers: Answers) -> None:
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.postgres
 async def test_a_renewal_does_not_wait_when_every_connection_is_in_use(migrated_url: str) -> None:
-    database = Database.open(migrated_url, pool_size=2)
+    database = Database.open(migrated_url, pool_size=2, timing=patient_timing())
     async with database.begin(), database.begin(), asyncio.timeout(WAIT_TIMEOUT):
         assert await Answers(database).renew("me", 30) == {}
     await database.close()

@@ -244,7 +244,7 @@ async def test_an_url_that_cannot_be_used_is_a_mistake_in_the_settings(url: str)
 
 @pytest.mark.redis
 async def test_coordination_recovers_when_redis_restarts(own_redis: RedisServer) -> None:
-    writer, reader = await open_coordination(own_redis.url), await open_coordination(own_redis.url)
+    writer, reader = [await open_coordination(own_redis.url, patient_timing()) for _ in range(2)]
     try:
         async with reader.subscribe("t") as there, writer.subscribe("t") as here:
             await writer.publish("t", {"n": 1})
@@ -299,12 +299,12 @@ async def _granted_again(writer: Coordination) -> None:
 async def test_a_process_can_start_while_redis_is_down(own_redis: RedisServer) -> None:
     own_redis.stop()
     async with AsyncExitStack() as stack:
-        early = await open_coordination(own_redis.url)
+        early = await open_coordination(own_redis.url, patient_timing())
         stack.push_async_callback(early.close)
         events = await stack.enter_async_context(early.subscribe("t"))
         with pytest.raises(StorageError):
             await early.ping()
         own_redis.start()
-        late = await open_coordination(own_redis.url)
+        late = await open_coordination(own_redis.url, patient_timing())
         stack.push_async_callback(late.close)
         await _receives_again(late, "t", events)

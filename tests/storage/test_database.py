@@ -72,7 +72,7 @@ async def test_a_transaction_cancelled_in_mid_statement_blocks_no_other(migrated
 
     remembered = []
     for moment in range(100):
-        database = Database.open(migrated_url)
+        database = Database.open(migrated_url, timing=patient_timing())
         task = asyncio.create_task(unit(database))
         await asyncio.sleep(moment * 0.0002)
         task.cancel()

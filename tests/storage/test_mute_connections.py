@@ -17,7 +17,7 @@ from bot.timing import Timing
 from storage.engine.database import Conflict, Database
 from storage.engine.types import utc_now
 from storage.tables import people
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.tcp_proxy import Mute, TcpProxy
 from tests.slow import slow_after
 
@@ -50,7 +50,7 @@ async def muted(migrated_url: str) -> AsyncIterator[Muted]:
         proxy = await stack.enter_async_context(TcpProxy(migrated_url))
         database = Database.open(proxy.url, timing=SHORT)
         stack.push_async_callback(database.close)
-        direct = Database.open(migrated_url)
+        direct = Database.open(migrated_url, timing=patient_timing())
         stack.push_async_callback(direct.close)
         await asyncio.gather(*(_sleep(database) for _ in range(4)))
         async with database.begin(urgent=True):

@@ -27,6 +27,9 @@ from tests.tcp_server import tcp_server
 
 pytestmark = pytest.mark.redis
 
+SHORT = Timing(redis_timeout=3.0)
+"""Short, because it is waited for in full; long enough for a server that waits for a processor."""
+
 
 @dataclass(frozen=True)
 class Muted:
@@ -41,7 +44,7 @@ class Muted:
 async def muted(redis_url: str) -> AsyncIterator[Muted]:
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(TcpProxy(redis_url))
-        opened = [await open_coordination(url) for url in (proxy.url, redis_url)]
+        opened = [await open_coordination(url, SHORT) for url in (proxy.url, redis_url)]
         for each in opened:
             stack.push_async_callback(each.close)
             await _until_well(each)
@@ -135,7 +138,8 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def test_redis_behind_a_socket_file(redis_server_file: Path) -> None:
-    one, two = [await open_coordination(f"unix://{redis_server_file}?db=1") for _ in range(2)]
+    url = f"unix://{redis_server_file}?db=1"
+    one, two = [await open_coordination(url, patient_timing()) for _ in range(2)]
     try:
         for each in (one, two):
             await _until_well(each)

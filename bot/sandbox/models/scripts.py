@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,6 +89,8 @@ class ModelScript:
     usage: bool = True
     """Whether usage is sent when it was asked for."""
     fault: Fault | None = None
+    held_until: asyncio.Event | None = None
+    """Set when the answer may end: after its last piece a stream waits for it."""
 
     def time_of(self, number: int) -> float:
         """Seconds after the request at which the piece of this number (from 0) is due."""

@@ -277,15 +277,14 @@ class ScriptedAnswer(Response):
     async def _stream(self, send: Send, started: float) -> None:
         script, fault = self._script, self._script.fault
         last = len(script.pieces) if fault is None else min(fault.after, len(script.pieces))
-        await _start(
-            send,
-            200,
-            {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"},
-        )
+        headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+        await _start(send, 200, headers)
         await _chunk(send, event_bytes({"role": "assistant", "content": ""}, self._asked.model))
         number = 0
         while number < last:
             number = await self._send_due(send, started, number, last)
+        if script.held_until is not None:
+            await script.held_until.wait()
         if fault is not None:
             await self._fail(send, fault)
             return

@@ -16,7 +16,7 @@ from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.slack_rates import APPEND, POST, UPDATE, Rate
 from storage.coordination import open_coordination
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.redis_service import RedisServer
 
 RATES = {UPDATE: Rate(20.0, 6), APPEND: Rate(30.0, 6), POST: Rate(10.0, 3)}
@@ -55,7 +55,7 @@ async def replicas(
     async with AsyncExitStack() as stack:
         shared, slack_clients = [], []
         for _ in range(count):
-            coordination = await open_coordination(url)
+            coordination = await open_coordination(url, patient_timing())
             stack.push_async_callback(coordination.close)
             limits = SharedRateLimiter(coordination)
             await stack.enter_async_context(limits.running())
@@ -175,8 +175,8 @@ async def test_the_first_replica_to_reconnect_leaves_the_others_their_fraction_u
     own_redis: RedisServer,
 ) -> None:
     """They may still be on their way, and the account may be lost again before they are counted."""
-    other = await open_coordination(own_redis.url)
-    first = await open_coordination(own_redis.url)
+    other = await open_coordination(own_redis.url, patient_timing())
+    first = await open_coordination(own_redis.url, patient_timing())
     limits = SharedRateLimiter(first)
     async with limits.running(), asyncio.timeout(WAIT_TIMEOUT):
         while limits.replicas != 2:
@@ -198,7 +198,7 @@ async def test_the_first_replica_to_reconnect_leaves_the_others_their_fraction_u
 async def test_a_process_that_starts_without_redis_writes_at_once(own_redis: RedisServer) -> None:
     own_redis.stop()
     slack = StrictSlack()
-    coordination = await open_coordination(own_redis.url)
+    coordination = await open_coordination(own_redis.url, patient_timing())
     limits = SharedRateLimiter(coordination)
     async with limits.running():
         dispatcher = CallDispatcher(WriteScheduler(RATES), shared_limits=limits.of(TEAM))
