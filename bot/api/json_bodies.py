@@ -27,6 +27,8 @@ MAX_TEXT_BYTES = 2_400_000
 """The limit for a long string that is a text: 200,000 characters, each written as two escapes of six bytes."""
 _LONGEST_ESCAPE = 6
 _PART_MARKS = b",:[{"
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+"""Bytes that begin no character in UTF-8."""
 
 
 class TooDeep(Exception):
@@ -43,6 +45,11 @@ class LongString:
     def __init__(self, pieces: list[bytes], size: int) -> None:
         self._pieces = deque(pieces)
         self._size = size
+
+    @property
+    def characters(self) -> int:
+        """How many characters stand between the quotes."""
+        return sum(len(piece.translate(None, _CONTINUATIONS)) for piece in self._pieces)
 
     def text(self) -> str:
         """Raises ValueError if it is too long for a text, or malformed."""
@@ -105,12 +112,17 @@ class JsonBody:
         return bytes(self._plain)
 
     def value(self) -> Any:
-        """The body's value, with a `LongString` in place of each long string. Raises JSONDecodeError,
-        RecursionError.
+        """The body's value, with a `LongString` in place of each long string.
+
+        Raises JSONDecodeError, with the position in the body as it arrived; RecursionError.
         """
         if self._string is not None:
             self._plain += b'"'  # which is never closed
-        root = [json.loads(self.plain)]
+        try:
+            root = [json.loads(self.plain)]
+        except json.JSONDecodeError as error:
+            at = error.pos + self._left_out(error.doc[: error.pos])
+            raise json.JSONDecodeError(error.msg, error.doc, at) from None
         self._put_back(root)
         return root[0]
 
@@ -167,6 +179,16 @@ class JsonBody:
             or len(self._plain) > MAX_PLAIN_BYTES
         ):
             raise TooManyParts
+
+    def _left_out(self, before: str) -> int:
+        """How many characters of the body are missing in this beginning, where marks stand for long strings."""
+        at = missing = 0
+        for mark, string in self._long.items():  # in the order in which they arrived
+            at = before.find(mark, at)
+            if at < 0:
+                break
+            missing += string.characters - len(mark)
+        return missing
 
     def _put_back(self, root: list[Any]) -> None:
         """Puts the long strings back where their marks are. Not recursive, because bodies may be nested deeply."""

@@ -92,6 +92,21 @@ def test_a_malformed_body_is_one(body: bytes) -> None:
             read(body, size)
 
 
+@settings(max_examples=25)
+@given(VALUES, VALUES, st.booleans(), st.sampled_from(["?", '"', "]", "\x01", '"\t"', "{"]))
+def test_a_fault_is_where_a_parser_finds_it(
+    before: Any, after: Any, escaped: bool, fault: str
+) -> None:
+    """However many long texts, which are taken out before the body is parsed, stand before it."""
+    one, other = (json.dumps(value, ensure_ascii=escaped) for value in (before, after))
+    text = f'[{one}, "é{"ß" * LONG}", {fault} {other}'.encode("utf-8", "surrogatepass")
+    with pytest.raises(json.JSONDecodeError) as expected:
+        json.loads(text)
+    with pytest.raises(json.JSONDecodeError) as found:
+        read(text)
+    assert (found.value.pos, found.value.msg) == (expected.value.pos, expected.value.msg)
+
+
 def test_a_text_that_is_too_long_or_malformed_is_none() -> None:
     for inside in (b"x" * (MAX_TEXT_BYTES + 1), b"\\x" + b"y" * LONG, b"\xff" + b"y" * LONG):
         (found,) = read(b'["%s"]' % inside)

@@ -104,6 +104,10 @@ async def test_a_missing_content_type_is_reported(api: Api) -> None:
 
 UNREADABLE = [
     (b'{"title": "a\x00"}', "The body is not JSON, from character 13 on."),
+    (
+        b'{"title": "%s" x}' % (b"\xc3\xa9" * 30_000),
+        "The body is not JSON, from character 30014 on.",
+    ),
     (b"[]", "Input should be a JSON object"),
     (b'{"title": "%s"}' % (b"x" * 300), "title: Input should have at most 200 characters"),
     (b'{"title": 5}', "title: Input should be a valid string"),

@@ -92,7 +92,7 @@ async def test_several_people_take_part_in_one_chat(product: Product, page: Page
     await expect(await answered(page, 2)).to_contain_text("Pleased to meet you, Ada.")
     await act_as(page, "Bob Brown")
     await reply(page, "What did she say?")
-    await expect(await answered(page, 3)).to_contain_text("message 5 of this conversation")
+    await expect(await answered(page, 3)).to_contain_text("message 5 of this chat")
 
 
 @pytest.mark.slow

@@ -94,7 +94,7 @@ async def test_every_demo_model_says_that_it_is_not_real(providers: Providers, m
 
 async def test_a_demo_model_refers_to_the_conversation(providers: Providers) -> None:
     text = text_of(await ask(providers, "My name is Zoë.", "Hello!", "And what did I say?"))
-    assert "message 3 of this conversation" in text
+    assert "message 3 of this chat" in text
     assert "your name is Zoë" in text
     assert "It began with “My name is Zoë.”" in text
 

@@ -112,11 +112,7 @@ def title_for(messages: Sequence[Message]) -> str:
     found = re.findall(r"[\w'’-]+", re.split(r"[.!?\n]", source)[0])[:7]
     while found and _SMALL_WORDS.fullmatch(found[-1].lower()):
         found.pop()
-    title = (
-        " ".join(found)
-        if len(found) >= 2
-        else " ".join(["About", *(found or ["a demo conversation"])])
-    )
+    title = " ".join(found) if len(found) >= 2 else " ".join(["About", *(found or ["a demo chat"])])
     return title[0].upper() + title[1:]
 
 
@@ -138,7 +134,7 @@ def _opening(question: Question, who: str) -> str:
     asked = f"You asked: “{quoted}”" if quoted else "You sent no words."
     lines = [f"I am {who}, a scripted demo model and not a real AI. {asked}"]
     if question.message_count > 1:
-        lines.append(f"That is message {question.message_count} of this conversation.")
+        lines.append(f"That is message {question.message_count} of this chat.")
     earlier = question.texts("user")
     name = _name_in(earlier)
     if name:
