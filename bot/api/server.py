@@ -19,6 +19,8 @@ MAX_MESSAGE_BYTES = 65_536
 
 _ASK_TIMEOUT = 3.0
 """Seconds for asking what is listening at an address."""
+_NOT_OURS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""No network interface has the address, or this machine has no IPv6."""
 _MAX_ANSWER = 4_096
 _PIECES = 4
 """Bytes of one read, and how many reads: the head and the body may arrive separately."""
@@ -76,7 +78,7 @@ async def serves_bot(host: str, port: int) -> bool:
 
 
 def _settings_error(host: str, port: int, error: OSError) -> SettingsError:
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror) or error.errno in _NOT_OURS:
         return SettingsError(
             f"HOST {host} is no address of this machine: set it to one, such as 127.0.0.1"
         )

@@ -26,7 +26,7 @@ from handlers.client.diagnostics import Finding, slack_checks
 from storage.coordination import RedisLost, open_coordination
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
-from storage.engine.schema_version import Schema, missing_right, schema_of
+from storage.engine.schema_version import Schema, schema_of, setup_problem
 from storage.installations import Installations, InstallationStatus
 from storage.ledger import Ledger
 
@@ -128,8 +128,8 @@ async def _database(settings: Settings) -> list[Finding]:
     try:
         await database.ping()
         schema = await schema_of(database)
-        if schema is not Schema.NEWER and (lacking := await missing_right(database, schema)):
-            return [Finding("database", False, f"{database.address}: {lacking}")]
+        if schema is not Schema.NEWER and (problem := await setup_problem(database, schema)):
+            return [Finding("database", False, f"{database.address}: {problem}")]
         return [
             _SCHEMAS[schema],
             *(await _installations(settings, database) if schema is Schema.CURRENT else ()),

@@ -31,6 +31,11 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
         "it is a replica, and read-only",
         "REDIS_URL must name the primary",
     ),
+    (
+        (exceptions.AskError, exceptions.ClusterError, exceptions.ClusterCrossSlotError),
+        "it is one of the nodes of a Redis Cluster, which Bobbin cannot use",
+        "REDIS_URL must name a Redis without cluster mode",
+    ),
     ((exceptions.BusyLoadingError,), "it is still loading its data", "try again soon"),
     (
         (exceptions.OutOfMemoryError,),

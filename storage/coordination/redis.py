@@ -61,6 +61,9 @@ def _connect(url: str, timeout: float, tls: ssl.SSLContext | None) -> Redis:
     """Raises SettingsError, ValueError, TypeError or RedisError for a URL that cannot be used."""
     if url.startswith("unix:") and not urlsplit(url).path:
         raise SettingsError("REDIS_URL names no socket file: write unix:///path/to/redis.sock")
+    database = urlsplit(url).path.strip("/")
+    if not url.startswith("unix:") and database and not database.isdecimal():
+        raise ValueError("no database's number, which the client would take for 0")
     of_tcp = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE_OPTIONS}
     pool = BlockingConnectionPool.from_url(
         url,

@@ -350,7 +350,7 @@ def _of_postgresql(url: URL) -> URL:
         (url.host or "").encode("idna")
     except UnicodeError:
         raise SettingsError("DATABASE_URL names no host that there can be: correct it") from None
-    if "@" in (url.host or ""):  # a part of the password, which errors would show
+    if "@" in f"{url.host}{url.database}":  # a part of the password, which errors would show
         raise SettingsError(_NO_URL)
     return url.set(drivername="postgresql+psycopg")
 

@@ -44,6 +44,10 @@ _FULL = Failure(
     "accepts no more connections (max_connections)",
     cure="raise its limit, or run fewer processes",
 )
+_OWN_LIMIT = Failure(
+    "accepts no more connections for this user, or to this database (CONNECTION LIMIT)",
+    cure="raise the limit (ALTER ROLE, ALTER DATABASE), or run fewer processes",
+)
 _STARTING = Failure("is starting or stopping", cure="try again soon", down=True)
 _CRASHED = Failure("has crashed, or was stopped at once", cure="try again soon", down=True)
 _ENDED = "57P01"
@@ -122,6 +126,31 @@ _POSTGRESQL_MESSAGES = (
             cure="set sslrootcert in DATABASE_URL",
         ),
     ),
+    (
+        "not permitted to log in",
+        Failure(
+            "does not let this user log in",
+            lasting=True,
+            cure="ALTER ROLE … LOGIN, or correct the user in DATABASE_URL",
+        ),
+    ),
+    (
+        "permission denied for database",
+        Failure(
+            "does not let this user connect",
+            lasting=True,
+            cure="GRANT CONNECT ON DATABASE … TO its user, or correct the name in DATABASE_URL",
+        ),
+    ),
+    (
+        "not currently accepting connections",
+        Failure(
+            "accepts no connections",
+            lasting=True,
+            cure="ALTER DATABASE … ALLOW_CONNECTIONS true, or correct the name in DATABASE_URL",
+        ),
+    ),
+    ("too many connections for", _OWN_LIMIT),
     ("too many clients|connection slots|no more connections", _FULL),
     ("starting up|shutting down|recovery mode", _STARTING),
 )

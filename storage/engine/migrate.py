@@ -35,7 +35,8 @@ _LONGEST_PAUSE = 60_000
 def upgrade(url: URL, timing: Timing) -> None:
     """Upgrades to the newest revision in one transaction, under a lock that excludes every other process. Blocks.
 
-    Raises StorageError if a newer version of this program has migrated the database.
+    Raises StorageError if a newer version of this program has migrated the database, or if it is new and cannot hold
+    every text.
     """
     engine = (_sqlite if url.get_backend_name() == "sqlite" else _postgresql)(url, timing)
     try:
@@ -111,6 +112,19 @@ def revision_of(connection: Connection) -> str | None:
     return found
 
 
+def encoding_problem(connection: Connection) -> str | None:
+    """Why the database cannot hold every text, in one line; None if it can."""
+    if connection.dialect.name == "sqlite":
+        return None
+    encoding = connection.scalar(text("SELECT current_setting('server_encoding')"))
+    if encoding == "UTF8":
+        return None
+    return (
+        f"the database's encoding is {encoding}, but people's texts need UTF8; name a database in DATABASE_URL that "
+        "was made with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+    )
+
+
 def configuration(connection: Connection) -> Config:
     """Alembic's configuration for our migrations, running on this connection."""
     from alembic.config import Config
@@ -132,6 +146,8 @@ def _upgrade(connection: Connection) -> None:
             f"the database has schema {current}, which this version of Bobbin does not know:"
             " run a newer version, or another database"
         )
+    if current is None and (problem := encoding_problem(connection)):
+        raise StorageError(problem)
     from alembic import command
 
     command.upgrade(configuration(connection), "head")

@@ -137,7 +137,11 @@ def create_engine(url: URL, pool_size: int, limits: Limits) -> AsyncEngine:
 
 def connect_options(url: URL, connect_timeout: float) -> dict[str, Any]:
     """The driver's options for a new connection; options in the URL are kept."""
-    options = {"connect_timeout": max(2, round(connect_timeout)), **_KEEPALIVE}
+    options = {
+        "connect_timeout": max(2, round(connect_timeout)),
+        "client_encoding": "UTF8",  # the driver returns no texts from a database in SQL_ASCII otherwise
+        **_KEEPALIVE,
+    }
     wanted = {name: value for name, value in options.items() if name not in url.query}
     return wanted | {"prepare_threshold": None}
 

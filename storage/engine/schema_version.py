@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, text
 
 from storage.engine.database import Database
-from storage.engine.migrate import revision_of, revisions
+from storage.engine.migrate import encoding_problem, revision_of, revisions
 
 
 class Schema(StrEnum):
@@ -46,15 +46,18 @@ _MAY_WRITE = """
 """
 
 
-async def missing_right(database: Database, schema: Schema) -> str | None:
-    """What the database's user lacks: to upgrade an older schema, or to write to the current one. One line.
+async def setup_problem(database: Database, schema: Schema) -> str | None:
+    """What must be changed in the database first: its encoding, or a right that its user lacks to upgrade an older
+    schema, or to write to the current one. One line.
 
-    None if nothing is missing, and for SQLite, where anyone who may write to the file may do everything.
+    None if nothing is wrong, and for SQLite, where anyone who may write to the file may do everything.
     """
     if database.dialect == "sqlite":
         return None
     query = _MAY_WRITE if schema is Schema.CURRENT else _MAY_CREATE
     async with database.read() as connection:
+        if problem := await connection.run_sync(encoding_problem):
+            return problem
         if await connection.scalar(text(query)):
             return None
     if schema is Schema.CURRENT:

@@ -20,7 +20,9 @@ async def test_port_0_picks_a_free_port_and_a_taken_port_is_a_settings_error() -
             await serving(Starlette(), "127.0.0.1", port).__aenter__()
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "http://h", "a..b"])
+@pytest.mark.parametrize(
+    "host", ["no.such.host.invalid", "http://h", "a..b", "192.0.2.1", "2001:db8::1"]
+)
 async def test_a_host_that_is_no_address_is_a_settings_error(host: str) -> None:
     with pytest.raises(SettingsError, match=f"HOST {re.escape(host)} is no address"):
         await serving(Starlette(), host, 0).__aenter__()

@@ -17,7 +17,7 @@ import pytest
 from bot.errors import SettingsError, StorageError
 from bot.timing import Timing
 from storage.engine.database import Database
-from storage.engine.schema_version import Schema, missing_right, schema_of
+from storage.engine.schema_version import Schema, schema_of, setup_problem
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 
 SHORT = Timing(database_connect_timeout=2.0, database_statement_timeout=1.0)
@@ -91,27 +91,81 @@ async def test_a_user_without_permissions_is_reported(postgresql_url: str) -> No
             said = await said_of(url, migrating=True)
             assert "does not let its user do this: permission denied for schema public" in said
             assert "GRANT USAGE, CREATE ON SCHEMA public" in said
-            assert "may not create" in str(await missing_right(lodger, await schema_of(lodger)))
+            assert "may not create" in str(await setup_problem(lodger, await schema_of(lodger)))
 
             assert await said_of(postgresql_url, migrating=True) == "ok"
             with pytest.raises(StorageError, match="permission denied for table alembic_version"):
                 await schema_of(lodger)
             owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
             assert await schema_of(lodger) is Schema.CURRENT
-            assert "may not write" in str(await missing_right(lodger, Schema.CURRENT))
+            assert "may not write" in str(await setup_problem(lodger, Schema.CURRENT))
             owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
-            assert await missing_right(lodger, Schema.CURRENT) is None
-            assert "may not create or change" in str(await missing_right(lodger, Schema.OLDER))
+            assert await setup_problem(lodger, Schema.CURRENT) is None
+            assert "may not create or change" in str(await setup_problem(lodger, Schema.OLDER))
         finally:
             await lodger.close()
             owner.execute(f"DROP OWNED BY {role}")
             owner.execute(f"DROP ROLE {role}")
 
 
+REFUSING = {
+    "ALTER ROLE {role} NOLOGIN": "does not let this user log in; ALTER ROLE … LOGIN",
+    "ALTER ROLE {role} CONNECTION LIMIT 0": "(CONNECTION LIMIT); raise the limit",
+    "REVOKE CONNECT ON DATABASE {name} FROM PUBLIC": "does not let this user connect; GRANT CONNECT",
+    "ALTER DATABASE {name} ALLOW_CONNECTIONS false": "accepts no connections; ALTER DATABASE",
+}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("refusal", REFUSING)
+async def test_a_refused_connection_is_reported_with_its_cure(
+    postgresql_server: str, refusal: str
+) -> None:
+    role, name = f"lodger_{uuid4().hex}", f"house_{uuid4().hex}"
+    parts = urlsplit(postgresql_server)
+    url = f"postgresql://{role}@{parts.hostname}:{parts.port}/{name}"
+    with psycopg.connect(postgresql_server, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN")
+        owner.execute(f"CREATE DATABASE {name}")
+        try:
+            owner.execute(refusal.format(role=role, name=name))
+            for migrating in (True, False):
+                said = await said_of(url, migrating=migrating)
+                assert REFUSING[refusal] in said
+                assert said.startswith("PostgreSQL at ")
+        finally:
+            owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            owner.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_lacks_characters_is_refused(
+    postgresql_server: str, encoding: str
+) -> None:
+    """By the first start, before anything is stored, and by the doctor."""
+    name = f"old_{uuid4().hex}"
+    url = urlsplit(postgresql_server)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(postgresql_server, autocommit=True) as owner:
+        owner.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        )
+        database = Database.open(url, timing=patient_timing())
+        try:
+            expected = f"the database's encoding is {encoding}"
+            assert (await said_of(url, migrating=True)).startswith(expected)
+            assert expected in str(await setup_problem(database, await schema_of(database)))
+        finally:
+            await database.close()
+            owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
         ("postgresql://u:hush@now@host/d", "percent-encoded"),
+        ("postgresql://u:hush@no/w@host/d", "percent-encoded"),
+        ("postgresql://u:hush@no/w#x@127.0.0.1:5432/d", "percent-encoded"),
         ("postgresql://host:port/d", "percent-encoded"),
         (f"postgresql://u:hush@{'h' * 64}/d", "no host that there can be"),
         ("sqlite://hush/bobbin.sqlite3", "with three slashes"),

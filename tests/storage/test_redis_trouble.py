@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from redis.exceptions import ClusterCrossSlotError, ClusterDownError, MovedError
 
 from bot.errors import SettingsError, StorageError
 from bot.network.certificates import tls_context
 from bot.timing import Timing
 from storage.coordination import Coordination, TopicEvent, open_coordination
+from storage.coordination.failures import loss_of
 from tests.conftest import or_skip
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.tcp_proxy import Mute, TcpProxy
@@ -213,6 +215,7 @@ UNUSABLE = {
     "rediss://h?ssl_cert_reqs=CERT_NONE": "cannot be used",
     "redis://:p#ss/w?rd@h:6379/0": "percent-encoded",
     "redis://h:port": "percent-encoded",
+    "redis://h:6379/cache": "redis://user:password@host:6379/0",
     "unix://redis.sock": "unix:///path/to/redis.sock",
 }
 
@@ -223,6 +226,21 @@ async def test_a_url_that_cannot_be_used_is_refused_at_once(url: str, expected: 
         await open_coordination(url)
     assert expected in str(refused.value)
     assert "p#ss" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MovedError("3999 127.0.0.1:6381"),
+        ClusterDownError("Hash slot not served"),
+        ClusterCrossSlotError("Keys in request don't hash to the same slot"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_node_of_a_cluster_is_recognised(error: redis.RedisError) -> None:
+    loss = loss_of(error)
+    assert "Redis Cluster" in loss.reason
+    assert "REDIS_URL" in loss.cure
 
 
 async def _fault_at(url: str, timing: Timing) -> str | None:
