@@ -89,15 +89,15 @@ class SourceCollector:
 def _sources(holder: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]]:
     if depth > _MAX_DEPTH:
         return
-    for name in _LISTS:
-        for entry in _each(holder.get(name)):
+    for name in filter(holder.__contains__, _LISTS):  # most chunks have none of them
+        for entry in _each(holder[name]):
             if (source := _source(entry)) is not None:
                 yield source
             elif isinstance(entry, dict):
                 yield from _sources(entry, depth + 1)
                 yield from _sources({"sources": [*entry.values()]}, depth + 2)
-    for name in _HOLDERS:
-        for inner in _each(holder.get(name)):
+    for name in filter(holder.__contains__, _HOLDERS):
+        for inner in _each(holder[name]):
             if isinstance(inner, dict):
                 yield from _sources(inner, depth + 1)
 
