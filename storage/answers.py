@@ -37,7 +37,7 @@ from sqlalchemy import (
 from bot.domain import Answer, AnswerResult, Image, MessageRef, ModelRef, Status
 from bot.domain.chores import Chore
 from bot.errors import ProviderError
-from bot.usage.calls import Call, payer_of
+from bot.usage.calls import Call, Estimate, payer_of
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.answer_reads import AnswerReads, first_answer
 from storage.engine.database import Conflict, Database
@@ -126,38 +126,36 @@ class Answers(AnswerReads):
             # The database allows one running answer per chat, and another worker has claimed one first.
             return None
 
-    async def begin_call(self, answer_id: str, worker_id: str, call_id: str, tokens: int) -> bool:
-        """Records that a model is about to be called for the answer; False if the worker no longer holds it.
-
-        `tokens`: of what is sent, by our own estimate.
-        """
+    async def begin_call(
+        self, answer_id: str, worker_id: str, call_id: str, estimate: Estimate
+    ) -> bool:
+        """Records that a model is about to be called for the answer; False if the worker no longer holds it."""
+        noted = {"call_tokens": estimate.tokens, "call_cost": estimate.listed_cost}
         async with self._database.begin(urgent=True) as connection:
-            return await update_owned(
-                connection, answer_id, worker_id, call=call_id, call_tokens=tokens
-            )
+            return await update_owned(connection, answer_id, worker_id, call=call_id, **noted)
 
     async def forget_call(self, answer_id: str, worker_id: str) -> None:
         """Removes the record made by `begin_call`, because the call was free."""
         async with self._database.begin(urgent=True) as connection:
-            await update_owned(connection, answer_id, worker_id, call=None, call_tokens=None)
+            nothing = {"call": None, "call_tokens": None, "call_cost": None}
+            await update_owned(connection, answer_id, worker_id, **nothing)
 
     async def renew(
         self,
         worker_id: str,
         lease: float,
         only: Collection[str] | None = None,
-        used: Mapping[str, int] | None = None,
+        used: Mapping[str, Estimate] | None = None,
     ) -> dict[str, bool]:
         """Extends the worker's leases; returns, for each answer that it still holds, whether a stop was requested.
 
-        `only`: the answers that it is really writing, so that the lease of a dropped one lapses. `used`: by answer, the
-        tokens that the current call has used so far.
+        `only`: the answers that it is really writing, so that the lease of a dropped one lapses. `used`: by answer,
+        what the current call has used so far.
         """
         held = and_(IS_OPEN, IS_HELD, answers.c.owner == worker_id)
         renewed: dict[str, Any] = {"lease_until": database_time(lease)}
         if used:
-            known = answers.c.call_tokens
-            renewed["call_tokens"] = case(used, value=answers.c.message_id, else_=known)
+            renewed |= _used_so_far(used)
         wanted = held if only is None else and_(held, answers.c.message_id.in_(only))
         query = (
             update(answers)
@@ -357,6 +355,17 @@ class Answers(AnswerReads):
                 await begin_again(connection, answer_id)
             await admit_again(connection, self._limits, answer_id)
             return await first_answer(connection, answers.c.message_id == answer_id)
+
+
+def _used_so_far(used: Mapping[str, Estimate]) -> dict[str, Any]:
+    """The new values of each answer's current call."""
+    tokens = {answer: estimate.tokens for answer, estimate in used.items()}
+    costs = {answer: estimate.listed_cost for answer, estimate in used.items()}
+    known = answers.c.call_cost
+    priced = {answer: cost for answer, cost in costs.items() if cost is not None}
+    call_tokens = case(tokens, value=answers.c.message_id, else_=answers.c.call_tokens)
+    call_cost = case(priced, value=answers.c.message_id, else_=known) if priced else known
+    return {"call_tokens": call_tokens, "call_cost": call_cost}
 
 
 def _failed_with(codes: Collection[str]) -> ColumnElement[bool]:

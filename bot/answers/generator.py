@@ -45,7 +45,15 @@ from bot.errors import (
 )
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ModelRequest
-from bot.usage.calls import Call, Meter, PriceOf, call_for_answer, metered, no_price
+from bot.usage.calls import (
+    Call,
+    Meter,
+    PriceOf,
+    call_for_answer,
+    estimate_before,
+    metered,
+    no_price,
+)
 from bot.usage.estimate import tokens_of_round, tokens_of_tool
 from storage.engine.types import new_id
 from storage.ledger import Ledger
@@ -259,9 +267,9 @@ class _Generation:
             **self.tools.request_fields(request),
         )
         asked = call_for_answer(new_id(), self.chat, run.answer, request.model)
-        estimated = request.facts.estimated_tokens
-        async with run.noting(asked, estimated):
-            with metered(asked, run.calls, estimated, self.by.price_of(asked.model)) as meter:
+        estimated, price = request.facts.estimated_tokens, self.by.price_of(asked.model)
+        async with run.noting(asked, estimate_before(estimated, price)):
+            with metered(asked, run.calls, estimated, price) as meter:
                 run.meter = meter
                 await self._read(request, meter)
 

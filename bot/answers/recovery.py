@@ -89,7 +89,7 @@ class Recovery:
         self._renewed = before
 
     async def _renew(self, running: Mapping[str, RunningAnswer], before: ClockReading) -> None:
-        used = {id: run.meter.tokens for id, run in running.items() if run.meter is not None}
+        used = {id: run.meter.so_far() for id, run in running.items() if run.meter is not None}
         held = await self._answers.renew(
             self._engine.worker_id, self._timing.lease_duration, list(running), used
         )

@@ -33,7 +33,7 @@ from bot.errors import ProviderError, StorageError
 from bot.providers.base import ModelRequest
 from bot.runtime.memory import MemoryReservation
 from bot.timing import Timing
-from bot.usage.calls import Call, Meter
+from bot.usage.calls import Call, Estimate, Meter
 from storage.answers import Answers
 
 FitPrompt = Callable[[int, int | None], Awaitable[ModelRequest]]
@@ -178,15 +178,15 @@ class RunningAnswer:
         self.calls.clear()
 
     @asynccontextmanager
-    async def noting(self, call: Call, tokens: int) -> AsyncIterator[None]:
+    async def noting(self, call: Call, estimate: Estimate) -> AsyncIterator[None]:
         """Notes that a model is called inside the block, so that a worker that takes over counts a call cut off by a
         kill.
 
-        `tokens`: of what is sent, by our own estimate. Raises CancelledError when this worker has lost the answer.
+        `estimate`: of what is sent. Raises CancelledError when this worker has lost the answer.
         """
         # If the database is down the model is asked anyway, and a kill leaves the call uncounted.
         with contextlib.suppress(StorageError):
-            if not await self.answers.begin_call(self.answer.id, self.worker_id, call.id, tokens):
+            if not await self.answers.begin_call(self.answer.id, self.worker_id, call.id, estimate):
                 raise asyncio.CancelledError
         try:
             yield

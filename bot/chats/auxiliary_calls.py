@@ -22,6 +22,7 @@ from bot.usage.calls import (
     Meter,
     Payer,
     PriceOf,
+    estimate_before,
     metered,
     no_price,
 )
@@ -70,8 +71,7 @@ class AuxiliaryCalls:
     async def _stored(self, asked: Call, tokens: int) -> AsyncIterator[Meter]:
         """Stores the call that is made inside the block. `tokens`: of what is sent, by our own estimate."""
         price = self._price_of(asked.model)
-        cost = None if price is None else tokens * price.prompt  # counts if the process dies
-        await self._ledger.ask(replace(asked, estimated_tokens=tokens, listed_cost=cost))
+        await self._ledger.ask(asked.estimated(estimate_before(tokens, price)))
         ended: list[Call] = []
         try:
             with metered(asked, ended, tokens, price) as meter:

@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from bot.api.server import address_problem, serves_bot
 from bot.chats.unpriced import uncounted
-from bot.config.models import NO_TRANSCRIBER, no_models
+from bot.config.models import NO_TRANSCRIBER, no_models, not_allowed
 from bot.config.settings import Settings
 from bot.config.slack import Delivery
 from bot.config.suspicious import suspicious_settings
-from bot.domain import ModelInfo
+from bot.domain import ModelInfo, ModelRef
 from bot.errors import BobbinError, ModelNotAllowed, ProviderError, StorageError
 from bot.manifest import bot_scopes, optional_scopes
 from bot.network import Network
@@ -211,12 +211,13 @@ async def _providers(settings: Settings, network: Network) -> list[Finding]:
         # If a provider's list could not be loaded, it may well contain the model that a setting names.
         complete = all(one.ok or one.optional for one in health)
         models = providers.catalogue.models() if complete else ()
-        transcriber = await _transcriber(settings, providers)
+        transcribes = _transcribe_model(settings, providers)
+        transcriber = await _transcriber(settings, providers, transcribes)
     findings = [_provider(one) for one in health if one.ok or not one.optional]
     findings += transcriber
     if not findings:
         return [Finding("models", False, str(no_models()))]
-    return [*findings, *(_model_settings(settings, models) if models else ())]
+    return [*findings, *(_model_settings(settings, models, transcribes) if models else ())]
 
 
 async def _budgets(settings: Settings, network: Network) -> list[Finding]:
@@ -239,47 +240,68 @@ async def _budgets(settings: Settings, network: Network) -> list[Finding]:
     return [Finding(name, True, str(found)) for name in found.variables] if found else []
 
 
-async def _transcriber(settings: Settings, providers: Providers) -> list[Finding]:
+def _transcribe_model(settings: Settings, providers: Providers) -> ModelRef | None:
+    """The model that transcribes voice clips; None if none is set, or its provider is not."""
+    if (name := settings.bobbin_transcribe_model) is None:
+        return None
+    try:
+        return providers.transcriber(name, 0.0).model
+    except ModelNotAllowed:
+        return None
+
+
+async def _transcriber(
+    settings: Settings, providers: Providers, model: ModelRef | None
+) -> list[Finding]:
     """Whether the model that transcribes voice clips exists. Some servers leave such models out of their list."""
     variable, name = "BOBBIN_TRANSCRIBE_MODEL", settings.bobbin_transcribe_model
     if name is None:
         return []
-    try:
-        model = providers.transcriber(name, 0.0).model
-        listed = await providers.lists(model)
-    except ModelNotAllowed:
+    if model is None:
         return [Finding(variable, False, NO_TRANSCRIBER)]
+    if not _allows(settings.bobbin_allowed_models, model):
+        return [Finding(variable, False, not_allowed(name))]
+    try:
+        listed = await providers.lists(model)
     except ProviderError:
         return [Finding(variable, False, f"{model.provider} does not answer: see above")]
     note = "" if listed else f"; {model.provider} does not list it, so try a voice clip"
     return [Finding(variable, True, f"{model} turns voice clips into text{note}")]
 
 
-def _model_settings(settings: Settings, models: Sequence[ModelInfo]) -> Iterator[Finding]:
-    """Settings that name a model, or a pattern of models, that no provider has."""
+def _model_settings(
+    settings: Settings, models: Sequence[ModelInfo], transcribes: ModelRef | None
+) -> Iterator[Finding]:
+    """Settings that name a model, or a pattern of models, that no provider has.
+
+    `transcribes`: the model that transcribes voice clips, which is in no list of chat models.
+    """
     names = {
         "BOBBIN_DEFAULT_MODEL": settings.bobbin_default_model,
         "BOBBIN_TITLE_MODEL": settings.bobbin_title_model,
     }
     known = [name for info in models for name in (str(info.ref), info.ref.name)]
+    known_refs = [*(info.ref for info in models), *([transcribes] if transcribes else ())]
     allowed = settings.bobbin_allowed_models
     for variable, name in names.items():
         if name and name.strip() not in known:
             nearest = get_close_matches(name, known, n=1)
             advice = f"did you mean {nearest[0]}?" if nearest else "see the names in the menu"
             yield Finding(variable, False, f"no provider has a model {name}; {advice}")
-        elif name and allowed and not _is_allowed(name.strip(), models, allowed):
-            yield Finding(
-                variable, False, f"BOBBIN_ALLOWED_MODELS does not allow {name}: add it there"
-            )
+        elif name and not _is_allowed(name.strip(), models, allowed):
+            yield Finding(variable, False, not_allowed(name))
     for pattern in allowed:
-        if not any(matches(info.ref, pattern) for info in models):
+        if not any(matches(ref, pattern) for ref in known_refs):
             yield Finding("BOBBIN_ALLOWED_MODELS", False, f"{pattern} matches no model")
 
 
 def _is_allowed(name: str, models: Sequence[ModelInfo], patterns: Sequence[str]) -> bool:
     named = [info.ref for info in models if name in (str(info.ref), info.ref.name)]
-    return any(matches(ref, pattern) for ref in named for pattern in patterns)
+    return any(_allows(patterns, ref) for ref in named)
+
+
+def _allows(patterns: Sequence[str], model: ModelRef) -> bool:
+    return not patterns or any(matches(model, pattern) for pattern in patterns)
 
 
 async def _tools(settings: Settings, network: Network) -> list[Finding]:

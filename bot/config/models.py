@@ -69,7 +69,7 @@ class ModelSettings(HostedSettings):
     bobbin_transcribe_model: str | None = Field(
         None,
         description="the model that turns voice clips into text, as `provider:model` (`groq:whisper-large-v3`); it is "
-        "asked at its provider's `/audio/transcriptions`, and need not match BOBBIN_ALLOWED_MODELS; unset: voice clips "
+        "asked at its provider's `/audio/transcriptions`; unset, or not allowed by BOBBIN_ALLOWED_MODELS: voice clips "
         "are not read",
     )
     bobbin_allowed_models: Globs = Field(
@@ -149,6 +149,11 @@ NO_TRANSCRIBER = (
     "BOBBIN_TRANSCRIBE_MODEL names no provider that is set: write it as provider:model, "
     "such as groq:whisper-large-v3"
 )
+
+
+def not_allowed(model: str) -> str:
+    """What is wrong with a setting that names this model."""
+    return f"BOBBIN_ALLOWED_MODELS does not allow {model}: add it there"
 
 
 def no_models() -> SettingsError:

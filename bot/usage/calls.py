@@ -70,6 +70,20 @@ def payer_of(chat: Chat, user: str | None) -> Payer:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a call in progress counts by if its process dies."""
+
+    tokens: int
+    listed_cost: float | None = None
+    """US dollars, as the provider reported or by the prices in its list; None: unknown."""
+
+
+def estimate_before(prompt_tokens: int, price: Price | None) -> Estimate:
+    """The estimate of a call of which nothing has arrived yet."""
+    return Estimate(prompt_tokens, None if price is None else prompt_tokens * price.prompt)
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One model call: one row of the ledger."""
 
@@ -91,6 +105,10 @@ class Call:
     estimated_cost: float | None = None
     """US dollars, if the provider reported no cost: estimated tokens at what the model has recently cost the same user,
     otherwise `listed_cost`; None: unknown."""
+
+    def estimated(self, estimate: Estimate) -> Call:
+        """The same call, counting by this estimate."""
+        return replace(self, estimated_tokens=estimate.tokens, listed_cost=estimate.listed_cost)
 
     def repeated(self) -> Call:
         """The same call, marked as repeated because the model is asked again."""
@@ -132,12 +150,12 @@ class Meter:
             return CallOutcome.TOOLS
         return CallOutcome.CUT if self.cut else CallOutcome.DONE
 
-    @property
-    def tokens(self) -> int:
+    def so_far(self) -> Estimate:
         """What the call has used so far: as its provider reported, else by our own estimate."""
-        if self.usage is not None:
-            return self.usage.prompt_tokens + self.usage.completion_tokens
-        return self.prompt_tokens + self.received // BYTES_PER_TOKEN
+        usage = self._usage_so_far()
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        cost = self._list_price_of(usage) if usage.cost is None else usage.cost
+        return Estimate(tokens, cost)
 
     def call(self, outcome: CallOutcome, error: str | None = None) -> Call:
         """The call, ending now."""
@@ -157,14 +175,20 @@ class Meter:
         return self.usage is None and not self.received
 
     def _estimate(self, outcome: CallOutcome) -> int | None:
-        return None if self._is_refused(outcome) else self.tokens
+        return None if self._is_refused(outcome) else self.so_far().tokens
 
     def _listed_cost(self, outcome: CallOutcome) -> float | None:
-        usage, price = self.usage, self.price
-        if price is None or self._is_refused(outcome) or (usage and usage.cost is not None):
+        usage = self._usage_so_far()
+        if self._is_refused(outcome) or usage.cost is not None:
             return None
-        if usage is None:
-            usage = Usage(self.prompt_tokens, self.received // BYTES_PER_TOKEN)
+        return self._list_price_of(usage)
+
+    def _usage_so_far(self) -> Usage:
+        return self.usage or Usage(self.prompt_tokens, self.received // BYTES_PER_TOKEN)
+
+    def _list_price_of(self, usage: Usage) -> float | None:
+        if (price := self.price) is None:
+            return None
         cached = min(usage.cached_tokens, usage.prompt_tokens)
         of_cached = price.prompt if price.cached is None else price.cached
         of_prompt = (usage.prompt_tokens - cached) * price.prompt + cached * of_cached

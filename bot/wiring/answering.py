@@ -25,9 +25,10 @@ from bot.chats.prompt_size import room_for_tools
 from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
 from bot.config.chats import LongChatsMode, ReasoningMode
-from bot.config.models import NO_TRANSCRIBER
+from bot.config.models import NO_TRANSCRIBER, not_allowed
 from bot.config.settings import Settings
 from bot.errors import ModelNotAllowed, SettingsError
+from bot.observability import get_logger
 from bot.providers.transcription import Transcriber
 from bot.wiring.resources import Resources
 from handlers.answers.factory import SlackSinkFactory
@@ -36,6 +37,8 @@ from handlers.client.user_names import UserNames
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.queued_reaction import QueuedReactions
 from storage.repositories import Repositories
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ class Answering:
             default=self.settings.bobbin_default_model,
             shows_pictures=self.resources.workspaces.shows_pictures,
             web_search=self.settings.bobbin_web_search.value,
-            transcribes=self.settings.bobbin_transcribe_model is not None,
+            transcribes=self.transcriber is not None,
         )
 
     @cached_property
@@ -91,17 +94,22 @@ class Answering:
 
     @cached_property
     def voice_clips(self) -> VoiceClips:
-        return VoiceClips(self._transcriber(), self.auxiliary_calls)
+        return VoiceClips(self.transcriber, self.auxiliary_calls)
 
-    def _transcriber(self) -> Transcriber | None:
-        """Raises SettingsError."""
+    @cached_property
+    def transcriber(self) -> Transcriber | None:
+        """None if none is configured, or it is not allowed. Raises SettingsError."""
         if (name := self.settings.bobbin_transcribe_model) is None:
             return None
+        providers, timeout = self.resources.providers, self.resources.timing.transcription_timeout
         try:
-            timeout = self.resources.timing.transcription_timeout
-            return self.resources.providers.transcriber(name, timeout)
+            transcriber = providers.transcriber(name, timeout)
         except ModelNotAllowed:
             raise SettingsError(NO_TRANSCRIBER) from None
+        if providers.catalogue.allows(transcriber.model):
+            return transcriber
+        log.warning("transcribe_model_not_allowed", problem=not_allowed(name))
+        return None
 
     # -- what models are sent ----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, ModelRef, NearBudget, Status
 from bot.domain.chores import Chore
-from bot.usage.calls import Call, Payer, call_for_answer, payer_of
+from bot.usage.calls import Call, Estimate, Payer, call_for_answer, payer_of
 from bot.usage.limits import Limits
 from storage.engine.types import utc_now
 from storage.statements.chores import add_chores
@@ -86,7 +86,7 @@ async def _record_lost_call(
     """
     chat = to_chat((await connection.execute(SELECT_CHAT, {"chat": answer.chat_id})).one())
     lost = call_for_answer(row.call, chat, answer, ModelRef.parse(row.model))
-    lost = replace(lost, estimated_tokens=row.call_tokens)
+    lost = lost.estimated(Estimate(row.call_tokens, row.call_cost))
     await record(connection, limits, lost.payer, [lost])
 
 

@@ -22,6 +22,7 @@ from storage.tables import answers, attachments, chats, messages
 _NOT_COPIED = (
     "call",
     "call_tokens",
+    "call_cost",
     "admitted_at",
     "budget_notice",
     "prompt_tokens",

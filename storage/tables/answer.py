@@ -61,11 +61,12 @@ answers = Table(
     Column("parked", Boolean),
     Column("call", ID),
     Column("call_tokens", Integer),
+    Column("call_cost", Float),
 )
 """The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`).
 
-`call`: the id of its current or last model call; `call_tokens`: our estimate of what that has used. `parked`: it is
-running without a worker until somebody decides about a tool call (`storage.tool_calls`).
+`call`: the id of its current or last model call; `call_tokens` and `call_cost`: our estimate of what that has used.
+`parked`: it is running without a worker until somebody decides about a tool call (`storage.tool_calls`).
 """
 
 IS_RUNNING = answers.c.state == literal_column("'running'")

@@ -222,7 +222,6 @@ def test_model_settings_that_match_nothing_are_named(bobbin: Bobbin) -> None:
             OLLAMA_BASE_URL="",
             BOBBIN_DEFAULT_MODEL="gpt-lage",
             BOBBIN_TITLE_MODEL="openai:gpt-small",
-            BOBBIN_TRANSCRIBE_MODEL="openai:whisper",
             BOBBIN_ALLOWED_MODELS="gpt-l*, claude-*",
         )
 
@@ -230,7 +229,30 @@ def test_model_settings_that_match_nothing_are_named(bobbin: Bobbin) -> None:
     assert "did you mean gpt-large?" in lines["FAIL  BOBBIN_DEFAULT_MODEL"]
     assert lines["FAIL  BOBBIN_ALLOWED_MODELS"] == "claude-* matches no model"
     assert "does not allow openai:gpt-small" in lines["FAIL  BOBBIN_TITLE_MODEL"]
-    assert "openai does not list it" in lines["ok    BOBBIN_TRANSCRIBE_MODEL"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "status", "text"),
+    [
+        ("gpt-*", "FAIL", "BOBBIN_ALLOWED_MODELS does not allow openai:whisper"),
+        ("gpt-*, whisper", "ok  ", "openai does not list it, so try a voice clip"),
+    ],
+)
+def test_the_model_for_voice_clips_has_to_be_allowed(
+    bobbin: Bobbin, allowed: str, status: str, text: str
+) -> None:
+    with serving(models_called("gpt-large")) as models:
+        done = bobbin(
+            "doctor",
+            OPENAI_BASE_URL=f"{models}/v1",
+            OLLAMA_BASE_URL="",
+            BOBBIN_TRANSCRIBE_MODEL="openai:whisper",
+            BOBBIN_ALLOWED_MODELS=allowed,
+        )
+
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert text in lines[f"{status}  BOBBIN_TRANSCRIBE_MODEL"]
+    assert not any("BOBBIN_ALLOWED_MODELS" in name for name in lines)
 
 
 def test_model_settings_are_not_judged_by_half_a_list(bobbin: Bobbin) -> None:

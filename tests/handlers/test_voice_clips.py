@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,15 @@ async def test_clips_pictures_and_documents_of_the_thread_before_reach_the_model
         assert (shown(world, root, "Words"), world.whispers("alice")) == ([], [])
 
 
-async def test_without_a_model_for_them_clips_get_the_sentence_of_other_files(world: World) -> None:
+@pytest.mark.parametrize("settings", [{}, EARS | {"bobbin_allowed_models": ("demo/quick",)}])
+async def test_without_an_allowed_model_for_them_clips_get_the_sentence_of_other_files(
+    worlds: WorldFactory, settings: dict[str, Any]
+) -> None:
+    async with worlds(**settings) as world:
+        await check_clips_are_not_read(world)
+
+
+async def check_clips_are_not_read(world: World) -> None:
     ts = await say_with_files(world, f"<@{world.slack.bot_user.id}>", CLIP)
     line = strings.FILE_PROBLEMS["kind"].format(names=CLIP.name)
     await world.until(lambda: line in world.whispers("alice"), "the notice")

@@ -21,7 +21,7 @@ from sqlalchemy import event
 from bot.domain import AnswerResult, ModelRef, Status, Thread, User
 from bot.domain.chores import Chore
 from bot.domain.tool_calls import Decision
-from bot.usage.calls import Call, CallKind, Payer
+from bot.usage.calls import Call, CallKind, Estimate, Payer
 from bot.usage.figures import GroupBy
 from bot.usage.limits import Budget, Limits, MessageRate, Period, Scope, Unit
 from storage.action_claims import ActionClaims
@@ -120,8 +120,8 @@ async def go_on(at: Scene) -> None:
 
 async def claim(at: Scene) -> None:
     assert await at.answers.claim(at.chat, "w1", 60.0)
-    assert await at.answers.begin_call(at.answer, "w1", new_id(), 5)
-    assert await at.answers.renew("w1", 60.0, [at.answer], {at.answer: 3})
+    assert await at.answers.begin_call(at.answer, "w1", new_id(), Estimate(5, 0.5))
+    assert await at.answers.renew("w1", 60.0, [at.answer], {at.answer: Estimate(3, 0.3)})
     assert await at.answers.save_slack_messages(at.answer, "w1", ())
 
 

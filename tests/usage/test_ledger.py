@@ -154,14 +154,24 @@ async def test_a_retry_keeps_what_the_failure_used(worlds: WorldFactory) -> None
         assert told_in(answers) == [TOLD, UNPRICED]
 
 
+PRICED = {"pricing": {"prompt": "0.001", "completion": "0.002", "input_cache_read": "0.0005"}}
+"""What the model's list says."""
+
+
+@pytest.mark.parametrize("listed", [{}, PRICED])
 async def test_a_call_that_a_stop_of_the_process_cut_off_is_unknown_not_zero(
-    worlds: WorldFactory,
+    worlds: WorldFactory, listed: Row
 ) -> None:
+    """It counts by an estimate, in dollars too if the provider lists a price."""
     model = ChargingModel([Reply(told=None, end="hang")])
-    async with scripted_world(worlds, model.answer, title=model.answer, bobbin_grace=0) as (
-        world,
-        _,
-    ):
+    async with scripted_world(
+        worlds,
+        model.answer,
+        title=model.answer,
+        models=responding({"data": [{"id": "demo/quick", **listed}]}),
+        bobbin_grace=0,
+        bobbin_budget_user=parse_budget(Scope.USER, "100 USD/month"),
+    ) as (world, _):
         thread = await world.start("Cut off")
         await world.until(lambda: world.answers(thread), "the first words")
         await world.restart()
@@ -170,11 +180,21 @@ async def test_a_call_that_a_stop_of_the_process_cut_off_is_unknown_not_zero(
         answers = [row for row in rows(world) if row["kind"] == "answer"]
         assert sorted(row["outcome"] for row in answers) == ["asked", "done"]
         assert told_in(answers).count(None) == 1
+        (cut,) = [row for row in answers if row["outcome"] == "asked"]
+        assert (cut["estimated_cost"] or 0) >= 0.001 * cut["estimated_tokens"] * bool(listed)
+        assert bool(cut["estimated_cost"]) == bool(listed)
         assert_days_add_up(world)
+        assert_budget_adds_up(world)
 
 
-PRICED = {"pricing": {"prompt": "0.001", "completion": "0.002", "input_cache_read": "0.0005"}}
-"""What the model's list says."""
+def assert_budget_adds_up(world: World) -> None:
+    """The user's budget has counted what the ledger holds."""
+    (spent,) = world.rows("SELECT tokens, cost FROM spending WHERE scope = 'user'")
+    (calls,) = world.rows(
+        "SELECT sum(coalesce(prompt_tokens + completion_tokens, estimated_tokens, 0)) AS tokens, "
+        "sum(coalesce(cost, estimated_cost, 0.0)) AS cost FROM ledger"
+    )
+    assert spent == pytest.approx(calls)
 
 
 @pytest.mark.parametrize(
