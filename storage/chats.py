@@ -352,11 +352,14 @@ class Chats:
         async with self._database.begin() as connection:
             await replace_text(connection, thread, ts, before, after)
 
-    async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
-        """Sets the title; returns whether it was set. A model's title only replaces the default, a user's any."""
+    async def set_title(self, chat_id: str, title: str, by: TitleBy, *, people: int = 1) -> bool:
+        """Sets the title; returns whether it was set. A model's title only replaces the default, a user's any.
+
+        `people`: for a model's title, those of the first message when it was read.
+        """
         if by is TitleBy.MODEL:
             async with self._database.begin() as connection:
-                return await set_written_title(connection, chat_id, title)
+                return await set_written_title(connection, chat_id, title, people)
         return await self._update(chats.c.id == chat_id, title=title, title_by=by)
 
     async def set_header(self, chat_id: str, ts: str | None) -> None:

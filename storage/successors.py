@@ -5,14 +5,12 @@ Each is stored when it is requested, and gets its thread in Slack afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, TitleBy
+from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, Role, TitleBy
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.database import Database
@@ -21,7 +19,7 @@ from storage.messages import StoredMessage
 from storage.served_teams import Serves, every_team
 from storage.statements.branch_copy import copy_conversation
 from storage.statements.queries import dialect_insert
-from storage.statements.quotes import ERASED_TEXT, people_in, to_quoted
+from storage.statements.quotes import ERASED_TEXT, count_people, people_in, to_quoted
 from storage.statements.rows import chat_row, to_chat
 from storage.statements.spending import admit
 from storage.tables import chats, messages
@@ -110,22 +108,20 @@ class Successors:
             return [to_chat(row) for row in reversed((await connection.execute(query)).all())]
 
     async def set_summary(
-        self, chat_id: str, text: str, *, through: int = 0, authored: int = 0
+        self, chat_id: str, text: str, *, through: int = 0, people: int = 0
     ) -> Chat:
         """Stores what is known about the earlier chat, and whom it quotes, unless something is already stored.
 
-        `authored`: how many of the earlier chat's messages up to number `through` had an author before they were read
-        for it. If somebody has been erased from them since, nothing is stored.
+        `people`: what `Summaries.people` returned for the earlier chat up to message `through`, before it was read for
+        this. If somebody has been erased from it since, nothing is stored.
         """
         unknown = chats.c.context.is_(None)
         async with self._database.begin() as connection:
-            said = await _said_before(connection, chat_id)
-            if sum(row.number <= through for row in said) < authored:
+            continued = select(chats.c.continues).where(chats.c.id == chat_id)
+            old = await connection.scalar(continued) or ""
+            if await count_people(connection, old, 1, through, lock=True) < people:
                 return await _fill(connection, chat_id, unknown, context=ERASED_TEXT)
-            old = _OLD.c.id == chats.c.continues
-            earlier = select(_OLD.c.quoted).join(chats, old).where(chats.c.id == chat_id)
-            authors = {row.author for row in said}
-            quoted = to_quoted(authors | people_in(await connection.scalar(earlier)))
+            quoted = to_quoted(await _people_before(connection, old))
             return await _fill(connection, chat_id, unknown, context=text, quoted=quoted)
 
     async def set_thread(self, chat_id: str, ts: str) -> Chat:
@@ -204,12 +200,14 @@ async def _create(
     return Successor(to_chat(found), found.channel), created
 
 
-async def _said_before(connection: AsyncConnection, chat_id: str) -> Sequence[Row[Any, Any]]:
-    """Author and number of each message by people in the chat that this one continues; nobody is erased meanwhile."""
-    old = select(chats.c.continues).where(chats.c.id == chat_id).scalar_subquery()
-    authored = messages.c.chat_id == old, messages.c.author.is_not(None)
-    locked = select(messages.c.author, messages.c.number).where(*authored).order_by(messages.c.id)
-    return (await connection.execute(locked.with_for_update(read=True))).all()
+async def _people_before(connection: AsyncConnection, old: str) -> set[str]:
+    """Whose words are in the chat that another one continues; nobody is erased from it meanwhile."""
+    asked = messages.c.chat_id == old, messages.c.role == Role.USER
+    said = select(messages.c.author, messages.c.quoted).where(*asked).order_by(messages.c.id)
+    rows = (await connection.execute(said.with_for_update(read=True))).all()
+    read = await connection.scalar(select(chats.c.quoted).where(chats.c.id == old))
+    authors = {row.author for row in rows if row.author is not None}
+    return authors.union(people_in(read), *(people_in(row.quoted) for row in rows))
 
 
 async def _fill(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.statements.queries import dialect_insert
-from storage.tables import messages, summaries
+from storage.statements.quotes import count_people
+from storage.tables import summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,15 @@ class Summaries:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Summary(row.since, row.through, row.text)
 
-    async def authored(self, chat_id: str, since: int, through: int) -> int:
-        """How many of these messages have an author: fewer once somebody has been erased."""
+    async def people(self, chat_id: str, since: int, through: int) -> int:
+        """How many authors and quotes these messages have: fewer once somebody has been erased from them."""
         async with self._database.read() as connection:
-            ids = await connection.scalars(_authored(chat_id, since, through))
-            return len(ids.all())
+            return await count_people(connection, chat_id, since, through)
 
-    async def store(self, chat_id: str, summary: Summary, authored: int) -> None:
-        """Stores it, unless there is one of the same messages, or its source has been erased.
+    async def store(self, chat_id: str, summary: Summary, people: int) -> None:
+        """Stores it, unless there is one of the same messages, or somebody has been erased from them.
 
-        `authored`: how many of the messages had an author before they were read for it.
+        `people`: what `people` returned before the messages were read for it.
         """
         row = {
             "chat_id": chat_id,
@@ -66,18 +66,11 @@ class Summaries:
             "text": summary.text,
             "created_at": utc_now(),
         }
-        known = _authored(chat_id, summary.since, summary.through)
         async with self._database.begin() as connection:
-            # The lock: nobody is erased from these messages before the transaction has ended.
-            ids = await connection.scalars(known.with_for_update(read=True))
-            if len(ids.all()) != authored:
+            known = await count_people(
+                connection, chat_id, summary.since, summary.through, lock=True
+            )
+            if known != people:
                 return
             insert = dialect_insert(connection, summaries)
             await connection.execute(insert.values(row).on_conflict_do_nothing())
-
-
-def _authored(chat_id: str, since: int, through: int) -> Select[tuple[str]]:
-    """The ids of the messages that have an author, in order."""
-    in_range = messages.c.number.between(since, through)
-    these = (messages.c.chat_id == chat_id, in_range, messages.c.author.is_not(None))
-    return select(messages.c.id).where(*these).order_by(messages.c.id)

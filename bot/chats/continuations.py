@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from bot.chats.models import ModelChoice
 from bot.chats.prompt_size import room_for_prompt
@@ -65,10 +66,8 @@ class ContinueService:
         """
         if chat.thread_context is not None or chat.continues is None:
             return chat
-        old = await self._chats.get(chat.continues)
+        old, people, turns = await self._read(chat.continues)
         through = old.message_count
-        authored = await self._summaries.authored(old.id, 1, through)
-        turns = await self._turns_of(old)
         info = self._models.info(old.model)
         room = room_for_prompt(info.context) if info and info.context else None
         summary = await self._summarizer.write(
@@ -77,13 +76,20 @@ class ContinueService:
             turns,
             since=1,
             through=through,
-            authored=authored,
+            people=people,
             room=room,
             wait=self._timing.longest_summary,
         )
         text = summary.text if summary else ""
         if summary is None:  # read again: somebody may have been erased while it was awaited
-            authored = await self._summaries.authored(old.id, 1, through)
-            turns = await self._turns_of(old)
+            old, people, turns = await self._read(old.id)
             text = transcript(turns[-EXCERPT_TURNS:], EXCERPT_LENGTH)
-        return await self._successors.set_summary(chat.id, text, through=through, authored=authored)
+        through = old.message_count
+        return await self._successors.set_summary(chat.id, text, through=through, people=people)
+
+    async def _read(self, chat_id: str) -> tuple[Chat, int, Sequence[ChatMessage]]:
+        """The chat, the count of its people, which is read first, and its turns."""
+        through = (await self._chats.get(chat_id)).message_count
+        people = await self._summaries.people(chat_id, 1, through)
+        chat = replace(await self._chats.get(chat_id), message_count=through)
+        return chat, people, await self._turns_of(chat)

@@ -77,9 +77,9 @@ class History:
         tokens = self.beside + tokens_of_text(self.system_prompt) + tokens_of_turns(turns)
         return Excerpt(turns, PromptFacts(tokens, summary.count if summary else 0, omitted))
 
-    def authored(self, since: int, through: int) -> int:
-        """How many of these messages have an author: answers and messages of erased people have none."""
-        return sum(since <= m.number <= through and m.author is not None for m in self.messages)
+    def people(self, since: int, through: int) -> int:
+        """The sum of these messages' `people`."""
+        return sum(m.people for m in self.messages if since <= m.number <= through)
 
     def starts(self) -> list[int]:
         """The numbers at which the newest messages may begin: each question after the beginning, oldest first."""
@@ -173,7 +173,7 @@ class PromptFitter:
             turns,
             since=since,
             through=through,
-            authored=history.authored(since, through),
+            people=history.people(since, through),
             room=room * 0.9,
         )
         summary = written or known

@@ -65,14 +65,14 @@ class Summarizer:
         *,
         since: int,
         through: int,
-        authored: int,
+        people: int,
         room: float | None,
         wait: float | None = None,
     ) -> Summary | None:
         """A new summary of the messages `since` to `through` of the payer's chat, once it is stored.
 
         `turns`: those messages, or an earlier summary and what followed it. `room`: estimated tokens that they may
-        have. `authored`: how many of the messages had an author before they were read. None if it is not ready in time,
+        have. `people`: the sum of the messages' `people` before they were read. None if it is not ready in time,
         another process is writing one, or somebody has been erased from the messages meanwhile; a summary that has
         begun is finished and stored anyway. Raises StorageError.
         """
@@ -83,7 +83,7 @@ class Summarizer:
             if not await self._claims.claim(CLAIM, chat_id, str(since), seconds=seconds):
                 return None
             length = MAX_TRANSCRIPT_LENGTH if room is None else int(room * BYTES_PER_TOKEN)
-            work = self._write(payer, model, turns, length, since, through, authored)
+            work = self._write(payer, model, turns, length, since, through, people)
             task = self._tasks.start(work, name="summary")
             self._writing[key] = task
             task.add_done_callback(lambda _: self._writing.pop(key, None))
@@ -98,7 +98,7 @@ class Summarizer:
         length: int,
         since: int,
         through: int,
-        authored: int,
+        people: int,
     ) -> None:
         """Asks the model. After a failure the claim stays, so that the next answers do not wait for it again."""
         chat_id = payer.chat_id
@@ -107,7 +107,7 @@ class Summarizer:
             async with self._claims.renewing(*claim, seconds=self._timing.lease_duration):
                 text = await self._ask(payer, model, turns, length)
             if text:
-                await self._summaries.store(chat_id, Summary(since, through, text), authored)
+                await self._summaries.store(chat_id, Summary(since, through, text), people)
                 await self._claims.release(*claim)
                 return
         except (ProviderError, StorageError) as error:

@@ -96,8 +96,9 @@ class Titles:
             self._publisher.title_failed(chat)  # nobody need wait, although it is tried
         history = await self._chats.history(chat.id, answer.number + 1, budget=ImageBudget(0, 0))
         payer = payer_of(chat, answer.asker or chat.owner)
-        title = "" if _is_erased(history) else await self._ask(payer, model, history)
-        if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
+        people = _people(history)
+        title = await self._ask(payer, model, history) if people else ""
+        if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL, people=people):
             self._publisher.title_changed(chat, title)
             return _TITLED
         self._publisher.title_failed(chat)
@@ -141,10 +142,10 @@ class Titles:
         return await self._auxiliary_calls.text(request, CallKind.TITLE, payer)
 
 
-def _is_erased(history: list[Message]) -> bool:
-    """Whether the author of the question on which the title would be based has been erased; no such title is stored."""
+def _people(history: list[Message]) -> int:
+    """`people` of the question on which the title would be based; 0 if its author has been erased."""
     question = next((message for message in history if message.role is Role.USER), None)
-    return question is not None and question.author is None
+    return 0 if question is None or question.author is None else question.people
 
 
 def _first(history: list[Message], role: Role) -> str:

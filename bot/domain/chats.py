@@ -150,3 +150,10 @@ class Message:
     """For an answer: the pages that it draws on."""
     steps: tuple[Step, ...] = ()
     """For an answer, only when an export reads it: what its model did besides writing."""
+    quotes_others: bool = False
+    """Whether its text contains what others wrote in the thread that it was asked in."""
+
+    @property
+    def people(self) -> int:
+        """1 for an author and 1 if it quotes others: less once somebody has been erased from it."""
+        return int(self.author is not None) + int(self.quotes_others)

@@ -9,11 +9,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Message
 from storage.statements.queries import ASK_TO_STOP, lock_answers
+from storage.statements.rows import people_of
 from storage.statements.titles import forget_titles
 from storage.tables import (
     IS_RUNNING,
@@ -42,6 +43,25 @@ def people_in(quoted: str | None) -> set[str]:
 def quotes(column: ColumnElement[str | None], user: str) -> ColumnElement[bool]:
     """Whether this user is among them."""
     return column.contains(f" {user} ", autoescape=True)
+
+
+async def count_people(
+    connection: AsyncConnection, chat_id: str, since: int, through: int, *, lock: bool = False
+) -> int:
+    """How many authors these messages have, how many of them quote others, and 1 if the thread before them was read.
+
+    Fewer once somebody has been erased from them. `lock`: nobody is before the transaction has ended.
+    """
+    said = select(messages.c.author, messages.c.quoted).where(
+        messages.c.chat_id == chat_id, messages.c.number.between(since, through)
+    )
+    before = select(chats.c.quoted).where(chats.c.id == chat_id, literal(since) == 1)
+    if lock:
+        said, before = said.with_for_update(read=True), before.with_for_update(read=True)
+    # In the order in which an erasure locks them, to prevent deadlocks.
+    rows = (await connection.execute(said.order_by(messages.c.id))).all()
+    quoted = await connection.scalar(before)
+    return sum(map(people_of, rows)) + int(quoted is not None)
 
 
 async def note_quoted(connection: AsyncConnection, request: Row[Any], message: Message) -> None:
@@ -97,6 +117,8 @@ async def forget_quotes(connection: AsyncConnection, quoting: Quoting) -> None:
     await _leave_own_words(connection, quoting.messages)
     forgotten = update(chats).where(chats.c.id.in_(quoting.chats))
     await connection.execute(forgotten.values(context=ERASED_TEXT, quoted=None))
+    from_context = summaries.c.chat_id.in_(quoting.chats), summaries.c.since == 1
+    await connection.execute(delete(summaries).where(*from_context))
 
 
 async def _leave_own_words(connection: AsyncConnection, message_ids: Sequence[str]) -> None:

@@ -128,6 +128,11 @@ def chat_row(chat: Chat) -> dict[str, Any]:
     }
 
 
+def people_of(row: Any) -> int:
+    """See `bot.domain.Message.people`."""
+    return int(row.author is not None) + int(row.quoted is not None)
+
+
 def to_message(
     row: Row[Any], images: tuple[Attachment, ...] = (), omitted: tuple[Attachment, ...] = ()
 ) -> Message:
@@ -148,6 +153,7 @@ def to_message(
         files=files_from_json(row.files),
         error=row.error,
         sources=sources_from_json(row.sources),
+        quotes_others=row.quoted is not None,
     )
 
 

@@ -9,18 +9,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import DEFAULT_TITLE, TitleBy
 from storage.engine.types import utc_now
+from storage.statements.rows import people_of
 from storage.tables import chats, messages
 
 
-async def set_written_title(connection: AsyncConnection, chat_id: str, title: str) -> bool:
+async def set_written_title(
+    connection: AsyncConnection, chat_id: str, title: str, people: int
+) -> bool:
     """Sets the title; returns whether it was set. It replaces only the default.
 
-    Not set if the author of the first message, on which the title is based, has been erased meanwhile.
+    `people`: of the first message, on which the title is based, when it was read. Not set if somebody has been erased
+    from it since.
     """
     first = and_(messages.c.chat_id == chat_id, messages.c.number == 1)
     # The lock: nobody is erased from it before the transaction has ended.
-    author = select(messages.c.author).where(first).with_for_update(read=True)
-    if await connection.scalar(author) is None:
+    named = select(messages.c.author, messages.c.quoted).where(first).with_for_update(read=True)
+    row = (await connection.execute(named)).one_or_none()
+    if row is None or row.author is None or people_of(row) != people:
         return False
     untitled = update(chats).where(chats.c.id == chat_id, chats.c.title_by == TitleBy.DEFAULT)
     values = {"title": title, "title_by": TitleBy.MODEL, "updated_at": utc_now()}

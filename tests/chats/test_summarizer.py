@@ -64,7 +64,7 @@ async def test_a_summary_whose_source_is_erased_meanwhile_is_written_again(
                 [ChatMessage(Role.USER, "a secret")],
                 since=1,
                 through=4,
-                authored=await summaries.authored(chat.id, 1, 4),
+                people=await summaries.people(chat.id, 1, 4),
                 room=None,
                 wait=timing.longest_summary,
             )

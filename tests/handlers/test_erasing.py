@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+import pytest
 
 from bot.chats.retention import Eraser
 from bot.chats.summarizer import SUMMARY_INSTRUCTION
@@ -15,11 +18,19 @@ from storage.erasure import Erasure, Selection
 from storage.statements.quotes import ERASED_TEXT
 from storage.tables import metadata
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.scripted_models import scripted_world
 from tests.handlers.shared_files import TEXT_MODEL, VISION_MODEL
 from tests.handlers.test_ask_another import ask_another, new_threads
 from tests.handlers.test_header_menu import choose
 from tests.handlers.test_said_in_between import say
 from tests.handlers.world import World
+from tests.providers.scripted_server import (
+    DONE,
+    ReceivedRequest,
+    ResponseWriter,
+    delta,
+    streaming,
+)
 
 BOBS = "zanzibar"
 """A word of everything that bob says."""
@@ -27,10 +38,13 @@ BOBS_FILE = Upload("bobs.txt", f"In {BOBS} it rains.".encode(), "text/plain")
 LONG = " ".join(map(str, range(400)))
 
 
+INSTRUCTIONS = (TITLE_INSTRUCTION, SUMMARY_INSTRUCTION)
+
+
 def quoting(asked: Any) -> ModelScript:
     """A model whose titles and summaries repeat what they are based on, and whose answers don't."""
     texts = [text_of(each) for each in asked.messages]
-    if texts[0] in (TITLE_INSTRUCTION, SUMMARY_INSTRUCTION):
+    if texts[0] in INSTRUCTIONS:
         return ModelScript(words(" ".join(" ".join(texts[1:]).split())))
     if "at length" in texts[-1]:
         return ModelScript(words(LONG), rate=2)  # until it is stopped
@@ -132,3 +146,45 @@ async def test_a_person_erased_during_an_answer_gets_no_new_rows(worlds: WorldFa
         assert {"outcome": "stopped", "counts": 1} in calls
         for table in metadata.tables:
             assert bob.id not in str(world.rows(f'SELECT * FROM "{table}"')), table
+
+
+@pytest.mark.parametrize("making", [TITLE_INSTRUCTION, SUMMARY_INSTRUCTION])
+@pytest.mark.parametrize("quoted", ["before", "since"])
+async def test_no_title_or_summary_being_written_keeps_what_is_erased_meanwhile(
+    worlds: WorldFactory, making: str, quoted: str
+) -> None:
+    """Bob said it in the thread that alice asked about, before or after her question."""
+    erase: list[Callable[[], Awaitable[None]]] = []
+
+    async def answer(received: ReceivedRequest, out: ResponseWriter) -> None:
+        texts = [str(each["content"]) for each in received.body["messages"]]
+        if texts[0] == making and erase:
+            await erase.pop()()
+        said = "Fine." if texts[0] not in INSTRUCTIONS else " ".join(" ".join(texts[1:]).split())
+        await streaming(delta(said), delta(finish="stop"), DONE)(received, out)
+
+    async with scripted_world(worlds, answer, title=answer) as (world, _):
+        bot, bob = world.bot, world.slack.workspace.user("bob").id
+        assert bot is not None
+        eraser, user = Eraser(Erasure(bot.database)), User(world.slack.workspace.team_id, bob)
+
+        async def erase_bob() -> None:
+            await eraser.erase(Selection(user=user))
+
+        erase.append(erase_bob)
+        words = {"before": "Hello.", "since": "Hello.", quoted: f"To {BOBS}!"}
+        root = await world.slack.conversations.say("bob", "general", words["before"])
+        await world.ask("What does he mean?", thread=root)
+        await say(world, "bob", words["since"], root)
+        await world.choose(root)
+        await world.answered(root)
+        await world.idle()
+        await choose(world, root, "continue")
+        continued = "SELECT 1 FROM chats WHERE continues <> '' AND context IS NOT NULL"
+        await world.until(lambda: world.rows(continued), "the summary")
+        await world.idle()
+        assert not erase
+        for table in metadata.tables:
+            rows = world.rows(f'SELECT * FROM "{table}"')
+            left = [row for row in rows if BOBS in str(dict(row)) or bob in str(dict(row))]
+            assert not left, table

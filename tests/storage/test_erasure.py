@@ -286,7 +286,7 @@ async def test_what_is_stored_at_the_moment_of_an_erasure_waits_for_it(
     calls, summaries_of = Ledger(rivals[1]), Summaries(rivals[1])
     if what == "a call that ends":
         await calls.ask(call)
-    authored = await summaries_of.authored(chat.id, 1, 3)
+    people = await summaries_of.people(chat.id, 1, 3)
     asked = update(answers).where(answers.c.message_id == said.answer.id)
     said_by = update(messages).where(messages.c.author == GONE.id)
     async with database.begin() as connection:
@@ -298,7 +298,7 @@ async def test_what_is_stored_at_the_moment_of_an_erasure_waits_for_it(
             {
                 "a new call": lambda: calls.ask(call),
                 "a call that ends": lambda: calls.complete(ended),
-                "a summary": lambda: summaries_of.store(chat.id, Summary(1, 3, SECRET), authored),
+                "a summary": lambda: summaries_of.store(chat.id, Summary(1, 3, SECRET), people),
             }[what]()
         )
         await waits_or_ended(rivals[2], store)
