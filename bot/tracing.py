@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 from opentelemetry import trace
@@ -33,10 +34,11 @@ class _Tracing:
 
 
 @contextmanager
-def tracing(wanted: bool) -> Iterator[None]:
+def tracing(wanted: bool, flush_timeout: float = 2.0) -> Iterator[None]:
     """While this is open, spans are sent to the endpoint that the standard variables name.
 
-    Raises SettingsError when the SDK is not installed. The last spans are sent when it closes.
+    Raises SettingsError when the SDK is not installed. When it closes, the last spans are sent within `flush_timeout`
+    seconds: a collector that does not answer delays no exit.
     """
     if not wanted:
         yield
@@ -47,7 +49,9 @@ def tracing(wanted: bool) -> Iterator[None]:
         yield
     finally:
         _Tracing.tracer, _Tracing.enabled = NoOpTracer(), False
-        provider.shutdown()
+        flush = Thread(target=provider.shutdown, name="last spans", daemon=True)
+        flush.start()
+        flush.join(flush_timeout)
 
 
 def span(
@@ -125,6 +129,7 @@ def _provider() -> TracerProvider:
     resource = Resource({"service.name": SERVICE}).merge(Resource.create())
     if resource.attributes.get("service.name") == "unknown_service":
         resource = resource.merge(Resource({"service.name": SERVICE}))
-    provider = TracerProvider(resource=resource)
+    # Not at exit, where the SDK would wait for the collector.
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -26,6 +26,9 @@ class Receiver:
     def __init__(self, url: str) -> None:
         self.url = url
         self.bodies: list[bytes] = []
+        self.answers = Event()
+        """Cleared: it reads requests, and answers none."""
+        self.answers.set()
 
     def spans(self) -> list[Span]:
         return [
@@ -45,6 +48,7 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            receiver.answers.wait()
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -97,6 +101,17 @@ async def test_a_question_is_one_trace_up_to_the_calls_that_answer_it(
         everything = b"".join(receiver.bodies)
         assert b"my-bobbin" in everything
         assert b"zebras" not in everything
+
+
+def test_a_collector_that_never_answers_delays_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would wait for it."""
+    with receiving() as receiver:
+        receiver.answers.clear()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
+        with tracing(True, flush_timeout=0.01), span("anything"):
+            pass
+        receiver.answers.set()
 
 
 def test_nothing_is_traced_unless_the_variables_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
