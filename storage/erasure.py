@@ -216,20 +216,18 @@ class Erasure:
         Unwritten answers to them are stopped, and later ones that are being written.
         """
         ids = await self._some(messages.c.id, _own_messages(user), limit)
-        quotes_them = exists().where(
+        later = exists().where(
             messages.c.id.in_(ids),
             messages.c.chat_id == answers.c.chat_id,
             messages.c.number < answers.c.number,
         )
         async with self._database.begin() as connection:
             # Answers before messages before chats: whoever stores a result locks them in this order.
-            await lock_answers(
-                connection, answers.c.question_id.in_(ids), and_(IS_RUNNING, quotes_them)
-            )
+            await lock_answers(connection, answers.c.question_id.in_(ids), and_(IS_RUNNING, later))
             asked = update(answers).where(answers.c.question_id.in_(ids))
             await connection.execute(asked.values(asker=None, asker_team=None))
             await connection.execute(asked.where(IS_UNWRITTEN).values(ASK_TO_STOP))
-            await stop_running(connection, quotes_them)
+            await stop_running(connection, later)
             answered = select(answers.c.message_id).where(answers.c.question_id.in_(ids))
             await _forget_calls(connection, answered)
             await connection.execute(delete(attachments).where(attachments.c.message_id.in_(ids)))
@@ -238,7 +236,7 @@ class Erasure:
             await forget_titles(connection, ids, by=(TitleBy.MODEL, TitleBy.PERSON))
         if ids:
             async with self._database.begin() as connection:
-                await stop_running(connection, quotes_them)
+                await stop_running(connection, later)
         return len(ids)
 
     async def forget_quotes_in_requests(self, user: User, limit: int) -> int:

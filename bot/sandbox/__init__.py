@@ -1,5 +1,6 @@
 """A strict local stand-in for Slack, used as a demo workspace, by the tests and by the benchmarks."""
 
+from bot.sandbox.app_permissions import DEFAULT_SCOPES
 from bot.sandbox.errors import (
     InvalidAnswer,
     ManifestError,
@@ -9,7 +10,7 @@ from bot.sandbox.errors import (
 )
 from bot.sandbox.faults import Fault
 from bot.sandbox.limits import Limits
-from bot.sandbox.server import DEFAULT_SCOPES, Sandbox
+from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Ephemeral, Message, State, View
 from bot.sandbox.state.workspace_file import WorkspaceFile
 from bot.sandbox.user_actions.conversations import Upload

@@ -193,3 +193,29 @@ EVENT_SCOPES: Mapping[str, tuple[str, ...]] = {
 
 EVENTS = frozenset(EVENT_SCOPES)
 """Every event that a bot may subscribe to."""
+
+DEFAULT_SCOPES = frozenset(
+    {
+        "app_mentions:read",
+        "assistant:write",
+        "channels:history",
+        "channels:read",
+        "chat:write",
+        "chat:write.customize",
+        "commands",
+        "files:read",
+        "files:write",
+        "groups:history",
+        "groups:read",
+        "im:history",
+        "im:read",
+        "im:write",
+        "mpim:history",
+        "mpim:read",
+        "reactions:read",
+        "reactions:write",
+        "team:read",
+        "users:read",
+    }
+)
+"""Those of an app for which none are given."""

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bot.runtime.asgi_server import AsgiServer
+from bot.sandbox.app_permissions import DEFAULT_SCOPES
 from bot.sandbox.control_api import ControlApi
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.events.delivery import EnvelopeDispatcher
@@ -21,6 +22,7 @@ from bot.sandbox.events.interactions import InteractionSender
 from bot.sandbox.events.response_urls import ResponseUrls
 from bot.sandbox.events.socket_mode import SocketMode
 from bot.sandbox.events.subscriptions import DEFAULT_EVENTS, EventSubscriptions
+from bot.sandbox.events.url_verification import UrlVerification
 from bot.sandbox.faults import Faults
 from bot.sandbox.journal import CallRecord, Delivery, Journal
 from bot.sandbox.limits import Limits
@@ -61,31 +63,6 @@ HEADER_TIMEOUT = 20.0
 """Seconds that a client of the sandbox may take to send a request's headers."""
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get when the sandbox stops."""
-
-DEFAULT_SCOPES = frozenset(
-    {
-        "app_mentions:read",
-        "assistant:write",
-        "channels:history",
-        "channels:read",
-        "chat:write",
-        "chat:write.customize",
-        "commands",
-        "files:read",
-        "files:write",
-        "groups:history",
-        "groups:read",
-        "im:history",
-        "im:read",
-        "im:write",
-        "mpim:history",
-        "mpim:read",
-        "reactions:read",
-        "reactions:write",
-        "team:read",
-        "users:read",
-    }
-)
 
 
 class Sandbox:
@@ -153,9 +130,7 @@ class Sandbox:
         self.webhook = IncomingWebhook(
             self.workspace, frozenset(scopes), identity.webhook_secret, self.journal
         )
-        self._on_challenge = on_challenge
-        self._challenging: asyncio.Task[None] | None = None
-        self._build_transport(request_url, clock, beside)
+        self._build_transport(request_url, on_challenge, clock, beside)
         self._build_events(frozenset(events))
         self._build_user_actions()
         self._build_web_api(frozenset(scopes), frozenset(events))
@@ -168,14 +143,21 @@ class Sandbox:
     # -- parts
 
     def _build_transport(
-        self, request_url: str | RequestUrls | None, clock: Clock, beside: Sandbox | None
+        self,
+        request_url: str | RequestUrls | None,
+        on_challenge: Callable[[str | None], None] | None,
+        clock: Clock,
+        beside: Sandbox | None,
     ) -> None:
         self.sockets = SocketMode(self.workspace, self.faults)
         urls = RequestUrls(request_url) if isinstance(request_url, str) else request_url
-        verified = self._on_challenge is None
+        verified = on_challenge is None
         self._http = (
             HttpDelivery(urls, self.signing_secret, clock, verified=verified) if urls else None
         )
+        self._verification: UrlVerification | None = None
+        if self._http is not None and on_challenge is not None:
+            self._verification = UrlVerification(self._http, self.workspace, on_challenge)
         transport = beside.dispatcher.transport if beside else self._http or self.sockets
         self.dispatcher: EnvelopeDispatcher = EnvelopeDispatcher(
             transport,
@@ -304,15 +286,14 @@ class Sandbox:
         if self._file is not None:
             for name, envelope in self._file.undelivered():
                 self.dispatcher.redeliver_event(name, envelope)
-        if self._http is not None and self._on_challenge is not None:
-            self._challenging = asyncio.create_task(self._challenge(self._http, self._on_challenge))
+        if self._verification is not None:
+            self._verification.start()
 
     async def stop(self) -> None:
         """Closes every connection and drops what has not been delivered yet."""
         self.faults.release()
-        if self._challenging is not None:
-            self._challenging.cancel()
-            await asyncio.gather(self._challenging, return_exceptions=True)
+        if self._verification is not None:
+            await self._verification.stop()
         self._expiry.cancel()
         self._scheduled.cancel()
         await self.dispatcher.close()
@@ -322,18 +303,6 @@ class Sandbox:
         await self._server.stop()
         if self._file is not None:
             self._file.close()
-
-    async def _challenge(self, http: HttpDelivery, report: Callable[[str | None], None]) -> None:
-        """Challenges the request URL until it responds, as if the app's developer pressed Slack's Retry."""
-        reported: str | None = ""
-        while reported is not None:
-            outcome = await http.challenge(self.limits.ack_timeout)
-            if outcome != reported:
-                report(outcome)
-            reported = outcome
-            if outcome is not None:
-                await asyncio.sleep(self.limits.challenge_interval)
-        self.workspace.emit("bot", connected=True)
 
     # -- addresses
 

@@ -99,16 +99,7 @@ async def open_resources(
     database = await opening.database()
     coordination, shared_limits = await opening.coordination()
     providers = await opening.providers(demo, database)
-    session = await stack.enter_async_context(new_session(timing, opening.network))
-    slack_clients = SlackClients(
-        client=lambda token: new_web_client(token, settings.slack_api_url, session),
-        session=session,
-        metrics=metrics,
-        claims=ActionClaims(database),
-        shared_limits=shared_limits,
-        timing=timing,
-        rates=rates,
-    )
+    slack_clients = await opening.slack_clients(metrics, database, shared_limits, rates)
     publisher = EventPublisher(coordination)
     await stack.enter_async_context(publisher.running())
     api_tokens = ApiTokens(Tokens(database), publisher, settings.bobbin_token_life)
@@ -214,6 +205,25 @@ class _Opening:
         if not configured:
             raise no_models()
         return configured
+
+    async def slack_clients(
+        self,
+        metrics: Metrics,
+        database: Database,
+        shared_limits: SharedRateLimiter | None,
+        rates: Mapping[str, Rate],
+    ) -> SlackClients:
+        """What makes the clients of all workspaces, which share one HTTP session."""
+        session = await self.stack.enter_async_context(new_session(self.timing, self.network))
+        return SlackClients(
+            client=lambda token: new_web_client(token, self.settings.slack_api_url, session),
+            session=session,
+            metrics=metrics,
+            claims=ActionClaims(database),
+            shared_limits=shared_limits,
+            timing=self.timing,
+            rates=rates,
+        )
 
     async def workspaces(
         self,

@@ -7,13 +7,13 @@ download: the worker that takes over the answer downloads them again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
 
 from bot.chats.attachments import rules
 from bot.chats.attachments.documents import TeamDocuments
+from bot.chats.attachments.file_source import DeadlineSource, FetchedFile, FileSource
 from bot.chats.attachments.fitting import ImageFitter
 from bot.chats.attachments.images import image_type
 from bot.chats.attachments.rules import (
@@ -38,8 +38,6 @@ from bot.timing import Timing
 from bot.usage.calls import Payer, payer_of
 from storage.chats import Chats
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
@@ -49,66 +47,6 @@ class Purpose:
     """The user and chat that the usage is charged to."""
     takes_pdfs: bool
     """Whether the provider reads PDFs itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedFile:
-    """The bytes of a file, or of its beginning."""
-
-    data: bytes
-    truncated: bool = False
-
-
-class FileSource(Protocol):
-    """Downloads shared files; implemented by `handlers.client.files`."""
-
-    async def describe(self, team: str, file: SharedFile) -> SharedFile:
-        """The file with everything that is needed to download it. Raises FileProblem."""
-        ...
-
-    async def fetch(
-        self,
-        team: str,
-        file: SharedFile,
-        most: int,
-        reservation: MemoryReservation,
-        *,
-        thumb: bool = False,
-    ) -> FetchedFile:
-        """Returns the first `most` bytes of the file, or of its thumbnail, counted in `reservation`.
-
-        Raises FileProblem.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class DeadlineSource:
-    """A source whose files arrive before a common deadline, or count as unreadable."""
-
-    source: FileSource
-    team: str
-    deadline: float
-    """In the event loop's time."""
-
-    async def describe(self, file: SharedFile) -> SharedFile:
-        """Raises FileProblem."""
-        return await self._in_time(self.source.describe(self.team, file))
-
-    async def fetch(
-        self, file: SharedFile, most: int, reservation: MemoryReservation, *, thumb: bool = False
-    ) -> FetchedFile:
-        """Raises FileProblem."""
-        return await self._in_time(
-            self.source.fetch(self.team, file, most, reservation, thumb=thumb)
-        )
-
-    async def _in_time(self, work: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout_at(self.deadline):
-                return await work
-        except TimeoutError:
-            raise FileProblem(rules.UNREACHABLE) from None
 
 
 NotifyAuthor = Callable[[Chat, Message, AttachmentReport], None]
