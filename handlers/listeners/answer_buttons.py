@@ -14,6 +14,7 @@ from bot.usage.limits import BudgetReached
 from bot.usage.sentences import budget_reached
 from handlers.listeners.context import ListenerContext
 from handlers.views import answer_footer, blocks, payloads
+from handlers.views.model_select import option_groups
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -77,7 +78,7 @@ def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_models_for_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
         answer_id = answer_footer.parse_answer_block_id(body["block_id"])
         groups = await ctx.service.models_for_retry(answer_id, body.get("value") or "")
-        await ack(option_groups=blocks.option_groups(groups))
+        await ack(option_groups=option_groups(groups))
 
 
 async def _show_header(ctx: ListenerContext, chat_id: str) -> None:

@@ -39,7 +39,8 @@ from handlers.threads.private_notices import notify
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.successors import SuccessorThreads
 from handlers.views import payloads
-from handlers.views.blocks import Block, option_groups
+from handlers.views.blocks import Block
+from handlers.views.model_select import option_groups
 from handlers.views.payloads import BlockAction, Reader
 from storage.action_claims import ActionClaims
 from storage.chats import Chats

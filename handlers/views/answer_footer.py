@@ -18,11 +18,11 @@ from handlers.views.blocks import (
     Block,
     button,
     context,
-    model_select,
     plain_text,
     section,
 )
 from handlers.views.chat_header import continue_button
+from handlers.views.model_select import model_select
 
 MAX_LINK_WORDS = 60
 """Characters of a question in the text of its link."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from bot import strings
-from bot.chats.models import menu_key
-from bot.domain import ModelInfo
-from bot.providers.catalogue import ModelGroup
 from handlers.markdown.plain_text import plain
 
 Block = dict[str, Any]
@@ -28,8 +23,6 @@ BLOCK_ID_PREFIX = "bobbin."
 """Starts the block ids of all messages that are not answers, which distinguishes a lost menu from a lost answer."""
 MAX_SECTION_LENGTH = 3_000
 MAX_CONTEXT_LENGTH = 2_000
-MAX_LABEL_LENGTH = 75
-"""Characters of the heading of a group of options."""
 MAX_VALUE_LENGTH = 2_000
 """Characters of a button's value."""
 
@@ -83,40 +76,6 @@ def plain_text(text: str, limit: int = 75, *, emoji: bool = False) -> Block:
     """A text object without formatting; with `emoji`, colon codes are shown as emoji. Slack rejects an empty one."""
     block: Block = {"type": "plain_text", "text": plain(text, limit) or "–"}
     return {**block, "emoji": True} if emoji else block
-
-
-def model_select(
-    action: str, preselected: ModelInfo | None = None, placeholder: str | None = None
-) -> Block:
-    """A searchable menu of models, whose options Slack requests from the bot."""
-    select: Block = {
-        "type": "external_select",
-        "action_id": action,
-        "min_query_length": 0,
-        "placeholder": plain_text(placeholder or strings.MENU_PLACEHOLDER, 150),
-    }
-    return select if preselected is None else {**select, "initial_option": option(preselected)}
-
-
-def option(info: ModelInfo) -> Block:
-    return {"text": plain_text(info.label), "value": menu_key(info.ref)}
-
-
-def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
-    """The options of a menu of models, grouped by provider."""
-    return [
-        {"label": _group_label(group), "options": [option(info) for info in group.models]}
-        for group in groups
-    ]
-
-
-def _group_label(group: ModelGroup) -> Block:
-    """The provider's name, and how many of its models are listed if not all are."""
-    if not group.hidden:
-        return plain_text(group.label)
-    shown = len(group.models)
-    more = strings.MENU_MORE.format(shown=shown, total=shown + group.hidden)
-    return plain_text(f"{plain(group.label, MAX_LABEL_LENGTH - len(more))}{more}")
 
 
 def is_service_message(message: dict[str, Any]) -> bool:

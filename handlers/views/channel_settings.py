@@ -11,8 +11,9 @@ from bot import strings
 from bot.chats.channels import MAX_INSTRUCTIONS
 from bot.domain import ModelInfo
 from bot.domain.tool_calls import MAX_PATTERN, NO_TOOLS, ChannelTools, Tool, pattern_of
-from handlers.views.blocks import Block, View, context, model_select, plain_text
+from handlers.views.blocks import Block, View, context, plain_text
 from handlers.views.modals import DialogTarget
+from handlers.views.model_select import model_select
 from storage.channel_settings import ChannelSettings
 
 CHANNEL_SETTINGS_ACTION = "channel_settings"

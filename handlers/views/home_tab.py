@@ -16,11 +16,11 @@ from handlers.views.blocks import (
     View,
     button,
     context,
-    model_select,
     plain_text,
     section,
 )
 from handlers.views.chat_list import ChatListView, ListQuery
+from handlers.views.model_select import model_select
 
 HOME_MODEL_ACTION = "home_model"
 HOME_ALWAYS_ACTION = "home_always"

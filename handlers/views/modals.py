@@ -18,10 +18,10 @@ from handlers.views.blocks import (
     View,
     context,
     is_direct,
-    model_select,
     plain_text,
     section,
 )
+from handlers.views.model_select import model_select
 from storage.chat_requests import ChatRequest
 
 ASK_BOBBIN_SHORTCUT = "ask_bobbin"

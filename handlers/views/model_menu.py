@@ -15,9 +15,9 @@ from handlers.views.blocks import (
     Block,
     button,
     context,
-    model_select,
     section,
 )
+from handlers.views.model_select import model_select
 from storage.chat_requests import ChatRequest
 
 

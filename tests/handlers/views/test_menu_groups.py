@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain import ModelInfo, ModelRef
 from bot.providers.catalogue import ModelGroup
-from handlers.views import blocks
+from handlers.views import model_select
 
 LONG = "A provider with a name of its own that takes up all of the room"
 
@@ -26,6 +26,6 @@ LONG = "A provider with a name of its own that takes up all of the room"
 )
 def test_a_group_that_is_cut_says_so(label: str, shown: int, hidden: int, heading: str) -> None:
     models = tuple(ModelInfo(ModelRef("p", f"m{n}"), f"Model {n}", label) for n in range(shown))
-    (group,) = blocks.option_groups([ModelGroup("p", label, models, hidden)])
+    (group,) = model_select.option_groups([ModelGroup("p", label, models, hidden)])
     assert group["label"]["text"] == heading
     assert len(heading) <= 75
