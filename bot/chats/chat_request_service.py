@@ -144,12 +144,6 @@ class ChatRequestService:
         request = await self._lifecycle.advance(request, FilesAdded(message.files, message.text))
         return HandleResult(Outcome.FILES_ADDED, request=request)
 
-    async def note_message(self, message: IncomingMessage) -> bool:
-        """Records a message in a thread with open requests, which the chats read when they start. False: none is
-        open.
-        """
-        return await self._requests.note_message(message.thread, message.ts)
-
     async def _fill(self, request: ChatRequest, message: IncomingMessage) -> HandleResult:
         await self._check_budgets(request.thread, request.user)
         event = TextGiven(message.ts, message.text, message.files)

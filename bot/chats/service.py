@@ -89,7 +89,7 @@ class ChatService:
     async def _note_message(self, message: IncomingMessage) -> HandleResult:
         """Handles a message between a question and the choice of its model: it becomes part of the question."""
         if message.text or message.files:
-            noted = await self._requests.note_message(message)
+            noted = await self._chat_requests.note_message(message.thread, message.ts)
             chat = None if noted else await self._chats.find_by_thread(message.thread)
             if chat is not None:  # the chat has started in this moment
                 return await self._continue(chat, message)
