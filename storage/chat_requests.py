@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, not_, null, or_, select, update
+from sqlalchemy import Column, ColumnElement, and_, not_, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import ModelRef, SharedFile, Thread
@@ -13,7 +13,7 @@ from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
-from storage.served_teams import Serves, every_team
+from storage.served_teams import Serves, every_team, in_turns
 from storage.statements.chat_request_rows import ChatRequest, to_request
 from storage.statements.queries import dialect_insert
 from storage.statements.quotes import to_quoted
@@ -29,7 +29,7 @@ _NOT_POSTED = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 
 
 class ChatRequests:
-    """The repository of chat requests.
+    """The repository of chat requests; unfinished ones are found in turns (`in_turns`).
 
     Every method is one transaction or one read, and raises StorageError when the database fails.
     """
@@ -275,7 +275,7 @@ class ChatRequests:
                 or_(questions.c.menu_ts.is_not(None), not_(_IS_OPEN)),
                 self._is_served,
             )
-            .order_by(questions.c.offered_again_at)
+            .order_by(*in_turns(questions.c.team, questions.c.offered_again_at))
             .limit(limit)
         )
         async with self._database.read() as connection:
@@ -325,7 +325,7 @@ class ChatRequests:
             await connection.execute(update(questions).where(used).values(state="shown"))
 
     async def _with_started_chat(
-        self, *conditions: ColumnElement[bool], order_by: ColumnElement[Any], limit: int
+        self, *conditions: ColumnElement[bool], order_by: Column[Any], limit: int
     ) -> list[tuple[ChatRequest, str]]:
         """Requests that became the first message of a chat, with the chat's id."""
         query = (
@@ -335,7 +335,7 @@ class ChatRequests:
             .where(
                 questions.c.state == "used", messages.c.number == 1, self._is_served, *conditions
             )
-            .order_by(order_by)
+            .order_by(*in_turns(questions.c.team, order_by))
             .limit(limit)
         )
         async with self._database.read() as connection:
@@ -352,7 +352,7 @@ class ChatRequests:
                 self._is_served,
                 questions.c.created_at <= database_time(-seconds),
             )
-            .order_by(questions.c.created_at)
+            .order_by(*in_turns(questions.c.team, questions.c.created_at))
             .limit(limit)
         )
         async with self._database.read() as connection:

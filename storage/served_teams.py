@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, true
+from sqlalchemy import Column, ColumnElement, and_, exists, func, or_, true
 
 from storage.tables import chats, installations, workspaces
 
@@ -35,3 +36,11 @@ def installed_teams(team: ColumnElement[str]) -> ColumnElement[bool]:
 def in_served_team(serves: Serves, chat_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether the process serves the workspace of a row's chat."""
     return exists().where(chats.c.id == chat_id, serves(chats.c.team))
+
+
+def in_turns(team: Column[str], since: Column[Any]) -> tuple[ColumnElement[Any], Column[Any]]:
+    """An order for rows of which only some are taken: each workspace's first, then each one's second, and so on.
+
+    So none keeps out those of others, however many of its own cannot be finished.
+    """
+    return func.row_number().over(partition_by=team, order_by=since), since

@@ -16,7 +16,7 @@ from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.messages import StoredMessage
-from storage.served_teams import Serves, every_team
+from storage.served_teams import Serves, every_team, in_turns
 from storage.statements.branch_copy import copy_conversation
 from storage.statements.queries import dialect_insert
 from storage.statements.quotes import ERASED_TEXT, count_people, people_in, to_quoted
@@ -131,7 +131,9 @@ class Successors:
             return await _fill(connection, chat_id, homeless, thread=ts, header_ts=ts)
 
     async def without_thread(self, older_than_seconds: float, limit: int) -> list[Successor]:
-        """Successors older than this that should be in Slack but have no thread there, oldest first."""
+        """Successors older than this that should be in Slack but have no thread there: the workspaces in
+        turns, oldest first.
+        """
         query = (
             select(chats)
             .where(
@@ -141,7 +143,7 @@ class Successors:
                 self._is_served,
                 chats.c.created_at <= database_time(-older_than_seconds),
             )
-            .order_by(chats.c.created_at)
+            .order_by(*in_turns(chats.c.team, chats.c.created_at))
             .limit(limit)
         )
         async with self._database.read() as connection:

@@ -48,6 +48,7 @@ class SlackParts:
             self.use_cases.lifecycle,
             self.answering.names,
             self.answering.models.transcribes,
+            self.resources.tasks,
             self.resources.timing,
         )
 
@@ -80,6 +81,7 @@ class SlackParts:
             headers=self.headers,
             contexts=self.contexts,
             queued_reactions=self.answering.queued_reactions,
+            tasks=self.resources.tasks,
             timing=self.resources.timing,
         )
 

@@ -42,7 +42,7 @@ RECOVERY_PERIOD = 900.0
 """Seconds after a request during which recovery looks for its chat's header, and posts it if it is missing."""
 RECOVERY_PERIOD_AT_START = 86_400.0
 """The same for a starting process, before which none may have been running."""
-RECOVERY_BATCH = 50
+RECOVERY_BATCH = 100
 MAX_QUESTION_LENGTH = 500
 """Characters of the question shown in a branch."""
 FEW_ANSWERS = 3

@@ -52,8 +52,7 @@ LOOKUP_TIMEOUT = 1.0
 """Seconds that the dialog waits for the details it shows besides its fields: a trigger id is valid for three."""
 MAX_CLOCK_SKEW = 60
 """Seconds by which this machine's clock may differ from Slack's."""
-RECOVERY_BATCH = 50
-"""Submissions of each workspace that one sweep takes."""
+RECOVERY_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)

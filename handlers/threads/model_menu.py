@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any
 
@@ -15,9 +14,10 @@ from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
-from bot.domain import User
-from bot.errors import ChatError, LimitReached
+from bot.domain import Thread, User
+from bot.errors import ChatError, ChatNotFound, LimitReached
 from bot.observability import get_logger
+from bot.runtime.tasks import Tasks
 from bot.text.mention_marks import unmarked
 from bot.timing import Timing
 from bot.usage.limits import BudgetReached
@@ -39,7 +39,7 @@ from storage.messages import StoredMessage
 
 log = get_logger(__name__)
 
-RECOVERY_BATCH = 50
+RECOVERY_BATCH = 100
 
 
 class ModelMenus:
@@ -57,6 +57,7 @@ class ModelMenus:
         headers: ChatHeaders,
         contexts: ThreadContextReader,
         queued_reactions: QueuedReactions,
+        tasks: Tasks,
         timing: Timing,
     ) -> None:
         self._service = service
@@ -70,6 +71,7 @@ class ModelMenus:
         self._headers = headers
         self._contexts = contexts
         self._queued_reactions = queued_reactions
+        self._tasks = tasks
         self._timing = timing
         self._offering: set[str] = set()
         self._starting: set[str] = set()
@@ -166,10 +168,9 @@ class ModelMenus:
         if chosen.stored is not None:
             for stored in (chosen.stored, *chosen.more_stored):
                 await self._show_stored(slack, request, stored)
-            await asyncio.gather(
-                self._headers.show_started(slack, request, chosen.stored.chat, response_url),
-                *(self._notify_refused(each.request, each.reason) for each in chosen.more_refused),
-            )
+            for each in chosen.more_refused:
+                self._tasks.start(self._notify_refused(each.request, each.reason), name="notice")
+            await self._headers.show_started(slack, request, chosen.stored.chat, response_url)
         elif request.menu_ts is not None:
             await self._messages.replace(
                 slack,
@@ -185,25 +186,29 @@ class ModelMenus:
     ) -> None:
         """Starts the chat of a request whose model is chosen, once its thread context is read.
 
-        If Slack does not return the thread in time, or there is no room for the question, the asker is told.
+        Returns when the question is stored, or cannot be; both are shown in the background. If Slack does not return
+        the thread in time, or there is no room for the question, the asker is told.
         """
         if request.id in self._starting:
             return
         if (slack := await self._messages.client_for(request)) is None:
             return
-        assert request.model is not None
         self._starting.add(request.id)
         try:
             await self._contexts.finish(slack, request)
             chosen = await self._requests.start(request)
-            await self.show_choice(chosen, response_url)
         except LimitReached as full:
-            await self._notify_refused(request, full)
-            await self._lifecycle.advance(request, GivenUp())
+            self._tasks.start(self._refuse(request, full), name="notice")
         except BudgetReached as reached:
-            await self._notify_refused(request, reached)
+            self._tasks.start(self._notify_refused(request, reached), name="notice")
+        else:
+            self._tasks.start(self.show_choice(chosen, response_url), name="header")
         finally:
             self._starting.discard(request.id)
+
+    async def _refuse(self, request: ChatRequest, full: LimitReached) -> None:
+        await self._notify_refused(request, full)
+        await self._lifecycle.advance(request, GivenUp())
 
     async def _notify_refused(
         self, request: ChatRequest, reason: LimitReached | BudgetReached
@@ -295,25 +300,25 @@ class ModelMenus:
         return ts is not None
 
     async def ready_to_start(self, min_age: float) -> list[Unfinished]:
-        """Chats of complete requests whose process died before starting them."""
-        ready = await self._chat_requests.ready_to_start(min_age, RECOVERY_BATCH)
-        return [_unfinished("start", request, self._start_again) for request in ready]
+        """Chats of complete requests whose process died before starting them.
 
-    async def _start_again(self, request: ChatRequest) -> None:
-        assert request.model is not None
-        if request.needs_context:
-            await self.start_with_context(request)
-            return
-        selected = ModelSelected(request.model, request.options)
-        try:
-            chosen = await self._requests.start(request, selected)
-        except LimitReached as full:
-            await self._notify_refused(request, full)
-            await self._lifecycle.advance(request, GivenUp())
-        except BudgetReached as reached:
-            await self._notify_refused(request, reached)
-        else:
-            await self.show_choice(chosen)
+        The requests of one thread are one piece of work: they become messages of its chat, in the order they were made.
+        """
+        threads: dict[Thread, list[ChatRequest]] = {}
+        for request in await self._chat_requests.ready_to_start(min_age, RECOVERY_BATCH):
+            threads.setdefault(request.thread, []).append(request)
+        return [
+            Unfinished("start", _id_of(thread), thread.team, partial(self._start_each, requests))
+            for thread, requests in threads.items()
+        ]
+
+    async def _start_each(self, requests: Sequence[ChatRequest]) -> None:
+        """Raises StorageError: then the rest is still to be started, after the one that failed."""
+        for request in requests:
+            if request.id in self._starting:
+                return  # the next sweep finds those after it
+            with suppress(ChatNotFound):  # it was erased meanwhile
+                await self.start_with_context(request)
 
     async def duplicates(self) -> list[Unfinished]:
         """Duplicate menus, to be deleted: a dead process may have posted one that appeared after recovery's."""
@@ -339,6 +344,10 @@ class ModelMenus:
         except SlackError as error:
             return isinstance(error, SlackRejected)
         return True
+
+
+def _id_of(thread: Thread) -> str:
+    return f"{thread.team}/{thread.channel}/{thread.ts}"
 
 
 def _unfinished(

@@ -32,7 +32,7 @@ CLAIM_LEASES = 1.5
 """How many leases a claim lasts: after a kill it outlasts the lease for writing the summary, which is needed first."""
 MAX_CLOCK_SKEW = 60.0
 """Seconds by which this machine's clock may differ from Slack's."""
-RECOVERY_BATCH = 20
+RECOVERY_BATCH = 100
 
 
 class SuccessorThreads:

@@ -14,6 +14,7 @@ from bot.chats.attachments.rules import select_earlier
 from bot.chats.chat_request_lifecycle import ContextRead, RequestLifecycle
 from bot.domain import SharedFile, User
 from bot.observability import get_logger
+from bot.runtime.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
@@ -61,12 +62,18 @@ class ThreadContextReader:
     """Reads the thread context of chat requests: in the background, and again before a chat starts."""
 
     def __init__(
-        self, lifecycle: RequestLifecycle, names: UserNames, transcribes: bool, timing: Timing
+        self,
+        lifecycle: RequestLifecycle,
+        names: UserNames,
+        transcribes: bool,
+        tasks: Tasks,
+        timing: Timing,
     ) -> None:
         """`transcribes`: whether voice clips are transcribed."""
         self._transcribes = transcribes
         self._lifecycle = lifecycle
         self._names = names
+        self._tasks = tasks
         self._timing = timing
         self._reads: dict[str, asyncio.Task[ChatRequest]] = {}
 
@@ -109,7 +116,7 @@ class ThreadContextReader:
                 request = await self._read_with_retries(slack, request, question)
                 is_read = not _is_due(request, question)
         if not is_read:
-            await _notify_unread(slack, request)
+            self._tasks.start(_notify_unread(slack, request), name="notice")
 
     async def _read_with_retries(
         self, slack: SlackClient, request: ChatRequest, question: str | None = None

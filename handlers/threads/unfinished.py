@@ -12,7 +12,7 @@ class Unfinished:
 
     kind: str
     id: str
-    """Of the chat or the chat request; together with `kind` it identifies the work."""
+    """Of the chat, the chat request or the thread; together with `kind` it identifies the work."""
     team: str
     """The workspace whose Slack it needs."""
     finish: Callable[[], Awaitable[None]]

@@ -1,0 +1,80 @@
+"""What dead processes left undone in threads is recovered in order, and one workspace's keeps out no other's."""
+
+from __future__ import annotations
+
+from bot.domain import ModelRef
+from handlers.threads.model_menu import RECOVERY_BATCH
+from tests.deadlines import patient_timing
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.two_workspaces import TwoWorkspaces
+from tests.handlers.world import MODEL
+
+ENDLESS = 3_600.0
+TIMING = patient_timing(
+    slack_call_timeout=ENDLESS, context_timeout_after_choice=ENDLESS, thread_sweep_interval=0.1
+)
+
+
+async def test_the_questions_of_a_thread_are_recovered_in_their_order(worlds: WorldFactory) -> None:
+    """Its process ended when the model was chosen. The thread can be read for the second one first."""
+    async with worlds(timing=TIMING) as world:
+        thread = await world.slack.conversations.say("bob", "general", "A thread of people.")
+        replies = "conversations.replies"
+        world.slack.faults.add(replies, "hang", times=-1, seconds=ENDLESS)
+        await world.ask("One?", thread=thread)
+        mention = f"<@{world.slack.bot_user.id}> Two?"
+        await world.slack.conversations.say("alice", "general", mention, thread)
+        await world.until(lambda: len(world.rows("SELECT 1 FROM questions")) == 2, "both questions")
+        await world.stop_bot()
+        await world.execute("UPDATE questions SET model = ?", str(ModelRef("openai", MODEL)))
+        world.slack.faults.clear()
+
+        held = world.slack.faults.add(replies, "hang", seconds=ENDLESS)
+        await world.start_bot()
+        await world.until(lambda: held.hits, "the first one's thread is read")
+        await world.idle()
+        assert world.messages(thread) == []
+        world.slack.faults.clear()
+        await world.answered(thread, 2)
+        said = [row["text"] for row in world.messages(thread) if row["role"] == "user"]
+        assert said == ["One?", "Two?"]
+
+
+async def test_a_start_waits_for_no_private_notice(worlds: WorldFactory) -> None:
+    """The asker is told that the thread could not be read; the chat starts, even while that hangs."""
+    async with worlds(timing=patient_timing(context_timeout_after_choice=0.3)) as world:
+        world.leave_unfinished()
+        thread = await world.slack.conversations.say("bob", "general", "A thread of people.")
+        for method in ("conversations.replies", "chat.postEphemeral"):
+            world.slack.faults.add(method, "hang", times=-1, seconds=ENDLESS)
+        await world.ask("One?", thread=thread)
+        await world.choose(thread)
+        await world.answered(thread)
+        world.slack.faults.clear()
+
+
+async def test_a_workspace_that_hangs_keeps_no_other_out_of_recovery(
+    installed: TwoWorkspaces,
+) -> None:
+    """Far more menus are missing in it than one sweep takes."""
+    other = installed.other
+    lost = other.slack.faults.add("chat.postMessage", "hang", seconds=ENDLESS)
+    mention = f"<@{other.slack.bot_user.id}> one?"
+    thread = await other.slack.conversations.say("alice", "general", mention)
+    await installed.until(lambda: lost.hits, "the menu is on its way")
+    await installed.stop_bot()
+    other.slack.faults.clear()
+    columns = "team, channel, thread, user, state, text"
+    values = f"'{installed.slack.workspace.team_id}', channel, thread, user, state, text"
+    older = f"INSERT INTO questions (id, ts, source, created_at, {columns}) "
+    await installed.execute(
+        f"WITH RECURSIVE n(n) AS (SELECT 1 UNION SELECT n + 1 FROM n WHERE n <= {RECOVERY_BATCH}) "
+        f"{older} SELECT n, n || '.0', n || '.0', '2001-01-01 00:00:00.000000', {values} "
+        "FROM questions, n"
+    )
+    hidden = installed.slack.faults.add("conversations.replies", "hang", times=-1, seconds=ENDLESS)
+    await installed.start_bot()
+    await installed.until(lambda: hidden.hits, "the others are looked for")
+    await installed.until(lambda: other.menus(thread), "the menu")
+    await installed.stop_bot()
+    installed.slack.faults.clear()
