@@ -26,6 +26,7 @@ def main() -> None:
     """Reads the document from standard input, and prints its text or the problem."""
     container, limit = Container(sys.argv[1]), int(sys.argv[2])
     _limit_resources()
+    _leave_css_selectors_out()
     json.dump(convert(container, sys.stdin.buffer.read(), limit), sys.stdout)
 
 
@@ -81,6 +82,11 @@ def _limit_resources() -> None:
             resource.setrlimit(kind, values)
         except (ValueError, OSError):  # macOS does not limit address space; the other limits apply
             continue
+
+
+def _leave_css_selectors_out() -> None:
+    """Beautiful Soup does without them where they are not installed; loading them takes longer than most documents."""
+    sys.modules["soupsieve"] = None  # type: ignore[assignment]
 
 
 if __name__ == "__main__":
