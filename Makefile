@@ -9,6 +9,9 @@ PARALLEL := -n auto --dist worksteal -ra
 # Without a PATH, as in an empty environment, make itself would find no program.
 export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
 
+# What fetches the packages runs on Python 3.8; older ones would only report a syntax error.
+TOO_OLD := import sys; sys.version_info < (3, 8) and sys.exit("Bobbin needs Python 3.11 or newer, and this is %d.%d: install one, and name it, as in make PYTHON=python3.11 run" % sys.version_info[:2])
+
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -110,9 +113,11 @@ clean: ## removes what was fetched or built
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 
 .venv/.ready: pyproject.toml uv.lock scripts/bootstrap.py
+	@$(PYTHON) -c '$(TOO_OLD)'
 	@$(PYTHON) scripts/bootstrap.py
 	@touch $@
 
 .venv/.ready-dev: pyproject.toml uv.lock scripts/bootstrap.py
+	@$(PYTHON) -c '$(TOO_OLD)'
 	@$(PYTHON) scripts/bootstrap.py --dev
 	@touch $@ .venv/.ready

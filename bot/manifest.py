@@ -87,4 +87,4 @@ def _checked_url(url: str) -> str:
         raise SettingsError(
             f"--http {url!r}: use the public address of this bot, such as https://bobbin.example.com"
         )
-    return url.rstrip("/")
+    return url.rstrip("/").removesuffix(EVENTS_PATH)

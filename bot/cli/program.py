@@ -6,6 +6,7 @@ The bot itself is imported only by the commands that need it, so that `--help` i
 from __future__ import annotations
 
 import os
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,10 +34,21 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point of the `bobbin` command."""
+    _open_closed_streams()
     if os.path.expanduser("~") == "~":
         # A user without an account, as in some containers. Runtimes set HOME to this, and libraries look for it.
         os.environ["HOME"] = "/"
     app()
+
+
+def _open_closed_streams() -> None:
+    """Replaces standard streams with which the process was started closed (`>&-`, some supervisors).
+
+    Libraries take them for open, and the first files that are opened would take their numbers.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
 def _print_version(wanted: bool) -> None:

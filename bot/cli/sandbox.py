@@ -120,6 +120,8 @@ def _options(
         file = data.expanduser().resolve() if data else Settings.data_file(f"{default}.sqlite3")
     except RuntimeError:
         exit_with(f"--data {data} is in the home of an unknown user: write the whole path")
+    if file.is_dir():
+        exit_with(f"--data {data} is a folder: name a file in it")
     return WorkspaceOptions(host, port, file, fresh)
 
 

@@ -25,6 +25,8 @@ from tests.bot.program import Bobbin
 from tests.deadlines import WAIT_TIMEOUT
 from tests.fork_server import ForkServer
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(scope="module")
 def help_text(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -70,6 +72,35 @@ def test_a_user_without_a_home_can_run_it(bobbin: Bobbin) -> None:
     assert not (bobbin.folder / "~").exists()
 
 
+def test_it_runs_without_standard_streams(tmp_path: Path) -> None:
+    """As under some supervisors, which close them."""
+    command = [sys.executable, "-m", "bot", "migrate"]
+    closed = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *command]
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        closed, cwd=tmp_path, env=os.environ | home, check=False, timeout=WAIT_TIMEOUT
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "bobbin" / "bobbin.sqlite3").exists()
+
+
+def test_make_says_that_python_is_too_old(tmp_path: Path) -> None:
+    """Also a Python that cannot read the script which fetches the packages."""
+    old = tmp_path / "python"
+    told = "import sys; sys.version_info = (3, 6, 8); exec(sys.argv[1])"
+    old.write_text(f"""#!/bin/sh\nexec '{sys.executable}' -c '{told}' "$2"\n""")
+    old.chmod(0o755)
+    (tmp_path / "scripts").mkdir()
+    for name in ("Makefile", "pyproject.toml", "uv.lock", "scripts/bootstrap.py"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    command = ["make", "install", f"PYTHON={old}"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=WAIT_TIMEOUT
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Bobbin needs Python 3.11 or newer, and this is 3.6: install")
+
+
 def test_a_missing_setting_stops_the_start_with_one_line(bobbin: Bobbin) -> None:
     """And the .env file of the current folder counts."""
     (bobbin.folder / ".env").write_text("SLACK_APP_TOKEN=xapp-1\n")
@@ -87,6 +118,11 @@ def test_manifest_is_printed(bobbin: Bobbin) -> None:
     assert yaml.safe_load(bobbin("manifest").stdout) == manifest()
     over_http = bobbin("manifest", "--http", "https://b.example", "--command", "/talk")
     assert yaml.safe_load(over_http.stdout) == manifest("https://b.example", "/talk")
+
+
+@pytest.mark.parametrize("url", ["https://b.example/", "https://b.example/slack/events"])
+def test_the_public_address_may_be_written_as_slack_shows_it(url: str) -> None:
+    assert manifest(url) == manifest("https://b.example")
 
 
 def test_manifest_as_a_link(bobbin: Bobbin) -> None:

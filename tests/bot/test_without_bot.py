@@ -195,6 +195,7 @@ def test_over_http_the_challenge_comes_first_and_then_everything(
             ["--without-bot", "--request-url", "localhost:3000"],
             "--request-url 'localhost:3000' is not",
         ),
+        (["--data", "."], "--data . is a folder"),
         (["--manifest", "wrong.yaml"], "--manifest and --request-url are for other apps"),
         (
             ["--without-bot", "--host", "0.0.0.0"],
