@@ -15,7 +15,7 @@ from bot.domain.tool_calls import MAX_OFFERED, CallResult, Permission, Tool, fir
 from bot.network import DIRECT, Network
 from bot.runtime.tasks import cancelled_on_leaving
 from bot.tools.config import ToolConfig, ToolServer
-from bot.tools.connection import AWAY, FIRST_PAUSE, Connection
+from bot.tools.mcp_connection import AWAY, FIRST_PAUSE, Connection
 from bot.tools.names import legal_names
 
 MAX_DESCRIPTION = 1_024

@@ -23,7 +23,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     _register_pane(app, ctx)
     _register_channels(app, ctx)
     _register_accounts(app, ctx)
-    _register_removal(app, ctx)
+    _register_uninstallation(app, ctx)
     # Slack sends an event again until it is acknowledged, so an event that needs nothing has a listener too.
     app.event("app_context_changed")(_acknowledge)
 
@@ -121,7 +121,7 @@ def _register_accounts(app: AsyncApp, ctx: ListenerContext) -> None:
             ctx.publisher.access_changed(user.team, user.id)
 
 
-def _register_removal(app: AsyncApp, ctx: ListenerContext) -> None:
+def _register_uninstallation(app: AsyncApp, ctx: ListenerContext) -> None:
     async def removed(body: dict[str, Any], context: dict[str, Any]) -> None:
         team = None if context.get("is_enterprise_install") else context.get("team_id")
         await ctx.workspaces.on_uninstalled(

@@ -33,8 +33,8 @@ from bot.tools.failures import (
     explain,
 )
 from bot.tools.listing import FilteredStream
+from bot.tools.mcp_transport import connect
 from bot.tools.results import cut, first_line, returned
-from bot.tools.transport import connect
 
 log = get_logger(__name__)
 
