@@ -92,7 +92,9 @@ class ForkedProgram:
 class ForkServer:
     """Starts programs; if its process has died, in a new one. Must be closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, imports: bool = True) -> None:
+        """`imports`: Bobbin, which takes long and makes the start of its programs short."""
+        self._imports = imports
         self._beginning = threading.Lock()
         self._begin()
 
@@ -100,7 +102,10 @@ class ForkServer:
         self._ready = False
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
+            [
+                *(sys.executable, "-m", "tests.fork_server"),
+                *(str(theirs.fileno()), "all" if self._imports else "nothing"),
+            ],
             cwd=ROOT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -176,8 +181,8 @@ def _output(wanted: int) -> tuple[IO[str] | None, int]:
 # -- in the server's process ---------------------------------------------------------------------------------------
 
 
-def _serve(requests: socket.socket) -> None:
-    # What the programs import; they themselves are run as `__main__`.
+def _import_all() -> None:
+    """What the programs import; they themselves are run as `__main__`."""
     import bot.cli.running
     import bot.commands.data
     import bot.commands.doctor
@@ -187,6 +192,9 @@ def _serve(requests: socket.socket) -> None:
 
     gc.collect()
     gc.freeze()  # else every program would look through all of it when it ends, which took most of its time
+
+
+def _serve(requests: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes that wait
     with suppress(BrokenPipeError):  # there was nothing to start
         requests.send(_READY)
@@ -233,4 +241,6 @@ def _be(message: bytes, said: int, complained: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    if sys.argv[2] == "all":
+        _import_all()
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -12,6 +12,7 @@ from bot.documents.reader import DocumentReader, DocumentText
 from bot.documents.worker import convert
 from bot.timing import Timing
 from tests.documents import bombs, samples
+from tests.slow import slow_after
 
 PATIENT = replace(Timing(), document_timeout=300.0, document_queue_timeout=300.0)
 """A busy machine makes no difference; the processor time that a document may take stays limited."""
@@ -160,7 +161,7 @@ async def test_a_page_may_lack_what_a_parser_adds() -> None:
     assert found == f"# T\n\n## Prices\n\n{TABLE}\n\n- one\n- two"
 
 
-@pytest.mark.parametrize("suffix", CONTENT)
+@pytest.mark.parametrize("suffix", slow_after(3, CONTENT))
 async def test_a_long_document_is_cut_at_the_limit(suffix: str) -> None:
     found = await read(CONTENT[suffix][0](), f"prices.{suffix}", limit=12)
     assert len(found.text) <= 12

@@ -284,7 +284,7 @@ async def test_no_session_is_left_processing(worlds: WorldFactory, mode: StreamM
         assert session(world, "general", taken) == "active"
 
 
-@pytest.mark.parametrize("error", ["feature_disabled", "unknown_method"])
+@pytest.mark.parametrize("error", slow_after(1, ["feature_disabled", "unknown_method"]))
 async def test_a_workspace_without_sessions_is_called_once_and_gets_answers(
     worlds: WorldFactory, error: str
 ) -> None:

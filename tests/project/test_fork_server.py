@@ -15,7 +15,7 @@ from tests.fork_server import ForkServer
 @pytest.fixture
 def server() -> Iterator[ForkServer]:
     """One of the test's own, which it may kill."""
-    opened = ForkServer()
+    opened = ForkServer(imports=False)
     yield opened
     opened.close()
 
