@@ -8,6 +8,8 @@ import pytest
 
 from bot import strings
 from bot.access.rules import Treatment, Verdict
+from handlers.views.header_menu import HeaderChoice
+from handlers.views.payloads import Subcommand, slash_command
 from tests.access.conftest import WorldFactory
 from tests.access.entry_points import IN_NO_CHANNEL, SLACK_ENTRY_POINTS, UNANSWERED, mention
 from tests.access.listeners import NO_DOORS, Listeners
@@ -51,6 +53,15 @@ async def test_no_entry_point_in_slack_admits_a_refused_person(
         places = 2 if rule is Verdict.CHANNEL_NOT_ALLOWED else 1  # the channel, and direct messages
         assert told(world)[len(heard) :].count(strings.NOT_ALLOWED[rule]) <= places
         assert set(told(world)) - set(heard) == {strings.NOT_ALLOWED[rule]}
+
+
+def test_no_subcommand_and_no_entry_of_the_header_menu_is_forgotten() -> None:
+    """One listener serves all subcommands, and one all entries."""
+    texts = [name.removeprefix("/chats") for name in SLACK_ENTRY_POINTS if name[0] == "/"]
+    asked = {slash_command({"user_id": WHO, "text": text}).subcommand for text in texts}
+    chosen = {f"the header's {choice.capitalize()}" for choice in HeaderChoice}
+    assert asked == set(Subcommand)
+    assert chosen <= set(SLACK_ENTRY_POINTS)
 
 
 async def until_told_again(world: World, text: str, heard: int, entry_point: str) -> None:

@@ -20,6 +20,7 @@ from storage.ledger import Ledger
 from storage.messages import NewMessage, StoredMessage
 from storage.statements.ledger_rows import add_calls
 from storage.statements.prices import with_price
+from storage.statements.spending import Spent, admit, settle
 from storage.tables import ledger, messages, spending
 from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL
@@ -142,6 +143,48 @@ async def test_one_footer_says_that_a_budget_is_nearly_used_up(database: Databas
         result = await end(database, limits, stored, Usage(tokens, 0))
         said.append([each.budget for each in result.near_budgets])
     assert said == [[], ["1k tokens/month"], []]
+
+
+async def test_one_of_many_footers_in_all_replicas_says_that_a_budget_is_nearly_used_up(
+    rivals: list[Database],
+) -> None:
+    """Answers end at the same time; from the second on, each finds it nearly used up."""
+    limits = budget(Scope.USER, 100_000)
+    begun = [await start(rivals[0], limits, number) for number in range(9)]
+    ends = (
+        end(rivals[number % len(rivals)], limits, stored, Usage(40_000, 0))
+        for number, stored in enumerate(begun)
+        if isinstance(stored, StoredMessage)
+    )
+    said = [each.budget for saved in await asyncio.gather(*ends) for each in saved.near_budgets]
+    assert said == ["100k tokens/month"]
+
+
+@pytest.mark.parametrize("period", Period)
+async def test_a_budget_begins_anew_with_the_next_period(
+    database: Database, period: Period
+) -> None:
+    """Up to its last moment, messages are refused until then; what was held for one that was admitted before is not
+    held any more.
+    """
+    limits = budget(Scope.USER, 1000, period=period)
+    payer = Payer("T1", USER, "C1", "chat")
+    before = period.end(utc_now())
+    last = before - timedelta(microseconds=1)
+    async with database.begin() as connection:
+        await admit(connection, limits, payer, last)
+        used = Spent(tokens=1000, cost=0.0, answers=1)
+        await settle(connection, limits, payer, used, last, admitted_at=last)
+        with pytest.raises(BudgetReached) as refused:
+            await admit(connection, limits, payer, last)
+        assert (refused.value.again_at, refused.value.held) == (before, False)
+        await admit(connection, limits, payer, before)
+        await settle(connection, limits, payer, Spent(0, 0.0, 0), before, admitted_at=last)
+        rows = await connection.execute(select(spending).order_by(spending.c.begins))
+        assert [(row.begins, row.tokens, row.held) for row in rows] == [
+            (period.begin(last), 1000, 0),
+            (before, 0, 1),
+        ]
 
 
 async def test_an_asked_call_is_completed_once(database: Database) -> None:
