@@ -194,7 +194,9 @@ async def _create(
     """
     insert = dialect_insert(connection, chats)
     row = chat_row(new) | {"channel": channel}
-    created = (await connection.execute(insert.values(row).on_conflict_do_nothing())).rowcount > 0
+    # Not by its `rowcount`, which PostgreSQL's driver does not know.
+    inserted = insert.values(row).on_conflict_do_nothing().returning(chats.c.id)
+    created = await connection.scalar(inserted) is not None
     if channel is not None:
         homeless = and_(same, chats.c.channel.is_(None))
         await connection.execute(update(chats).where(homeless).values(channel=channel))

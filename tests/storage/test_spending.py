@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from bot.domain import AnswerResult, Status, Thread, Usage
+from bot.domain import AnswerResult, ModelRef, Status, Thread, Usage
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, BudgetReached, Limits, MessageRate, Period, Scope, Unit
 from storage.answers import Answers
@@ -21,9 +23,10 @@ from storage.messages import NewMessage, StoredMessage
 from storage.statements.ledger_rows import add_calls
 from storage.statements.prices import with_price
 from storage.statements.spending import Spent, admit, settle
+from storage.successors import Successors
 from storage.tables import ledger, messages, spending
 from tests.slow import slow_after
-from tests.storage.chat_builder import MODEL
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 USER = "U1"
 
@@ -98,6 +101,37 @@ async def test_of_twenty_at_the_edge_one_passes(
         assert len((await connection.execute(select(messages))).all()) == 2
     await end(rivals[1], limits, admitted[0], Usage(5, 0, 5.0))
     assert len(await start_twenty(rivals, limits, 20)) == 1
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+async def test_of_messages_retries_and_branches_at_the_edge_one_passes(
+    rivals: list[Database], scope: Scope
+) -> None:
+    """All of one person, in three replicas at once."""
+    limits = budget(scope, 1000)
+    for _ in range(9):
+        await Ledger(rivals[0], limits).add([call(110)])
+    builder = ChatBuilder(Chats(rivals[0]), Answers(rivals[0]))
+    tries: list[Coroutine[Any, Any, object]] = []
+    for number in range(5):
+        rival = rivals[number % len(rivals)]
+        stored = await builder.start(f"{number}.5", author=USER)
+        failed = await builder.answer(stored.chat, status=Status.FAILED)
+        other = (await builder.start(f"{number}.6", author=USER)).chat
+        await builder.answer(other)
+        message = NewMessage("more", USER, source=f"{number}.7")
+        tries += [
+            start(rival, limits, number),
+            Chats(rival, limits=limits).add_message(other.id, message),
+            Answers(rival, limits).retry(failed.id),
+            Successors(rival, limits).create_branch(
+                stored.chat, stored.message, USER, ModelRef("openai", f"other-{number}"), "C1"
+            ),
+        ]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    passed = [each for each in done if not isinstance(each, BudgetReached)]
+    assert len(passed) == 1, [type(each) for each in passed]
+    assert not isinstance(passed[0], BaseException)
 
 
 async def test_many_at_once_pass_as_long_as_there_is_room_for_each(rivals: list[Database]) -> None:

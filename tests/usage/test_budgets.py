@@ -25,6 +25,7 @@ USED_UP: dict[str, tuple[dict[str, Any], str]] = {
         "This workspace's budget of 1 tokens/month is used up.",
     ),
 }
+OTHER = "demo/storyteller"
 TABLES = ("chats", "messages", "answers", "questions", "ledger")
 
 
@@ -152,6 +153,7 @@ def api_entry_points(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
         "a chat's message": ("/chat-message", {"chat": said, "message": "Hello?"}),
         "retry": (f"/chat/conversations/{chat}/messages/{scene.failed_id()}/retry", {}),
         "continue": ("/chat/conversations", {"continues": chat}),
+        "branch": ("/chat/conversations", {"from": scene.failed_id(), "model": OTHER}),
     }
 
 
