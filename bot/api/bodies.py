@@ -40,8 +40,14 @@ _COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"
 class GuardedRoute(APIRoute):
     """A route that checks the token first, and then reads the body. Its memory is released with the response.
 
-    A response that has to wait for something must do so when it is sent, not before it is returned.
+    A response that has to wait for something must do so when it is sent, not before it is returned. In the
+    documentation it is called what its endpoint says first about itself.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        said = " ".join((endpoint.__doc__ or "").split())
+        options["summary"] = options.get("summary") or said.partition(". ")[0].rstrip(".")
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

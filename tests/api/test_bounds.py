@@ -74,7 +74,8 @@ async def test_large_pictures_are_decoded_one_at_a_time(world: World, api: Api) 
         ]
         working = asyncio.gather(*said)
         while not working.done():
-            assert (await api.http.get("/chat/models")).status_code == 200
+            # On a busy machine these are more than a person's requests a minute, and that is an answer too.
+            assert (await api.http.get("/chat/models")).status_code in {200, 429}
             await asyncio.sleep(0.05)
         answers = await working
     assert {answer.status_code for answer in answers} == {201}

@@ -155,6 +155,9 @@ async def test_openapi_describes_exactly_the_promised_routes_codes_and_fields(
     for route, operation in routes.items():
         assert {"401", "403", "422", "429", "503"} <= operation["responses"].keys(), route
         assert operation["security"] == [{"HTTPBearer": []}]
+        described_by = " ".join(operation["description"].split())
+        assert " " in operation["summary"], route  # words, not a function's name
+        assert described_by.startswith(operation["summary"]), route
     talking = [
         operation
         for route, operation in routes.items()
