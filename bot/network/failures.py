@@ -1,4 +1,4 @@
-"""Explains connection failures that are caused by a proxy or a certificate."""
+"""Explains connection failures that are caused by a proxy, a certificate or a wrong address."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def explain(error: BaseException | None) -> str | None:
         )
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return "it does not speak TLS there, or not well; check the address and the proxy"
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return "it redirects in a circle; check the address and the proxy"
     return None
 
 

@@ -110,6 +110,17 @@ def test_a_server_that_is_not_slack_is_reported_in_one_line(
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_circle_of_redirects_is_named(bobbin: Bobbin) -> None:
+    def redirect(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response_only(302)
+        handler.send_header("Location", handler.path)
+        handler.end_headers()
+
+    with serving(server_that(redirect)) as slack:
+        done = bobbin("doctor", SLACK_API_URL=f"{slack}/api/", **GOOD)
+    assert done.stdout.count("it redirects in a circle; check the address") == 2  # both tokens
+
+
 def test_an_app_without_an_agent_view_is_reported(bobbin: Bobbin) -> None:
     """As left by an older manifest; Slack reveals it by refusing suggested prompts."""
 
