@@ -32,6 +32,7 @@ async def two(
         world = await stack.enter_async_context(World(folder, log, **shared, **settings))
         second = await stack.enter_async_context(build(world.settings(), timing=world.timing))
         assert await second.transport.until_connected()
+        world.further_bots.append(second)
         assert world.bot is not None
         yield world, world.bot, second
 

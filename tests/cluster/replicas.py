@@ -16,6 +16,7 @@ from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
+from tests.activity import is_computing
 from tests.cluster.processes import Cluster
 from tests.fork_server import ForkServer
 from tests.handlers.world import Row, shown
@@ -101,6 +102,14 @@ class Replicas(Cluster):
         except psycopg.OperationalError:
             self._forget_connection()
             return []
+
+    def waits_for_database(self) -> bool:
+        """Whether PostgreSQL executes a statement of a process, or waits for a processor to begin with it."""
+        query = (
+            "SELECT pid, state FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IS NOT NULL"
+        )
+        return any(row["state"] != "idle" or is_computing(row["pid"]) for row in self.rows(query))
 
     def _forget_connection(self) -> None:
         if self._connection is not None:

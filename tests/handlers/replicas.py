@@ -37,6 +37,7 @@ async def two_replicas(
         world = await stack.enter_async_context(PostgresWorld(folder, log, url, **options))
         second = await stack.enter_async_context(build(world.settings(), timing=world.timing))
         assert await second.transport.until_connected()
+        world.further_bots.append(second)
         world.slack.faults.copies = 2
         yield world
         await world.until(

@@ -98,7 +98,7 @@ async def test_a_late_message_of_a_dead_process_is_removed(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
     """The new worker finds nothing and posts a message; then the message of the dead process appears."""
-    timing = patient_timing(late_effect=6.0, last_write_timeout=0.1)
+    timing = patient_timing(late_effect=12.0, last_write_timeout=0.1)
     async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": TEXT})
@@ -123,7 +123,7 @@ async def test_a_late_message_of_a_dead_process_is_removed(
 async def test_a_late_edit_of_a_dead_process_is_overwritten(
     worlds: WorldFactory, text: str, rate: int
 ) -> None:
-    timing = patient_timing(late_effect=6.0, last_write_timeout=0.1)
+    timing = patient_timing(late_effect=12.0, last_write_timeout=0.1)
     async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0, timing=timing) as world:
         world.say(text, rate=rate)
         world.say(text)

@@ -32,7 +32,7 @@ from bot.sandbox.state.records import Message
 from bot.sandbox.types import Clock
 from bot.timing import Timing
 from handlers.rate_limits.slack_rates import RATES, Rate
-from tests.activity import is_computing
+from tests.activity import connections_in_use, is_computing
 from tests.deadlines import DEADLINE_SCALE, WAIT_TIMEOUT, patient_timing
 from tests.event_loop import load_tolerant_clock
 from tests.handlers.database_reader import Reader as Reader
@@ -79,6 +79,8 @@ class World(ModelAnswers, Strictness):
             mounts=[Mount("/models/v1", create_models_app(self.models))],
         )
         self.bot: Bot | None = None
+        self.further_bots: list[Bot] = []
+        """Other replicas in this process."""
         self._reader = Reader(self.database)
         self._stack = AsyncExitStack()
         self._more = settings
@@ -96,10 +98,8 @@ class World(ModelAnswers, Strictness):
         try:
             if kind is None and self.bot is not None:
                 await self.until(
-                    lambda: self.slack.dispatcher.pending() == 0, "every event is acknowledged"
+                    self._is_settled, "the after-work is done and every event is acknowledged"
                 )
-                if not self._unfinished:
-                    await self.until(lambda: not self.chores(), "the after-work is done")
         finally:
             async with AsyncExitStack() as closing:  # all of it, even if a part fails
                 closing.callback(self._reader.close)
@@ -107,6 +107,11 @@ class World(ModelAnswers, Strictness):
                 closing.push_async_callback(self.stop_bot)
         if kind is None:
             self.judge(self.said_by_models())
+
+    def _is_settled(self) -> bool:
+        """In this order: what is done last is followed by events of the bot's own calls."""
+        is_done = self._unfinished or not self.chores()
+        return is_done and self.slack.dispatcher.pending() == 0
 
     # -- the bot ---------------------------------------------------------------------------------------------------
 
@@ -276,10 +281,17 @@ class World(ModelAnswers, Strictness):
             await asyncio.sleep(min(0.01 + waited / 50, 0.03))
 
     async def idle(self) -> None:
-        """Wait until no answer or after-work is unfinished and the bot has done nothing for `QUIET` seconds."""
+        """Wait until no answer or after-work is unfinished and the bot has done nothing for `QUIET` seconds.
+
+        It is not idle while it waits for a statement: a database may take longer than that.
+        """
         clock, counts = asyncio.get_running_loop().time, self.slack.journal.counts
         active_at, calls = clock(), counts.total()
-        while clock() < active_at + QUIET or self._has_unfinished_answers():
+        while (
+            clock() < active_at + QUIET
+            or self.waits_for_database()
+            or self._has_unfinished_answers()
+        ):
             await asyncio.sleep(0.01)
             if calls != counts.total() or self.slack.dispatcher.pending() or self.is_computing():
                 active_at, calls = clock(), counts.total()
@@ -290,6 +302,11 @@ class World(ModelAnswers, Strictness):
     def is_computing(self) -> bool:
         """Whether the bot computes or waits for a processor, other than in this thread."""
         return is_computing(os.getpid()) or is_holding_back()
+
+    def waits_for_database(self) -> bool:
+        """Whether a bot uses a connection."""
+        bots = [self.bot, *self.further_bots]
+        return any(connections_in_use(bot.database) for bot in bots if bot is not None)
 
 
 def _clock_for(limits: Limits | None) -> Clock:

@@ -163,7 +163,7 @@ async def test_the_asker_is_erased(worlds: WorldFactory, tmp_path: Path, how: st
     waits = how == "while it waits"
     rules = {} if waits else {"allow": ["add"]}
     async with tooled(worlds, tmp_path, rules) as (world, server):
-        server.pace = 0.2
+        server.pace = 600.0  # it goes on until the answer is stopped
         script(world, "Hello.")
         thread = await world.start("Hi?")
         await world.answered(thread)
