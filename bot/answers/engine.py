@@ -354,7 +354,7 @@ def _chores_of_end(chat: Chat, result: AnswerResult) -> dict[Chore, float]:
     """
     due = {Chore.HIDE_STOP: 0.0} if chat.thread is not None else {}
     titled = chat.title_by is not TitleBy.DEFAULT
-    said = result.text or result.pictures
-    if titled or not said or result.status is Status.FAILED:
+    has_content = result.text or result.pictures
+    if titled or not has_content or result.status is Status.FAILED:
         return due
     return due | {Chore.TITLE: 0.0}

@@ -59,15 +59,15 @@ class EventPublisher:
             while not self._queue.empty():
                 await self._coordination.publish(*self._queue.get_nowait())
 
-    def message_added(self, said: StoredMessage) -> None:
+    def message_added(self, stored: StoredMessage) -> None:
         """A user sent a message, and an answer is waiting to be written."""
         event = {
-            "chat": said.chat.id,
-            "said": said.message.id,
-            "message": said.answer.id,
-            "by": said.message.author,
+            "chat": stored.chat.id,
+            "said": stored.message.id,
+            "message": stored.answer.id,
+            "by": stored.message.author,
         }
-        self._queue_event(team_topic(said.chat.team), event)
+        self._queue_event(team_topic(stored.chat.team), event)
 
     def text_appended(self, chat: Chat, answer: Answer, text: str, at: int) -> None:
         """More text of an answer. `at`: characters of this attempt before it."""

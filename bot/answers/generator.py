@@ -122,7 +122,7 @@ class _Generation:
         turns = await self.tools.stored_turns()
         for turn in turns:
             run.begin_turn()
-            self._add_text(turn[0].said)
+            self._add_text(turn[0].text_before)
         run.model_task = asyncio.create_task(self._ask(turns))
         if run.state is RunState.STOPPING:
             run.model_task.cancel()

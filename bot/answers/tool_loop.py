@@ -199,7 +199,7 @@ class AnswerTools:
 
     # -- a new turn ------------------------------------------------------------------------------------------------
 
-    async def carry_out(self, said: str, called: ToolsCalled) -> None:
+    async def carry_out(self, text: str, called: ToolsCalled) -> None:
         """Stores a turn's calls, makes those that may be made, and adds the turn to the answer.
 
         Raises Parked, BudgetUsedUp.
@@ -216,7 +216,7 @@ class AnswerTools:
                 call=call,
                 path=call.name,
                 state=CallState.FAILED,
-                said="" if place else said,
+                text_before="" if place else text,
                 round_extra="" if place else called.extra,
                 asker=self.run.answer.asker,
             )
@@ -288,7 +288,7 @@ class AnswerTools:
             raise Parked
         self.run.rounds.append(
             ToolRound(
-                turn[0].said,
+                turn[0].text_before,
                 tuple(call.call for call in turn),
                 tuple(call.result for call in turn),
                 turn[0].round_extra,

@@ -63,5 +63,5 @@ class ChannelService:
         settings = ChannelSettings(instructions[:MAX_INSTRUCTIONS], model, skip_menu, tools)
         await self._store.set(user.team, channel, settings, by=user.id)
         rules = {"tools": " ".join(tools.use), "asked": " ".join(tools.ask)}
-        said = {name: text for name, text in rules.items() if text}
-        audit.record_by(user, Action.CHANNEL_SETTINGS_CHANGED, target=channel, **said)
+        changed = {name: text for name, text in rules.items() if text}
+        audit.record_by(user, Action.CHANNEL_SETTINGS_CHANGED, target=channel, **changed)

@@ -108,9 +108,11 @@ def _answer(message: Message, rounds: tuple[ToolRound, ...]) -> ChatMessage:
     text = _answer_text(message)
     if not rounds:
         return ChatMessage(Role.ASSISTANT, text)
-    said = "".join(turn.text for turn in rounds)
-    if text.startswith(said):
-        return ChatMessage(Role.ASSISTANT, text[len(said) :].lstrip() or UNFINISHED, rounds=rounds)
+    written = "".join(turn.text for turn in rounds)
+    if text.startswith(written):
+        return ChatMessage(
+            Role.ASSISTANT, text[len(written) :].lstrip() or UNFINISHED, rounds=rounds
+        )
     silent = tuple(replace(turn, text="") for turn in rounds)
     return ChatMessage(Role.ASSISTANT, text, rounds=silent)
 

@@ -58,8 +58,10 @@ class Tool:
     @property
     def pin(self) -> str:
         """A hash of its definition: an approval is valid for this definition only."""
-        said = [self.path, self.description, self.schema, self.reads, self.repeatable]
-        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+        definition = [self.path, self.description, self.schema, self.reads, self.repeatable]
+        return hashlib.sha256(
+            json.dumps(definition, sort_keys=True, default=str).encode()
+        ).hexdigest()
 
 
 MAX_OFFERED = 128
@@ -209,7 +211,7 @@ class StoredCall:
     pin: str = ""
     """`Tool.pin` when it was asked for."""
     repeatable: bool = False
-    said: str = field(default="", repr=False)
+    text_before: str = field(default="", repr=False)
     round_extra: str = field(default="", repr=False)
     result: str = field(default="", repr=False)
     pictures: tuple[Attachment, ...] = ()

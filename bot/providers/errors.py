@@ -130,8 +130,8 @@ def error_from_object(
     codes, message = _codes(error), _message(error)
     status = status or next((int(code) for code in codes if _STATUS.fullmatch(code)), NO_STATUS)
     kind = _kind(status, " ".join([*codes, message, _details(error)]).lower())
-    said = message or " ".join(codes) or (f"HTTP {status}" if status else "")
-    return kind(redact(said, secrets), retry_after=retry_after)
+    detail = message or " ".join(codes) or (f"HTTP {status}" if status else "")
+    return kind(redact(detail, secrets), retry_after=retry_after)
 
 
 def error_from_response(

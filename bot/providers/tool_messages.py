@@ -229,5 +229,5 @@ def _told(turn: ToolRound) -> Sequence[ChatMessage]:
         f"[What {call.name} returned:]\n{result}"
         for call, result in zip(turn.calls, turn.results, strict=True)
     )
-    said = "\n\n".join(text for text in (turn.text, called) if text)
-    return ChatMessage(Role.ASSISTANT, said), ChatMessage(Role.USER, returned, turn.all_pictures)
+    text = "\n\n".join(text for text in (turn.text, called) if text)
+    return ChatMessage(Role.ASSISTANT, text), ChatMessage(Role.USER, returned, turn.all_pictures)

@@ -237,25 +237,25 @@ class Connection:
         return CallResult(outcome, *returned(result, pictures=pictures))
 
     def _refused(self, error: MCPError) -> CallResult:
-        code, said = error.error.code, error.error.message
-        if said.startswith(UNUSABLE_RESPONSES):
+        code, message = error.error.code, error.error.message
+        if message.startswith(UNUSABLE_RESPONSES):
             self._wanted.set()
             return UNREADABLE
-        if said == SESSION_GONE:
+        if message == SESSION_GONE:
             self._end()
             return AWAY
         if code == mcp_types.HEADER_MISMATCH:
             self._wanted.set()
         if code in CERTAINLY_REFUSED:
-            text = english_strings.CALL_REFUSED.format(reason=said)
+            text = english_strings.CALL_REFUSED.format(reason=message)
             return CallResult(CallOutcome.FAILED, cut(text, MAX_REFUSAL))
         if code == REQUEST_TIMEOUT:
             return NOT_IN_TIME
-        if code == mcp_types.CONNECTION_CLOSED and said == _CLOSED:
+        if code == mcp_types.CONNECTION_CLOSED and message == _CLOSED:
             self._end()
             return UNKNOWN
         self._wanted.set()  # requesting the list shows whether the server is still there
-        reason = first_line([said])
+        reason = first_line([message])
         return CallResult(CallOutcome.UNKNOWN, english_strings.CALL_ERROR.format(reason=reason))
 
     def _end(self) -> None:

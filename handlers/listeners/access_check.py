@@ -87,8 +87,8 @@ class AccessCheck:
             case EntryPoint.DIALOG:
                 return _dialog_error(body["view"], text)
             case EntryPoint.COMMAND:
-                said = await self._is_due(slack, request, verdict)
-                return _json(response_type="ephemeral", text=text) if said else _empty()
+                is_due = await self._is_due(slack, request, verdict)
+                return _json(response_type="ephemeral", text=text) if is_due else _empty()
             case EntryPoint.HOME:
                 self._show_home(slack, request.user, text)
             case EntryPoint.MESSAGE | EntryPoint.PRESS:

@@ -42,8 +42,8 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                 await ack(response_type="ephemeral", text=text)
             case Subcommand.ACCESS | Subcommand.REVOKE | Subcommand.NEW | Subcommand.HERE:
                 async with ctx.claims.attempt("command", command.trigger) as is_first:
-                    said = await _act(ctx, slack, command) if is_first else {}
-                await ack(**said)
+                    response = await _act(ctx, slack, command) if is_first else {}
+                await ack(**response)
             case Subcommand.USAGE:
                 await _show(ctx, ack, slack, command, _own_usage(ctx, slack, command.user))
             case Subcommand.SEARCH:
@@ -83,8 +83,8 @@ async def _act(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) 
         text = await _revoke(ctx, user)
     else:
         text = await _issue(ctx, user, command)
-    said = {"response_type": "ephemeral", "text": text}
-    return {} if await slack.respond(command.response_url, **said) else said
+    response = {"response_type": "ephemeral", "text": text}
+    return {} if await slack.respond(command.response_url, **response) else response
 
 
 async def _revoke(ctx: ListenerContext, user: User) -> str:

@@ -195,9 +195,11 @@ async def read_thread(
     )
 
 
-def _adds_to_question(request: ChatRequest, slack: SlackClient, said: _ThreadMessage) -> bool:
+def _adds_to_question(
+    request: ChatRequest, slack: SlackClient, message_and_content: _ThreadMessage
+) -> bool:
     """Whether a later message adds to the question: it is neither the question itself nor another question."""
-    message, content = said
+    message, content = message_and_content
     is_own_files = bool(content.files) and message.get("user") == request.user
     known = {file.id for file in request.files}
     if is_own_files and {file.id for file in content.files} <= known:

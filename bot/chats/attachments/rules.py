@@ -241,11 +241,11 @@ def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str
     by_problem: dict[str, list[str]] = {}
     for file in report.unreadable:
         by_problem.setdefault(file.problem or UNREACHABLE, []).append(shown(short_name(file.name)))
-    said = [sentences.file_problem(code, join_names(names)) for code, names in by_problem.items()]
+    lines = [sentences.file_problem(code, join_names(names)) for code, names in by_problem.items()]
     if report.truncated:
         names = join_names([shown(short_name(name)) for name in report.truncated])
-        said.append(strings.FILES_CUT.format(names=names, count=MAX_TEXT_LENGTH))
-    return said
+        lines.append(strings.FILES_CUT.format(names=names, count=MAX_TEXT_LENGTH))
+    return lines
 
 
 def language_of(name: str) -> str:

@@ -103,8 +103,8 @@ async def stream_without_refused(
 
 def names(words: re.Pattern[str], error: ProviderError, request: ModelRequest) -> bool:
     """Whether a refusal contains one of the words, outside the model's name and URLs."""
-    said = _ADDRESS.sub("", error.detail).replace(request.model.name, "")
-    return _is_refusal(error) and words.search(said) is not None
+    wording = _ADDRESS.sub("", error.detail).replace(request.model.name, "")
+    return _is_refusal(error) and words.search(wording) is not None
 
 
 def _is_refusal(error: ProviderError) -> bool:
