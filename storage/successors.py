@@ -5,7 +5,7 @@ Each is stored when it is requested, and gets its thread in Slack afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -72,7 +72,9 @@ class Successors:
                 quoted = select(_OLD.c.quoted).where(_OLD.c.id == old.id)
                 copied = update(chats).where(same).values(quoted=quoted.scalar_subquery())
                 await connection.execute(copied)
-                await admit(connection, self._limits, payer_of(old, owner))
+                # Its thread, if it gets one, is not there yet.
+                payer = replace(payer_of(successor.chat, owner), channel=channel)
+                await admit(connection, self._limits, payer)
             return successor
 
     async def fill_branch(self, chat_id: str) -> StoredMessage | None:

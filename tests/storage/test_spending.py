@@ -134,6 +134,30 @@ async def test_of_messages_retries_and_branches_at_the_edge_one_passes(
     assert not isinstance(passed[0], BaseException)
 
 
+@pytest.mark.parametrize("channel", [None, "C1"])
+async def test_nothing_is_held_for_a_branch_that_has_been_answered(
+    database: Database, channel: str | None
+) -> None:
+    """Neither of the channel's budget if it was asked for by a program, and so is in no channel."""
+    limits = Limits(tuple(Budget(each, 1000, Unit.TOKENS, Period.MONTH) for each in Scope))
+    stored = await ChatBuilder(Chats(database), Answers(database)).filled(2)
+    (question, _) = await Chats(database).messages(stored.id)
+    successors = Successors(database, limits)
+    branch = await successors.create_branch(
+        stored, question, USER, ModelRef("openai", "other"), channel
+    )
+    if channel is None:
+        asked = await successors.fill_branch(branch.chat.id)
+    else:
+        _, asked = await successors.set_branch_thread(branch.chat.id, "9.9")
+    assert asked is not None
+    await end(database, limits, asked, Usage(100, 0))
+    async with database.read() as connection:
+        rows = (await connection.execute(select(spending))).all()
+    assert {(row.scope, row.held) for row in rows} >= {("user", 0), ("workspace", 0)}
+    assert [row for row in rows if row.held] == []
+
+
 async def test_many_at_once_pass_as_long_as_there_is_room_for_each(rivals: list[Database]) -> None:
     limits = budget(Scope.USER, 1000)
     await Ledger(rivals[0], limits).add([call(100) for _ in range(5)])
