@@ -36,6 +36,7 @@ from storage.chats import Chats
 from storage.engine.database import Database
 from storage.messages import NewMessage
 from tests.cluster.processes import Cluster
+from tests.documents.bombs import far_corner, inflating_objects, inflating_page
 from tests.services import free_port
 
 MOST_BYTES = 500_000_000
@@ -109,6 +110,16 @@ ARTIFACTS = _message(artifacts=[{"name": "a", "content": "é" * 200_000}])
 PARTS = b'{"content": "x", "images": [%s{}]}' % (b"{}," * 13_000_000)
 NESTED = b'{"content": ' + b"[" * 400_000
 FILES = _message(files=[{"name": "a.pdf", "content": _noise(6_000_000)}] * 3)
+BOMBS = _message(
+    files=[
+        {"name": name, "content": base64.b64encode(bomb()).decode()}
+        for name, bomb in (
+            ("a.pdf", inflating_page),
+            ("b.pdf", inflating_objects),
+            ("c.xlsx", far_corner),
+        )
+    ]
+)
 
 
 def to_chat(body: bytes) -> Door:
@@ -203,6 +214,7 @@ DOORS: dict[str, Door] = {
     "five JPEGs of a million comments": to_chat(COMMENTS),
     "an artifact of 200,000 characters": to_chat(ARTIFACTS),
     "three files of 6 MB": to_chat(FILES),
+    "three documents that inflate": to_chat(BOMBS),
     "JSON of 13 million objects": to_chat(PARTS),
     "JSON nested 400,000 deep": to_path("/list-chats", NESTED),
     "strangers with 40 MB": strangers("/new-chat", 40_000_000),
@@ -212,6 +224,8 @@ DOORS: dict[str, Door] = {
     "a chat of 100 long messages": reading("/chat/conversations/{long}"),
     "the same by /list-messages": listing,
     "the same as a file": reading("/chat/conversations/{long}/export?format=json"),
+    "a search in long messages": reading("/chat/conversations?q=word%20other"),
+    "/usage": reading("/usage?since=2020-01-01&by=day"),
     "sockets that do not read": deaf_socket,
     "/metrics": reading("/metrics"),
     "/readyz": reading("/readyz"),
