@@ -172,6 +172,7 @@ class Simulation:
     def _word(self, writer: Writer) -> None:
         pending = writer.pending
         writer.arrived += 1
+        pending.received += 1
         writer.sent_at.append(self.now)
         whole = writer.arrived == writer.words
         closes = (

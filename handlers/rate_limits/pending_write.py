@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from handlers.rate_limits.urgency import Urgency
 
+MIN_SPEED_TIME = 0.5
+"""Seconds after its first text from which an answer's speed is known."""
+
 
 class Visibility(StrEnum):
     """How an answer's current message is visible in Slack."""
@@ -47,6 +50,8 @@ class PendingWrite:
     """When its first text arrived."""
     ended_at: float | None = None
     """When the model finished."""
+    received: int = 0
+    """How much text has arrived, in characters."""
 
     def text_arrived(self, now: float) -> None:
         """New text is not visible yet."""
@@ -64,6 +69,13 @@ class PendingWrite:
         if self.began_at is None or self.ended_at is None:
             return None
         return self.ended_at - self.began_at
+
+    def speed(self, now: float) -> float:
+        """Characters a second, from its first text to its last or to now; 0.0 before there is any."""
+        if self.began_at is None:
+            return 0.0
+        until = now if self.ended_at is None else self.ended_at
+        return self.received / max(until - self.began_at, MIN_SPEED_TIME)
 
     def wants_call(self) -> bool:
         return self.waiting_since is not None or self.ends()

@@ -10,7 +10,8 @@ granted, most urgent first; the earliest of the others determines when to check 
     > decoration
 
 and within each, the longest waiting first. Only native streams go to the newest answer first: an answer that has waited
-has less left to stream, and no stream becomes available sooner because of it. Overdue calls go before all others, after
+has less left to stream, and no stream becomes available sooner because of it. If there are more answers than streams,
+the fastest writers get them. Overdue calls go before all others, after
 being overtaken a few times (`urgency`). How much of each limit an answer may use depends on all other answers
 (`workload`). The cost of a check grows with the number of answers and of buckets waited for, not with the number of
 queued calls (`call_queue`).
@@ -39,10 +40,10 @@ RECHECK_INTERVAL = 0.25
 """Seconds between two checks whether there is room for a held answer; it is unknown when another answer will end."""
 SCARCE_POST_DELAY = 0.7
 """Seconds that first words wait if posts are scarce, because a single word is too little for a message."""
-MAX_HOLD = 8.0
-"""Seconds after which held answers are opened, one by one, even if they can rarely be edited."""
 FULL_BUCKET = math.inf
 """The reserve of a call that is only made while the bucket is full."""
+MAX_HOLD = 8.0
+"""Seconds after which held answers are opened, one by one, even if they can rarely be edited."""
 _MIN_SLEEP = 0.005
 """Minimum seconds between two checks."""
 _TOLERANCE = 1e-6
@@ -82,8 +83,9 @@ class WriteScheduler:
     def leave(self, pending: PendingWrite, now: float) -> None:
         self._writes.pop(pending, None)
         seconds = pending.seconds_of_text()
-        if seconds is not None and pending.visibility is not Visibility.NATIVE:
-            self._recent.note(now, seconds)
+        if seconds is not None:
+            streamed = pending.visibility is Visibility.NATIVE
+            self._recent.note(now, seconds, speed=pending.speed(now), streamed=streamed)
 
     @property
     def writing(self) -> int:
@@ -135,9 +137,7 @@ class WriteScheduler:
         return None if earliest is None else max(now + _MIN_SLEEP, earliest)
 
     def _load(self, now: float) -> Workload:
-        per_second = self.bucket(UPDATE, "", now).per_second
-        steady = self._recent.write_interval(now, per_second, self.peers)
-        return Workload(self._writes, self._buckets, self.peers, now, steady)
+        return Workload(self._writes, self._buckets, self.peers, now, self._recent)
 
     def _candidates(self, load: Workload) -> Iterator[tuple[Waiting, NextCall]]:
         """All candidates for the next grant, most urgent first, each with its next call.
@@ -187,7 +187,7 @@ class WriteScheduler:
             return
         for write in reversed(hidden):
             if write.may_stream and not write.reuses_message:
-                yield write, NextCall(START, load.ready_at(START, write.channel))
+                yield write, NextCall(START, load.stream_ready_at(write))
         limits, opened_before = load.opening_limits(), self._edits_opened
         for write in hidden:
             opened = self._edits_opened - opened_before

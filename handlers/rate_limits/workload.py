@@ -13,7 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
+from handlers.rate_limits.pending_write import (
+    MIN_SPEED_TIME,
+    PendingWrite,
+    QueuedCall,
+    Visibility,
+)
+from handlers.rate_limits.recent_answers import RecentAnswers
 from handlers.rate_limits.slack_rates import APPEND, POST, START, UPDATE
 from handlers.rate_limits.token_bucket import BucketKey, TokenBucket, TokenBuckets, bucket_key
 from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
@@ -84,8 +90,7 @@ class Workload:
     peers: int
     """Processes that use the same rate limits, including this one; each has about as many answers."""
     now: float
-    steady_interval: float = 0.0
-    """The sustainable seconds between two edits of one answer, if answers keep coming (`RecentAnswers`)."""
+    recent: RecentAnswers = field(default_factory=RecentAnswers)
     _ready_at: dict[tuple[BucketKey, float], float] = field(default_factory=dict)
 
     def ready_at(self, method: str, channel: str, reserve: float = 0.0) -> float:
@@ -115,12 +120,13 @@ class Workload:
         """An edited message ends with another edit, a stream with its own method, so only edits need a reserve."""
         if visibility is Visibility.NATIVE:
             sharers = max(1, self._sharers(visibility))
-            return ProgressLimits(write_interval(self._bucket(APPEND), self.now, sharers), 0.0)
+            interval = write_interval(self._bucket(APPEND), self.now, sharers)
+            return ProgressLimits(max(interval, self._steady_interval(visibility)), 0.0)
         sharers = self._sharers(visibility) + self._coming()
-        to_end = float(self._with_peers(self._edited) if sharers > 1 else 0)
+        to_end = float(self._with_peers(self._edited + len(self._unopened)) if sharers > 1 else 0)
         reserve = min(to_end, self.buckets.rate(UPDATE).burst - 1.0)
         interval = write_interval(self._bucket(UPDATE), self.now, max(1, sharers), reserve)
-        return ProgressLimits(max(interval, self.steady_interval), reserve)
+        return ProgressLimits(max(interval, self._steady_interval(visibility)), reserve)
 
     def opening_limits(self) -> OpeningLimits:
         return OpeningLimits(
@@ -168,20 +174,44 @@ class Workload:
         coming = max(1, self._coming())
         edited = self._sharers(Visibility.EDITED)
         interval = write_interval(self._bucket(UPDATE), self.now, edited + coming)
+        steady_interval = self._steady_interval(Visibility.EDITED)
         posts = [
             self._bucket(POST, channel) for channel in {write.channel for write in self._unopened}
         ]
         if interval <= 1.0 or not posts:
-            return lambda _: self.steady_interval
+            return lambda _: steady_interval
         queue = max(0.0, coming - sum(bucket.tokens(self.now) for bucket in posts))
         queue_seconds = queue / sum(bucket.per_second for bucket in posts)
 
         def delay(opened: int) -> float:
             share = (edited + opened) / (edited + coming)
             ratio = first_write_ratio(share) if self.peers == 1 else FIRST_WRITE_RATIO
-            return max(self.steady_interval, ratio * interval - queue_seconds)
+            return max(steady_interval, ratio * interval - queue_seconds)
 
         return delay
+
+    def stream_ready_at(self, write: PendingWrite) -> float:
+        """When a hidden answer may become a native stream. If there are more answers than streams, only the fastest
+        ones may use the second half of the bucket.
+        """
+        ready_at = self.ready_at(START, write.channel)
+        if write.speed(self.now) >= self._streaming_speed:
+            return ready_at
+        assert write.began_at is not None
+        known_at = write.began_at + MIN_SPEED_TIME
+        half_full_at = self.ready_at(START, write.channel, self._bucket(START).burst / 2)
+        return min(half_full_at, max(ready_at, known_at)) if self.now < known_at else half_full_at
+
+    @cached_property
+    def _streaming_speed(self) -> float:
+        per_second = self._bucket(START).per_second
+        return self.recent.streaming_speed(self.now, per_second, self.peers)
+
+    def _steady_interval(self, visibility: Visibility) -> float:
+        """The sustainable seconds between two writes of one answer, if answers keep coming as recently."""
+        streamed = visibility is Visibility.NATIVE
+        per_second = self._bucket(APPEND if streamed else UPDATE).per_second
+        return self.recent.write_interval(self.now, per_second, self.peers, streamed=streamed)
 
     def _sharers(self, visibility: Visibility) -> int:
         return self._with_peers(self._users[visibility])
