@@ -38,8 +38,10 @@ MAX_REPLY_LENGTH = 1_000
 """Characters of the model's reply that are read: the title is in its first line."""
 
 
-UNAVAILABLE_TTL = 60.0
-"""Seconds for which nobody waits for a title from a model that has just failed to write one."""
+UNAVAILABLE_TTL = 3600.0
+"""Seconds for which nobody waits for a title from a model that failed to write one. It is asked all the same; once it
+writes one, it is waited for again.
+"""
 GRACE = 5.0
 """Seconds that a call may take beyond `Timing.longest_title`, the time at which a title is cut."""
 SLOW_AFTER = 5.0
@@ -67,8 +69,8 @@ class Titles:
         self._model = model
         self._writes = writes
         self._longest = timing.longest_title
-        self._in_progress: set[str] = set()
-        """Chats whose title is being written."""
+        self._in_progress: dict[str, tuple[Chat, ModelRef]] = {}
+        """Chats whose title is being written, by their ids, with the model that writes it."""
         self._failed_at: dict[ModelRef, float] = {}
 
     async def write(self, job: ChoreJob) -> ChoreResult:
@@ -78,15 +80,17 @@ class Titles:
             return _TITLED
         if chat.title_by is TitleBy.PERSON or chat.id in self._in_progress:
             return DONE
-        self._in_progress.add(chat.id)
         try:
-            return await self._write(chat, self._model() or chat.model, job.answer)
+            model = self._model() or chat.model
         except ModelNotAllowed as error:
             log.warning("title_model_not_offered", model=str(error))
             self._publisher.title_failed(chat)
             return DONE
+        self._in_progress[chat.id] = chat, model
+        try:
+            return await self._write(chat, model, job.answer)
         finally:
-            self._in_progress.discard(chat.id)
+            del self._in_progress[chat.id]
 
     async def _write(self, chat: Chat, model: ModelRef, answer: Answer) -> ChoreResult:
         if not self._writes(model):  # it would draw the title
@@ -106,7 +110,7 @@ class Titles:
 
     async def _ask(self, payer: Payer, model: ModelRef, history: list[Message]) -> str:
         """The title; empty if the model did not write a usable one."""
-        slow = asyncio.get_running_loop().call_later(SLOW_AFTER, self._mark_failed, model)
+        slow = asyncio.get_running_loop().call_later(SLOW_AFTER, self._mark_slow, model)
         question, answer = _first(history, Role.USER), _first(history, Role.ASSISTANT)
         try:
             async with asyncio.timeout(self._longest + GRACE):
@@ -119,6 +123,13 @@ class Titles:
             slow.cancel()
         self._failed_at.pop(model, None)
         return clean_title(text)
+
+    def _mark_slow(self, model: ModelRef) -> None:
+        """Lets nobody wait any longer for the titles that it is writing, however late it began one."""
+        self._mark_failed(model)
+        for chat, its_model in self._in_progress.values():
+            if its_model == model:
+                self._publisher.title_failed(chat)
 
     def _mark_failed(self, model: ModelRef) -> None:
         self._failed_at[model] = time.monotonic()
