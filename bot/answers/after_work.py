@@ -37,9 +37,9 @@ log = get_logger(__name__)
 
 _LOOK_LATER = frozenset({Chore.FIND_STRAYS, Chore.WRITE_AGAIN})
 """Due only once no call of a dead worker can still take effect, however they are added."""
-MAX_TRIES = 8
-"""A chore is dropped after this many failures; with the pauses in between that takes a quarter of an hour."""
-MAX_PAUSE = 300.0
+MAX_TRIES = 100
+"""A chore is dropped after this many failures; with the pauses in between that takes a day."""
+MAX_PAUSE = 900.0
 """The longest pause between two attempts, in seconds."""
 CLAIM_MARGIN = 10.0
 """Seconds by which a claim outlasts the work: no other process begins while a call may still be in progress."""

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from bot import strings
-from bot.answers.after_work import DONE, FAILED, MAX_TRIES, ChoreJob, ChoreResult
+from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult
 from bot.domain import Chat, ModelRef, Thread, User
 from bot.observability import get_logger
 from bot.runtime.memory import MemoryBudget
@@ -30,8 +30,8 @@ from storage.pictures import Picture, Pictures
 
 log = get_logger(__name__)
 
-TRIES_TO_SHOW = MAX_TRIES - 2
-"""Attempts of the chore to show them; the remaining ones can say that the pictures are not shown."""
+TRIES_TO_SHOW = 6
+"""Attempts of the chore to show them, which take a few minutes; later ones say that the pictures are not shown."""
 SHARE_OF_TRY = 0.8
 """The share of one attempt's time for showing them; the rest is for saying that it failed."""
 _NO_SCOPE = frozenset(

@@ -153,6 +153,22 @@ async def test_a_mark_is_lifted_by_the_next_process(worlds: WorldFactory) -> Non
         await world.idle()
 
 
+async def test_a_mark_is_lifted_however_often_slack_refused(worlds: WorldFactory) -> None:
+    often = patient_timing(chore_pause=0.001, chore_timeout=0.3, sweep_interval=0.1)
+    async with worlds(timing=often) as world:
+        thread = await world.start("Hello.")
+        await world.answered(thread)
+        world.slack.faults.add("reactions.remove", "status", status=503, times=-1)
+        world.say(TEXT, rate=30)
+        await say(world, "One?", thread)
+        asking = world.slack.workspace.message("general", await say(world, "Two?", thread))
+        tries = "SELECT 1 FROM chores WHERE kind = 'lift_mark' AND tries > 9"
+        await world.until(lambda: world.rows(tries), "many attempts")
+        await world.until(lambda: REACTION in asking.reactions, "the mark")
+        world.slack.faults.clear()
+        await world.until(lambda: REACTION not in asking.reactions, "no mark")
+
+
 @pytest.mark.parametrize(
     ("mode", "method"),
     slow_after(
