@@ -102,6 +102,8 @@ class Timing:
     """How long an installation that was read from the database is cached."""
 
     # Threads and lists in Slack (handlers)
+    press_claim: float = 2.0
+    """How long after a kill nobody else handles a press or command that the dead process was handling."""
     notice_claim: float = 20.0
     """How long after a kill nobody else tells a person what the dead process was about to tell them."""
     dialog_open_timeout: float = 6.0

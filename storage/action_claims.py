@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from enum import Enum, auto
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
@@ -25,14 +26,25 @@ from storage.engine.types import database_time, new_id
 from storage.statements.queries import dialect_insert
 from storage.tables import done_once
 
-CLAIM_TIMEOUT = 20.0
-"""Seconds after which a claim expires, because its process must have ended."""
 DONE_TTL = 90_000.0
 """Seconds for which a completed action is remembered: longer than the day during which Slack may redeliver an event."""
 RENEWALS = 4
 """How often a claim is renewed during its lifetime."""
+LOOKS = 12
+"""How often somebody else's claim is looked at, in twice the time that it lasts; at first more often."""
 FORGET_BATCH = 1_000
 """Rows deleted in one transaction."""
+
+
+class Turn(Enum):
+    """Who may do an action."""
+
+    MINE = auto()
+    """The caller: nobody has done it, and nobody alive is doing it."""
+    DONE = auto()
+    """Nobody: it is done."""
+    BUSY = auto()
+    """Somebody is still doing it."""
 
 
 class ActionClaims:
@@ -45,7 +57,7 @@ class ActionClaims:
         self._database = database
         self._owner = new_id()
 
-    async def claim(self, *what: str, seconds: float = CLAIM_TIMEOUT) -> bool:
+    async def claim(self, *what: str, seconds: float) -> bool:
         """Whether the caller got the action: nobody has done it or is doing it. The claim lasts for `seconds`."""
         until = database_time(seconds)
         async with self._database.begin() as connection:
@@ -60,6 +72,27 @@ class ActionClaims:
                 .returning(done_once.c.key)
             )
             return claimed is not None
+
+    async def turn(self, *what: str, seconds: float) -> Turn:
+        """Claims the action, or waits until whoever holds it has done it, or is known to be dead since their claim
+        expires. All callers give the same `seconds`.
+        """
+        for look in range(LOOKS):
+            if await self.claim(*what, seconds=seconds):
+                return Turn.MINE
+            if await self._is_done(what, seconds):
+                return Turn.DONE
+            await asyncio.sleep(seconds * look / 33)
+        return Turn.BUSY
+
+    async def _is_done(self, what: tuple[str, ...], seconds: float) -> bool:
+        """Whether the row lasts longer than a claim does."""
+        is_done = and_(
+            done_once.c.key == _key(what), done_once.c.kept_until > database_time(seconds)
+        )
+        async with self._database.read() as connection:
+            found = await connection.execute(select(done_once.c.key).where(is_done))
+            return found.first() is not None
 
     async def keep(self, *what: str, seconds: float = DONE_TTL) -> None:
         """Records that the action is done; other `seconds` make the claim last that long from now on."""
@@ -114,20 +147,22 @@ class ActionClaims:
                 await self.release(*what)
 
     @asynccontextmanager
-    async def attempt(self, *what: str) -> AsyncIterator[bool]:
-        """Claims the action for the block, which may do it if the value is True. If the block raises, the claim is
-        released.
+    async def attempt(self, *what: str, seconds: float) -> AsyncIterator[Turn]:
+        """Waits for the `turn`; the block does the action if it is the caller's. If the block raises, the claim is
+        released, and nothing is done.
         """
-        claimed = await self.claim(*what)
+        turn = await self.turn(*what, seconds=seconds)
+        if turn is not Turn.MINE:
+            yield turn
+            return
         try:
-            yield claimed
+            async with self.renewing(*what, seconds=seconds):
+                yield turn
         except BaseException:
-            if claimed:
-                with suppress(StorageError):  # then the claim expires
-                    await self.release(*what)
+            with suppress(StorageError):  # then the claim expires
+                await self.release(*what)
             raise
-        if claimed:
-            await self.keep(*what)
+        await self.keep(*what)
 
     async def forget_old(self) -> None:
         """Deletes expired rows, a limited number in one transaction."""

@@ -45,6 +45,7 @@ _GIVING_UP = (
     "question_resumed_timeout",
     "stray_timeout",
     "search_timeout",
+    "press_claim",
     "dialog_open_timeout",
     "home_tab_timeout",
     "model_list_request_timeout",

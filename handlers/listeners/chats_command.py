@@ -27,6 +27,7 @@ from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, as_message
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import SlashCommand, Subcommand
 from handlers.views.usage import usage_message
+from storage.action_claims import Turn
 
 log = get_logger(__name__)
 
@@ -41,8 +42,9 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                 text = strings.CHATS_HELP.format(command=command.name)
                 await ack(response_type="ephemeral", text=text)
             case Subcommand.ACCESS | Subcommand.REVOKE | Subcommand.NEW | Subcommand.HERE:
-                async with ctx.claims.attempt("command", command.trigger) as is_first:
-                    response = await _act(ctx, slack, command) if is_first else {}
+                seconds = ctx.timing.press_claim
+                async with ctx.claims.attempt("command", command.trigger, seconds=seconds) as turn:
+                    response = await _act(ctx, slack, command) if turn is Turn.MINE else {}
                 await ack(**response)
             case Subcommand.USAGE:
                 await _show(ctx, ack, slack, command, _own_usage(ctx, slack, command.user))

@@ -27,7 +27,7 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
 from handlers.listeners.access_check import AccessCheck
 from handlers.listeners.context import ListenerContext
-from storage.action_claims import ActionClaims
+from storage.action_claims import ActionClaims, Turn
 
 log = get_logger(__name__)
 
@@ -52,6 +52,7 @@ def build_app(
         app = SharedApp(
             ctx.claims,
             AccessCheck(ctx),
+            ctx.timing.press_claim,
             name="bobbin",  # without a name Bolt reads the source of each calling function to find one
             client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # unused: see `SlackClient`
             authorize=authorize,
@@ -99,10 +100,13 @@ class SharedApp(AsyncApp):
     app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
     """
 
-    def __init__(self, claims: ActionClaims, access_check: AccessCheck, **options: Any) -> None:
+    def __init__(
+        self, claims: ActionClaims, access_check: AccessCheck, press_claim: float, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._claims = claims
         self._access_check = access_check
+        self._press_claim = press_claim
         self._began_at: list[float] = []
         """When the requests began that are not acknowledged yet, by the monotonic clock, oldest first."""
 
@@ -141,26 +145,29 @@ class SharedApp(AsyncApp):
             return await self._dispatch_once(req)
 
     async def _dispatch_once(self, req: AsyncBoltRequest) -> BoltResponse:
-        """Acknowledges a press, a shortcut or an opened Home tab that any replica has handled or is handling.
+        """Acknowledges a press, a shortcut or an opened Home tab that any replica has handled.
 
-        The acknowledgements have no content, so it does not matter which of two reaches Slack. Without the database a
-        press is handled anyway; its listener knows whether that is possible.
+        The acknowledgements have no content, so it does not matter which of two reaches Slack. While another replica is
+        handling it, its end is waited for, since that replica may be dead. Without the database a press is handled
+        anyway; its listener knows whether that is possible.
         """
         envelope = _envelope_id(req.body)
         if envelope is None:
             return await super().async_dispatch(req)
         try:
-            if not await self._claims.claim("envelope", envelope):
-                return BoltResponse(status=200)
+            turn = await self._claims.turn("envelope", envelope, seconds=self._press_claim)
         except StorageError as error:
             log.warning("claim_unknown", reason=str(error))
             return await super().async_dispatch(req)
-        return await self._dispatch_claimed(req, envelope)
+        if turn is Turn.MINE:
+            return await self._dispatch_claimed(req, envelope)
+        return BoltResponse(status=200 if turn is Turn.DONE else 503)
 
     async def _dispatch_claimed(self, req: AsyncBoltRequest, envelope: str) -> BoltResponse:
         handled = False
         try:
-            response = await super().async_dispatch(req)
+            async with self._claims.renewing("envelope", envelope, seconds=self._press_claim):
+                response = await super().async_dispatch(req)
             handled = response.status == 200
             return response
         finally:

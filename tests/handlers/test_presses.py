@@ -12,6 +12,7 @@ import pytest
 from bot import strings
 from bot.sandbox.state.records import Ephemeral, Message, View
 from bot.sandbox.state.workspace import Change
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_dialogs import wait_for_dialog
 from tests.handlers.test_home import home
@@ -166,3 +167,41 @@ async def test_a_press_while_the_database_fails_says_so_and_works_later(
         await world.until(lambda: world.slack.journal.counts.total() > before, "it works")
         await world.idle()
         assert world.whispers("alice")[-1] == reason
+
+
+# -- a process that was handling it dies -------------------------------------------------------------------------------
+
+_CLAIMED_BY_THE_DEAD = """
+CREATE TRIGGER dead BEFORE INSERT ON done_once WHEN NEW.owner != 'dead' BEGIN
+    INSERT OR IGNORE INTO done_once (key, kept_until, owner)
+    VALUES (NEW.key, strftime('%Y-%m-%d %H:%M:%f000', 'now', '+1 seconds'), 'dead');
+END"""
+"""Whatever is claimed had just been claimed by a process that has died since."""
+
+
+async def _start(world: World) -> None:
+    thread = await world.ask("Will you start?")
+    await world.execute(_CLAIMED_BY_THE_DEAD)
+    await world.slack.interactions.press("alice", world.menus(thread)[-1], "start_chat")
+    await world.answered(thread)
+
+
+async def _open_home(world: World) -> None:
+    await world.execute(_CLAIMED_BY_THE_DEAD)
+    await home(world)
+
+
+async def _open_dialog(world: World) -> None:
+    await world.execute(_CLAIMED_BY_THE_DEAD)
+    await world.slack.interactions.command("alice", "general", "/chats", "new")
+    await wait_for_dialog(world)
+
+
+@pytest.mark.parametrize("act", [_start, _open_home, _open_dialog])
+async def test_what_a_dead_process_was_handling_is_handled_by_the_next(
+    worlds: WorldFactory, act: Callable[[World], Awaitable[None]]
+) -> None:
+    """The copy that Slack delivers meanwhile is not acknowledged before that."""
+    async with worlds(timing=patient_timing(press_claim=2.0)) as world:
+        await act(world)
+        await world.execute("DROP TRIGGER dead")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 import storage.action_claims
-from storage.action_claims import ActionClaims
+from storage.action_claims import ActionClaims, Turn
 from storage.engine.database import Database
 from storage.tables import done_once
 
@@ -17,7 +17,7 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def test_one_of_many_replicas_gets_an_action(rivals: list[Database]) -> None:
-    claims = [ActionClaims(database).claim("press", "1") for database in rivals * 4]
+    claims = [ActionClaims(database).claim("press", "1", seconds=20.0) for database in rivals * 4]
     assert sorted(await asyncio.gather(*claims)) == [*[False] * 11, True]
 
 
@@ -26,7 +26,7 @@ async def test_a_claim_expires_unless_it_is_kept(database: Database) -> None:
     assert await claims.claim("a", seconds=0.0)
     assert await claims.claim("a", seconds=0.0)
     await claims.keep("a")
-    assert not await claims.claim("a")
+    assert not await claims.claim("a", seconds=20.0)
 
 
 async def test_a_process_that_stalled_beyond_its_claim_does_not_end_anothers(
@@ -34,28 +34,27 @@ async def test_a_process_that_stalled_beyond_its_claim_does_not_end_anothers(
 ) -> None:
     stalled, second, third = (ActionClaims(database) for _ in range(3))
     assert await stalled.claim("a", seconds=0.0)
-    assert await second.claim("a")
+    assert await second.claim("a", seconds=20.0)
     await stalled.keep("a", seconds=0.0)
-    assert not await third.claim("a")
+    assert not await third.claim("a", seconds=20.0)
     await stalled.release("a")
-    assert not await third.claim("a")
+    assert not await third.claim("a", seconds=20.0)
     await second.release("a")
-    assert await third.claim("a")
+    assert await third.claim("a", seconds=20.0)
 
 
 async def test_a_failed_attempt_is_left_to_the_next(database: Database) -> None:
     claims = ActionClaims(database)
     with pytest.raises(RuntimeError):
         await _fail(claims)
-    async with claims.attempt("a") as is_first:
-        assert is_first
-    async with claims.attempt("a") as is_first:
-        assert not is_first
+    for turn in (Turn.MINE, Turn.DONE):
+        async with claims.attempt("a", seconds=20.0) as got:
+            assert got is turn
 
 
 async def _fail(claims: ActionClaims) -> None:
-    async with claims.attempt("a") as is_first:
-        assert is_first
+    async with claims.attempt("a", seconds=20.0) as turn:
+        assert turn is Turn.MINE
         raise RuntimeError
 
 
@@ -65,7 +64,7 @@ async def test_expired_claims_are_deleted(database: Database) -> None:
     rows = [{"key": str(number), "kept_until": _LONG_AGO} for number in range(many)]
     async with database.begin() as connection:
         await connection.execute(done_once.insert(), rows)
-    await claims.claim("a")
+    await claims.claim("a", seconds=20.0)
     await claims.forget_old()
     async with database.read() as connection:
         assert await connection.scalar(select(func.count()).select_from(done_once)) == 1

@@ -24,7 +24,7 @@ from bot.domain.tool_calls import Decision
 from bot.usage.calls import Call, CallKind, Estimate, Payer
 from bot.usage.figures import GroupBy
 from bot.usage.limits import Budget, Limits, MessageRate, Period, Scope, Unit
-from storage.action_claims import ActionClaims
+from storage.action_claims import ActionClaims, Turn
 from storage.answers import Answers
 from storage.api_tokens import Tokens
 from storage.channel_settings import ChannelSettingsStore
@@ -232,6 +232,7 @@ async def sweep_threads(at: Scene) -> None:
     await at.requests.ready_to_start(20.0, 50)
     await at.requests.without_header(20.0, 3600.0, 50)
     await at.requests.header_not_shown(20.0, 3600.0, 50)
+    await at.requests.offered_again(20.0, 50)
     await Successors(at.database).without_thread(20.0, 50)
 
 
@@ -243,7 +244,8 @@ async def lead_on(at: Scene) -> None:
 
 async def claim_presses(at: Scene) -> None:
     claims = ActionClaims(at.database)
-    assert await claims.claim("envelope", "1")
+    assert await claims.turn("envelope", "1", seconds=20.0) is Turn.MINE
+    assert await claims.turn("envelope", "1", seconds=0.0) is Turn.DONE
     await claims.keep("envelope", "1")
     await claims.release("envelope", "1")
     await claims.forget_old()
