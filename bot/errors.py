@@ -31,6 +31,7 @@
     │   ├── Superseded                 (handlers.client.errors) replaced by a newer call that sets the same
     │   ├── ConnectFailed              (handlers.client.errors) no connection; the call took no effect
     │   └── OutcomeUnknown             (handlers.client.errors) the call may or may not have taken effect
+    │       └── Unanswered             (handlers.client.errors) no response; the call may take effect later
     └── ProviderError                  a model did not answer
         ├── Unreachable                connection refused, DNS, TLS, connect timeout            retried
         ├── ModelTimeout               silence for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408

@@ -8,7 +8,8 @@ BobbinError
     ├── TooLate          its turn did not come within `max_wait` seconds          nothing happened
     ├── Superseded       a newer call that sets the same came while it waited     nothing happened
     ├── ConnectFailed    no connection                                            nothing happened
-    └── OutcomeUnknown   timeout, broken connection or a fault inside Slack       it may have happened
+    └── OutcomeUnknown   a fault inside Slack                                     it may have happened
+        └── Unanswered   timeout or broken connection                             it may happen later
 """
 
 from __future__ import annotations
@@ -127,6 +128,10 @@ class OutcomeUnknown(SlackError):
     """The call timed out, its connection broke, or Slack failed internally: it may or may not have taken effect."""
 
     result = "unsure"
+
+
+class Unanswered(OutcomeUnknown):
+    """There was no response: the call may also take effect later."""
 
 
 TRANSIENT_RESULTS = frozenset(

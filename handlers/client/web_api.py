@@ -32,6 +32,7 @@ from handlers.client.errors import (
     SlackRejected,
     Superseded,
     TooLate,
+    Unanswered,
     from_response,
 )
 from handlers.client.fencing import BeforeSend, fenced
@@ -142,7 +143,7 @@ class SlackClient:
         except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
             raise ConnectFailed(explain(error) or str(error)) from error
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
+            raise Unanswered(f"{method}: {type(error).__name__}") from error
 
     def _log_missing_subscription(self, data: dict[str, Any]) -> None:
         """Logs, at most once an hour, Slack's warning about an event that the app has not subscribed to."""
@@ -161,6 +162,7 @@ class SlackClient:
         method: str,
         *,
         retry_if_unknown: bool = True,
+        retry_if_unanswered: bool = True,
         max_wait: float = RETRY_LIMIT,
         urgency: Urgency | None = None,
         fresh: Fresh | None = None,
@@ -169,6 +171,7 @@ class SlackClient:
         """Makes a call when it is granted, and repeats it while Slack limits it or cannot be reached.
 
         `retry_if_unknown`: also repeats it after an unknown outcome, for calls that may safely take effect twice.
+        `retry_if_unanswered`: even if there was no response, so that the first attempt may take effect later.
         `max_wait`: seconds for everything, including the time in the queue. `urgency`: the method's usual one, if None.
         `fresh`: further arguments, computed when the call's turn comes, so that it shows the current state. Raises
         SlackRejected, OutcomeUnknown, Superseded, or after `max_wait` seconds TooLate or the last error.
@@ -183,14 +186,15 @@ class SlackClient:
                     more = await self._made(fresh, method, channel)
                     return await self.call(method, **arguments, **more)
             except TimeoutError:
-                raise OutcomeUnknown(f"{method}: no response in time") from None
+                raise Unanswered(f"{method}: no response in time") from None
             except RateLimited as error:
                 _raise_if_late(error, deadline)
                 continue
             except ConnectFailed as error:
                 _raise_if_late(error, deadline, pause)
             except OutcomeUnknown as error:
-                _raise_if_late(error, deadline if retry_if_unknown else 0.0, pause)
+                again = retry_if_unanswered or not isinstance(error, Unanswered)
+                _raise_if_late(error, deadline if again and retry_if_unknown else 0.0, pause)
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
@@ -230,12 +234,17 @@ class SlackClient:
         return await self.try_call_error(method, **arguments) is None
 
     async def try_call_error(self, method: str, **arguments: Any) -> str | None:
-        """Like `try_call`, but returns why the call failed; None if it succeeded or a newer call replaced it.
+        """Like `try_call`, but returns the failure's `result`; None if it succeeded or a newer call replaced it."""
+        failure = await self.failure_of(method, **arguments)
+        return None if failure is None else failure.result
+
+    async def failure_of(self, method: str, **arguments: Any) -> SlackError | None:
+        """Like `try_call_error`, but returns the failure itself.
 
         A method that is unavailable in this workspace or to this app is not called again for an hour.
         """
         if not self._is_available(method):
-            return "unavailable"
+            return SlackRejected(method, "unavailable")
         try:
             await self.call_with_retry(method, **arguments)
         except Superseded:
@@ -244,7 +253,7 @@ class SlackClient:
             log.info("slack_call_failed", method=method, reason=str(error))
             if isinstance(error, SlackRejected) and error.code in METHOD_UNAVAILABLE_CODES:
                 self._unavailable[method] = time.monotonic()
-            return error.result
+            return error
         return None
 
     def _is_available(self, what: str) -> bool:

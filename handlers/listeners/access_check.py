@@ -20,7 +20,7 @@ from bot.observability import get_logger
 from handlers.client.errors import NotInstalled
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext, team_of
-from handlers.threads.private_notices import notify
+from handlers.threads.private_notices import notify_once
 from handlers.views import payloads
 from handlers.views.access_requests import AccessRequest, EntryPoint, access_request_of
 from handlers.views.home_tab import home_with_notice
@@ -87,8 +87,11 @@ class AccessCheck:
             case EntryPoint.DIALOG:
                 return _dialog_error(body["view"], text)
             case EntryPoint.COMMAND:
-                is_due = await self._is_due(slack, request, verdict)
-                return _json(response_type="ephemeral", text=text) if is_due else _empty()
+                what, within = _notice_about(request, verdict)
+                if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
+                    return _empty()
+                self._ctx.tasks.start(slack.claims.keep(*what, within=within), name="refusal")
+                return _json(response_type="ephemeral", text=text)
             case EntryPoint.HOME:
                 self._show_home(slack, request.user, text)
             case EntryPoint.MESSAGE | EntryPoint.PRESS:
@@ -105,8 +108,9 @@ class AccessCheck:
     ) -> None:
         if request.reader is None or not await self._expects_answer(slack, request, body):
             return
-        if await self._is_due(slack, request, verdict):
-            await notify(slack, request.reader, strings.NOT_ALLOWED[verdict])
+        what, within = _notice_about(request, verdict)
+        text = strings.NOT_ALLOWED[verdict]
+        await notify_once(slack, what, request.reader, text, within=within)
 
     async def _expects_answer(
         self, slack: SlackClient, request: AccessRequest, body: dict[str, Any]
@@ -123,19 +127,20 @@ class AccessCheck:
             message.in_thread and await self._ctx.chats.find_by_thread(message.thread) is not None
         )
 
-    async def _is_due(self, slack: SlackClient, request: AccessRequest, verdict: Verdict) -> bool:
-        where = request.channel if verdict is Verdict.CHANNEL_NOT_ALLOWED else ""
-        unknown = verdict is Verdict.UNKNOWN
-        within = UNKNOWN_INTERVAL if unknown else REFUSAL_INTERVAL
-        kind = "unknown" if unknown else "refused"
-        return await slack.claims.is_first(kind, request.user, where, within=within)
-
 
 def _actor(request: AccessRequest, slack: SlackClient) -> Actor:
     standing = standing_of(request.own_team, slack.team, slack.organisation)
     if request.own_team is None and not request.shared:
         standing = Standing.MEMBER
     return Actor(User(slack.team, request.user), request.channel, standing)
+
+
+def _notice_about(request: AccessRequest, verdict: Verdict) -> tuple[tuple[str, ...], float]:
+    """What the refused person is told once, and within how many seconds."""
+    where = request.channel if verdict is Verdict.CHANNEL_NOT_ALLOWED else ""
+    if verdict is Verdict.UNKNOWN:
+        return ("unknown", request.user, where), UNKNOWN_INTERVAL
+    return ("refused", request.user, where), REFUSAL_INTERVAL
 
 
 def _json(**body: Any) -> BoltResponse:

@@ -1,17 +1,19 @@
 """Notices to one user: ephemeral, or as a direct message if Bobbin cannot write where they asked.
 
-The outcome of a message or a button press is told once, by whichever replica gets to it first.
+The outcome of a message or a button press is told once, by whichever replica gets to it first. Nothing shows whether a
+notice that Slack did not respond to was seen, so it is not repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from bot import strings
 from bot.domain import Thread
 from bot.observability import get_logger
-from handlers.client.errors import TRANSIENT_RESULTS, SlackError
+from handlers.client.errors import TRANSIENT_RESULTS, SlackError, Unanswered
 from handlers.client.web_api import SlackClient
 from handlers.views.blocks import Block, is_direct
 from handlers.views.payloads import Reader
@@ -22,6 +24,8 @@ NOTICE_TTL = 90_000.0
 """Seconds for which a notice counts as told: Slack may redeliver a message for a day."""
 NOTICE_TIMEOUT = 15.0
 """Seconds that a notice about a press waits for Slack before it is sent another way."""
+LONGEST_NOTICE_WAIT = 120.0
+"""Seconds for which a notice about a message is of use: it is repeated so long while Slack refuses it."""
 CANNOT_WRITE_INTERVAL = 3600.0
 """Seconds within which a user gets at most one notice that Bobbin cannot write in a channel."""
 _QUESTION_DELETED_CODES = frozenset({"invalid_thread_ts", "thread_not_found"})
@@ -39,13 +43,10 @@ async def notify(
     direct message. `content`: blocks that replace the text.
     """
     notice = {"text": text, **({"blocks": content} if content else {})}
-    if reader.channel and await slack.try_call(
-        "chat.postEphemeral",
-        max_wait=NOTICE_TIMEOUT,
-        channel=reader.channel,
-        user=reader.user,
-        **notice,
-        **({"thread_ts": reader.thread} if reader.thread else {}),
+    where = {"channel": reader.channel} if reader.channel else {}
+    where |= {"thread_ts": reader.thread} if reader.thread else {}
+    if reader.channel and _may_be_seen(
+        await _post(slack, NOTICE_TIMEOUT, user=reader.user, **where, **notice)
     ):
         return
     ephemeral = {"response_type": "ephemeral", "replace_original": False}
@@ -56,12 +57,15 @@ async def notify(
 
 async def notify_once(
     slack: SlackClient,
-    what: tuple[str, str],
+    what: tuple[str, ...],
     reader: Reader,
     text: str,
     content: list[Block] | None = None,
+    *,
+    within: float = NOTICE_TTL,
 ) -> None:
-    """Like `notify`, but once across all replicas. `what`: identifies the notice within the workspace.
+    """Like `notify`, but once `within` so many seconds, across all replicas. `what`: identifies the notice within the
+    workspace.
 
     A process that dies before it has told the user leaves that to the next one.
     """
@@ -69,7 +73,7 @@ async def notify_once(
         return
     async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
         await notify(slack, reader, text, content)
-    await slack.claims.keep(*what, within=NOTICE_TTL)
+    await slack.claims.keep(*what, within=within)
 
 
 async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> None:
@@ -97,20 +101,34 @@ async def post_ephemeral(
 ) -> bool:
     """Posts a message that only this user sees, or sends it to them directly if Slack refuses such messages.
 
-    Returns whether Slack accepted one of them. After any other failure nothing else is sent, because the user may have
-    got the notice, or it would come much too late. `content`: blocks, shown instead of the text.
+    Returns whether the user may see one of them. After any other failure nothing else is sent, because it would come
+    much too late. `content`: blocks, shown instead of the text.
     """
     notice: dict[str, Any] = {"text": text, **({"blocks": content} if content else {})}
     in_thread = {"thread_ts": thread} if thread else {}
-    failure = await slack.try_call_error(
-        "chat.postEphemeral", channel=channel, user=user, **notice, **in_thread
+    failure = await _post(
+        slack, LONGEST_NOTICE_WAIT, channel=channel, user=user, **notice, **in_thread
     )
-    if failure is None or failure in TRANSIENT_RESULTS:
-        return failure is None
+    if failure is None or isinstance(failure, Unanswered):
+        return True
+    if failure.result in TRANSIENT_RESULTS:
+        return False
     where = {"channel": channel, **in_thread} if is_direct(channel) else {"channel": user}
-    return await slack.try_call(
-        "chat.postMessage", max_wait=NOTICE_TIMEOUT, retry_if_unknown=False, **where, **notice
+    return _may_be_seen(
+        await slack.failure_of(
+            "chat.postMessage", max_wait=NOTICE_TIMEOUT, retry_if_unknown=False, **where, **notice
+        )
     )
+
+
+def _post(slack: SlackClient, max_wait: float, **notice: Any) -> Awaitable[SlackError | None]:
+    return slack.failure_of(
+        "chat.postEphemeral", retry_if_unanswered=False, max_wait=max_wait, **notice
+    )
+
+
+def _may_be_seen(failure: SlackError | None) -> bool:
+    return failure is None or isinstance(failure, Unanswered)
 
 
 def why_elsewhere(channel: str, code: str) -> str:

@@ -49,7 +49,7 @@ async def test_a_slow_refusal_notice_is_not_sent_by_another_process(
         await world.answered(thread)
         await world.idle()
         before = {row["key"] for row in world.rows("SELECT key FROM done_once")}
-        fault = world.slack.faults.add("chat.postEphemeral", "hang", seconds=3_600.0)
+        fault = world.slack.faults.add("chat.postEphemeral", "slow", seconds=3_600.0)
         await world.slack.conversations.say("alice", "general", "Three is too many.", thread)
         await world.until(lambda: fault.hits, "it is on its way")
 
@@ -158,7 +158,7 @@ async def test_a_second_question_before_the_choice_without_room_is_reported(
         second = f"<@{world.slack.bot_user.id}> And a second one."
         await world.slack.conversations.say("alice", "general", second, thread)
         await world.until(lambda: _open_requests(world) == 2, "both requests")
-        world.slack.faults.add("chat.postEphemeral", "hang", seconds=3_600.0)
+        world.slack.faults.add("chat.postEphemeral", "slow", seconds=3_600.0)
         await world.choose(thread)
         await world.answered(thread)
         await world.until(lambda: world.headers(thread), "the header does not wait for it")
