@@ -19,7 +19,9 @@ from handlers.rate_limits.slack_rates import APPEND, POST, RATES, START, STOP, U
 from tests.api.conftest import Api, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.shared_files import say_with_files
 from tests.handlers.test_dialogs import field_values, open_by_command, wait_for_dialog
+from tests.handlers.test_documents import PDF
 from tests.handlers.test_header_menu import values as new_title
 from tests.handlers.test_home import STORY, home, prefer, search, tick
 from tests.handlers.test_lists import listed, refresh
@@ -119,6 +121,17 @@ async def follow_up(world: World) -> Act:
 
     async def act() -> None:
         await world.slack.conversations.say("alice", "general", "Another one.", thread)
+        await answer_stands(world, thread, 2)
+
+    return act
+
+
+async def document(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+
+    async def act() -> None:
+        await say_with_files(world, "And this?", PDF, thread=thread)
         await answer_stands(world, thread, 2)
 
     return act
@@ -297,6 +310,22 @@ async def continuation(world: World) -> Act:
     return lambda: opens_a_chat(world, world.header(thread), "chat_menu", choice)
 
 
+async def channel_settings(world: World) -> Act:
+    await close_dialog(world)
+    world.slack.workspace.user("alice").is_admin = True
+    text = f"Be brief, {len(world.slack.calls)}."
+
+    async def act() -> None:
+        await world.slack.interactions.command("alice", "general", "/chats", "here")
+        view = await wait_for_dialog(world)
+        values = {"bobbin.instructions": {"channel_instructions": text}}
+        assert await world.slack.views.submit("alice", values, view) == {}
+        (row,) = world.rows("SELECT instructions FROM channel_settings")
+        assert row["instructions"] == text
+
+    return act
+
+
 async def export(world: World) -> Act:
     thread = await world.start("A question.")
     await world.answered(thread)
@@ -370,6 +399,7 @@ CASES = [
     Case(choice, STREAM),
     Case(start_button, STREAM),
     Case(choice_by_somebody_else, frozenset({"chat.postEphemeral"})),
+    Case(document, STREAM),
     Case(queued_question, STREAM),
     Case(question_through_the_api, STREAM | {POST, UPDATE}),
     Case(retry, frozenset({POST, UPDATE})),
@@ -396,6 +426,7 @@ CASES = [
         ),
     ),
     Case(rename, frozenset({"views.open"})),
+    Case(channel_settings, frozenset({"views.open", "users.info"})),
 ]
 
 
