@@ -122,7 +122,7 @@ async def test_kills_at_random_moments_lose_and_repeat_nothing(
         tmp_path, fork_server, processes=processes, environment={"TEST_RATE_SCALE": "5"}
     ) as world:
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
-                      "message_not_found")  # fmt: skip
+                      "message_not_found", "used_url")  # fmt: skip
         world.models.answer_with("*", answering)
         people = [world.slack.workspace.user(name).id for name in PEOPLE] + [
             world.slack.bot_user.id

@@ -30,7 +30,9 @@ WRITTEN = "SELECT message_id FROM answers WHERE state = 'running'"
 LONG, SHORT = 1300, 30
 """Words of an answer: more than one message holds, and a few."""
 TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
-            "message_not_found")  # fmt: skip
+            "message_not_found",
+            "used_url")  # fmt: skip
+"""What Slack may refuse after a kill. The next process does not know how often the last one used a `response_url`."""
 
 
 def answer_to(question: str) -> str:
