@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import TitleBy, User
 from storage.engine.database import Database
 from storage.engine.types import database_time
+from storage.statements.inherited_quotes import complete, find_incomplete
 from storage.statements.queries import ASK_TO_STOP, dialect_insert, lock_answers, locked_in_order
 from storage.statements.quotes import (
     ERASED_TEXT,
@@ -169,6 +170,14 @@ class Erasure:
                 for name, query in _counts(selection).items()
             }
 
+    async def complete_quotes(self, limit: int) -> int:
+        """Names, in some chats, whom they quote according to the chats before them; returns 0 when all do."""
+        async with self._database.search() as connection:
+            incomplete = await find_incomplete(connection, limit)
+        async with self._database.begin() as connection:
+            await complete(connection, incomplete)
+        return len(incomplete)
+
     async def next_chats(self, selection: Selection, after: str, limit: int) -> list[str]:
         """Ids of the next chats to remove, in order: those after `after`."""
         query = (
@@ -198,10 +207,8 @@ class Erasure:
     async def remove_chats(self, selection: Selection, chat_ids: Sequence[str]) -> int:
         """Removes these chats with everything that belongs to them, unless they have been used meanwhile."""
         async with self._database.begin() as connection:
-            removed = await connection.execute(
-                delete(chats).where(chats.c.id.in_(chat_ids), selection.chats())
-            )
-            return removed.rowcount
+            unused = delete(chats).where(chats.c.id.in_(chat_ids), selection.chats())
+            return (await connection.execute(unused)).rowcount
 
     async def remove_requests(self, selection: Selection, limit: int) -> int:
         """Removes some of the chat requests that belong to no chat; returns 0 when there are no more."""
@@ -249,11 +256,8 @@ class Erasure:
         named = and_(selection.calls(), ledger.c.user.is_not(None))
         ids = await self._some(ledger.c.id, named, limit)
         async with self._database.begin() as connection:
-            await connection.execute(
-                update(ledger)
-                .where(ledger.c.id.in_(ids))
-                .values(user=None, chat_id=None, answer_id=None)
-            )
+            these = update(ledger).where(ledger.c.id.in_(ids))
+            await connection.execute(these.values(user=None, chat_id=None, answer_id=None))
             return len(ids)
 
     async def _some(
@@ -278,9 +282,8 @@ class Erasure:
                     if column not in _DAY_KEYS
                 }
                 keys = [key.name for key in _DAY_KEYS]
-                await connection.execute(
-                    added.on_conflict_do_update(index_elements=keys, set_=sums)
-                )
+                summed = added.on_conflict_do_update(index_elements=keys, set_=sums)
+                await connection.execute(summed)
             return len(rows)
 
     async def forget_traces(self, user: User, after: str, limit: int) -> str | None:
@@ -312,9 +315,8 @@ class Erasure:
         """Removes everything else about the person, after their chats and messages."""
         async with self._database.begin() as connection:
             for table in (participants, people, api_tokens, feedback):
-                await connection.execute(
-                    delete(table).where(table.c.team == user.team, table.c.user == user.id)
-                )
+                own = delete(table).where(table.c.team == user.team, table.c.user == user.id)
+                await connection.execute(own)
             in_team = select(chats.c.id).where(chats.c.team == user.team)
             granted = and_(tool_grants.c.user == user.id, tool_grants.c.chat_id.in_(in_team))
             await connection.execute(delete(tool_grants).where(granted))
@@ -328,12 +330,10 @@ class Erasure:
                 channel_settings.c.team == user.team, channel_settings.c.changed_by == user.id
             )
             await connection.execute(update(channel_settings).where(changed).values(changed_by=""))
-            installed = and_(
+            installed = update(installations).where(
                 installations.c.team == user.team, installations.c.installed_by == user.id
             )
-            await connection.execute(
-                update(installations).where(installed).values(installed_by=None)
-            )
+            await connection.execute(installed.values(installed_by=None))
 
 
 async def _forget_calls(connection: AsyncConnection, answered: Select[Any]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, Role, TitleBy
+from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, TitleBy
 from bot.usage.calls import payer_of
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.database import Database
@@ -19,7 +19,7 @@ from storage.messages import StoredMessage
 from storage.served_teams import Serves, every_team, in_turns
 from storage.statements.branch_copy import copy_conversation
 from storage.statements.queries import dialect_insert
-from storage.statements.quotes import ERASED_TEXT, count_people, people_in, to_quoted
+from storage.statements.quotes import ERASED_TEXT, lock_said, to_quoted
 from storage.statements.rows import chat_row, to_chat
 from storage.statements.spending import admit
 from storage.tables import chats, messages
@@ -121,9 +121,10 @@ class Successors:
         async with self._database.begin() as connection:
             continued = select(chats.c.continues).where(chats.c.id == chat_id)
             old = await connection.scalar(continued) or ""
-            if await count_people(connection, old, 1, through, lock=True) < people:
+            said = await lock_said(connection, old)
+            if said.count(through) < people:
                 return await _fill(connection, chat_id, unknown, context=ERASED_TEXT)
-            quoted = to_quoted(await _people_before(connection, old))
+            quoted = to_quoted(said.people())
             return await _fill(connection, chat_id, unknown, context=text, quoted=quoted)
 
     async def set_thread(self, chat_id: str, ts: str) -> Chat:
@@ -204,16 +205,6 @@ async def _create(
         await connection.execute(update(chats).where(homeless).values(channel=channel))
     found = (await connection.execute(select(chats).where(same))).one()
     return Successor(to_chat(found), found.channel), created
-
-
-async def _people_before(connection: AsyncConnection, old: str) -> set[str]:
-    """Whose words are in the chat that another one continues; nobody is erased from it meanwhile."""
-    asked = messages.c.chat_id == old, messages.c.role == Role.USER
-    said = select(messages.c.author, messages.c.quoted).where(*asked).order_by(messages.c.id)
-    rows = (await connection.execute(said.with_for_update(read=True))).all()
-    read = await connection.scalar(select(chats.c.quoted).where(chats.c.id == old))
-    authors = {row.author for row in rows if row.author is not None}
-    return authors.union(people_in(read), *(people_in(row.quoted) for row in rows))
 
 
 async def _fill(

@@ -39,6 +39,7 @@ class Eraser:
     async def erase(self, selection: Selection) -> Counter[str]:
         """Removes everything; returns how much it was. Safe to repeat after a failure."""
         gone: Counter[str] = Counter()
+        await self._complete_quotes()  # while the chats exist from which others have them
         after = ""
         while ids := await self._erasure.next_chats(selection, after, BATCH):
             gone["chats"] += await self._remove(selection, ids)
@@ -65,6 +66,12 @@ class Eraser:
             chats=gone["chats"],
         )
         return gone
+
+    async def _complete_quotes(self) -> None:
+        more = BATCH
+        while more:
+            more = await self._erasure.complete_quotes(BATCH)
+            await asyncio.sleep(PAUSE)
 
     async def _forget_traces(self, user: User) -> None:
         more = BATCH

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Message
+from bot.domain import Message, Role
 from storage.statements.queries import ASK_TO_STOP, lock_answers
 from storage.statements.rows import people_of
 from storage.statements.titles import forget_titles
@@ -62,6 +62,35 @@ async def count_people(
     rows = (await connection.execute(said.order_by(messages.c.id))).all()
     quoted = await connection.scalar(before)
     return sum(map(people_of, rows)) + int(quoted is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Whose words a chat has."""
+
+    questions: Sequence[Row[Any, Any, Any]]
+    before: str | None
+    """Whom the thread before them quotes, if it was read."""
+
+    def count(self, through: int) -> int:
+        """What `count_people` returns for the messages up to this one."""
+        rows = [row for row in self.questions if row.number <= through]
+        return sum(map(people_of, rows)) + int(self.before is not None)
+
+    def people(self) -> set[str]:
+        authors = {row.author for row in self.questions if row.author is not None}
+        quoted = (people_in(row.quoted) for row in self.questions)
+        return authors.union(people_in(self.before), *quoted)
+
+
+async def lock_said(connection: AsyncConnection, chat_id: str) -> Said:
+    """Whose words the chat has; nobody is erased from it before the transaction has ended."""
+    asked = messages.c.chat_id == chat_id, messages.c.role == Role.USER
+    said = select(messages.c.number, messages.c.author, messages.c.quoted).where(*asked)
+    before = select(chats.c.quoted).where(chats.c.id == chat_id)
+    # All messages before the chat, as an erasure locks them, to prevent deadlocks.
+    rows = await connection.execute(said.order_by(messages.c.id).with_for_update(read=True))
+    return Said(rows.all(), await connection.scalar(before.with_for_update(read=True)))
 
 
 async def note_quoted(connection: AsyncConnection, request: Row[Any], message: Message) -> None:
