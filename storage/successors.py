@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, TitleBy
-from bot.usage.calls import payer_of
+from bot.usage.calls import Payer, payer_of
 from bot.usage.limits import NO_LIMITS, Limits
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.messages import StoredMessage
 from storage.served_teams import Serves, every_team, in_turns
 from storage.statements.branch_copy import copy_conversation
+from storage.statements.messages import load_chat
 from storage.statements.queries import dialect_insert
 from storage.statements.quotes import ERASED_TEXT, lock_said, to_quoted
 from storage.statements.rows import chat_row, to_chat
-from storage.statements.spending import admit
+from storage.statements.spending import Spent, admit, settle
 from storage.tables import chats, messages
 
 _OLD = chats.alias("old")
@@ -72,15 +73,14 @@ class Successors:
                 quoted = select(_OLD.c.quoted).where(_OLD.c.id == old.id)
                 copied = update(chats).where(same).values(quoted=quoted.scalar_subquery())
                 await connection.execute(copied)
-                # Its thread, if it gets one, is not there yet.
-                payer = replace(payer_of(successor.chat, owner), channel=channel)
-                await admit(connection, self._limits, payer)
+                await admit(connection, self._limits, _payer(successor))
             return successor
 
     async def fill_branch(self, chat_id: str) -> StoredMessage | None:
         """Stores the conversation up to the question, and a waiting answer to it: see `copy_conversation`."""
         async with self._database.begin() as connection:
-            return await copy_conversation(connection, chat_id)
+            chat = await load_chat(connection, chat_id)
+            return await self._copy(connection, Successor(chat, channel=None))
 
     async def set_branch_thread(self, chat_id: str, ts: str) -> tuple[Chat, StoredMessage | None]:
         """Does `set_thread` and `fill_branch` in one transaction."""
@@ -88,7 +88,20 @@ class Successors:
             chat = await _fill(
                 connection, chat_id, chats.c.thread.is_(None), thread=ts, header_ts=ts
             )
-            return chat, await copy_conversation(connection, chat_id)
+            channel = chat.thread.channel if chat.thread else None
+            return chat, await self._copy(connection, Successor(chat, channel))
+
+    async def _copy(self, connection: AsyncConnection, branch: Successor) -> StoredMessage | None:
+        asked = await copy_conversation(connection, branch.chat.id)
+        if asked is None:
+            await self._release(connection, branch)
+        return asked
+
+    async def _release(self, connection: AsyncConnection, branch: Successor) -> None:
+        """Holds nothing any more of the budgets for the answer of a branch, because it gets none."""
+        payer, at = _payer(branch), branch.chat.created_at
+        nothing = Spent(0, 0.0, 0)
+        await settle(connection, self._limits, payer, nothing, utc_now(), admitted_at=at)
 
     async def continuation_of(self, chat_id: str) -> Chat | None:
         """The chat that continues this one."""
@@ -154,9 +167,24 @@ class Successors:
             return [Successor(to_chat(row), row.channel) for row in rows]
 
     async def give_up_thread(self, chat_id: str) -> None:
-        """It cannot be posted in Slack, so it should no longer be there."""
+        """It cannot be posted in Slack, so it should no longer be there. A branch without messages is removed, as if it
+        had never been requested.
+        """
+        homeless = chats.c.id == chat_id, chats.c.thread.is_(None)
+        unasked = delete(chats).where(
+            *homeless, chats.c.branch_of.is_not(None), chats.c.message_count == 0
+        )
         async with self._database.begin() as connection:
-            await _fill(connection, chat_id, chats.c.thread.is_(None), channel=None)
+            row = (await connection.execute(unasked.returning(*chats.c))).one_or_none()
+            if row is not None:
+                await self._release(connection, Successor(to_chat(row), row.channel))
+            else:
+                await connection.execute(update(chats).where(*homeless).values(channel=None))
+
+
+def _payer(successor: Successor) -> Payer:
+    # Its thread, if it gets one, may not be there yet.
+    return replace(payer_of(successor.chat, successor.chat.owner), channel=successor.channel)
 
 
 def _new_chat(

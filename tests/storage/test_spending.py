@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from bot.domain import AnswerResult, ModelRef, Status, Thread, Usage
+from bot.domain import AnswerResult, Chat, ModelRef, Status, Thread, Usage
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, BudgetReached, Limits, MessageRate, Period, Scope, Unit
 from storage.answers import Answers
@@ -24,7 +24,7 @@ from storage.statements.ledger_rows import add_calls
 from storage.statements.prices import with_price
 from storage.statements.spending import Spent, admit, settle
 from storage.successors import Successors
-from storage.tables import ledger, messages, spending
+from storage.tables import chats, ledger, messages, spending
 from tests.slow import slow_after
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
@@ -156,6 +156,41 @@ async def test_nothing_is_held_for_a_branch_that_has_been_answered(
         rows = (await connection.execute(select(spending))).all()
     assert {(row.scope, row.held) for row in rows} >= {("user", 0), ("workspace", 0)}
     assert [row for row in rows if row.held] == []
+
+
+@pytest.mark.parametrize("channel", [None, "C1"])
+async def test_nothing_is_held_for_a_branch_that_is_never_answered(
+    database: Database, channel: str | None
+) -> None:
+    """Because Slack refuses its thread, after which it is admitted again; or because the question is erased."""
+    limits = Limits(tuple(Budget(each, 1000, Unit.TOKENS, Period.MONTH) for each in Scope))
+    old = await ChatBuilder(Chats(database), Answers(database)).filled(2)
+    (question, _) = await Chats(database).messages(old.id)
+    successors = Successors(database, limits)
+
+    async def ask() -> Chat:
+        model = ModelRef("openai", "other")
+        return (await successors.create_branch(old, question, USER, model, channel)).chat
+
+    async def held() -> list[int]:
+        async with database.read() as connection:
+            return list(await connection.scalars(select(spending.c.held)))
+
+    branch = await ask()
+    assert {*await held()} == {1}
+    for _ in range(2):
+        await successors.give_up_thread(branch.id)
+    assert {*await held()} == {0}
+    branch = await ask()
+    assert {*await held()} == {1}
+    async with database.begin() as connection:
+        await connection.execute(delete(chats).where(chats.c.id == old.id))
+    if channel is None:
+        assert await successors.fill_branch(branch.id) is None
+    else:
+        _, asked = await successors.set_branch_thread(branch.id, "9.9")
+        assert asked is None
+    assert {*await held()} == {0}
 
 
 async def test_many_at_once_pass_as_long_as_there_is_room_for_each(rivals: list[Database]) -> None:
