@@ -197,7 +197,8 @@ class Workload:
         ready_at = self.ready_at(START, write.channel)
         if write.speed(self.now) >= self._streaming_speed:
             return ready_at
-        assert write.began_at is not None
+        if write.began_at is None:
+            return ready_at
         known_at = write.began_at + MIN_SPEED_TIME
         half_full_at = self.ready_at(START, write.channel, self._bucket(START).burst / 2)
         return min(half_full_at, max(ready_at, known_at)) if self.now < known_at else half_full_at

@@ -138,3 +138,13 @@ def test_sixty_answers_a_minute_are_seen_nearly_as_soon_as_with_an_even_division
 
 def test_no_lag_is_below_the_bound_for_those_who_know_no_end() -> None:
     assert 0.0 < online_mean_lag(60) < online_mean_lag(60, bursts=False) < workday().mean_lag()
+
+
+def test_an_answer_that_waits_with_no_text_counted_is_granted_a_call_too() -> None:
+    """Where streams go to the fastest: its speed is not known."""
+    scheduler = WriteScheduler({START: Rate(0.01, 1)})
+    for _ in range(30):
+        ended(scheduler, Visibility.NATIVE, received=100)
+    waiting = PendingWrite("C1", waiting_since=5.0, busy=False)
+    scheduler.join(waiting)
+    assert scheduler.grants(5.0) == [(waiting, START)]
