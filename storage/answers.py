@@ -149,8 +149,8 @@ class Answers(AnswerReads):
     ) -> dict[str, bool]:
         """Extends the worker's leases; returns, for each answer that it still holds, whether a stop was requested.
 
-        `only`: the answers that it is really writing, so that the lease of a dropped one lapses. `used`: by answer,
-        what the current call has used so far.
+        `only`: the answers that it is really writing, so that the lease of a dropped one lapses. `used`: by its id,
+        what each current call has used so far; what is no answer's call any more changes nothing.
         """
         held = and_(IS_OPEN, IS_HELD, answers.c.owner == worker_id)
         renewed: dict[str, Any] = {"lease_until": database_time(lease)}
@@ -358,13 +358,13 @@ class Answers(AnswerReads):
 
 
 def _used_so_far(used: Mapping[str, Estimate]) -> dict[str, Any]:
-    """The new values of each answer's current call."""
-    tokens = {answer: estimate.tokens for answer, estimate in used.items()}
-    costs = {answer: estimate.listed_cost for answer, estimate in used.items()}
+    """The new values of the answers whose current calls these are."""
+    tokens = {call: estimate.tokens for call, estimate in used.items()}
+    costs = {call: estimate.listed_cost for call, estimate in used.items()}
     known = answers.c.call_cost
-    priced = {answer: cost for answer, cost in costs.items() if cost is not None}
-    call_tokens = case(tokens, value=answers.c.message_id, else_=answers.c.call_tokens)
-    call_cost = case(priced, value=answers.c.message_id, else_=known) if priced else known
+    priced = {call: cost for call, cost in costs.items() if cost is not None}
+    call_tokens = case(tokens, value=answers.c.call, else_=answers.c.call_tokens)
+    call_cost = case(priced, value=answers.c.call, else_=known) if priced else known
     return {"call_tokens": call_tokens, "call_cost": call_cost}
 
 

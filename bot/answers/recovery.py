@@ -89,7 +89,8 @@ class Recovery:
         self._renewed = before
 
     async def _renew(self, running: Mapping[str, RunningAnswer], before: ClockReading) -> None:
-        used = {id: run.meter.so_far() for id, run in running.items() if run.meter is not None}
+        meters = [run.meter for run in running.values() if run.meter is not None]
+        used = {meter.asked.id: meter.so_far() for meter in meters}
         held = await self._answers.renew(
             self._engine.worker_id, self._timing.lease_duration, list(running), used
         )

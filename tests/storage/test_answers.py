@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from bot.domain import AnswerResult, MessageRef, Status, Usage
 from bot.errors import ChatNotFound
+from bot.usage.calls import Estimate
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
+from storage.engine.types import new_id
+from storage.tables import ledger
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.storage.chat_builder import ChatBuilder
 
@@ -131,6 +135,26 @@ async def test_renew_extends_all_leases_of_a_worker_and_no_others(
     await answers.claim(chats[2].id, "other", 0)
     assert await answers.renew("me", 30) == {answer.id: False for answer in mine if answer}
     assert await answers.chats_to_claim(10) == [chats[2].id]
+
+
+async def test_an_earlier_turns_use_is_not_taken_for_that_of_the_call_under_way(
+    database: Database, answers: Answers, builder: ChatBuilder
+) -> None:
+    """Its worker renews just when the next call has been noted, and dies."""
+    chat = (await builder.start()).chat
+    answer = await answers.claim(chat.id, "me", 0)
+    assert answer is not None
+    earlier, under_way = new_id(), new_id()
+    await answers.begin_call(answer.id, "me", earlier, Estimate(10, 0.1))
+    await answers.renew("me", 0, used={earlier: Estimate(1000, 10.0)})
+    await answers.begin_call(answer.id, "me", under_way, Estimate(20, 0.2))
+    await answers.renew("me", 0, used={earlier: Estimate(2000, 20.0)})
+    await answers.renew("me", 0, used={under_way: Estimate(21, 0.21)})
+    await answers.renew("me", 0, used={earlier: Estimate(3000, 30.0)})
+    assert await answers.claim(chat.id, "other", 30)
+    counted = select(ledger.c.id, ledger.c.estimated_tokens, ledger.c.estimated_cost)
+    async with database.read() as connection:
+        assert (await connection.execute(counted)).all() == [(under_way, 21, 0.21)]
 
 
 async def test_an_answer_with_a_result_is_complete_and_then_ends(

@@ -120,8 +120,9 @@ async def go_on(at: Scene) -> None:
 
 async def claim(at: Scene) -> None:
     assert await at.answers.claim(at.chat, "w1", 60.0)
-    assert await at.answers.begin_call(at.answer, "w1", new_id(), Estimate(5, 0.5))
-    assert await at.answers.renew("w1", 60.0, [at.answer], {at.answer: Estimate(3, 0.3)})
+    call = new_id()
+    assert await at.answers.begin_call(at.answer, "w1", call, Estimate(5, 0.5))
+    assert await at.answers.renew("w1", 60.0, [at.answer], {call: Estimate(3, 0.3)})
     assert await at.answers.save_slack_messages(at.answer, "w1", ())
 
 
