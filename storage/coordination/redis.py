@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.client import PubSub
@@ -61,8 +61,11 @@ def _connect(url: str, timeout: float, tls: ssl.SSLContext | None) -> Redis:
     """Raises SettingsError, ValueError, TypeError or RedisError for a URL that cannot be used."""
     if url.startswith("unix:") and not urlsplit(url).path:
         raise SettingsError("REDIS_URL names no socket file: write unix:///path/to/redis.sock")
-    database = urlsplit(url).path.strip("/")
-    if not url.startswith("unix:") and database and not database.isdecimal():
+    parts = urlsplit(url)
+    # Where the query names the database, the client does not read the path.
+    by_path = parts.scheme != "unix" and "db" not in parse_qs(parts.query)
+    database = parts.path.strip("/")
+    if by_path and database and not database.isdecimal():
         raise ValueError("no database's number, which the client would take for 0")
     of_tcp = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE_OPTIONS}
     pool = BlockingConnectionPool.from_url(

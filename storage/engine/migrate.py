@@ -113,8 +113,8 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def encoding_problem(connection: Connection) -> str | None:
-    """Why the database cannot hold every text, in one line; None if it can."""
-    if connection.dialect.name == "sqlite":
+    """Why a database cannot be begun, because it cannot hold every text; one line. None if it can be, or is in use."""
+    if connection.dialect.name == "sqlite" or revision_of(connection) is not None:
         return None
     encoding = connection.scalar(text("SELECT current_setting('server_encoding')"))
     if encoding == "UTF8":
@@ -146,7 +146,7 @@ def _upgrade(connection: Connection) -> None:
             f"the database has schema {current}, which this version of Bobbin does not know:"
             " run a newer version, or another database"
         )
-    if current is None and (problem := encoding_problem(connection)):
+    if problem := encoding_problem(connection):
         raise StorageError(problem)
     from alembic import command
 

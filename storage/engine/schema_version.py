@@ -47,8 +47,8 @@ _MAY_WRITE = """
 
 
 async def setup_problem(database: Database, schema: Schema) -> str | None:
-    """What must be changed in the database first: its encoding, or a right that its user lacks to upgrade an older
-    schema, or to write to the current one. One line.
+    """What must be changed in the database first: a new one's encoding, or a right that its user lacks to upgrade an
+    older schema, or to write to the current one. One line.
 
     None if nothing is wrong, and for SQLite, where anyone who may write to the file may do everything.
     """

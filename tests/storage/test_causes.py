@@ -141,9 +141,9 @@ async def test_a_refused_connection_is_reported_with_its_cure(
 @pytest.mark.postgres
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 async def test_a_database_that_lacks_characters_is_refused(
-    postgresql_server: str, encoding: str
+    postgresql_server: str, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the first start, before anything is stored, and by the doctor."""
+    """By the first start, before anything is stored, and by the doctor. One that an older version began is used."""
     name = f"old_{uuid4().hex}"
     url = urlsplit(postgresql_server)._replace(path=f"/{name}").geturl()
     with psycopg.connect(postgresql_server, autocommit=True) as owner:
@@ -155,6 +155,14 @@ async def test_a_database_that_lacks_characters_is_refused(
             expected = f"the database's encoding is {encoding}"
             assert (await said_of(url, migrating=True)).startswith(expected)
             assert expected in str(await setup_problem(database, await schema_of(database)))
+            with monkeypatch.context() as before_it_was_refused:
+                before_it_was_refused.setattr(
+                    "storage.engine.migrate.encoding_problem", lambda _: None
+                )
+                assert await said_of(url, migrating=True) == "ok"
+            assert await said_of(url, migrating=True) == "ok"
+            for schema in (await schema_of(database), Schema.OLDER):
+                assert await setup_problem(database, schema) is None
         finally:
             await database.close()
             owner.execute(f"DROP DATABASE {name} WITH (FORCE)")

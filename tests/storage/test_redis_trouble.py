@@ -263,6 +263,17 @@ WRONG = {
 }
 
 
+async def test_a_path_is_only_a_name_where_the_query_names_the_database(
+    own_redis: RedisServer,
+) -> None:
+    place = own_redis.url.removeprefix("redis://").partition("/")[0]
+    coordination = await open_coordination(f"redis://{place}/cache?db=0", patient_timing())
+    try:
+        await _until_well(coordination)
+    finally:
+        await coordination.close()
+
+
 @pytest.mark.parametrize(("url", "expected"), WRONG.items())
 async def test_the_cause_is_reported(own_redis: RedisServer, url: str, expected: str) -> None:
     if ":wrong@" in url or "rediss://" in url:  # fakeredis has neither passwords nor TLS
