@@ -18,6 +18,7 @@ from storage.engine.database import Database
 from storage.engine.types import new_id
 from storage.ledger import Ledger
 from tests.bot.program import Bobbin
+from tests.slow import slow_after
 
 Handler = type[BaseHTTPRequestHandler]
 GOOD = {"SLACK_BOT_TOKEN": "xoxb-good", "SLACK_APP_TOKEN": "xapp-good"}
@@ -291,7 +292,9 @@ def test_a_refused_app_token_is_told_with_a_cure(bobbin: Bobbin, error: str) -> 
     assert "install the app again" in line or "access_denied; check that Socket Mode" in line
 
 
-@pytest.mark.parametrize("error", ["invalid_auth", "not_allowed_token_type", "missing_scope"])
+@pytest.mark.parametrize(
+    "error", slow_after(1, ["invalid_auth", "not_allowed_token_type", "missing_scope"])
+)
 def test_a_refused_app_token_ends_the_start_in_one_line(bobbin: Bobbin, error: str) -> None:
     """Slack's client would retry for ever."""
     with serving(slack_that(error)) as slack, serving(models_called("tiny")) as models:

@@ -17,7 +17,6 @@ from tests.cluster.replicas import Replicas, UserChat, answering, user_chats
 from tests.fork_server import ForkServer
 from tests.handlers.test_continue_in_new_chat import SUMMARY, summarising
 from tests.handlers.world import elements
-from tests.slow import slow_after
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 ROW = "SELECT * FROM chats WHERE continues IS NOT NULL"
@@ -65,6 +64,7 @@ async def one_thread(world: Replicas, user_chat: UserChat) -> None:
     assert "Continued in <" in str(header.blocks)
 
 
+@pytest.mark.slow
 async def test_pressed_on_all_replicas_at_once_it_is_one_chat(
     tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
@@ -78,7 +78,8 @@ async def test_pressed_on_all_replicas_at_once_it_is_one_chat(
         assert summaries_asked(world) == 1
 
 
-@pytest.mark.parametrize("moment", slow_after(1, ["post", "summary", "posted"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["post", "summary", "posted"])
 async def test_a_kill_in_the_middle_is_taken_up_by_another_replica(
     tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str, moment: str
 ) -> None:

@@ -81,9 +81,8 @@ async def until_noted(world: Cluster) -> None:
     await world.until(lambda: world.rows(noted), "the call is noted")
 
 
-@pytest.mark.parametrize(
-    "kind", ["sqlite", pytest.param("postgresql", marks=(*ON_POSTGRESQL, pytest.mark.slow))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=ON_POSTGRESQL)])
 async def test_calls_that_kills_cut_off_count_once(
     tmp_path: Path, request: pytest.FixtureRequest, kind: str
 ) -> None:

@@ -55,6 +55,7 @@ def told(world: Cluster, thread: str) -> list[str]:
     return [text for _, text in sorted(echoes + answers)]
 
 
+@pytest.mark.slow
 async def test_api_messages_are_above_their_answers_after_a_kill(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:

@@ -137,6 +137,7 @@ async def test_kills_at_random_moments_lose_and_repeat_nothing(
         await everything_is_answered(crowd)
 
 
+@pytest.mark.slow
 async def test_sigterm_hands_over_unfinished_answers(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:

@@ -21,7 +21,6 @@ from tests.deadlines import WAIT_TIMEOUT
 from tests.fork_server import ForkServer
 from tests.handlers.world import shown
 from tests.redis_service import RedisServer
-from tests.slow import slow_after
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 LEASE = 4.0
@@ -113,16 +112,14 @@ async def settled(world: Replicas, begun: list[UserChat]) -> None:
         check(user_chat)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("chats", "pauses", "redis_there", "mode"),
-    slow_after(
-        1,
-        [
-            (1, 1, True, StreamMode.AUTO),
-            (6, 2, True, StreamMode.AUTO),
-            (6, 2, False, StreamMode.EDIT),
-        ],
-    ),
+    [
+        (1, 1, True, StreamMode.AUTO),
+        (6, 2, True, StreamMode.AUTO),
+        (6, 2, False, StreamMode.EDIT),
+    ],
 )
 async def test_process_paused_beyond_its_lease_writes_no_word_twice(
     tmp_path: Path,

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, Picture, script_from_text
 from tests.cluster.processes import Cluster
@@ -23,6 +25,7 @@ def answering(asked: Any) -> ModelScript:
     return script_from_text("A boat", 100) if titled else ModelScript([Picture(image_bytes())])
 
 
+@pytest.mark.slow
 async def test_a_kill_while_pictures_are_shown_repeats_and_loses_none(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:

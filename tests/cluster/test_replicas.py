@@ -33,7 +33,8 @@ TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_re
 """What Slack may refuse after a kill. The next process does not know how often the last one used a `response_url`."""
 
 
-@pytest.mark.parametrize("chats", slow_after(1, [3, 8]))
+@pytest.mark.slow
+@pytest.mark.parametrize("chats", [3, 8])
 async def test_replicas_start_on_an_empty_database_and_respect_rate_limits(
     tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str, chats: int
 ) -> None:
@@ -50,7 +51,8 @@ async def test_replicas_start_on_an_empty_database_and_respect_rate_limits(
         assert writers == {None}
 
 
-@pytest.mark.parametrize("chats", slow_after(1, [4, 24]))
+@pytest.mark.slow
+@pytest.mark.parametrize("chats", [4, 24])
 async def test_answers_survive_kills_of_processes_redis_and_postgresql(
     tmp_path: Path,
     fork_server: ForkServer,

@@ -198,6 +198,7 @@ class Budgeted(Replicas):
         return super().environment() | set_
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.redis
 async def test_of_twenty_messages_at_the_edge_three_replicas_answer_one(

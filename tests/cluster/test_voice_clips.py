@@ -8,6 +8,8 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from bot.sandbox.models.scripts import ModelScript, words
 from tests.cluster.processes import Cluster
 from tests.fork_server import ForkServer
@@ -16,6 +18,7 @@ from tests.handlers.test_pictures import under_way
 from tests.handlers.test_voice_clips import CLIP, SAID, shown
 
 
+@pytest.mark.slow
 async def test_a_kill_loses_and_repeats_no_words(tmp_path: Path, fork_server: ForkServer) -> None:
     environment = {"TEST_RATE_SCALE": "20", "BOBBIN_TRANSCRIBE_MODEL": "openai:demo/ears"}
     async with Cluster(tmp_path, fork_server, environment=environment) as world:

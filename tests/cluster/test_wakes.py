@@ -50,6 +50,7 @@ from storage.messages import NewMessage
 from storage.tables import ledger
 from storage.tool_calls import ToolCalls
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
+from tests.slow import slow_after
 
 TEAM, USER = "T1", "U1"
 MODEL = ModelRef("openai", "any")
@@ -350,6 +351,7 @@ OURS: dict[str, tuple[list[Exception], str | None, int]] = {
 """What fails while the model is asked; what is told of it, and the calls of the model in the ledger."""
 
 
+@pytest.mark.parametrize("dialect", slow_after(1, ["sqlite", "postgresql"]))
 async def test_local_failures_are_not_reported_as_the_models(migrated_url: str) -> None:
     quick = replace(NO_SWEEP, model_retry_delays=(0.0, 0.0))
     model = FailingModel()

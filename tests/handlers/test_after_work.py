@@ -97,7 +97,9 @@ async def test_a_failed_first_call_of_an_answer_does_not_delay_the_next_one(
         assert ("find_strays" in world.chores()) is (fault["mode"] == "status")
 
 
-@pytest.mark.parametrize(("mode", "method"), [(StreamMode.NATIVE, START), (StreamMode.EDIT, POST)])
+@pytest.mark.parametrize(
+    ("mode", "method"), slow_after(1, [(StreamMode.NATIVE, START), (StreamMode.EDIT, POST)])
+)
 async def test_an_answer_waits_only_so_long_for_a_thread_that_cannot_be_read(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:

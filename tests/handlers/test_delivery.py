@@ -15,7 +15,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay, marks
 from tests.handlers.tcp_proxy import TcpProxy
 from tests.handlers.world import World, below, elements
-from tests.slow import slow_after
+from tests.slow import slow, slow_after
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 
@@ -207,7 +207,7 @@ async def test_links_in_an_answer_are_not_unfurled(worlds: WorldFactory) -> None
 
 @pytest.mark.parametrize(
     ("refusals", "shown_below"),
-    [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set()), (3, set())],
+    [(0, {"facts", "thumbs"}), (1, {"facts"}), slow((2, set())), (3, set())],
 )
 async def test_a_rejected_message_is_sent_in_ever_simpler_formats(
     worlds: WorldFactory, refusals: int, shown_below: set[str]
@@ -242,6 +242,7 @@ async def test_an_answer_rejected_in_every_format_is_stored(worlds: WorldFactory
         assert any(line["event"] == "answer_not_shown" for line in world.lines())
 
 
+@pytest.mark.slow
 async def test_an_answer_survives_seconds_of_slack_being_down(world: World) -> None:
     """Calls fail and the socket is down; later the answer is complete, and a message from in between is answered."""
     world.allow_redelivery()

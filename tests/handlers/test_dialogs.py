@@ -14,6 +14,7 @@ from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_start import many_models
 from tests.handlers.world import MODEL, World, options_of
+from tests.slow import slow_after
 
 OPTION = {"text": {"type": "plain_text", "text": "Demo: Quick"}, "value": f"openai:{MODEL}"}
 
@@ -119,7 +120,7 @@ async def test_a_dialog_that_slack_does_not_open_is_reported(world: World) -> No
     await world.until(lambda: strings.DIALOG_NOT_OPENED in world.whispers("alice"), "the notice")
 
 
-@pytest.mark.parametrize("opened_by", ["command", "header menu"])
+@pytest.mark.parametrize("opened_by", slow_after(1, ["command", "header menu"]))
 async def test_a_dialog_opens_even_if_its_first_call_fails(world: World, opened_by: str) -> None:
     """Or is open although that call's response was lost; then nothing is told."""
     world.forgive("exchanged_trigger_id")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from bot import strings
@@ -30,6 +31,7 @@ from tests.providers.scripted_server import (
     responding,
     streaming,
 )
+from tests.slow import slow_after
 
 HI = streaming(delta("Hi you."), delta(finish="stop"), DONE)
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -101,13 +103,18 @@ def effort_in(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in ("reasoning", "reasoning_effort") if name in body}
 
 
-async def test_each_provider_gets_the_effort_in_its_own_form(worlds: WorldFactory) -> None:
+@pytest.mark.parametrize(
+    "kinds", slow_after(1, [["openrouter", "openai"], list(KINDS)]), ids=["some", "all"]
+)
+async def test_each_provider_gets_the_effort_in_its_own_form(
+    worlds: WorldFactory, kinds: Sequence[str]
+) -> None:
     """With the default choice nothing is sent."""
     async with (
         ScriptedServer(everywhere(HI)).running() as server,
         worlds(**settings(server.url)) as world,
     ):
-        models = {kind: model for kind, (model, _) in KINDS.items()} | {"ollama": "thinks"}
+        models = {kind: KINDS[kind][0] for kind in kinds} | {"ollama": "thinks"}
         for kind, model in models.items():
             for effort in ("high", "default") if kind in ("openrouter", "openai") else ("low",):
                 thread = await world.ask(f"Think, {kind}.")
@@ -178,12 +185,17 @@ def told_in(world: World, thread: str) -> int:
     return sum(str(each).count(strings.EFFORT_REFUSED) for each in seen)
 
 
+@pytest.mark.parametrize(
+    "models",
+    slow_after(1, [["gpt-5-unsupported", "gpt-5-openrouter", "gpt-5-mistral"], list(REFUSED)]),
+    ids=["some", "all"],
+)
 async def test_a_refused_effort_costs_one_more_request_once_and_is_reported(
-    worlds: WorldFactory,
+    worlds: WorldFactory, models: Sequence[str]
 ) -> None:
     listed = responding({"data": [{"id": model} for model in REFUSED]})
     async with scripted_world(worlds, refusing, models=listed) as (world, server):
-        for model in REFUSED:
+        for model in models:
             before = len(questions(server))
             thread = await world.ask("Think.")
             await choose(world, thread, f"openai:{model}", "low")

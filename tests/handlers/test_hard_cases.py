@@ -31,7 +31,7 @@ LINES = "\n".join(f"Line {n} of the answer, q{n}." for n in range(30))
 STRICT = Limits()
 
 
-@pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
+@pytest.mark.parametrize("text", slow_after(1, [PARAGRAPH, LINES]), ids=["one paragraph", "lines"])
 async def test_a_growing_answer_costs_few_writes_and_no_reads(
     worlds: WorldFactory, text: str
 ) -> None:
@@ -207,7 +207,7 @@ async def test_five_concurrent_answers_are_complete_without_a_429(
         assert [call.method for call in world.slack.calls if call.status == 429] == []
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_no_lag_is_measured_while_the_model_pauses(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:

@@ -117,7 +117,7 @@ FORMS: dict[str, Callable[[Muted, Mute], Awaitable[None]]] = {
 @pytest.mark.parametrize(
     ("form", "held"),
     slow_after(
-        3,
+        2,
         [
             ("those that are open", Mute.BOTH),
             ("all, for a while", Mute.BOTH),
@@ -175,11 +175,11 @@ SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
 @pytest.mark.parametrize(
     ("save", "held", "asked"),
     slow_after(
-        3,
+        2,
         [
             ("the result", Mute.RESPONSES, True),
-            ("the end", Mute.RESPONSES, False),
             ("the end", Mute.REQUESTS, True),
+            ("the end", Mute.RESPONSES, False),
             ("the result", Mute.REQUESTS, True),
             ("the result", Mute.RESPONSES, False),
             ("the end", Mute.RESPONSES, True),

@@ -115,11 +115,14 @@ async def test_another_model_can_be_chosen_for_the_first_question(world: World) 
 
 @pytest.mark.parametrize(
     ("mode", "what"),
-    [
-        (StreamMode.NATIVE, "archived"),
-        (StreamMode.EDIT, "archived"),
-        (StreamMode.NATIVE, "removed"),
-    ],
+    slow_after(
+        1,
+        [
+            (StreamMode.NATIVE, "archived"),
+            (StreamMode.EDIT, "archived"),
+            (StreamMode.NATIVE, "removed"),
+        ],
+    ),
 )
 async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an_answer(
     worlds: WorldFactory, mode: StreamMode, what: str

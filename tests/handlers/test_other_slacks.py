@@ -105,7 +105,7 @@ async def test_without_ephemeral_messages_people_get_direct_messages(world: Worl
     )
 
 
-@pytest.mark.parametrize("text", [TEXT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("text", slow_after(1, [LONG, TEXT]), ids=["long", "short"])
 @pytest.mark.parametrize("blocks", [True, False], ids=["markdown block", "plain sections"])
 async def test_where_markdown_text_is_refused_the_answer_comes_as_blocks(
     worlds: WorldFactory, text: str, blocks: bool

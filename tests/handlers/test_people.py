@@ -18,7 +18,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.shared_files import image_file, say_with_files
 from tests.handlers.world import World, shown
-from tests.slow import slow_after
+from tests.slow import slow, slow_after
 
 LONG = essay(60)
 
@@ -291,7 +291,9 @@ async def test_the_menu_does_not_wait_for_a_slow_thread_but_the_answer_includes_
 
 
 @pytest.mark.parametrize(
-    "files", [(), (image_file(),)], ids=["words", "words and a picture that the model cannot see"]
+    "files",
+    [(), slow(((image_file(),),))],
+    ids=["words", "words and a picture that the model cannot see"],
 )
 async def test_a_choice_before_the_thread_is_read_waits_for_it(
     impatient: World, files: tuple[Upload, ...]

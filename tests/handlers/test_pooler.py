@@ -59,9 +59,10 @@ async def test_the_whole_product_works_without_a_setting(
 ) -> None:
     """Half of the answers are long enough for leases to be renewed several times."""
     questions = {f"Question {number}?": f"Answer {number}, " * 30 for number in range(8)}
-    async with worlds(database_url=SecretStr(pooled_url)) as world:
+    timing = patient_timing(lease_renew_interval=0.5)
+    async with worlds(database_url=SecretStr(pooled_url), timing=timing) as world:
         world._reader = PostgresReader(postgresql_url)
-        world.reply_to(questions, rate=12)
+        world.reply_to(questions, rate=40)
         threads = [await world.start(question) for question in questions]
         for thread, answer in zip(threads, questions.values(), strict=True):
             assert [each.strip() for each in await world.answered(thread)] == [answer.strip()]

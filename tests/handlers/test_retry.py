@@ -13,9 +13,10 @@ from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_presses import press_at_once
 from tests.handlers.world import MODEL, World, elements, shown
+from tests.slow import slow_after
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_retry_works_in_the_first_moment(worlds: WorldFactory, mode: StreamMode) -> None:
     async with worlds(bobbin_stream=mode) as world:
         for text in ("", "Half of"):

@@ -181,11 +181,10 @@ async def test_an_edit_changes_nothing_in_a_chat(world: World) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {"error": "missing_scope"},
-        {"mode": "ratelimited"},
-        {"mode": "status", "status": 503},
-    ],
+    slow_after(
+        2,
+        [{"error": "missing_scope"}, {"mode": "ratelimited"}, {"mode": "status", "status": 503}],
+    ),
     ids=["missing_scope", "429", "503"],
 )
 async def test_context_that_slack_refuses_for_a_while_is_due(

@@ -27,6 +27,7 @@ from tests.providers.scripted_server import (
     responding,
     streaming,
 )
+from tests.slow import slow_after
 
 HI = streaming(delta("Hi."), STOP, DONE)
 
@@ -52,7 +53,7 @@ async def ask(world: World, text: str, kind: str = "openrouter") -> str:
     return thread
 
 
-@pytest.mark.parametrize("text", ["What is it?", ""])
+@pytest.mark.parametrize("text", slow_after(1, ["What is it?", ""]))
 async def test_a_scan_is_sent_kept_and_sent_again(worlds: WorldFactory, text: str) -> None:
     async with scripted_world(worlds, HI) as (world, server):
         await world.restart(**provider("openrouter", server.url))

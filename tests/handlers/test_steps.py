@@ -23,6 +23,7 @@ from tests.providers.scripted_server import (
     delta,
     streaming,
 )
+from tests.slow import slow_after
 
 STOP = delta(finish="stop")
 THOUGHT = "Thought for 1 s"
@@ -56,7 +57,7 @@ def thinking_until(gate: asyncio.Event, *then: bytes) -> Behaviour:
     return behaviour
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_a_thinking_model_shows_its_status_and_then_a_step_in_the_message(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:

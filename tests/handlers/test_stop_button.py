@@ -29,7 +29,7 @@ async def hidden(world: World, thread: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "ending"),
     slow_after(
-        3,
+        2,
         [
             (StreamMode.NATIVE, "whole"),
             (StreamMode.EDIT, "stopped"),

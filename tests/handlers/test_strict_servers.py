@@ -97,7 +97,8 @@ async def retry(world: World, thread: str, number: int) -> None:
     await world.until(lambda: world.ended(thread)[number]["status"] == "done", "the answer")
 
 
-@pytest.mark.parametrize(("batches", "size"), slow_after(1, [(1, 4), (2, 10)]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("batches", "size"), [(1, 4), (2, 10)])
 async def test_every_message_of_random_chats_is_answered(
     world: World, thorough: bool, batches: int, size: int
 ) -> None:

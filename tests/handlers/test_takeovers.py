@@ -27,7 +27,7 @@ ENDLESS = 600.0
 """Seconds that a call is held back, unless it is released."""
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_a_worker_that_lost_its_lease_makes_no_further_call(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
@@ -92,7 +92,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "method"),
-    [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
+    slow_after(1, [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]),
 )
 async def test_a_late_message_of_a_dead_process_is_removed(
     worlds: WorldFactory, mode: StreamMode, method: str
@@ -153,7 +153,7 @@ async def _replace_with_lapsed_leases(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "method"),
-    [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
+    slow_after(1, [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]),
 )
 async def test_a_stopping_process_records_the_message_it_is_posting(
     worlds: WorldFactory, mode: StreamMode, method: str
@@ -190,7 +190,7 @@ async def test_a_stopping_process_leaves_an_unwritten_end_to_the_next_one(
         assert elements(answer, "feedback")
 
 
-@pytest.mark.parametrize("next_dies_too", [False, True])
+@pytest.mark.parametrize("next_dies_too", slow_after(1, [False, True]))
 async def test_a_late_menu_of_a_dead_process_is_removed(
     worlds: WorldFactory, next_dies_too: bool
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bot import strings
 from tests import services
+from tests.deadlines import patient_timing
 from tests.handlers.replicas import PostgresWorld, two_replicas
 from tests.handlers.shared_files import MOVIE, say_with_files, sent_text
 from tests.handlers.test_dialogs import wait_for_dialog
@@ -167,7 +168,8 @@ async def test_one_message_of_unreadable_files_gets_one_notice(world: PostgresWo
 async def test_a_clip_is_transcribed_once_though_its_answer_changes_workers(
     tmp_path: Path, log: io.StringIO, url: str
 ) -> None:
-    async with two_replicas(tmp_path, log, url, **EARS) as world:
+    timing = patient_timing(late_effect=8.0)
+    async with two_replicas(tmp_path, log, url, timing=timing, **EARS) as world:
         thread = await world.start("Hello?")
         await world.answered(thread)
         await world.idle()

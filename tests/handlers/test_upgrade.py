@@ -32,6 +32,8 @@ SECRET_KEY = "a long random text of the installation"
 WHOLE = " ".join(f"Word{n} and q{n}." for n in range(60))
 DOWNTIME = 20.0
 """Seconds between the last thing that the old version stored and the start of this one: longer than a lease."""
+TIMING = patient_timing(late_effect=0.5, sweep_interval=0.3)
+"""What the old version left is looked after soon."""
 
 
 def restore_database(path: Path) -> None:
@@ -98,7 +100,7 @@ class UpgradedWorld(World):
 @pytest.fixture
 async def world(tmp_path: Path, log: io.StringIO) -> AsyncIterator[UpgradedWorld]:
     restore_database(tmp_path / DATABASE)
-    world = UpgradedWorld(tmp_path, log, timing=patient_timing(late_effect=0.5))
+    world = UpgradedWorld(tmp_path, log, timing=TIMING)
     world.reply_to(
         {
             "Stop this answer.": WHOLE,
@@ -143,7 +145,7 @@ async def test_the_stop_button_of_the_version_before_stops_its_answer(
     tmp_path: Path, log: io.StringIO
 ) -> None:
     restore_database(tmp_path / DATABASE)
-    world = UpgradedWorld(tmp_path, log, timing=patient_timing(late_effect=0.5))
+    world = UpgradedWorld(tmp_path, log, timing=TIMING)
     thread = THREADS["stopped"]
     world.reply_to({"Stop this answer.": WHOLE * 5}, rate=20)
     async with world:

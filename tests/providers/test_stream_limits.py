@@ -38,6 +38,7 @@ from tests.providers.scripted_server import (
     delta,
     streaming,
 )
+from tests.slow import slow_after
 
 ALRIGHT = streaming(delta("Hi"), DONE)
 
@@ -81,7 +82,10 @@ async def test_what_says_nothing_is_silence(
 
 @pytest.mark.parametrize(
     "piece",
-    [delta(reasoning="hm"), delta(reasoning_content="hm"), delta("<think>hm"), delta("word")],
+    slow_after(
+        2,
+        [delta(reasoning="hm"), delta("word"), delta(reasoning_content="hm"), delta("<think>hm")],
+    ),
 )
 async def test_what_means_something_restarts_the_timeout(
     harness: ProviderHarness, piece: bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -104,6 +105,20 @@ async def test_everything_is_there_again(path: Path) -> None:
         assert not slack.workspace.messages("general")[-1].streaming
 
 
+async def test_a_kill_loses_nothing(path: Path, tmp_path: Path) -> None:
+    """What is written at any moment, without an end, is all that people see."""
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    async with kept(path) as slack:
+        await live_a_little(slack)
+        before = await seen_by(slack, "U0ALICE")
+        for file in tmp_path.glob(f"{path.name}*"):
+            shutil.copy(file, killed)
+
+    async with kept(killed / path.name) as slack:
+        assert await seen_by(slack, "U0ALICE") == before
+
+
 async def test_ids_are_never_given_twice(path: Path) -> None:
     """Neither of messages nor of files, whatever happened in between."""
     given: list[str] = []
@@ -197,6 +212,7 @@ class Page:
         return messages
 
 
+@pytest.mark.slow
 async def test_a_killed_sandbox_finishes_its_answer_in_the_same_message(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:

@@ -299,12 +299,12 @@ async def _granted_again(writer: Coordination) -> None:
 async def test_a_process_can_start_while_redis_is_down(own_redis: RedisServer) -> None:
     own_redis.stop()
     async with AsyncExitStack() as stack:
-        early = await open_coordination(own_redis.url, patient_timing())
+        early = await open_coordination(own_redis.url, patient_timing(redis_timeout=3.0))
         stack.push_async_callback(early.close)
         events = await stack.enter_async_context(early.subscribe("t"))
         with pytest.raises(StorageError):
             await early.ping()
         own_redis.start()
-        late = await open_coordination(own_redis.url, patient_timing())
+        late = await open_coordination(own_redis.url, patient_timing(redis_timeout=3.0))
         stack.push_async_callback(late.close)
         await _receives_again(late, "t", events)

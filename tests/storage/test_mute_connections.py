@@ -116,7 +116,7 @@ async def test_an_unresponsive_connection_is_noticed_and_replaced(
 
 
 @WHAT_IS_LOST
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", slow_after(2, ["write", "renewal", "read", "search", "ping"]))
 async def test_an_unresponsive_server_is_an_error_until_it_responds_again(
     muted: Muted, held: Mute, use: str
 ) -> None:
@@ -142,7 +142,7 @@ async def test_a_connection_that_stops_responding_within_a_statement_is_noticed(
         await _sleep(muted.database)
 
 
-@pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS], ids=["both", "requests"])
+@pytest.mark.parametrize("held", slow_after(1, [Mute.REQUESTS, Mute.BOTH]))
 async def test_a_commit_that_the_server_never_received_is_a_failure_and_happens_once(
     muted: Muted, held: Mute
 ) -> None:

@@ -25,6 +25,7 @@ from tests.handlers.tcp_proxy import Mute, TcpProxy
 from tests.network.authority import Authority
 from tests.redis_service import RedisServer
 from tests.services import program
+from tests.slow import slow, slow_after
 from tests.tcp_server import tcp_server
 
 pytestmark = pytest.mark.redis
@@ -77,7 +78,7 @@ async def receives(from_: Coordination, to: Coordination) -> None:
         assert await arrived == TopicEvent("t", {"n": 1})
 
 
-@pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
+@pytest.mark.parametrize("held", slow_after(1, [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES]))
 async def test_unresponsive_connections_are_replaced(muted: Muted, held: Mute) -> None:
     """All that are open, the listener's too; new ones work."""
     await asyncio.gather(*(muted.coordination.acquire("k", 100, 100) for _ in range(5)))
@@ -88,7 +89,7 @@ async def test_unresponsive_connections_are_replaced(muted: Muted, held: Mute) -
     assert (await muted.coordination.acquire("k", 1000, 100)).granted
 
 
-@pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
+@pytest.mark.parametrize("held", slow_after(1, [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES]))
 async def test_an_unresponsive_redis_is_noticed_delays_nobody_and_recovers(
     muted: Muted, held: Mute, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,7 +171,7 @@ RIGHTS = {
 }
 
 
-@pytest.mark.parametrize("case", RIGHTS)
+@pytest.mark.parametrize("case", [slow(c) if c == "no subscriptions" else c for c in RIGHTS])
 async def test_a_user_without_the_needed_permissions_is_reported(
     own_redis: RedisServer, case: str
 ) -> None:

@@ -26,6 +26,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.replicas import two_replicas
 from tests.handlers.test_first_presses import FirstPress, pressing
 from tests.handlers.world import World, shown
+from tests.slow import slow_after
 from tests.tools.servers import CountingServer
 from tests.tools.talk import asking, calling, results, script, states, tooled, until_parked
 
@@ -86,7 +87,8 @@ async def test_presses_in_two_replicas_at_once_count_once(
 
 
 @pytest.mark.parametrize(
-    "fault", [{"mode": "hang", "seconds": 3_600.0}, {"mode": "status", "status": 503}]
+    "fault",
+    slow_after(1, [{"mode": "hang", "seconds": 3_600.0}, {"mode": "status", "status": 503}]),
 )
 async def test_the_next_question_is_asked_even_if_no_decision_can_be_shown(
     worlds: WorldFactory, tmp_path: Path, fault: dict[str, Any]

@@ -19,7 +19,7 @@ from tests.handlers.world import MODEL, World
 from tests.slow import slow_after
 
 
-@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
 async def test_the_thinking_status_is_renewed_and_cleared_at_the_end(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
