@@ -27,7 +27,7 @@ install: .venv/.ready ## fetches what Bobbin needs into this folder and starts n
 run: .venv/.ready ## starts the sandbox: a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
 
-test: compiled check ## runs the checks and the tests, without the long proofs (eight minutes on two cores)
+test: compiled check ## runs the checks and the tests, without the long proofs (six minutes on two cores)
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-slow: .venv/.ready-dev ## runs the long proofs, which `make test` leaves out

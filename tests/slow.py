@@ -1,7 +1,7 @@
 """Which tests are long proofs, run by `make test-slow` and in CI instead of by `make test`.
 
 A test is slow (`@pytest.mark.slow`) when it repeats, in more variants or for longer, what a quick test shows already,
-and so is most of what is tried in a browser. `make test` takes about eight minutes and exercises every mechanism.
+and so is most of what is tried in a browser. `make test` takes about six minutes and exercises every mechanism.
 """
 
 from __future__ import annotations

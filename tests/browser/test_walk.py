@@ -33,6 +33,7 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
         yield running
 
 
+@pytest.mark.slow
 async def test_a_chat_from_the_first_mention_to_the_list_of_chats(
     product: Product, page: Page
 ) -> None:

@@ -144,6 +144,7 @@ async def a_day(tmp_path: Path, fork_server: ForkServer) -> AsyncIterator[Day]:
             assert tuple(days.values()) == (*model.total(), len(model.charged))
 
 
+@pytest.mark.slow
 async def test_a_day_adds_up_to_what_the_model_charged(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:

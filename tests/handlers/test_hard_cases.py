@@ -183,6 +183,7 @@ async def test_an_event_being_stored_at_shutdown_is_acknowledged_before_the_sock
     await world.until(lambda: world.menus(thread), "the menu")
 
 
+@pytest.mark.slow
 async def test_five_concurrent_answers_are_complete_without_a_429(
     worlds: WorldFactory,
 ) -> None:

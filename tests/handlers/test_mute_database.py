@@ -175,7 +175,7 @@ SAVES = {"the result": b"ending=", "the end": b"answers.retry_requested"}
 @pytest.mark.parametrize(
     ("save", "held", "asked"),
     slow_after(
-        2,
+        1,
         [
             ("the result", Mute.RESPONSES, True),
             ("the end", Mute.REQUESTS, True),

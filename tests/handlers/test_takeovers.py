@@ -90,9 +90,10 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
     await database.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "method"),
-    slow_after(1, [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]),
+    [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
 async def test_a_late_message_of_a_dead_process_is_removed(
     worlds: WorldFactory, mode: StreamMode, method: str

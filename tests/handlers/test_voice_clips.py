@@ -28,6 +28,7 @@ from tests.handlers.shared_files import (
     sent_text,
 )
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 CLIP = Upload("audio_message.m4a", b"\0\0\0\x18ftypM4A words words", "audio/mp4")
 EARS = {"bobbin_transcribe_model": "openai:demo/ears"}
@@ -160,7 +161,7 @@ async def check_clips_are_not_read(world: World) -> None:
     assert (world.menus(ts), world.models.clips) == ([], [])
 
 
-@pytest.mark.parametrize("mode", ["hang", "lost"])
+@pytest.mark.parametrize("mode", slow_after(1, ["hang", "lost"]))
 async def test_words_are_shown_once_even_if_a_process_ends_meanwhile(
     worlds: WorldFactory, mode: str
 ) -> None:

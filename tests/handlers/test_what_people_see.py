@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from handlers.views.modals import quoted_message
 from tests.handlers.seen_text import MARKS, NAMED_MARKS, SEEN_BY_NAME, post
 from tests.handlers.shared_files import NOTES, sent_text
 from tests.handlers.test_dialogs import wait_for_dialog
 from tests.handlers.world import World
+from tests.slow import slow_after
 
 
 def missing(text: str) -> list[str]:
@@ -93,10 +98,18 @@ async def test_words_outside_the_text_reach_the_model_from_the_thread_before(
     assert missing(world.requests()[0][-1][1]) == []
 
 
-async def test_words_outside_the_text_reach_the_model_in_replies(world: World) -> None:
+@pytest.mark.parametrize(
+    "names",
+    slow_after(1, [["a forward of blocks", "an alert with everything"], list(SEEN_BY_NAME)]),
+    ids=["some", "all"],
+)
+async def test_words_outside_the_text_reach_the_model_in_replies(
+    world: World, names: Sequence[str]
+) -> None:
     thread = await world.start("Let me show you something.")
     await world.answered(thread)
-    for count, (fields, seen, unseen) in enumerate(SEEN_BY_NAME.values(), 2):
+    for count, name in enumerate(names, 2):
+        fields, seen, unseen = SEEN_BY_NAME[name]
         post(world, "alice", fields, thread=thread)
         await world.answered(thread, count)
         sent = world.requests()[-1][-1][1]

@@ -50,6 +50,7 @@ def test_a_broken_value_is_one_line_that_names_the_variable(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_the_program_ends_with_that_line(bobbin: Bobbin) -> None:
     done = bobbin("doctor", ALL_PROXY="socks9://ada:s3cretword@h")
 

@@ -116,7 +116,7 @@ async def test_an_unresponsive_connection_is_noticed_and_replaced(
 
 
 @WHAT_IS_LOST
-@pytest.mark.parametrize("use", slow_after(2, ["write", "renewal", "read", "search", "ping"]))
+@pytest.mark.parametrize("use", slow_after(1, USES))
 async def test_an_unresponsive_server_is_an_error_until_it_responds_again(
     muted: Muted, held: Mute, use: str
 ) -> None:

@@ -58,7 +58,7 @@ async def test_the_asker_is_asked_however_long_slack_fails_unless_it_refuses(
     worlds: WorldFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The question is posted when Slack accepts messages again; if it never will, the call counts as denied."""
-    monkeypatch.setattr("bot.answers.after_work.MAX_TRIES", 8)
+    monkeypatch.setattr("bot.answers.after_work.MAX_TRIES", 3)
     timing = patient_timing(chore_pause=0.005, sweep_interval=0.1, late_effect=0.01)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
         world.forgive("service_unavailable", "is_archived")
@@ -68,11 +68,11 @@ async def test_the_asker_is_asked_however_long_slack_fails_unless_it_refuses(
             "chat.postMessage",
             error="service_unavailable",
             channel="C0GENERAL",
-            times=10,
+            times=5,
         )
         await world.choose(thread)
         (message,) = await world.until(lambda: asking(world, thread), "the question")
-        assert failing.hits == 10
+        assert failing.hits == 5
         await world.slack.interactions.press("alice", message, "tool_allow_once")
         await world.answered(thread)
 
