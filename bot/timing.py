@@ -192,6 +192,8 @@ class Timing:
     database_connect_timeout: float = 5.0
     database_statement_timeout: float = 10.0
     """For one statement, for a connection to become free, and for another process to unlock an SQLite file."""
+    database_migration_timeout: float = 120.0
+    """For another process to migrate an SQLite file, during which it is locked."""
     database_outcome_timeout: float = 6.0
     """For finding out whether a transaction with an unanswered COMMIT took effect; longer than
     `idle_transaction_timeout`, which ends one that the server never received.

@@ -59,6 +59,7 @@ _GIVING_UP = (
     "overdue",
     "database_connect_timeout",
     "database_statement_timeout",
+    "database_migration_timeout",
     "database_lease_timeout",
     "database_outcome_timeout",
     "database_search_timeout",

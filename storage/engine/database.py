@@ -22,6 +22,7 @@ from storage.engine import sqlite
 from storage.engine.failures import (
     BUSY,
     DEADLOCK,
+    LOCKED,
     READ_ONLY,
     TOO_LONG,
     Failure,
@@ -204,10 +205,10 @@ class Database:
     async def migrate(self, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - nothing is cancelled
         """Upgrades the schema to this version's newest; any number of processes may do so at once.
 
-        A server that is restarting is retried for `timeout` seconds; a deadlock with the writes of other processes, a
-        few times. Raises StorageError.
+        A server that is restarting is retried for `timeout` seconds; a file that another process migrates, for longer;
+        a deadlock with the writes of other processes, a few times. Raises StorageError.
         """
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         deadlocks = 0
         while True:
             try:
@@ -218,7 +219,7 @@ class Database:
                     deadlocks += 1
                     again = deadlocks <= _MOST_DEADLOCKS
                 else:
-                    again = self._may_return(error.failure) and time.monotonic() <= deadline
+                    again = time.monotonic() - began <= self._patience(error.failure, timeout)
                 if not again:
                     raise StorageError(self.explain(error)) from error.__cause__
             await asyncio.sleep(1.0)
@@ -228,8 +229,12 @@ class Database:
         cure = f"; {error.failure.cure}" if isinstance(error, DatabaseFailed) else ""
         return f"{self.address}: {error}{cure}"
 
-    def _may_return(self, failure: Failure) -> bool:
-        return self.dialect == "postgresql" and failure.away and not failure.lasting
+    def _patience(self, failure: Failure, timeout: float) -> float:
+        """For how many seconds a migration that failed so is tried again; `timeout` is for a server that may return."""
+        if failure is LOCKED:
+            return self._timing.database_migration_timeout
+        may_return = self.dialect == "postgresql" and failure.away and not failure.lasting
+        return timeout if may_return else -1.0
 
     async def ping(self) -> None:
         """Raises StorageError unless the database responds and can be written to."""

@@ -55,10 +55,10 @@ _ENDED = "57P01"
 _PATH = "correct the path in DATABASE_URL, and let Bobbin's user write to the file and its folder"
 _OPTION = "remove or correct the option after ? in DATABASE_URL"
 _RIGHTS = "make its user the owner of the database, or GRANT USAGE, CREATE ON SCHEMA public"
-_LOCKED = Failure("is locked by another process", cure="end the process that locks the file")
 
 TOO_LONG = Failure("took too long for one statement", away=False)
 DEADLOCK = Failure("has undone this because it and others waited for each other", away=False)
+LOCKED = Failure("is locked by another process", cure="end the process that locks the file")
 BUSY = Failure("is busy: no connection became free in time", away=False)
 
 _POSTGRESQL_STATES = {
@@ -160,8 +160,8 @@ _REFUSED_OPTION = re.compile(
 )
 
 _SQLITE_CODES = {
-    sqlite3.SQLITE_BUSY: _LOCKED,
-    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_BUSY: LOCKED,
+    sqlite3.SQLITE_LOCKED: LOCKED,
     sqlite3.SQLITE_READONLY: Failure(
         "file is not writable",
         cure="let its owner run Bobbin, or permit writing to the file and its folder",

@@ -102,11 +102,17 @@ class Cluster(World):
 
     async def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal and waits until the process is dead. It must still be alive."""
+        self._assert_alive(number)
         pid, self.processes[number] = self.processes[number], 0
-        said = self._folder / f"process{number}.log"
-        assert not is_dead(pid), f"process {number} ended by itself: {said.read_text()[-2000:]}"
         os.kill(pid, how)
         await self.until(lambda: is_dead(pid), "the process ends")
+
+    def _assert_alive(self, number: int) -> None:
+        """And say what it said last if it is not."""
+        if is_dead(self.processes[number]):
+            said = (self._folder / f"process{number}.log").read_text()
+            self.processes[number] = 0
+            raise AssertionError(f"process {number} ended by itself: {said[-2000:]}")
 
     @contextmanager
     def standing_still(self, number: int) -> Iterator[None]:
@@ -119,9 +125,13 @@ class Cluster(World):
             os.kill(pid, signal.SIGCONT)
 
     async def connected(self, count: int) -> None:
-        await self.until(
-            lambda: len(self.slack.sockets.connections) >= count, f"{count} are connected"
-        )
+        def enough() -> bool:
+            for number, pid in enumerate(self.processes):
+                if pid:
+                    self._assert_alive(number)
+            return len(self.slack.sockets.connections) >= count
+
+        await self.until(enough, f"{count} are connected")
 
     def environment(self) -> dict[str, str]:
         """The environment of `bobbin run`."""

@@ -90,7 +90,7 @@ class World(ModelAnswers, Strictness):
         try:
             await self.start_bot()
         except BaseException:
-            await self.slack.stop()
+            await self._close()
             raise
         return self
 
@@ -101,12 +101,15 @@ class World(ModelAnswers, Strictness):
                     self._is_settled, "the after-work is done and every event is acknowledged"
                 )
         finally:
-            async with AsyncExitStack() as closing:  # all of it, even if a part fails
-                closing.callback(self._reader.close)
-                closing.push_async_callback(self.slack.stop)
-                closing.push_async_callback(self.stop_bot)
+            await self._close()
         if kind is None:
             self.judge(self.said_by_models())
+
+    async def _close(self) -> None:
+        async with AsyncExitStack() as closing:  # all of it, even if a part fails
+            closing.callback(self._reader.close)
+            closing.push_async_callback(self.slack.stop)
+            closing.push_async_callback(self.stop_bot)
 
     def _is_settled(self) -> bool:
         """In this order: what is done last is followed by events of the bot's own calls."""

@@ -20,7 +20,9 @@ from storage.engine.database import Database
 from storage.engine.schema_version import Schema, schema_of, setup_problem
 from tests.deadlines import WAIT_TIMEOUT, patient_timing
 
-SHORT = Timing(database_connect_timeout=2.0, database_statement_timeout=1.0)
+SHORT = Timing(
+    database_connect_timeout=2.0, database_statement_timeout=1.0, database_migration_timeout=1.0
+)
 """For what never answers; what answers may take its time on a busy machine."""
 ON_POSTGRESQL = {
     "nothing listens": ("postgresql://u:hush@127.0.0.1:1/d", "nothing listens there"),

@@ -19,14 +19,15 @@ from bot.errors import StorageError
 from storage.engine.database import Database
 from storage.engine.migrate import configuration, revisions
 from storage.tables import metadata
-from tests.deadlines import patient_timing
+from tests.deadlines import WAIT_TIMEOUT, patient_timing, until
 from tests.slow import slow_after
 
 MIGRATE = """
 import asyncio, sys
 from storage.engine.database import Database
+from tests.deadlines import patient_timing
 async def main():
-    database = Database.open(sys.argv[1])
+    database = Database.open(sys.argv[1], timing=patient_timing())
     await database.migrate()
     await database.ping()
     await database.close()
@@ -183,6 +184,26 @@ async def test_a_migration_undone_by_a_deadlock_is_tried_again(
             await connection.scalars(text("SELECT version_num FROM alembic_version"))
         ).all() == REVISIONS[-1:]
     await database.close()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_file_that_another_process_migrates_for_long_is_waited_for(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Longer than for a statement, and the log says so."""
+    migrating = Database.open(database_url, timing=patient_timing())
+    waiting = Database.open(database_url, timing=patient_timing(database_statement_timeout=0.1))
+    async with migrating.begin() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(configuration(sync), REVISIONS[0]))
+        task = asyncio.create_task(waiting.migrate())
+        await until(lambda: "database_lost" in caplog.messages)
+        assert not task.done()
+    await asyncio.wait_for(task, WAIT_TIMEOUT)
+    async with waiting.read() as connection:
+        assert await connection.run_sync(_differences) == []
+    assert "database_back" in caplog.messages
+    await migrating.close()
+    await waiting.close()
 
 
 async def test_two_databases_in_one_process_migrate_at_once(database_url: str) -> None:
