@@ -71,6 +71,10 @@ class Timing:
     Shorter answers need none, and cost no call."""
     session_call_timeout: float = 5.0
     """A call that shows or clears a status is given up after this time: no answer waits for it."""
+    status_end_timeout: float = 0.3
+    """How long the end of an answer waits for a call that shows its status and has been sent. Then that call may come
+    late, and the status is cleared after `late_effect`.
+    """
     user_name_timeout: float = 0.5
     """How long a prompt waits for Slack to provide users' names, for all of them together."""
     user_lookup_timeout: float = 10.0

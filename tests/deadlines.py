@@ -27,6 +27,7 @@ _GIVING_UP = (
     "lease_safe",
     "last_write_timeout",
     "session_call_timeout",
+    "status_end_timeout",
     "user_name_timeout",
     "user_lookup_timeout",
     "person_timeout",

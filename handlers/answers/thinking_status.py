@@ -14,7 +14,8 @@ from bot.domain.chores import Chore
 from bot.domain.steps import Step
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain
-from handlers.threads.agent_session import AgentSession, Effect, call_briefly
+from handlers.threads.agent_session import AgentSession
+from handlers.threads.brief_calls import BriefCalls, Effect
 
 SET_STATUS = "assistant.threads.setStatus"
 MAX_STATUS_LENGTH = 100
@@ -32,13 +33,12 @@ class ThinkingStatus:
         """`continued`: an earlier attempt at this answer may have left a status or a session behind."""
         self._slack = slack
         self._channel = channel
-        self._thread = thread
+        self._calls = BriefCalls(slack, SET_STATUS, channel_id=channel, thread_ts=thread)
         self._session = AgentSession(slack, channel, thread, may_be_processing=continued)
         self._task: asyncio.Task[None] | None = None
         self._may_be_shown = continued
-        self._may_come_late = False
-        """A call without a response may show it even after the message that clears it."""
         self._calling = False
+        self._text_is_complete = False
         self._text_is_visible = False
         self._steps: dict[int, tuple[Step, float]] = {}
         """Those in progress, by number, each with the dispatcher's time at which it was first reported."""
@@ -87,24 +87,39 @@ class ThinkingStatus:
         self._text_is_visible = True
         self._changed.set()
 
+    def text_ended(self) -> None:
+        """All text has arrived. A call that is on its way may still have its response while the rest is shown."""
+        self._text_is_complete = True
+        self._session.text_ended()
+        self._changed.set()
+
     async def end(self) -> dict[Chore, float]:
         """The answer is complete: returns the chores that remove status and session. Makes no call.
 
         With the seconds until each can be done: when no earlier call can still take effect.
         """
-        await self.stop_renewing()
+        self.text_ended()
+        await self._until_responded()
+        await self._stop_renewing()
         chores: dict[Chore, float] = {}
-        if self._may_be_shown or self._may_come_late:
-            chores[Chore.CLEAR_STATUS] = self._delay(self._may_come_late)
-        if self._session.processing or self._session.may_come_late:
-            chores[Chore.END_SESSION] = self._delay(self._session.may_come_late)
+        if self._may_be_shown or self._calls.may_come_late:
+            chores[Chore.CLEAR_STATUS] = self._delay(self._calls)
+        if self._session.is_left:
+            chores[Chore.END_SESSION] = self._delay(self._session.calls)
         return chores
 
-    def _delay(self, may_come_late: bool) -> float:
-        return self._slack.timing.late_effect if may_come_late else 0.0
+    def _delay(self, calls: BriefCalls) -> float:
+        return self._slack.timing.late_effect if calls.may_come_late else 0.0
 
-    async def stop_renewing(self) -> None:
-        """Leaves the status as it is, for another worker to continue."""
+    async def _until_responded(self) -> None:
+        """Waits a moment for calls on their way, which are then known to be over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._slack.timing.status_end_timeout):
+                await self._calls.until_responded()
+                await self._session.calls.until_responded()
+
+    async def _stop_renewing(self) -> None:
+        """Leaves the status as it is, for another worker or after-work."""
         await self._session.detach()
         if self._task is not None:
             self._task.cancel()
@@ -124,7 +139,8 @@ class ThinkingStatus:
             await self._until_changed()
 
     def _is_needed(self) -> bool:
-        beside_text = self._steps or self._shown_beside_text
+        """Once the text is complete, only until it is visible: what the line says then is removed at the end."""
+        beside_text = not self._text_is_complete and (self._steps or self._shown_beside_text)
         return not self._refused and bool(beside_text or not self._text_is_visible)
 
     def _text(self) -> str:
@@ -159,17 +175,10 @@ class ThinkingStatus:
         self._may_be_shown = self._may_be_shown or bool(text)
         beside_text = self._text_is_visible
         try:
-            effect = await call_briefly(
-                self._slack,
-                SET_STATUS,
-                channel_id=self._channel,
-                thread_ts=self._thread,
-                status=text,
-            )
+            effect = await self._calls.make(status=text)
         finally:
             self._calling = False
         self._shown, self._shown_at = text, self._slack.dispatcher.now()
         self._shown_beside_text = beside_text and bool(text)
         self._may_be_shown = effect is not Effect.NONE and (bool(text) or effect is Effect.UNKNOWN)
-        self._may_come_late = self._may_come_late or effect is Effect.UNKNOWN
         return effect

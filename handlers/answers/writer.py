@@ -131,6 +131,7 @@ class AnswerWriter:
         with using_language(self._options.language):
             self._draft.finish(_closing_line(result))
         self._pages.result = result
+        self._status.text_ended()
         self._pending.text_ended(self._slack.dispatcher.now())
         self._slack.dispatcher.wake()
         assert self._task is not None

@@ -9,7 +9,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 import aiohttp
@@ -57,6 +57,8 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 Fresh = Callable[[], Awaitable[dict[str, Any]]]
 """Makes a call's arguments from what is stored when its turn has come."""
+Sending = Callable[[], AbstractContextManager[None]]
+"""Makes a context that lasts from when a call is sent until its response, failure or cancellation."""
 _MAX_REMEMBERED = 2_000
 """Entries of each of the client's memories."""
 UPLOAD_TIMEOUT = 60.0
@@ -166,6 +168,7 @@ class SlackClient:
         max_wait: float = RETRY_LIMIT,
         urgency: Urgency | None = None,
         fresh: Fresh | None = None,
+        sending: Sending = contextlib.nullcontext,
         **arguments: Any,
     ) -> dict[str, Any]:
         """Makes a call when it is granted, and repeats it while Slack limits it or cannot be reached.
@@ -173,8 +176,9 @@ class SlackClient:
         `retry_if_unknown`: also repeats it after an unknown outcome, for calls that may safely take effect twice.
         `retry_if_unanswered`: even if there was no response, so that the first attempt may take effect later.
         `max_wait`: seconds for everything, including the time in the queue. `urgency`: the method's usual one, if None.
-        `fresh`: further arguments, computed when the call's turn comes, so that it shows the current state. Raises
-        SlackRejected, OutcomeUnknown, Superseded, or after `max_wait` seconds TooLate or the last error.
+        `fresh`: further arguments, computed when the call's turn comes, so that it shows the current state. `sending`:
+        entered for each attempt. Raises SlackRejected, OutcomeUnknown, Superseded, or after `max_wait` seconds TooLate
+        or the last error.
         """
         deadline = asyncio.get_running_loop().time() + max_wait
         channel, target = channel_of(arguments), target_of(method, arguments)
@@ -184,7 +188,8 @@ class SlackClient:
             try:
                 async with asyncio.timeout_at(deadline), self._in_order(target):
                     more = await self._made(fresh, method, channel)
-                    return await self.call(method, **arguments, **more)
+                    with sending():
+                        return await self.call(method, **arguments, **more)
             except TimeoutError:
                 raise Unanswered(f"{method}: no response in time") from None
             except RateLimited as error:

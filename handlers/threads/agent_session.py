@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from enum import Enum, auto
 from typing import Any
 
 from bot import strings
 from bot.domain import Thread
-from handlers.client.errors import OutcomeUnknown
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import plain
+from handlers.threads.brief_calls import BriefCalls, Effect
 from handlers.views.blocks import is_direct
 
 SET_SESSION_STATUS = "agents.sessions.setStatus"
@@ -29,15 +28,6 @@ PROMPTS_INTERVAL = 600.0
 """Seconds between two settings of one pane's prompts, which Slack keeps."""
 
 
-class Effect(Enum):
-    """The outcome of a call."""
-
-    DONE = auto()
-    NONE = auto()
-    UNKNOWN = auto()
-    """There was no response: it may have taken effect, or may still do so within `Timing.late_effect`."""
-
-
 class AgentSession:
     """The session of a thread while an answer is written. A native stream opens and ends the session itself."""
 
@@ -46,12 +36,16 @@ class AgentSession:
     ) -> None:
         """`may_be_processing`: whether an earlier worker of this answer may have left the session in that state."""
         self._slack = slack
-        self._thread_arguments = {"channel_id": channel, "thread_ts": thread}
-        self.processing = may_be_processing
-        """Whether Slack may show its Stop control."""
-        self.may_come_late = False
-        """Whether Slack may show it because of a call without a response."""
+        self.calls = BriefCalls(slack, SET_SESSION_STATUS, channel_id=channel, thread_ts=thread)
+        self._processing = may_be_processing
+        """Whether Slack may show its Stop control, as far as the responses tell."""
         self._task: asyncio.Task[None] | None = None
+        self._is_ending = False
+
+    @property
+    def is_left(self) -> bool:
+        """Whether Slack may show its Stop control now, or may still come to show it."""
+        return self._processing or self.calls.may_come_late
 
     def start(self) -> None:
         """Shows the session as processing if the answer takes longer than a moment."""
@@ -59,16 +53,20 @@ class AgentSession:
 
     def stream_started(self) -> None:
         """A native stream has begun, and with it the session."""
-        self.processing = True
+        self._processing = True
 
     def stream_stopped(self) -> None:
-        """The end of a native stream has ended the session."""
-        self.processing = False
+        """The end of a native stream has ended the session, unless a call that is on its way begins it again."""
+        self._processing = False
+
+    def text_ended(self) -> None:
+        """There is nothing left to stop: makes no further call."""
+        self._is_ending = True
 
     async def renew(self) -> None:
         """Sets the state again after the thread's status line, which Slack shows in the same place."""
-        if self.processing:
-            await self._set("processing")
+        if self._processing and not self._is_ending:
+            await self._process()
 
     async def detach(self) -> None:
         """Stops renewing the session and leaves it to another worker, or to after-work, which ends it."""
@@ -82,29 +80,13 @@ class AgentSession:
         dispatcher = self._slack.dispatcher
         # The rest of the rate limit is reserved for ending the other sessions.
         scarce = dispatcher.available(SET_SESSION_STATUS) < dispatcher.burst(SET_SESSION_STATUS) / 2
-        if not self.processing and not scarce:
-            self.processing = True  # even if this task is cancelled during the call
-            effect = await self._set("processing")
-            self.processing = effect is not Effect.NONE
-            self.may_come_late = effect is Effect.UNKNOWN
+        if not self._processing and not scarce and not self._is_ending:
+            await self._process()
 
-    async def _set(self, status: str) -> Effect:
-        return await call_briefly(
-            self._slack, SET_SESSION_STATUS, **self._thread_arguments, status=status
-        )
-
-
-async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> Effect:
-    """Makes a call with a short timeout whose failure doesn't matter."""
-    timeout = slack.timing.session_call_timeout
-    try:
-        async with asyncio.timeout(timeout):
-            reason = await slack.try_call_error(method, max_wait=timeout, **arguments)
-    except TimeoutError:
-        return Effect.UNKNOWN
-    if reason is None:
-        return Effect.DONE
-    return Effect.UNKNOWN if reason == OutcomeUnknown.result else Effect.NONE
+    async def _process(self) -> None:
+        """A stream that ended during the call may have ended the session before it."""
+        if await self.calls.make(status="processing") is not Effect.NONE:
+            self._processing = True
 
 
 async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> str | None:

@@ -29,6 +29,7 @@ from tests.slow import slow_after
 ENDLESS = 3_600.0
 PATIENT = patient_timing(
     session_call_timeout=ENDLESS,
+    status_end_timeout=0.05,
     chore_timeout=ENDLESS,
     user_name_timeout=0.2,
     question_timeout=0.5,
@@ -189,6 +190,7 @@ async def test_a_late_status_does_not_stay(
     """The call that shows it timed out without a response, and takes effect once the answer is complete."""
     soon = patient_timing(
         session_call_timeout=0.2,
+        status_end_timeout=0.05,
         session_start_delay=0.0,
         slack_call_timeout=ENDLESS,
         late_effect=1.5,

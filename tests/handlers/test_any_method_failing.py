@@ -32,6 +32,7 @@ from tests.slow import slow_after
 ENDLESS = 3_600.0
 PATIENT = patient_timing(
     session_call_timeout=ENDLESS,
+    status_end_timeout=0.05,
     user_name_timeout=ENDLESS,
     context_timeout=ENDLESS,
     session_start_delay=0.0,

@@ -11,12 +11,33 @@ from bot import strings
 from bot.config.chats import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
+from handlers.rate_limits.slack_rates import RATES, Rate
 from handlers.threads import agent_session
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_never_stuck import LONG, STATUS
-from tests.handlers.world import MODEL, World
+from tests.handlers.world import MODEL, World, shown
 from tests.slow import slow_after
+
+ENDLESS = 3_600.0
+TEXT = " ".join(f"Word{n} and q{n}." for n in range(30))
+SIGNS = [
+    (StreamMode.EDIT, STATUS),
+    (StreamMode.NATIVE, agent_session.SET_SESSION_STATUS),
+    (StreamMode.NATIVE, STATUS),
+    (StreamMode.EDIT, agent_session.SET_SESSION_STATUS),
+]
+"""Ways of writing, and the call that shows a sign meanwhile."""
+
+
+def signs(world: World) -> list[str]:
+    """What the threads show beside their messages."""
+    return [
+        sign
+        for thread in world.threads()
+        for sign in (thread.status, thread.session)
+        if sign and sign != "active"
+    ]
 
 
 @pytest.mark.parametrize("mode", slow_after(1, [StreamMode.NATIVE, StreamMode.EDIT]))
@@ -133,3 +154,75 @@ async def test_a_workspace_without_the_status_method_is_called_once(world: World
         await world.answered(await world.start("Go on."))
     await world.idle()
     assert len(world.slack.calls_of(STATUS)) == 1
+
+
+@pytest.mark.parametrize(("mode", "method"), slow_after(2, SIGNS))
+async def test_a_call_on_its_way_at_the_end_takes_effect_later_and_does_not_last(
+    worlds: WorldFactory, method: str, mode: StreamMode
+) -> None:
+    timing = patient_timing(
+        session_start_delay=0.0,
+        status_end_timeout=0.05,
+        session_call_timeout=ENDLESS,
+        slack_call_timeout=ENDLESS,
+        late_effect=ENDLESS,
+        sweep_interval=0.1,
+    )
+    async with worlds(bobbin_stream=mode, timing=timing) as world:
+        fault = world.slack.faults.add(method, "slow", seconds=ENDLESS)
+        world.say(TEXT, rate=300)
+        thread = await world.start("Say it.")
+        await world.until(lambda: fault.hits, "the sign is to be shown")
+        assert await world.answered(thread) == [TEXT]
+        world.slack.faults.release()
+        await world.until(lambda: signs(world), "the late sign")
+        removal = "clear_status" if method == STATUS else "end_session"
+        await world.until(lambda: removal in world.chores(), "what removes it")
+        await world.execute("UPDATE chores SET due_at = strftime('%Y-%m-%d %H:%M:%f000', 'now')")
+        await world.until(lambda: not signs(world), "no sign")
+        await world.idle()
+
+
+@pytest.mark.parametrize(("mode", "method"), slow_after(2, SIGNS))
+async def test_a_call_that_still_gets_its_response_at_the_end_delays_no_removal(
+    worlds: WorldFactory, method: str, mode: StreamMode
+) -> None:
+    timing = patient_timing(
+        session_start_delay=0.0,
+        status_end_timeout=ENDLESS,
+        session_call_timeout=ENDLESS,
+        slack_call_timeout=ENDLESS,
+        late_effect=ENDLESS,
+    )
+    async with worlds(bobbin_stream=mode, timing=timing) as world:
+        fault = world.slack.faults.add(method, "slow", seconds=ENDLESS)
+        world.say(TEXT, rate=300)
+        thread = await world.start("Say it.")
+        await world.until(lambda: fault.hits, "the sign is to be shown")
+        await world.until(lambda: shown(world.answers(thread)[0]) == TEXT, "the text")
+        world.slack.faults.release()
+        assert await world.answered(thread) == [TEXT]
+        await world.idle()
+        assert signs(world) == []
+
+
+@pytest.mark.parametrize("mode", [StreamMode.EDIT, StreamMode.NATIVE])
+async def test_calls_that_were_never_sent_delay_no_removal(
+    worlds: WorldFactory, mode: StreamMode
+) -> None:
+    """They wait for their turn until the answer ends."""
+    rates = RATES | {
+        method: Rate(per_second=1e-6, burst=1e-6)
+        for method in (STATUS, agent_session.SET_SESSION_STATUS)
+    }
+    timing = patient_timing(
+        session_start_delay=0.0, status_end_timeout=ENDLESS, late_effect=86_400.0
+    )
+    async with worlds(bobbin_stream=mode, timing=timing, rates=rates) as world:
+        world.leave_unfinished()  # what removes the signs waits for its turn, too
+        world.say(TEXT, rate=300)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        late = "SELECT 1 FROM chores WHERE due_at > strftime('%Y-%m-%d %H', 'now', '+12 hours')"
+        assert world.rows(late) == []
+        assert world.slack.calls_of(STATUS) == []
