@@ -41,6 +41,8 @@ class SlowedLoop(LoadTolerantLoop):
         self._thread_due: dict[int, float] = {}
         """By thread: the latest time for which a callback of it is scheduled."""
         self.late_callbacks = 0
+        self.held_back = 0
+        """How many times anything was late."""
         super().__init__()
 
     def is_holding_back(self) -> bool:
@@ -81,6 +83,7 @@ class SlowedLoop(LoadTolerantLoop):
             callback(*args)
             return
         self._due[fd] = due
+        self.held_back += 1
         super()._remove_reader(fd)  # type: ignore[misc]
         self._resuming[fd] = self.call_at(due, self._resume, fd, callback, args)
 
@@ -108,6 +111,7 @@ class SlowedLoop(LoadTolerantLoop):
             return
         self._thread_due[thread] = due + _ORDER
         self.late_callbacks += 1
+        self.held_back += 1
         self.call_at(due, self._take_late, callback, args)
 
     def _take_late(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:

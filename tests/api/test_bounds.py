@@ -73,11 +73,13 @@ async def test_large_pictures_are_decoded_one_at_a_time(world: World, api: Api) 
             for chat in chats
         ]
         working = asyncio.gather(*said)
+        served = set[int]()
         while not working.done():
-            # On a busy machine these are more than a person's requests a minute, and that is an answer too.
-            assert (await api.http.get("/chat/models")).status_code in {200, 429}
+            served.add((await api.http.get("/chat/models")).status_code)
             await asyncio.sleep(0.05)
         answers = await working
+    # On a busy machine these are more than a person's requests a minute, and that is an answer too.
+    assert {200} <= served <= {200, 429}
     assert {answer.status_code for answer in answers} == {201}
     assert growth[0] < GROWTH
 

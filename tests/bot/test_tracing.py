@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from bot.config.tracing import traces_wanted
 from bot.tracing import current_trace, span, tracing
 from tests.cluster.processes import Cluster
+from tests.deadlines import WAIT_TIMEOUT
 from tests.fork_server import ForkServer
 
 QUESTION, ANSWER = "How many zebras?", "Eleven zebras."
@@ -109,8 +110,14 @@ def test_a_collector_that_never_answers_delays_no_exit(monkeypatch: pytest.Monke
         receiver.answers.clear()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
+        answering = Timer(
+            WAIT_TIMEOUT, receiver.answers.set
+        )  # so that an exit that waits for it ends
+        answering.start()
         with tracing(True, flush_timeout=0.01), span("anything"):
             pass
+        assert not receiver.answers.is_set()
+        answering.cancel()
         receiver.answers.set()
 
 

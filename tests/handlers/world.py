@@ -286,17 +286,20 @@ class World(ModelAnswers, Strictness):
     async def idle(self) -> None:
         """Wait until no answer or after-work is unfinished and the bot has done nothing for `QUIET` seconds.
 
-        It is not idle while it waits for a statement: a database may take longer than that.
+        It is not idle while it waits for a statement: a database may take longer than that, and what the bot does with
+        the result comes afterwards.
         """
         clock, counts = asyncio.get_running_loop().time, self.slack.journal.counts
         active_at, calls = clock(), counts.total()
-        while (
-            clock() < active_at + QUIET
-            or self.waits_for_database()
-            or self._has_unfinished_answers()
-        ):
+        while clock() < active_at + QUIET or self._has_unfinished_answers():
             await asyncio.sleep(0.01)
-            if calls != counts.total() or self.slack.dispatcher.pending() or self.is_computing():
+            is_over = clock() >= active_at + QUIET
+            if (
+                calls != counts.total()
+                or self.slack.dispatcher.pending()
+                or self.is_computing()
+                or (is_over and self.waits_for_database())
+            ):
                 active_at, calls = clock(), counts.total()
 
     def _has_unfinished_answers(self) -> bool:
