@@ -80,13 +80,13 @@ class ActionClaims:
         for look in range(LOOKS):
             if await self.claim(*what, seconds=seconds):
                 return Turn.MINE
-            if await self._is_done(what, seconds):
+            if await self.is_done(*what, seconds=seconds):
                 return Turn.DONE
             await asyncio.sleep(seconds * look / 33)
         return Turn.BUSY
 
-    async def _is_done(self, what: tuple[str, ...], seconds: float) -> bool:
-        """Whether the row lasts longer than a claim does."""
+    async def is_done(self, *what: str, seconds: float) -> bool:
+        """Whether the row lasts longer than a claim of so many `seconds` does."""
         is_done = and_(
             done_once.c.key == _key(what), done_once.c.kept_until > database_time(seconds)
         )

@@ -81,6 +81,7 @@ class SlackParts:
             headers=self.headers,
             contexts=self.contexts,
             queued_reactions=self.answering.queued_reactions,
+            file_notices=self.answering.file_notices,
             tasks=self.resources.tasks,
             timing=self.resources.timing,
         )

@@ -29,6 +29,17 @@ class TeamClaims:
             log.warning("claim_unknown", reason=str(error))
             return True
 
+    async def is_done(self, *what: str, within: float) -> bool:
+        """Whether what a replica got by `is_first`, with the same `within`, is recorded as done.
+
+        False while the database is down.
+        """
+        try:
+            return await self._claims.is_done(self._team, *what, seconds=within)
+        except StorageError as error:
+            log.warning("claim_unknown", reason=str(error))
+            return False
+
     async def keep(self, *what: str, within: float) -> None:
         """Records that what `is_first` granted to the caller is done; this counts for `within` seconds."""
         try:

@@ -26,7 +26,7 @@ from handlers.threads.private_notices import post_ephemeral_once
 from handlers.views import chat_full, payloads
 from storage.chat_requests import ChatRequest
 
-Notice = Coroutine[Any, Any, None]
+Notice = Coroutine[Any, Any, object]
 
 
 async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
-from bot.domain import Thread, User
+from bot.domain import ModelRef, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached
 from bot.observability import get_logger
 from bot.runtime.tasks import Tasks
@@ -27,6 +27,7 @@ from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.urgency import Urgency
 from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.file_notices import FileNotices
 from handlers.threads.private_notices import cannot_write, post_ephemeral_once
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
@@ -40,6 +41,8 @@ from storage.messages import StoredMessage
 log = get_logger(__name__)
 
 RECOVERY_BATCH = 100
+Refusal = LimitReached | BudgetReached | ModelRef
+"""Why a request is given up: no room, no budget, or a model that cannot see a question of images."""
 
 
 class ModelMenus:
@@ -57,6 +60,7 @@ class ModelMenus:
         headers: ChatHeaders,
         contexts: ThreadContextReader,
         queued_reactions: QueuedReactions,
+        file_notices: FileNotices,
         tasks: Tasks,
         timing: Timing,
     ) -> None:
@@ -71,6 +75,7 @@ class ModelMenus:
         self._headers = headers
         self._contexts = contexts
         self._queued_reactions = queued_reactions
+        self._file_notices = file_notices
         self._tasks = tasks
         self._timing = timing
         self._offering: set[str] = set()
@@ -117,8 +122,7 @@ class ModelMenus:
         try:
             joined = await self._requests.join(request)
         except LimitReached as full:
-            await self._notify_refused(request, full)
-            await self._lifecycle.advance(request, GivenUp())
+            await self._refuse(request, full)
             return True
         except BudgetReached as reached:
             await self._notify_refused(request, reached)
@@ -171,7 +175,7 @@ class ModelMenus:
             for each in chosen.more_refused:
                 self._tasks.start(self._notify_refused(each.request, each.reason), name="notice")
             await self._headers.show_started(slack, request, chosen.stored.chat, response_url)
-        elif request.menu_ts is not None:
+        elif chosen.outcome is ModelChoiceOutcome.WAITING_FOR_TEXT and request.menu_ts is not None:
             await self._messages.replace(
                 slack,
                 channel=request.thread.channel,
@@ -186,8 +190,9 @@ class ModelMenus:
     ) -> None:
         """Starts the chat of a request whose model is chosen, once its thread context is read.
 
-        Returns when the question is stored, or cannot be; both are shown in the background. If Slack does not return
-        the thread in time, or there is no room for the question, the asker is told.
+        Returns when the question is stored, or cannot be; both are shown in the background. The asker is told if Slack
+        does not return the thread in time, if there is no room for the question, or if the model cannot see the
+        images of which it consists.
         """
         if request.id in self._starting:
             return
@@ -202,27 +207,31 @@ class ModelMenus:
         except BudgetReached as reached:
             self._tasks.start(self._notify_refused(request, reached), name="notice")
         else:
-            self._tasks.start(self.show_choice(chosen, response_url), name="header")
+            if chosen.outcome is ModelChoiceOutcome.MODEL_CANNOT_SEE and chosen.model is not None:
+                self._tasks.start(self._refuse(request, chosen.model), name="notice")
+            else:
+                self._tasks.start(self.show_choice(chosen, response_url), name="header")
         finally:
             self._starting.discard(request.id)
 
-    async def _refuse(self, request: ChatRequest, full: LimitReached) -> None:
-        await self._notify_refused(request, full)
-        await self._lifecycle.advance(request, GivenUp())
+    async def _refuse(self, request: ChatRequest, reason: Refusal) -> None:
+        """While another task or process tells the asker, that one gives up the request, or a later sweep."""
+        if await self._notify_refused(request, reason):
+            await self._lifecycle.advance(request, GivenUp())
 
-    async def _notify_refused(
-        self, request: ChatRequest, reason: LimitReached | BudgetReached
-    ) -> None:
-        """Tells the asker why their request is given up."""
+    async def _notify_refused(self, request: ChatRequest, reason: Refusal) -> bool:
+        """Tells the asker why their request is given up. False while another task or process may be telling them."""
         if (slack := await self._messages.client_for(request)) is None:
-            return
+            return True
         content: list[Block] | None = None
         async with self._using_askers_language(request):
             if isinstance(reason, LimitReached):
                 text, content = self.chat_full(request, str(reason))
-            else:
+            elif isinstance(reason, BudgetReached):
                 text = budget_reached(reason)
-        await post_ephemeral_once(
+            else:
+                text = self._file_notices.cannot_see(reason)
+        return await post_ephemeral_once(
             slack,
             f"refused {request.id}",  # there may have been a notice about the message's files
             channel=request.thread.channel,

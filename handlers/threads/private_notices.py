@@ -76,18 +76,20 @@ async def notify_once(
     await slack.claims.keep(*what, within=within)
 
 
-async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> None:
-    """Like `post_ephemeral`, but only if no other replica posts a notice about the same thing.
+async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> bool:
+    """Like `post_ephemeral`, but only if nobody else posts a notice about the same thing.
 
-    `about`: identifies the thing within the workspace, for instance by a message's ts.
+    `about`: identifies the thing within the workspace, for instance by a message's ts. Returns whether nobody is still
+    posting it, so that nobody will have to tell what they were telling.
     """
     what = ("notice", notice["channel"], about)
     if not await slack.claims.is_first(*what, within=slack.timing.notice_claim):
-        return
+        return await slack.claims.is_done(*what, within=slack.timing.notice_claim)
     async with slack.claims.renewing(*what, within=slack.timing.notice_claim):
         is_posted = await post_ephemeral(slack, **notice)
     if is_posted:
         await slack.claims.keep(*what, within=NOTICE_TTL)
+    return True
 
 
 async def post_ephemeral(

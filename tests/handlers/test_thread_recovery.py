@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from bot import strings
 from bot.domain import ModelRef
 from handlers.threads.model_menu import RECOVERY_BATCH
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
+from tests.handlers.shared_files import TEXT_MODEL, image_file, say_with_files
 from tests.handlers.two_workspaces import TwoWorkspaces
 from tests.handlers.world import MODEL
 
@@ -51,6 +55,57 @@ async def test_a_start_waits_for_no_private_notice(worlds: WorldFactory) -> None
         await world.choose(thread)
         await world.answered(thread)
         world.slack.faults.clear()
+
+
+async def test_a_question_of_images_is_refused_if_its_model_cannot_see(
+    worlds: WorldFactory,
+) -> None:
+    """Its process ended when the model was chosen, and that has lost its sight since."""
+    async with worlds(timing=TIMING) as world:
+        ts = await say_with_files(world, f"<@{world.slack.bot_user.id}>", image_file())
+        (menu,) = await world.until(lambda: world.menus(ts), "the menu")
+        await world.idle()
+        await world.stop_bot()
+        await world.execute("UPDATE questions SET model = ?", str(ModelRef("openai", TEXT_MODEL)))
+        content = menu.latest
+        await world.start_bot()
+        (notice,) = await world.until(lambda: world.whispers("alice"), "the notice")
+        assert notice.startswith(strings.NO_VISION_AND_NO_TEXT.format(model="Demo: Quick"))
+        is_open = "SELECT 1 FROM questions WHERE state = 'open'"
+        await world.until(lambda: not world.rows(is_open), "it is given up")
+        await world.idle()
+        assert (menu.latest, world.whispers("alice"), world.chats()) == (content, [notice], [])
+
+
+async def test_a_refusal_is_told_by_the_next_process_if_the_first_could_not(
+    worlds: WorldFactory,
+) -> None:
+    """Its notice was still on its way, while later sweeps found the question again."""
+    timing = replace(TIMING, thread_sweep_min_age=0.0, notice_claim=1.0)
+    async with worlds(timing=timing, bobbin_max_messages=2, bobbin_grace=0.0) as world:
+        thread = await world.ask("Mine comes first.")
+        mention = f"<@{world.slack.bot_user.id}> And mine?"
+        await world.slack.conversations.say("bob", "general", mention, thread)
+        await world.until(lambda: len(world.menus(thread)) == 2, "both menus")
+        first, _ = world.menus(thread)
+        await world.slack.interactions.choose("alice", first, "model_menu", f"openai:{MODEL}")
+        await world.answered(thread)
+        await world.idle()
+        await world.stop_bot()
+        await world.execute("UPDATE questions SET model = ?", str(ModelRef("openai", MODEL)))
+        told = world.slack.faults.add("chat.postEphemeral", "hang", times=-1, seconds=ENDLESS)
+        await world.start_bot()
+        await world.until(lambda: told.hits, "the notice is on its way")
+        await world.idle()
+        await world.stop_bot()
+        world.slack.faults.clear()
+        await world.start_bot()
+        assert await world.until(lambda: world.whispers("bob"), "the notice") == [
+            strings.CHAT_FULL.format(count=2)
+        ]
+        await world.idle()
+        assert len(world.whispers("bob")) == 1
+        assert world.rows("SELECT 1 FROM questions WHERE state = 'open'") == []
 
 
 async def test_a_workspace_that_hangs_keeps_no_other_out_of_recovery(
