@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from bot.sandbox.state.records import Message
+from bot.usage.limits import Budget, Period, Scope, Unit
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import (
     TEXT_MODEL,
     VISION_MODEL,
@@ -126,3 +128,27 @@ async def test_a_thread_that_a_process_left_unopened_is_opened_by_the_next(world
     await world.start_bot()
     await world.until(lambda: new_threads(world), "the new thread")
     assert await world.answered(new_threads(world)[0].ts, 2) == ["Four pears."]
+
+
+async def test_nothing_remains_of_a_chat_that_slack_refuses(worlds: WorldFactory) -> None:
+    """Nor of what was held of a budget for its answer; asked for again, it is made anew."""
+    budget = Budget(Scope.USER, 1_000_000, Unit.TOKENS, Period.MONTH)
+
+    async with worlds(bobbin_budget_user=budget) as world:
+
+        def is_refused() -> bool:
+            refused = any(line["event"] == "successor_refused" for line in world.lines())
+            return refused and len(world.chats()) == 1
+
+        thread = await two_exchanges(world)
+        world.slack.faults.add("chat.postMessage", error="is_archived", channel="C0GENERAL")
+        await ask_another(world, world.answers(thread)[1])
+        await world.until(is_refused, "the refusal")
+        assert {row["held"] for row in world.rows("SELECT held FROM spending")} == {0}
+
+        world.say("Four pears.", model=VISION_MODEL)
+        await ask_another(world, world.answers(thread)[1])
+        await world.until(lambda: new_threads(world), "the new thread")
+        assert await world.answered(new_threads(world)[0].ts, 2) == ["Four pears."]
+        await world.idle()
+        assert {row["held"] for row in world.rows("SELECT held FROM spending")} == {0}
