@@ -21,7 +21,6 @@ from tests.cluster.replicas import answer_to, answering
 from tests.deadlines import WAIT_TIMEOUT
 from tests.fork_server import ROOT, ForkServer
 from tests.handlers.world import is_not_answer, shown
-from tests.slow import slow_after
 
 PEOPLE = ("alice", "bob", "carol")
 
@@ -111,7 +110,8 @@ async def everything_is_answered(crowd: Crowd) -> None:
         ] == []
 
 
-@pytest.mark.parametrize(("processes", "kills"), slow_after(1, [(1, 3), (2, 8)]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "kills"), [(1, 3), (2, 8)])
 async def test_kills_at_random_moments_lose_and_repeat_nothing(
     tmp_path: Path, fork_server: ForkServer, thorough: bool, processes: int, kills: int
 ) -> None:

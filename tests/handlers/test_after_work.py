@@ -54,7 +54,7 @@ async def say(world: World, text: str, thread: str) -> str:
 
 
 @pytest.mark.parametrize("fault", slow_after(1, FAULTS))
-@pytest.mark.parametrize("mode", CARRIERS)
+@pytest.mark.parametrize("mode", slow_after(1, CARRIERS))
 async def test_answers_follow_each_other_even_if_all_other_methods_fail(
     worlds: WorldFactory, mode: StreamMode, fault: str
 ) -> None:

@@ -117,7 +117,7 @@ FORMS: dict[str, Callable[[Muted, Mute], Awaitable[None]]] = {
 @pytest.mark.parametrize(
     ("form", "held"),
     slow_after(
-        2,
+        1,
         [
             ("those that are open", Mute.BOTH),
             ("all, for a while", Mute.BOTH),
