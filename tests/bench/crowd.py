@@ -1,10 +1,12 @@
 """Forty answers at once, and what happens beside them: mentions in the same channel, and a process that is killed.
 
-    python -m tests.bench.crowd [--only menus kill]
+    python -m tests.bench.crowd [--only menus kill approval tool document title]
 
 `menus`: seconds from a mention to its menu while forty answers run in that channel. `kill`: the process that writes
 forty answers is killed and another one started. It claims them and asks the model again, which sends the same words;
 seconds from the kill and from the claim until an answer changes in Slack, and until it shows more than before.
+The others: the same for ten answers that wait for approval (seconds from the press, after the kill), are in a tool
+call, read a document, or have a title due (seconds from the new process's connecting to the title).
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import sqlite3
 import statistics
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from bot.sandbox.state.records import Message
+from tests.bench import stages
 from tests.bench.environment import ASKER, Environment, StormThread, open_environment, script
 
 ANSWERS = 40
@@ -145,12 +149,29 @@ async def _until(is_true: Callable[[], bool]) -> None:
 
 
 def _line(name: str, seconds: Mapping[str, float]) -> str:
+    if not seconds:
+        return f"{name:<18}   0 times"
     median, worst = statistics.median(seconds.values()), max(seconds.values())
     load = os.getloadavg()[0]
     return f"{name:<18} {len(seconds):>3} times: median {median:5.2f} s, worst {worst:5.2f} s (load {load:.1f})"
 
 
-PARTS: dict[str, Callable[[], Awaitable[str]]] = {"menus": menus, "kill": kill}
+async def killed_at(stage: stages.Stage) -> str:
+    outcome = await stages.measure(stage)
+    return "\n".join(
+        [
+            f"killed while each of {stages.ANSWERS} {stage.called}",
+            _line(f"on after {stage.since}", outcome.since),
+            _line("on after kill", outcome.since_kill),
+        ]
+    )
+
+
+PARTS: dict[str, Callable[[], Awaitable[str]]] = {
+    "menus": menus,
+    "kill": kill,
+    **{stage.name.lower(): partial(killed_at, stage) for stage in stages.Stage},
+}
 
 
 async def main() -> None:
