@@ -52,6 +52,8 @@ class Writer:
     words: int
     rate: float
     native: bool = True
+    thinks: float = 0.0
+    """Seconds before `begins` at which the model was asked."""
     pending: PendingWrite = field(init=False)
     arrived: int = 0
     seen: int = 0
@@ -120,7 +122,7 @@ class Simulation:
     def add(self, writer: Writer) -> Writer:
         self.writers.append(writer)
         self._writer_of[id(writer.pending)] = writer
-        self._at(writer.begins, lambda: self._begin(writer))
+        self._at(writer.begins - writer.thinks, lambda: self._begin(writer))
         return writer
 
     def queue(
@@ -306,6 +308,7 @@ class Simulation:
         elif writer.overflows():  # this message is full and stays; the rest goes into the next
             writer.page_from += PAGE
             pending.visibility, pending.must_close = Visibility.HIDDEN, False
+            pending.continues = True
         if pending.waiting_since is None and writer.arrived > writer.seen:
             pending.waiting_since = self.now
 
@@ -368,16 +371,21 @@ def workday(
     most: float = 7.0,
     channels: int = 10,
     natives: float = 0.9,
+    thinking: float = 0.0,
     seed: int = 1,
     **options: float,
 ) -> Simulation:
-    """Answers of `least` to `most` seconds at random moments, as in `tests.bench.day`, without what surrounds them."""
+    """Answers of `least` to `most` seconds at random moments, as in `tests.bench.day`, without what surrounds them.
+
+    `thinking`: the mean seconds that a model thinks before its first word.
+    """
     simulation, chance = Simulation(**options), random.Random(seed)  # type: ignore[arg-type]
-    seconds = minutes * 60
+    seconds, thoughts = minutes * 60, random.Random(seed)
     for at in sorted(chance.uniform(0, seconds) for _ in range(int(a_minute * minutes))):
         rate = chance.uniform(20, 40)
         words = int(rate * chance.uniform(least, most))
         channel = f"C{chance.randrange(channels)}"
-        simulation.add(Writer(channel, at, words, rate, native=chance.random() < natives))
+        native, thinks = chance.random() < natives, thoughts.uniform(0.0, 2 * thinking)
+        simulation.add(Writer(channel, at + thinks, words, rate, native=native, thinks=thinks))
     simulation.run()
     return simulation

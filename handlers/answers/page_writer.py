@@ -359,7 +359,7 @@ class PageWriter:
 
     def _open_next_page(self, tail: str) -> None:
         self.draft.open_next_page(tail)
-        self.pending.visibility = Visibility.HIDDEN
+        self.pending.visibility, self.pending.continues = Visibility.HIDDEN, True
 
     async def _on_posted(self) -> None:
         self._status.message_posted()

@@ -105,11 +105,12 @@ class AnswerWriter:
     def write(self, text: str) -> None:
         if self._restart is not None:
             self._written_meanwhile.append(text)
-        elif self._draft.append(text):
-            self._pending.received += len(text)
-            if self._pending.waiting_since is None:
-                self._pages.text_arrived(self._slack.dispatcher.now())
-                self._slack.dispatcher.wake()
+            return
+        now = self._slack.dispatcher.now()
+        self._pending.text_received(now, len(text))
+        if self._draft.append(text) and self._pending.waiting_since is None:
+            self._pages.text_arrived(now)
+            self._slack.dispatcher.wake()
 
     def step(self, step: Step) -> None:
         self._steps[step.number] = step

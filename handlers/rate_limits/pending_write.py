@@ -44,6 +44,8 @@ class PendingWrite:
     """The next message exists already and is rewritten instead of posted."""
     opening: Visibility = Visibility.HIDDEN
     """How the last granted call shows a hidden answer; the scheduler sets this."""
+    continues: bool = False
+    """Its earlier text stands in a message that is full."""
     must_close: bool = False
     """The native stream must be ended before anything else can be written."""
     began_at: float | None = None
@@ -52,6 +54,12 @@ class PendingWrite:
     """When the model finished."""
     received: int = 0
     """How much text has arrived, in characters."""
+
+    def text_received(self, now: float, characters: int) -> None:
+        """The model has sent text, even if none of it can be shown yet."""
+        if self.began_at is None:
+            self.began_at = now
+        self.received += characters
 
     def text_arrived(self, now: float) -> None:
         """New text is not visible yet."""
@@ -76,6 +84,12 @@ class PendingWrite:
             return 0.0
         until = now if self.ended_at is None else self.ended_at
         return self.received / max(until - self.began_at, MIN_SPEED_TIME)
+
+    def wanted_stream(self) -> bool:
+        """Whether it was a native stream, or would have been with a start to spare; one that came at once would not."""
+        if self.visibility is Visibility.NATIVE:
+            return True
+        return self.may_stream and (self.seconds_of_text() or 0.0) >= MIN_SPEED_TIME
 
     def wants_call(self) -> bool:
         return self.waiting_since is not None or self.ends()

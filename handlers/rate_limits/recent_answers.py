@@ -15,8 +15,8 @@ class _Ended(NamedTuple):
     at: float
     seconds: float
     """How long its text took, at most `WINDOW`: a longer one says nothing about how many there are at a time."""
-    speed: float
-    """Characters a second."""
+    speed: float | None
+    """Characters a second; None: it wanted no stream."""
     streamed: bool
 
 
@@ -26,8 +26,13 @@ class RecentAnswers:
     def __init__(self) -> None:
         self._ended: deque[_Ended] = deque()
 
-    def note(self, now: float, seconds: float, *, speed: float = 0.0, streamed: bool) -> None:
-        """An answer has ended whose text took this many seconds; `streamed`: as a native stream, without edits."""
+    def note(
+        self, now: float, seconds: float, *, speed: float | None = None, streamed: bool
+    ) -> None:
+        """An answer has ended whose text took this many seconds; `streamed`: as a native stream, without edits.
+
+        `speed`: its characters a second, unless it wanted no stream.
+        """
         self._ended.append(_Ended(now, min(seconds, WINDOW), speed, streamed))
         self._forget(now)
 
@@ -53,9 +58,10 @@ class RecentAnswers:
         """The least speed of those for which there were streams, if the fastest got them; 0.0: there were enough."""
         self._forget(now)
         streams = int(starts_per_second * WINDOW / peers)
-        if len(self._ended) <= max(streams, MIN_ANSWERS):
+        speeds = [each.speed for each in self._ended if each.speed is not None]
+        if len(speeds) <= max(streams, MIN_ANSWERS):
             return 0.0
-        return sorted((each.speed for each in self._ended), reverse=True)[streams]
+        return sorted(speeds, reverse=True)[streams]
 
     def _forget(self, now: float) -> None:
         while self._ended and self._ended[0].at < now - WINDOW:

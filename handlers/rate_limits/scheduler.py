@@ -85,7 +85,8 @@ class WriteScheduler:
         seconds = pending.seconds_of_text()
         if seconds is not None:
             streamed = pending.visibility is Visibility.NATIVE
-            self._recent.note(now, seconds, speed=pending.speed(now), streamed=streamed)
+            speed = pending.speed(now) if pending.wanted_stream() else None
+            self._recent.note(now, seconds, speed=speed, streamed=streamed)
 
     @property
     def writing(self) -> int:
@@ -244,11 +245,22 @@ class WriteScheduler:
             at = max(write.waiting_since + SCARCE_POST_DELAY, spare)
             return NextCall(POST, min(at, held_until))
         method = UPDATE if write.reuses_message else POST
-        opens_at = write.waiting_since + (0.0 if write.reuses_message else limits.delay(opened))
+        opens_at = write.waiting_since
+        if not write.reuses_message:
+            opens_at = self._first_words_at(write, load, limits, opened)
         held_until = max(held_until, opens_at, self._next_edit_refilled_at(now))
         if limits.room <= opened and now < held_until:
             opens_at = now + RECHECK_INTERVAL
         return NextCall(method, max(opens_at, load.ready_at(method, write.channel)))
+
+    def _first_words_at(
+        self, write: PendingWrite, load: Workload, limits: OpeningLimits, opened: int
+    ) -> float:
+        """Evenly, or sooner while edits and posts are full, because overflowing tokens are lost."""
+        assert write.waiting_since is not None
+        evenly = write.waiting_since + limits.interval
+        full = [load.ready_at(m, write.channel, FULL_BUCKET) for m in (UPDATE, POST)]
+        return max(write.waiting_since + limits.delay(opened), min(evenly, max(full)))
 
     def _next_edit_refilled_at(self, now: float) -> float:
         """When the edits have refilled by one since the last opening: held answers are opened at this rate."""

@@ -67,6 +67,8 @@ class OpeningLimits:
     """How many more answers the available edits can bring to their end."""
     delay: Callable[[int], float]
     """Seconds that first words wait in an answer opened after this many others at this moment."""
+    interval: float
+    """Seconds that they wait so that calls are left for the answers to come."""
     scarce: Mapping[str, float]
     """For each channel with scarce posts: how many answers may be opened there to save posts."""
 
@@ -123,7 +125,9 @@ class Workload:
             interval = write_interval(self._bucket(APPEND), self.now, sharers)
             return ProgressLimits(max(interval, self._steady_interval(visibility)), 0.0)
         sharers = self._sharers(visibility) + self._coming()
-        to_end = float(self._with_peers(self._edited + len(self._unopened)) if sharers > 1 else 0)
+        to_end = float(
+            self._with_peers(self._edited + self._hidden_to_edit()) if sharers > 1 else 0
+        )
         reserve = min(to_end, self.buckets.rate(UPDATE).burst - 1.0)
         interval = write_interval(self._bucket(UPDATE), self.now, max(1, sharers), reserve)
         return ProgressLimits(max(interval, self._steady_interval(visibility)), reserve)
@@ -132,6 +136,7 @@ class Workload:
         return OpeningLimits(
             room=self._edit_room(),
             delay=self._first_write_delay(),
+            interval=self._steady_interval(Visibility.EDITED),
             scarce=self._scarce_channels(),
         )
 
@@ -169,24 +174,29 @@ class Workload:
         starts = self._bucket(START).tokens(self.now)
         return self._with_peers(max(0, int(min(len(self._unopened) - starts, self._edit_room()))))
 
+    def _hidden_to_edit(self) -> int:
+        """Hidden answers that have text, and no start of a stream: each will need an edit for its end."""
+        begun = [w for w in self._unopened if w.began_at is not None and not w.final]
+        starts = int(self._bucket(START).tokens(self.now))
+        return len(begun) - min(starts, sum(write.may_stream for write in begun))
+
     def _first_write_delay(self) -> Callable[[int], float]:
         """Seconds that first words wait, so that few edits are spread evenly, unless posts are scarcer."""
         coming = max(1, self._coming())
         edited = self._sharers(Visibility.EDITED)
         interval = write_interval(self._bucket(UPDATE), self.now, edited + coming)
-        steady_interval = self._steady_interval(Visibility.EDITED)
         posts = [
             self._bucket(POST, channel) for channel in {write.channel for write in self._unopened}
         ]
         if interval <= 1.0 or not posts:
-            return lambda _: steady_interval
+            return lambda _: 0.0
         queue = max(0.0, coming - sum(bucket.tokens(self.now) for bucket in posts))
         queue_seconds = queue / sum(bucket.per_second for bucket in posts)
 
         def delay(opened: int) -> float:
             share = (edited + opened) / (edited + coming)
             ratio = first_write_ratio(share) if self.peers == 1 else FIRST_WRITE_RATIO
-            return max(steady_interval, ratio * interval - queue_seconds)
+            return max(0.0, ratio * interval - queue_seconds)
 
         return delay
 
@@ -195,9 +205,11 @@ class Workload:
         ones may use the second half of the bucket.
         """
         ready_at = self.ready_at(START, write.channel)
-        if write.speed(self.now) >= self._streaming_speed:
-            return ready_at
-        if write.began_at is None:
+        if (
+            write.began_at is None
+            or write.continues
+            or write.speed(self.now) >= self._streaming_speed
+        ):
             return ready_at
         known_at = write.began_at + MIN_SPEED_TIME
         half_full_at = self.ready_at(START, write.channel, self._bucket(START).burst / 2)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from bot.sandbox.limits import Limits
+from handlers.rate_limits.pending_write import PendingWrite
+from handlers.rate_limits.scheduler import WriteScheduler
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_delivery import TEXT, incomplete
@@ -107,3 +111,27 @@ async def test_an_unknown_streaming_method_is_not_called_again_in_any_channel(wo
         thread = await world.start("Say it.", channel=channel)
         assert await world.answered(thread, channel=channel) == [TEXT]
     assert len(world.slack.calls_of("chat.startStream")) == 1
+
+
+@pytest.mark.parametrize("aged", [False, True])
+async def test_the_scheduler_knows_how_much_was_written_and_whether_it_goes_on(
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, aged: bool
+) -> None:
+    """Every character that the model sent counts, so that the answer's speed is known; so does the next page."""
+    left: list[PendingWrite] = []
+    leave = WriteScheduler.leave
+
+    def leave_noted(self: WriteScheduler, pending: PendingWrite, now: float) -> None:
+        left.append(pending)
+        leave(self, pending, now)
+
+    monkeypatch.setattr(WriteScheduler, "leave", leave_noted)
+    text = "Ask @channel, <!here> or & < no one. " * 3 + "One | two\n--- | ---\n1 | 2\n" + TEXT
+    async with worlds(timing=patient_timing(max_stream_age=0.4 if aged else 1_000.0)) as world:
+        world.reply_to({"Say it.": text}, rate=25 if aged else 400)
+        thread = await world.start("Say it.")
+        shown = await world.answered(thread)
+        await world.until(lambda: bool(left), "the end of the last call")
+        assert [pending.received for pending in left] == [len(text)]
+        assert [pending.continues for pending in left] == [len(shown) > 1] == [aged]
+        assert all(pending.speed(0.0) > 0.0 for pending in left)
