@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import TitleBy, User
 from storage.engine.database import Database
 from storage.engine.types import database_time
-from storage.statements.inherited_quotes import complete, find_incomplete
+from storage.statements.inherited_quotes import complete, find_incomplete, next_successors
 from storage.statements.queries import ASK_TO_STOP, dialect_insert, lock_answers, locked_in_order
 from storage.statements.quotes import (
     ERASED_TEXT,
@@ -170,13 +170,18 @@ class Erasure:
                 for name, query in _counts(selection).items()
             }
 
-    async def complete_quotes(self, limit: int) -> int:
-        """Names, in some chats, whom they quote according to the chats before them; returns 0 when all do."""
+    async def complete_quotes(self, after: str, limit: int) -> str | None:
+        """Names, in the next continuations and branches in order, whom they quote according to the chats before them.
+
+        Returns the id of the last of these chats; None when there are no more.
+        """
         async with self._database.search() as connection:
-            incomplete = await find_incomplete(connection, limit)
-        async with self._database.begin() as connection:
-            await complete(connection, incomplete)
-        return len(incomplete)
+            ids = await next_successors(connection, after, limit)
+            incomplete = await find_incomplete(connection, ids)
+        if incomplete:
+            async with self._database.begin() as connection:
+                await complete(connection, incomplete)
+        return ids[-1] if ids else None
 
     async def next_chats(self, selection: Selection, after: str, limit: int) -> list[str]:
         """Ids of the next chats to remove, in order: those after `after`."""

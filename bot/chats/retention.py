@@ -68,10 +68,9 @@ class Eraser:
         return gone
 
     async def _complete_quotes(self) -> None:
-        more = BATCH
-        while more:
-            more = await self._erasure.complete_quotes(BATCH)
-            await asyncio.sleep(PAUSE)
+        last: str | None = ""
+        while last is not None:
+            last = await self._erasure.complete_quotes(last, CHATS_AT_ONCE)
 
     async def _forget_traces(self, user: User) -> None:
         more = BATCH

@@ -100,7 +100,12 @@ async def note_quoted(connection: AsyncConnection, request: Row[Any], message: M
     """
     if request.quoted is None:
         return
-    new = chats.c.id == message.chat_id, chats.c.context.is_not(None), chats.c.quoted.is_(None)
+    new = (
+        chats.c.id == message.chat_id,
+        chats.c.context.is_not(None),
+        chats.c.context != ERASED_TEXT,
+        chats.c.quoted.is_(None),
+    )
     await connection.execute(update(chats).where(*new).values(quoted=request.quoted))
     if request.said_since or request.context_files:
         this = update(messages).where(messages.c.id == message.id)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread, Timer
+from threading import enumerate as enumerate_threads
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -69,6 +70,16 @@ def receiving() -> Iterator[Receiver]:
         thread.join()
 
 
+@contextmanager
+def joining_new_threads() -> Iterator[None]:
+    """Waits at the end for the threads started meanwhile, so that none logs during a later test."""
+    before = set(enumerate_threads())
+    yield
+    for thread in set(enumerate_threads()) - before:
+        thread.join(WAIT_TIMEOUT)
+        assert not thread.is_alive(), thread
+
+
 async def test_a_question_is_one_trace_up_to_the_calls_that_answer_it(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:
@@ -106,7 +117,7 @@ async def test_a_question_is_one_trace_up_to_the_calls_that_answer_it(
 
 def test_a_collector_that_never_answers_delays_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK would wait for it."""
-    with receiving() as receiver:
+    with receiving() as receiver, joining_new_threads():
         receiver.answers.clear()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")

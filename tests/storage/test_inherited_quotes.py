@@ -122,3 +122,20 @@ async def until_one_waits(database: Database) -> None:
         while not await connection.scalar(waiting):
             await connection.rollback()
             await asyncio.sleep(0.01)
+
+
+async def test_what_was_erased_from_both_chats_stays_so(
+    database: Database, builder: ChatBuilder
+) -> None:
+    """Even if the earlier chat quotes somebody again, an erasure comes to its end."""
+    read = await read_before(database, builder)
+    branch = await branched(database, builder, read, "other")
+    await Eraser(Erasure(database)).erase(Selection(user=GONE))
+    async with database.begin() as connection:
+        again = update(chats).where(chats.c.id == read.id)
+        await connection.execute(again.values(quoted=to_quoted(["U0OTHER"])))
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        await Eraser(Erasure(database)).erase(Selection(user=User("T1", "U0NOBODY")))
+    async with database.read() as connection:
+        quoted = select(chats.c.context, chats.c.quoted).where(chats.c.id == branch.id)
+        assert (await connection.execute(quoted)).one() == ("(erased)", None)
