@@ -6,9 +6,11 @@ Each is stored when it is requested, and gets its thread in Slack afterwards.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningDelete
 
 from bot.domain import DEFAULT_TITLE, Chat, Message, ModelRef, TitleBy
 from bot.usage.calls import Payer, payer_of
@@ -77,25 +79,31 @@ class Successors:
             return successor
 
     async def fill_branch(self, chat_id: str) -> StoredMessage | None:
-        """Stores the conversation up to the question, and a waiting answer to it: see `copy_conversation`."""
+        """Stores the conversation up to the question, and a waiting answer to it: see `copy_conversation`.
+
+        If the question is gone, the branch is removed, as if it had never been requested. Raises ChatNotFound.
+        """
         async with self._database.begin() as connection:
-            chat = await load_chat(connection, chat_id)
-            return await self._copy(connection, Successor(chat, channel=None))
+            asked = await copy_conversation(connection, chat_id)
+            if asked is None:
+                row = (await connection.execute(_unasked(chat_id))).one_or_none()
+                if row is not None:  # nobody else has released what is held for it
+                    await self._release(connection, Successor(to_chat(row), channel=None))
+            return asked
 
     async def set_branch_thread(self, chat_id: str, ts: str) -> tuple[Chat, StoredMessage | None]:
-        """Does `set_thread` and `fill_branch` in one transaction."""
+        """Does `set_thread` and stores the conversation as `fill_branch` does, in one transaction; but a branch whose
+        question is gone stays, since it is in Slack. Raises ChatNotFound.
+        """
         async with self._database.begin() as connection:
-            chat = await _fill(
+            chat, opened = await _fill(
                 connection, chat_id, chats.c.thread.is_(None), thread=ts, header_ts=ts
             )
-            channel = chat.thread.channel if chat.thread else None
-            return chat, await self._copy(connection, Successor(chat, channel))
-
-    async def _copy(self, connection: AsyncConnection, branch: Successor) -> StoredMessage | None:
-        asked = await copy_conversation(connection, branch.chat.id)
-        if asked is None:
-            await self._release(connection, branch)
-        return asked
+            asked = await copy_conversation(connection, chat_id)
+            if asked is None and opened and not chat.message_count:
+                channel = chat.thread.channel if chat.thread else None
+                await self._release(connection, Successor(chat, channel))
+            return chat, asked
 
     async def _release(self, connection: AsyncConnection, branch: Successor) -> None:
         """Holds nothing any more of the budgets for the answer of a branch, because it gets none."""
@@ -128,7 +136,7 @@ class Successors:
         """Stores what is known about the earlier chat, and whom it quotes, unless something is already stored.
 
         `people`: what `Summaries.people` returned for the earlier chat up to message `through`, before it was read for
-        this. If somebody has been erased from it since, nothing is stored.
+        this. If somebody has been erased from it since, nothing is stored. Raises ChatNotFound.
         """
         unknown = chats.c.context.is_(None)
         async with self._database.begin() as connection:
@@ -136,15 +144,21 @@ class Successors:
             old = await connection.scalar(continued) or ""
             said = await lock_said(connection, old)
             if said.count(through) < people:
-                return await _fill(connection, chat_id, unknown, context=ERASED_TEXT)
-            quoted = to_quoted(said.people())
-            return await _fill(connection, chat_id, unknown, context=text, quoted=quoted)
+                new, _ = await _fill(connection, chat_id, unknown, context=ERASED_TEXT)
+            else:
+                quoted = to_quoted(said.people())
+                new, _ = await _fill(connection, chat_id, unknown, context=text, quoted=quoted)
+            return new
 
     async def set_thread(self, chat_id: str, ts: str) -> Chat:
-        """Stores the message that begins its thread and is its header, unless one is already stored."""
+        """Stores the message that begins its thread and is its header, unless one is already stored.
+
+        Raises ChatNotFound.
+        """
         async with self._database.begin() as connection:
             homeless = chats.c.thread.is_(None)
-            return await _fill(connection, chat_id, homeless, thread=ts, header_ts=ts)
+            chat, _ = await _fill(connection, chat_id, homeless, thread=ts, header_ts=ts)
+            return chat
 
     async def without_thread(self, older_than_seconds: float, limit: int) -> list[Successor]:
         """Successors older than this that should be in Slack but have no thread there: the workspaces in
@@ -171,15 +185,26 @@ class Successors:
         had never been requested.
         """
         homeless = chats.c.id == chat_id, chats.c.thread.is_(None)
-        unasked = delete(chats).where(
-            *homeless, chats.c.branch_of.is_not(None), chats.c.message_count == 0
-        )
         async with self._database.begin() as connection:
-            row = (await connection.execute(unasked.returning(*chats.c))).one_or_none()
+            row = (await connection.execute(_unasked(chat_id))).one_or_none()
             if row is not None:
                 await self._release(connection, Successor(to_chat(row), row.channel))
             else:
                 await connection.execute(update(chats).where(*homeless).values(channel=None))
+
+
+def _unasked(chat_id: str) -> ReturningDelete[Any]:
+    """Removes a branch that has neither messages nor a thread. It returns its row once, however many execute it."""
+    return (
+        delete(chats)
+        .where(
+            chats.c.id == chat_id,
+            chats.c.thread.is_(None),
+            chats.c.branch_of.is_not(None),
+            chats.c.message_count == 0,
+        )
+        .returning(*chats.c)
+    )
 
 
 def _payer(successor: Successor) -> Payer:
@@ -237,7 +262,8 @@ async def _create(
 
 async def _fill(
     connection: AsyncConnection, chat_id: str, where: ColumnElement[bool], **values: str | None
-) -> Chat:
-    same = chats.c.id == chat_id
-    await connection.execute(update(chats).where(same, where).values(**values))
-    return to_chat((await connection.execute(select(chats).where(same))).one())
+) -> tuple[Chat, bool]:
+    """Sets the values if the condition holds; returns the chat, and whether it did. Raises ChatNotFound."""
+    filling = update(chats).where(chats.c.id == chat_id, where).values(**values)
+    filled = await connection.scalar(filling.returning(chats.c.id)) is not None
+    return await load_chat(connection, chat_id), filled

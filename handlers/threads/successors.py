@@ -8,7 +8,7 @@ from bot import strings
 from bot.chats.continuations import ContinueService
 from bot.chats.successors import SuccessorService
 from bot.domain import Chat, User
-from bot.errors import ChatError, StorageError
+from bot.errors import ChatError, ChatNotFound, StorageError
 from bot.observability import get_logger
 from bot.runtime.tasks import Tasks
 from bot.timing import Timing
@@ -109,10 +109,18 @@ class SuccessorThreads:
             unfurl_links=False,
             unfurl_media=False,
         )
-        stored = await self._service.set_thread(chat, ts)
+        await self._set_thread(slack, chat, channel, ts)
+        await self._headers.show(await self._service.predecessor(chat))
+
+    async def _set_thread(self, slack: SlackClient, chat: Chat, channel: str, ts: str) -> None:
+        """Stores the posted message as the thread's first, or deletes it. Raises ChatNotFound."""
+        try:
+            stored = await self._service.set_thread(chat, ts)
+        except ChatNotFound:  # given up or erased meanwhile
+            await delete_message(slack, channel, ts)
+            raise
         if stored.thread is not None and stored.thread.ts != ts:  # this process had been suspended
             await delete_message(slack, channel, ts)
-        await self._headers.show(await self._service.predecessor(chat))
 
 
 async def _find(slack: SlackClient, chat: Chat, channel: str) -> str | None:

@@ -152,3 +152,20 @@ async def test_nothing_remains_of_a_chat_that_slack_refuses(worlds: WorldFactory
         assert await world.answered(new_threads(world)[0].ts, 2) == ["Four pears."]
         await world.idle()
         assert {row["held"] for row in world.rows("SELECT held FROM spending")} == {0}
+
+
+async def test_a_message_posted_for_a_chat_that_is_gone_is_deleted(world: World) -> None:
+    """Its chat was given up or erased while Slack was posting it."""
+    thread = await two_exchanges(world)
+    world.slack.faults.add(
+        "chat.postMessage", "slow", channel="C0GENERAL", after_effect=True, seconds=3_600.0
+    )
+    await ask_another(world, world.answers(thread)[1])
+    await world.until(lambda: new_threads(world), "the new thread")
+    await world.execute("DELETE FROM chats WHERE branch_of IS NOT NULL")
+
+    def is_deleted() -> bool:
+        world.slack.faults.release()
+        return new_threads(world) == []
+
+    await world.until(is_deleted, "the end of the new thread")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from sqlalchemy import delete
+
 from bot.domain import Chat, ModelRef, Role, Status, User
+from bot.errors import ChatNotFound
+from storage import tables
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
@@ -92,3 +97,29 @@ async def test_what_the_old_answers_cost_is_not_copied(
     answer = await answers.get(copied.id)
     assert answer.status is Status.DONE
     assert answer.question_id == (await chats.messages(branch.id))[0].id
+
+
+async def test_a_branch_that_was_given_up_gets_no_thread(
+    database: Database, builder: ChatBuilder, chats: Chats
+) -> None:
+    """Neither does a continuation whose chat is gone; the message that was posted for it can be deleted then."""
+    successors, old = Successors(database), await builder.filled(2)
+    (question, _) = await chats.messages(old.id)
+    branch = (await successors.create_branch(old, question, "U1", OTHER, "C1")).chat
+    await successors.give_up_thread(branch.id)
+    for setting in (successors.set_branch_thread, successors.set_thread, successors.set_summary):
+        with pytest.raises(ChatNotFound):
+            await setting(branch.id, "300.1")
+
+
+async def test_an_answered_branch_outlives_its_question(
+    database: Database, builder: ChatBuilder, chats: Chats
+) -> None:
+    successors, old = Successors(database), await builder.filled(2)
+    (question, _) = await chats.messages(old.id)
+    branch = (await successors.create_branch(old, question, "U1", OTHER, None)).chat
+    assert await successors.fill_branch(branch.id) is not None
+    async with database.begin() as connection:
+        await connection.execute(delete(tables.chats).where(tables.chats.c.id == old.id))
+    assert await successors.fill_branch(branch.id) is None
+    assert (await chats.get(branch.id)).message_count == 2

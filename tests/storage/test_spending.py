@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from bot.domain import AnswerResult, Chat, ModelRef, Status, Thread, Usage
+from bot.errors import ChatNotFound
 from bot.usage.calls import Call, CallKind, CallOutcome, Payer
 from bot.usage.limits import Budget, BudgetReached, Limits, MessageRate, Period, Scope, Unit
 from storage.answers import Answers
@@ -185,12 +186,19 @@ async def test_nothing_is_held_for_a_branch_that_is_never_answered(
     assert {*await held()} == {1}
     async with database.begin() as connection:
         await connection.execute(delete(chats).where(chats.c.id == old.id))
+        # What another answer holds meanwhile must not be released with it.
+        await connection.execute(update(spending).values(held=2))
     if channel is None:
         assert await successors.fill_branch(branch.id) is None
+        with pytest.raises(ChatNotFound):
+            await successors.fill_branch(branch.id)
     else:
-        _, asked = await successors.set_branch_thread(branch.id, "9.9")
-        assert asked is None
-    assert {*await held()} == {0}
+        for ts in ("9.9", "9.10"):
+            _, asked = await successors.set_branch_thread(branch.id, ts)
+            assert asked is None
+    assert {*await held()} == {1}
+    await successors.give_up_thread(branch.id)
+    assert {*await held()} == {1}
 
 
 async def test_many_at_once_pass_as_long_as_there_is_room_for_each(rivals: list[Database]) -> None:
