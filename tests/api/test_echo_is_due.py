@@ -85,7 +85,7 @@ async def test_a_late_echo_of_a_dead_process_is_removed(
     worlds: WorldFactory,
 ) -> None:
     """The next process finds none, and the answer does not wait until a late one is impossible."""
-    timing = patient_timing(late_effect=12.0, question_pause=0.1, question_timeout=0.1)
+    timing = patient_timing(late_effect=20.0, question_pause=0.1, question_timeout=0.1)
     async with worlds(timing=timing) as world, api_of(world) as api:
         fault = {"mode": "slow", "seconds": 3_600.0, "times": 1}
         thread = await said(world, api, fault)
