@@ -72,6 +72,7 @@ class Titles:
         self._in_progress: dict[str, tuple[Chat, ModelRef]] = {}
         """Chats whose title is being written, by their ids, with the model that writes it."""
         self._failed_at: dict[ModelRef, float] = {}
+        self._succeeded_at: dict[ModelRef, float] = {}
 
     async def write(self, job: ChoreJob) -> ChoreResult:
         """Does `Chore.TITLE`. Raises StorageError."""
@@ -110,29 +111,37 @@ class Titles:
 
     async def _ask(self, payer: Payer, model: ModelRef, history: list[Message]) -> str:
         """The title; empty if the model did not write a usable one."""
-        slow = asyncio.get_running_loop().call_later(SLOW_AFTER, self._mark_slow, model)
+        began = time.monotonic()
+        slow = asyncio.get_running_loop().call_later(
+            SLOW_AFTER, self._mark_slow, payer.chat_id, model, began
+        )
         question, answer = _first(history, Role.USER), _first(history, Role.ASSISTANT)
         try:
             async with asyncio.timeout(self._longest + GRACE):
                 text = await self._ask_model(payer, model, question, answer)
         except (ProviderError, TimeoutError) as error:
             log.info("title_failed", chat=payer.chat_id, reason=type(error).__name__)
-            self._mark_failed(model)
+            self._mark_failed(model, began)
             return ""
         finally:
             slow.cancel()
         self._failed_at.pop(model, None)
+        self._succeeded_at[model] = time.monotonic()
         return clean_title(text)
 
-    def _mark_slow(self, model: ModelRef) -> None:
-        """Lets nobody wait any longer for the titles that it is writing, however late it began one."""
-        self._mark_failed(model)
+    def _mark_slow(self, chat_id: str, model: ModelRef, began: float) -> None:
+        """Lets nobody wait any longer for this title, nor for any that a failing model is writing, however late."""
+        failing = self._mark_failed(model, began)
         for chat, its_model in self._in_progress.values():
-            if its_model == model:
+            if its_model == model and (failing or chat.id == chat_id):
                 self._publisher.title_failed(chat)
 
-    def _mark_failed(self, model: ModelRef) -> None:
+    def _mark_failed(self, model: ModelRef, began: float) -> bool:
+        """False if the model has written a title since that call began: it says no more about the model."""
+        if began <= self._succeeded_at.get(model, -UNAVAILABLE_TTL):
+            return False
         self._failed_at[model] = time.monotonic()
+        return True
 
     def _has_just_failed(self, model: ModelRef) -> bool:
         return time.monotonic() - self._failed_at.get(model, -UNAVAILABLE_TTL) < UNAVAILABLE_TTL
