@@ -56,14 +56,21 @@ class ActionClaims:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._owner = new_id()
+        self._in_progress: set[str] = set()
+        """Keys of the claims that this process is renewing."""
 
     async def claim(self, *what: str, seconds: float) -> bool:
-        """Whether the caller got the action: nobody has done it or is doing it. The claim lasts for `seconds`."""
-        until = database_time(seconds)
+        """Whether the caller got the action: nobody has done it or is doing it. The claim lasts for `seconds`.
+
+        What this process is doing is not claimed again, even if the database did not take a renewal in time.
+        """
+        key, until = _key(what), database_time(seconds)
+        if key in self._in_progress:
+            return False
         async with self._database.begin() as connection:
             insert = dialect_insert(connection, done_once)
             claimed = await connection.scalar(
-                insert.values(key=_key(what), kept_until=until, owner=self._owner)
+                insert.values(key=key, kept_until=until, owner=self._owner)
                 .on_conflict_do_update(
                     index_elements=["key"],
                     set_={"kept_until": until, "owner": self._owner},
@@ -117,10 +124,13 @@ class ActionClaims:
         """Keeps a claim while the block runs, always for another `seconds`: it lapses that soon after the process is
         killed.
         """
+        key = _key(what)
+        self._in_progress.add(key)
         renewal = asyncio.create_task(self._renew(what, seconds), name="claim")
         try:
             yield
         finally:
+            self._in_progress.discard(key)
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
 

@@ -43,6 +43,19 @@ async def test_a_process_that_stalled_beyond_its_claim_does_not_end_anothers(
     assert await third.claim("a", seconds=20.0)
 
 
+async def test_a_process_that_could_not_renew_its_claim_does_not_get_it_twice(
+    database: Database,
+) -> None:
+    """Another one does, which cannot know whether the first is alive."""
+    claims = ActionClaims(database)
+    assert await claims.claim("a", seconds=3600.0)
+    async with claims.renewing("a", seconds=3600.0):
+        await claims.keep("a", seconds=0.0)  # as if no renewal had been stored for long
+        assert not await claims.claim("a", seconds=0.0)
+        assert await ActionClaims(database).claim("a", seconds=0.0)
+    assert await claims.claim("a", seconds=0.0)
+
+
 async def test_a_failed_attempt_is_left_to_the_next(database: Database) -> None:
     claims = ActionClaims(database)
     with pytest.raises(RuntimeError):
