@@ -29,8 +29,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import TitleBy, User
 from storage.engine.database import Database
 from storage.engine.types import database_time
+from storage.statements.anonymous_days import anonymise_days
 from storage.statements.inherited_quotes import complete, find_incomplete, next_successors
-from storage.statements.queries import ASK_TO_STOP, dialect_insert, lock_answers, locked_in_order
+from storage.statements.queries import ASK_TO_STOP, lock_answers, locked_in_order
 from storage.statements.quotes import (
     ERASED_TEXT,
     find_quotes,
@@ -108,7 +109,6 @@ _EMPTY_MESSAGE = {
     "source": case((messages.c.source.like("api:%"), None), else_=messages.c.source),
 }
 """What remains of a person's message. The source of an API message names its author; Slack's is only a timestamp."""
-_DAY_KEYS = tuple(usage_days.primary_key)
 _IS_USED_NOW = (
     exists()
     .where(
@@ -274,22 +274,8 @@ class Erasure:
 
     async def anonymise_days(self, selection: Selection, limit: int) -> int:
         """Moves some of the daily sums to nobody in particular; returns 0 when there are no more."""
-        some = select(usage_days).where(selection.days(), usage_days.c.user != "").limit(limit)
         async with self._database.begin() as connection:
-            rows = (await connection.execute(some)).mappings().all()
-            for row in rows:
-                own = and_(*(usage_days.c[key.name] == row[key.name] for key in _DAY_KEYS))
-                await connection.execute(delete(usage_days).where(own))
-                added = dialect_insert(connection, usage_days).values({**row, "user": ""})
-                sums = {
-                    column.name: column + added.excluded[column.name]
-                    for column in usage_days.c
-                    if column not in _DAY_KEYS
-                }
-                keys = [key.name for key in _DAY_KEYS]
-                summed = added.on_conflict_do_update(index_elements=keys, set_=sums)
-                await connection.execute(summed)
-            return len(rows)
+            return await anonymise_days(connection, selection.days(), limit)
 
     async def forget_traces(self, user: User, after: str, limit: int) -> str | None:
         """Removes, from the next chats of the workspace in order, what others' messages quote of the person, and the
