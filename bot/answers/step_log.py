@@ -61,7 +61,7 @@ class StepLog:
         self._steps: dict[int, Step] = {}
         self._keys: dict[str, int] = {}
         self._began: dict[int, float | None] = {}
-        self._thought: _ReasoningStep | None = None
+        self._reasoning_step: _ReasoningStep | None = None
         self._silent_since: float | None = None
         """When the model was asked, as long as it has said nothing."""
 
@@ -86,27 +86,27 @@ class StepLog:
         """The model is reasoning."""
         if not self._display.as_steps:
             return
-        if self._thought is None:
+        if self._reasoning_step is None:
             step = self._new(StepKind.THINKING, "", StepStatus.RUNNING)
             if step is None:
                 return
-            self._thought = _ReasoningStep(step)
+            self._reasoning_step = _ReasoningStep(step)
             self._put(step)
-        thought = self._thought
-        if self._display.with_text and thought.length < MAX_DETAIL_LENGTH:
-            thought.parts.append(text)
-            thought.length += len(text)
+        reasoning = self._reasoning_step
+        if self._display.with_text and reasoning.length < MAX_DETAIL_LENGTH:
+            reasoning.parts.append(text)
+            reasoning.length += len(text)
 
     def text(self) -> None:
         """The model is writing."""
         self._silent_since = None
-        if self._thought is not None:
-            self._end_thought(StepStatus.DONE)
+        if self._reasoning_step is not None:
+            self._end_reasoning(StepStatus.DONE)
 
     def change(self, event: StepChanged) -> None:
         """A reported change of a step."""
-        if self._thought is not None:
-            self._end_thought(StepStatus.DONE)
+        if self._reasoning_step is not None:
+            self._end_reasoning(StepStatus.DONE)
         step = None if self._is_known_denial(event) else self._of(event)
         if step is None:
             return
@@ -138,8 +138,8 @@ class StepLog:
     def end(self, *, failed: bool) -> None:
         """The answer ends. Steps in progress fail with it, or are stopped; the outcome of a tool is unknown."""
         ending = StepStatus.FAILED if failed else StepStatus.DONE
-        if self._thought is not None:
-            self._end_thought(ending)
+        if self._reasoning_step is not None:
+            self._end_reasoning(ending)
         for step in self.steps:
             is_tool = step.kind is StepKind.TOOL
             if is_tool and step.status is StepStatus.WAITING:
@@ -164,11 +164,11 @@ class StepLog:
         self._began[number] = now if silent_since is None else silent_since
         return Step(number, kind, name[:MAX_NAME_LENGTH], status)
 
-    def _end_thought(self, status: StepStatus) -> None:
-        thought, self._thought = self._thought, None
-        if thought is not None:
-            detail = _bounded("".join(thought.parts).strip())
-            self._put(self._timed(replace(thought.step, status=status, detail=detail)))
+    def _end_reasoning(self, status: StepStatus) -> None:
+        reasoning, self._reasoning_step = self._reasoning_step, None
+        if reasoning is not None:
+            detail = _bounded("".join(reasoning.parts).strip())
+            self._put(self._timed(replace(reasoning.step, status=status, detail=detail)))
 
     def _timed(self, step: Step) -> Step:
         if not step.status.ended or step.seconds is not None:

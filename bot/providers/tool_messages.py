@@ -208,7 +208,7 @@ def as_text(request: ModelRequest) -> ModelRequest:
 
 def with_calls_as_text(request: ModelRequest) -> ModelRequest:
     """The same request, with tools, for a model that rejects calls made by other models."""
-    turns = [message for turn in request.rounds for message in _told(turn)]
+    turns = [message for turn in request.rounds for message in _as_text_messages(turn)]
     messages = [*without_rounds(request.messages), *turns]
     return replace(request, rounds=(), messages=messages)
 
@@ -218,12 +218,12 @@ def without_rounds(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
     made: list[ChatMessage] = []
     for message in messages:
         for turn in message.rounds:
-            made += _told(turn)
+            made += _as_text_messages(turn)
         made.append(replace(message, rounds=()))
     return made
 
 
-def _told(turn: ToolRound) -> Sequence[ChatMessage]:
+def _as_text_messages(turn: ToolRound) -> Sequence[ChatMessage]:
     called = "\n".join(f"[Called {call.name} with {call.arguments}]" for call in turn.calls)
     returned = "\n\n".join(
         f"[What {call.name} returned:]\n{result}"

@@ -56,10 +56,10 @@ def stream_searching(
 ) -> AsyncIterator[StreamEvent]:
     """The answer, with a step for the search if the provider is asked to search."""
     searches = request.options.web_search and can_search(kind)
-    return _told(ask(request), kind) if searches else ask(request)
+    return _with_search_step(ask(request), kind) if searches else ask(request)
 
 
-async def _told(
+async def _with_search_step(
     events: AsyncIterator[StreamEvent], kind: ProviderKind
 ) -> AsyncGenerator[StreamEvent, None]:
     """The same events with a step for the search: known in advance if it comes first, else recognised by its
