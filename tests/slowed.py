@@ -39,7 +39,7 @@ class SlowedLoop(LoadTolerantLoop):
         self._resuming: dict[int, asyncio.TimerHandle] = {}
         """By file: what ends its delay."""
         self._thread_due: dict[int, float] = {}
-        """By thread: the latest time for which a callback of it is scheduled."""
+        """By thread of which a callback is late: when the next one may be called, so after all of those."""
         self.late_callbacks = 0
         self.held_back = 0
         """How many times anything was late."""
@@ -106,15 +106,19 @@ class SlowedLoop(LoadTolerantLoop):
     def _take_from(self, thread: int, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
         now = self.time()
         due = max(now + self._delay(), self._thread_due.get(thread, now))
-        if due <= now:
+        if due <= now and thread not in self._thread_due:
             callback(*args)
             return
         self._thread_due[thread] = due + _ORDER
         self.late_callbacks += 1
         self.held_back += 1
-        self.call_at(due, self._take_late, callback, args)
+        self.call_at(due, self._take_late, thread, due, callback, args)
 
-    def _take_late(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def _take_late(
+        self, thread: int, due: float, callback: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        if self._thread_due[thread] == due + _ORDER:  # none waits behind it
+            del self._thread_due[thread]
         self.late_callbacks -= 1
         callback(*args)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -41,7 +42,22 @@ async def thread_tells(heard: list[int]) -> None:
     await asyncio.to_thread(tell)
 
 
-@pytest.mark.parametrize("tell", [server_tells, thread_tells])
+async def thread_tells_a_busy_loop(heard: list[int]) -> None:
+    """The time of what is late passes while the loop is busy and the thread tells more."""
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        for number in NUMBERS:
+            loop.call_soon_threadsafe(heard.append, number)
+            time.sleep(0.0005)
+
+    telling = asyncio.ensure_future(asyncio.to_thread(tell))
+    while not telling.done():
+        time.sleep(0.004)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("tell", [server_tells, thread_tells, thread_tells_a_busy_loop])
 def test_all_is_heard_in_order_and_some_of_it_late(
     tell: Callable[[list[int]], Awaitable[None]],
 ) -> None:
