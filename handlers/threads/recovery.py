@@ -6,6 +6,7 @@ a thread that cannot be read, delays nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ log = get_logger(__name__)
 
 MAX_OF_TEAM = 20
 """Pieces of one kind and workspace that are being finished at the same time."""
+FIRST_SWEEP_TIMEOUT = 10.0
+"""Seconds for which the first sweep may delay a start."""
 
 
 class ThreadRecovery:
@@ -46,16 +49,23 @@ class ThreadRecovery:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Sweeps while this is open, for the first time immediately."""
+        """Sweeps while this is open, for the first time before it opens: then what is unfinished was left by another
+        process, and none of it can be what this one is about to do.
+        """
         self._started_at = time.monotonic()
         async with Tasks(exit_timeout=0.0) as tasks:
             under_way = KeyedTasks[tuple[str, str]](tasks, MAX_OF_TEAM)
-            sweep = partial(self._sweep, under_way)
-            tasks.repeat(sweep, self._timing.thread_sweep_interval, name="thread recovery")
+            first = tasks.start(self._sweep(under_way, 0.0), name="thread recovery")
+            await asyncio.wait({first}, timeout=FIRST_SWEEP_TIMEOUT)
+            interval = self._timing.thread_sweep_interval
+            sweep = partial(self._sweep_again, under_way)
+            tasks.repeat(sweep, interval, name="thread recovery", initial_delay=interval)
             yield
 
-    async def _sweep(self, under_way: KeyedTasks[tuple[str, str]]) -> None:
-        min_age = self._min_age()
+    async def _sweep_again(self, under_way: KeyedTasks[tuple[str, str]]) -> None:
+        await self._sweep(under_way, self._min_age())
+
+    async def _sweep(self, under_way: KeyedTasks[tuple[str, str]], min_age: float) -> None:
         swept = True
         try:
             await self._dialog_chats.start_missing(min_age)
@@ -79,8 +89,8 @@ class ThreadRecovery:
         ]
 
     def _min_age(self) -> float:
-        """The minimum age of a request in seconds. At first, anything older than this process belonged to another
-        one.
+        """The minimum age of a request in seconds. Until one sweep has succeeded, anything older than this process
+        belonged to another one.
         """
         if self._has_swept:
             return self._timing.thread_sweep_min_age

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+
+import pytest
 
 from bot import strings
 from bot.domain import ModelRef
 from handlers.threads.model_menu import RECOVERY_BATCH
+from storage.chat_requests import ChatRequest, ChatRequests
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import TEXT_MODEL, image_file, say_with_files
@@ -42,6 +46,29 @@ async def test_the_questions_of_a_thread_are_recovered_in_their_order(worlds: Wo
         await world.answered(thread, 2)
         said = [row["text"] for row in world.messages(thread) if row["role"] == "user"]
         assert said == ["One?", "Two?"]
+
+
+async def test_a_process_does_not_recover_what_it_is_doing_itself(
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first sweep hears from the database late; the menu of a new request is just being posted then."""
+    found = list[list[ChatRequest]]()
+    without_menu = ChatRequests.without_menu
+
+    async def late(requests: ChatRequests, min_age: float, limit: int) -> list[ChatRequest]:
+        if not found:
+            await asyncio.sleep(1.0)
+        found.append(await without_menu(requests, min_age, limit))
+        return found[-1]
+
+    monkeypatch.setattr(ChatRequests, "without_menu", late)
+    async with worlds() as world:
+        world.slack.faults.add("chat.postMessage", "hang", seconds=ENDLESS)
+        thread = await world.ask("Hello?")
+        await world.until(lambda: found, "the first sweep")
+        world.slack.faults.clear()
+        await world.until(lambda: world.menus(thread), "the menu")
+        assert found[0] == []
 
 
 async def test_a_start_waits_for_no_private_notice(worlds: WorldFactory) -> None:
