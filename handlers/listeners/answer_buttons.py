@@ -23,7 +23,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
         await ack()
-        if not await ctx.service.stop(action.value, action.user):
+        if not await ctx.service.stop(action.value, action.user, action.pressed_at):
             ctx.notify(slack, action, strings.NOTHING_TO_STOP)
 
     @app.action(blocks.FEEDBACK_ACTION)

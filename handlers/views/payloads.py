@@ -116,6 +116,8 @@ class BlockAction:
     value: str
     """Value of the button, or of the selected option."""
     response_url: str | None
+    pressed_at: str | None = None
+    """Slack's time of the press, the same whenever it is delivered again."""
 
 
 def block_action(body: dict[str, Any]) -> BlockAction:
@@ -133,6 +135,7 @@ def block_action(body: dict[str, Any]) -> BlockAction:
         block=action.get("block_id", ""),
         value=selected.get("value") or action.get("value") or "",
         response_url=body.get("response_url"),
+        pressed_at=action.get("action_ts"),
     )
 
 
