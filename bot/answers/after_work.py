@@ -44,8 +44,8 @@ MAX_PAUSE = 900.0
 CLAIM_MARGIN = 10.0
 """Seconds by which a claim outlasts the work: no other process begins while a call may still be in progress."""
 MAX_PLACES = 400
-"""The most answers whose chores the sweep of one process may have in progress; other processes or later sweeps do the
-rest.
+"""The most answers whose chores the sweep of one process may have in progress, besides one of each workspace that has
+none; other processes or later sweeps do the rest.
 """
 MAX_PLACES_OF_TEAM = 40
 """The most of these that may belong to one workspace: while its Slack hangs, the chores of all others are still done
@@ -201,12 +201,17 @@ class AfterWork:
                 await self._chores.release(worker_id, self._effects_of_ended)
 
     async def sweep(self) -> None:
-        """Starts due chores that no process is doing: their process has ended, or their pause is over."""
-        if room := max(0, min(MAX_BEGUN, MAX_PLACES - self._places.total())):
-            share = Share(MAX_PLACES_OF_TEAM, MAX_BEGUN_OF_TEAM)
-            unconfirmed = [id for id in self._unconfirmed if not self._claiming[id].locked()]
-            for due in await self._chores.due(room, share, self._places, unconfirmed):
-                self._begin(due.id, due.team)
+        """Starts due chores that no process is doing: their process has ended, or their pause is over.
+
+        When no place is left, only workspaces without any get one, so however many others hang, none waits for them.
+        """
+        room = min(MAX_BEGUN, MAX_PLACES - self._places.total())
+        share = Share(MAX_PLACES_OF_TEAM, MAX_BEGUN_OF_TEAM)
+        if room <= 0:
+            room, share = MAX_BEGUN, Share(places=1, begun=1)
+        unconfirmed = [id for id in self._unconfirmed if not self._claiming[id].locked()]
+        for due in await self._chores.due(room, share, self._places, unconfirmed):
+            self._begin(due.id, due.team)
         self._forget_lapsed()
 
     def _forget_lapsed(self) -> None:

@@ -12,6 +12,7 @@ from bot.answers.after_work import (
     DONE,
     FAILED,
     MAX_BEGUN_OF_TEAM,
+    MAX_PLACES,
     AfterWork,
     ChoreJob,
     ChoreResult,
@@ -236,3 +237,34 @@ async def test_unconfirmed_claims_of_one_workspace_leave_room_for_others(
         while len(begun) < len(claimed):
             await after_work.sweep()
             await asyncio.sleep(0.01)
+
+
+HANGING = 100
+"""Workspaces."""
+
+
+async def test_a_workspace_is_served_while_a_hundred_others_hang(migrated_url: str) -> None:
+    """They take all places that a process has."""
+    begun, done, goes_on = list[str](), list[str](), asyncio.Event()
+
+    async def hang(job: ChoreJob) -> ChoreResult:
+        begun.append(job.chat.team)
+        if job.chat.team.startswith("HANGING"):
+            await goes_on.wait()
+        done.append(job.chat.team)
+        return DONE
+
+    async with scene(migrated_url) as at, Tasks() as tasks:
+        after_work = at.after_work(Chores(at.database), tasks, {Chore.HIDE_STOP: hang})
+        for number in range(MAX_PLACES + HANGING):
+            await at.another(f"HANGING{number % HANGING}")
+        while len(begun) < MAX_PLACES:
+            await after_work.sweep()
+            await asyncio.sleep(0.01)
+        well = [await at.another("WELL") for _ in range(3)]
+        while len(done) < len(well):
+            await after_work.sweep()
+            await asyncio.sleep(0.01)
+        assert done == ["WELL"] * len(well)
+        assert len(begun) == MAX_PLACES + len(well)
+        goes_on.set()
