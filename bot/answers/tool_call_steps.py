@@ -7,7 +7,7 @@ from bot.answers.running_answer import RunningAnswer
 from bot.audit import Action, record
 from bot.domain.steps import StepKind, StepStatus
 from bot.domain.stream_events import StepChanged
-from bot.domain.tool_calls import CallOutcome, CallResult, CallState, StoredCall, arguments_hash
+from bot.domain.tool_calls import CallResult, CallState, StoredCall, ToolOutcome, arguments_hash
 
 MAX_SHOWN_ARGUMENTS, MAX_SHOWN_RESULT = 150, 250
 """Characters of each that an expanded step shows."""
@@ -63,7 +63,7 @@ def _detail(call: StoredCall) -> str:
 
 def ended(result: CallResult, *, repeatable: bool) -> tuple[CallState, str]:
     """How a call ended, and what the model is told about it."""
-    if result.outcome is not CallOutcome.UNKNOWN:
+    if result.outcome is not ToolOutcome.UNKNOWN:
         return CallState(result.outcome.value), result.text
     if repeatable:
         return CallState.FAILED, english_strings.CALL_REPEATABLE.format(cause=result.text)

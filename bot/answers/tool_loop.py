@@ -32,13 +32,13 @@ from bot.domain.steps import StepKind, StepStatus
 from bot.domain.stream_events import StepChanged, ToolsCalled
 from bot.domain.tool_calls import (
     ALL_TOOLS,
-    CallOutcome,
     CallResult,
     CallState,
     ChannelTools,
     Permission,
     StoredCall,
     Tool,
+    ToolOutcome,
     ToolRound,
     first_tools,
     is_object,
@@ -184,7 +184,7 @@ class AnswerTools:
         if call.repeatable and await self._may_be_made_again(call):
             await self._store(call, CallState.READY)
             return
-        lost = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_LOST)
+        lost = CallResult(ToolOutcome.UNKNOWN, english_strings.CALL_LOST)
         await self._settle(call, *ended(lost, repeatable=call.repeatable))
 
     async def _may_be_made_again(self, call: StoredCall) -> bool:

@@ -265,7 +265,7 @@ def arguments_hash(arguments: str) -> str:
     return hashlib.sha256(arguments.encode("utf-8", "replace")).hexdigest()
 
 
-class CallOutcome(StrEnum):
+class ToolOutcome(StrEnum):
     """How a call ended."""
 
     DONE = "done"
@@ -279,7 +279,7 @@ class CallOutcome(StrEnum):
 class CallResult:
     """What a call returned."""
 
-    outcome: CallOutcome
+    outcome: ToolOutcome
     text: str = field(repr=False)
     """For the model; untrusted data. With UNKNOWN: one sentence with the reason."""
     pictures: tuple[str, ...] = field(default=(), repr=False)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bot import english_strings
-from bot.domain.tool_calls import CallOutcome, CallResult, Tool
+from bot.domain.tool_calls import CallResult, Tool, ToolOutcome
 from bot.network import Network
 from bot.observability import get_logger
 from bot.runtime.tasks import cancelled_on_leaving
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-_NOT_YET = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
+_NOT_YET = CallResult(ToolOutcome.FAILED, english_strings.SERVER_AWAY)
 
 
 class LazyToolServers:

@@ -21,7 +21,7 @@ from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from pydantic import TypeAdapter, ValidationError
 
 from bot import english_strings
-from bot.domain.tool_calls import CallOutcome, CallResult
+from bot.domain.tool_calls import CallResult, ToolOutcome
 from bot.network import Network
 from bot.observability import get_logger
 from bot.tools.config import ToolServer
@@ -56,11 +56,11 @@ MAX_LEFT_OUT = 20
 MAX_REFUSAL = 2_000
 """Characters of a server's message about a call that it refuses."""
 
-AWAY = CallResult(CallOutcome.FAILED, english_strings.SERVER_AWAY)
-UNKNOWN = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_BROKEN)
-NOT_IN_TIME = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_LATE)
-UNREADABLE = CallResult(CallOutcome.UNKNOWN, english_strings.CALL_UNREADABLE)
-WANTS_INPUT = CallResult(CallOutcome.FAILED, english_strings.CALL_WANTS_INPUT)
+AWAY = CallResult(ToolOutcome.FAILED, english_strings.SERVER_AWAY)
+UNKNOWN = CallResult(ToolOutcome.UNKNOWN, english_strings.CALL_BROKEN)
+NOT_IN_TIME = CallResult(ToolOutcome.UNKNOWN, english_strings.CALL_LATE)
+UNREADABLE = CallResult(ToolOutcome.UNKNOWN, english_strings.CALL_UNREADABLE)
+WANTS_INPUT = CallResult(ToolOutcome.FAILED, english_strings.CALL_WANTS_INPUT)
 
 
 class Connection:
@@ -233,7 +233,7 @@ class Connection:
             return UNKNOWN
         if isinstance(result, mcp_types.InputRequiredResult):
             return WANTS_INPUT
-        outcome = CallOutcome.FAILED if result.is_error else CallOutcome.DONE
+        outcome = ToolOutcome.FAILED if result.is_error else ToolOutcome.DONE
         return CallResult(outcome, *returned(result, pictures=pictures))
 
     def _refused(self, error: MCPError) -> CallResult:
@@ -248,7 +248,7 @@ class Connection:
             self._wanted.set()
         if code in CERTAINLY_REFUSED:
             text = english_strings.CALL_REFUSED.format(reason=message)
-            return CallResult(CallOutcome.FAILED, cut(text, MAX_REFUSAL))
+            return CallResult(ToolOutcome.FAILED, cut(text, MAX_REFUSAL))
         if code == REQUEST_TIMEOUT:
             return NOT_IN_TIME
         if code == mcp_types.CONNECTION_CLOSED and message == _CLOSED:
@@ -256,7 +256,7 @@ class Connection:
             return UNKNOWN
         self._wanted.set()  # requesting the list shows whether the server is still there
         reason = first_line([message])
-        return CallResult(CallOutcome.UNKNOWN, english_strings.CALL_ERROR.format(reason=reason))
+        return CallResult(ToolOutcome.UNKNOWN, english_strings.CALL_ERROR.format(reason=reason))
 
     def _end(self) -> None:
         """Ends the connection: its owner leaves it, and reconnects."""

@@ -13,7 +13,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.api.server import serving
-from bot.domain.tool_calls import MAX_OFFERED, CallOutcome, Permission
+from bot.domain.tool_calls import MAX_OFFERED, Permission, ToolOutcome
 from bot.english_strings import NOTHING_RETURNED
 from bot.network import DIRECT
 from bot.tools.config import parse_tool_config
@@ -53,22 +53,22 @@ async def test_a_server_that_breaks_every_rule_leaks_nothing_and_floods_nothing(
         before = len(lists.read_text().splitlines())
         began = asyncio.get_running_loop().time()
         result = await servers.call(servers.tools["bad__go"], {"text": SECRET}, WAIT_TIMEOUT)
-        assert result.outcome is CallOutcome.DONE
+        assert result.outcome is ToolOutcome.DONE
         assert SECRET in result.text
         assert "\x00" not in result.text  # PostgreSQL could not store it
         refused = await servers.call(servers.tools["bad__go"], {}, WAIT_TIMEOUT)
-        assert refused.outcome is CallOutcome.DONE
+        assert refused.outcome is ToolOutcome.DONE
         broken = await servers.call(servers.tools["bad__mute"], {}, WAIT_TIMEOUT)
-        assert (broken.outcome, SECRET in broken.text) == (CallOutcome.DONE, True)
+        assert (broken.outcome, SECRET in broken.text) == (ToolOutcome.DONE, True)
         garbled = await servers.call(servers.tools["bad__go"], {"nonsense": 1}, WAIT_TIMEOUT)
-        assert garbled.outcome is CallOutcome.UNKNOWN
+        assert garbled.outcome is ToolOutcome.UNKNOWN
         assert servers.health()[0].problem is None
         took = asyncio.get_running_loop().time() - began
         assert len(lists.read_text().splitlines()) - before <= took + 2
     assert SECRET not in log.getvalue()
 
 
-DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
+DONE, FAILED, UNKNOWN = ToolOutcome.DONE, ToolOutcome.FAILED, ToolOutcome.UNKNOWN
 ODD = {
     "newer": (DONE, "[Not passed on: hologram]\n\n[n <@U1>: https://x.example/<!channel>]\n\n"
                     "[Not passed on: no content]\n\nend"),
@@ -96,7 +96,7 @@ async def test_odd_results_and_errors_cost_neither_the_result_nor_the_connection
     async with servers.running():
         await servers.ready(WAIT_TIMEOUT)
 
-        async def call(name: str) -> tuple[CallOutcome, str]:
+        async def call(name: str) -> tuple[ToolOutcome, str]:
             result = await servers.call(servers.tools[f"odd__{name}"], {}, WAIT_TIMEOUT)
             return result.outcome, result.text
 
@@ -141,7 +141,7 @@ async def test_servers_that_never_answer_or_redirect_delay_nobody(tmp_path: Path
             assert {health["mute"].problem, health["listless"].problem} == {"is being connected"}
             await until(lambda: "HTTP 307" in described(servers, "leading"))
             seen = await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)
-            assert seen.outcome is CallOutcome.DONE
+            assert seen.outcome is ToolOutcome.DONE
     assert reached == []
 
 

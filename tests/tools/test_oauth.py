@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from mcp.server.auth.settings import AuthSettings
 
-from bot.domain.tool_calls import CallOutcome
+from bot.domain.tool_calls import ToolOutcome
 from bot.tools.config import parse_tool_config
 from bot.tools.servers import ToolServers, describe
 from tests.deadlines import WAIT_TIMEOUT, until
@@ -105,7 +105,7 @@ async def test_a_wrong_secret_and_a_hung_authorization_server_are_one_clear_line
             async with hung.running():
                 await until(lambda: "open__look" in hung.tools)
                 seen = await hung.call(hung.tools["open__look"], {"at": "it"}, WAIT_TIMEOUT)
-                assert seen.outcome is CallOutcome.DONE
+                assert seen.outcome is ToolOutcome.DONE
                 await hung.ready(WAIT_TIMEOUT)
                 health = {each.name: describe(each) for each in hung.health()}
                 assert health["web"].startswith("its authorization server cannot be reached")

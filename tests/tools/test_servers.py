@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
-from bot.domain.tool_calls import CallOutcome, Permission
+from bot.domain.tool_calls import Permission, ToolOutcome
 from bot.tools.config import ToolConfig, parse_tool_config
 from bot.tools.results import MAX_RESULT
 from bot.tools.servers import ToolServers, describe
@@ -47,16 +47,16 @@ async def test_tools_of_all_servers_are_listed_and_called(tmp_path: Path) -> Non
             assert tools["web__look"].repeatable
             assert not tools["web__add"].repeatable
             seen = await servers.call(tools["web__look"], {"at": "a cat"}, WAIT_TIMEOUT)
-            assert (seen.outcome, seen.text) == (CallOutcome.DONE, "There is a cat.")
+            assert (seen.outcome, seen.text) == (ToolOutcome.DONE, "There is a cat.")
             big = await servers.call(tools["web__big"], {}, WAIT_TIMEOUT)
             assert big.text.endswith(f"[Cut here: this is {MAX_RESULT} of 5000000 characters]")
             failed = await servers.call(tools["web__fail"], {}, WAIT_TIMEOUT)
-            assert failed.outcome is CallOutcome.FAILED
+            assert failed.outcome is ToolOutcome.FAILED
             assert "no such thing" in failed.text
             wrong = await servers.call(tools["web__add"], {"wrong": 1}, WAIT_TIMEOUT)
-            assert wrong.outcome is CallOutcome.FAILED
+            assert wrong.outcome is ToolOutcome.FAILED
             late = await servers.call(tools["web__hang"], {}, 0.5)
-            assert late.outcome is CallOutcome.UNKNOWN
+            assert late.outcome is ToolOutcome.UNKNOWN
 
             await servers.call(tools["web__grow"], {}, WAIT_TIMEOUT)
             await until(lambda: "web__grown" in servers.tools)
@@ -97,29 +97,29 @@ async def test_a_server_that_dies_in_a_call_and_comes_back_is_used_again(tmp_pat
             await until(lambda: "web__hang" in servers.tools)
             call = asyncio.create_task(servers.call(servers.tools["web__hang"], {}, WAIT_TIMEOUT))
             await server.hanging.wait()
-        assert (await call).outcome is CallOutcome.UNKNOWN
+        assert (await call).outcome is ToolOutcome.UNKNOWN
         await until(lambda: not servers.tools)
 
         again = CountingServer(tmp_path / "effects")
         async with again.over_http(port):
             await until(lambda: "web__look" in servers.tools)
             seen = await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)
-            assert seen.outcome is CallOutcome.DONE
+            assert seen.outcome is ToolOutcome.DONE
 
 
-REPLIES: dict[str, tuple[Reply, CallOutcome]] = {
-    "a page with 200": (Reply(200, b"<html>"), CallOutcome.UNKNOWN),
+REPLIES: dict[str, tuple[Reply, ToolOutcome]] = {
+    "a page with 200": (Reply(200, b"<html>"), ToolOutcome.UNKNOWN),
     "half a response": (
         Reply(200, b'{"jsonrpc": "2.0", ', "application/json"),
-        CallOutcome.UNKNOWN,
+        ToolOutcome.UNKNOWN,
     ),
-    "half an event": (Reply(200, b"data: {\n\n", "text/event-stream"), CallOutcome.UNKNOWN),
-    "an empty stream": (Reply(200, b"", "text/event-stream"), CallOutcome.UNKNOWN),
-    "accepted": (Reply(202), CallOutcome.UNKNOWN),
-    "forbidden": (Reply(403, b"<html>"), CallOutcome.UNKNOWN),
-    "gone": (Reply(410, b"<html>"), CallOutcome.UNKNOWN),
-    "a bad gateway": (Reply(502, b"<html>"), CallOutcome.UNKNOWN),
-    "not found": (Reply(404, b"<html>", delivered=False), CallOutcome.FAILED),
+    "half an event": (Reply(200, b"data: {\n\n", "text/event-stream"), ToolOutcome.UNKNOWN),
+    "an empty stream": (Reply(200, b"", "text/event-stream"), ToolOutcome.UNKNOWN),
+    "accepted": (Reply(202), ToolOutcome.UNKNOWN),
+    "forbidden": (Reply(403, b"<html>"), ToolOutcome.UNKNOWN),
+    "gone": (Reply(410, b"<html>"), ToolOutcome.UNKNOWN),
+    "a bad gateway": (Reply(502, b"<html>"), ToolOutcome.UNKNOWN),
+    "not found": (Reply(404, b"<html>", delivered=False), ToolOutcome.FAILED),
 }
 """What a proxy responds in place of the server, and the resulting outcome of the call."""
 
@@ -141,7 +141,7 @@ async def test_what_a_proxy_says_in_place_of_the_server_is_not_the_servers_refus
     async with server.over_http(behind=behind) as url:
         servers = ToolServers(config(web={"url": url}), first_pause=0.05)
         async with servers.running():
-            outcomes = dict[str, CallOutcome]()
+            outcomes = dict[str, ToolOutcome]()
             for name, (reply, _) in REPLIES.items():
                 await until(lambda: "web__add" in servers.tools)
                 proxies[0].reply = reply
@@ -154,9 +154,9 @@ async def test_what_a_proxy_says_in_place_of_the_server_is_not_the_servers_refus
 
 async def looked(servers: ToolServers) -> None:
     """Until a call that changes nothing succeeds; a connection that is just ending may take the first one."""
-    outcome: CallOutcome | None = None
+    outcome: ToolOutcome | None = None
     async with asyncio.timeout(WAIT_TIMEOUT):
-        while outcome is not CallOutcome.DONE:
+        while outcome is not ToolOutcome.DONE:
             await until(lambda: "web__look" in servers.tools)
             outcome = (await servers.call(servers.tools["web__look"], {}, WAIT_TIMEOUT)).outcome
 
