@@ -59,7 +59,7 @@ MAX_BEGUN_OF_TEAM = 10
 """The most of these that may belong to one workspace."""
 
 
-class Outcome(Enum):
+class ChoreOutcome(Enum):
     """How a chore ended."""
 
     DONE = auto()
@@ -72,14 +72,14 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChoreResult:
-    outcome: Outcome
+    outcome: ChoreOutcome
     then: tuple[Chore, ...] = ()
     """The chores that become due when it is done."""
 
 
-DONE = ChoreResult(Outcome.DONE)
-FAILED = ChoreResult(Outcome.FAILED)
-LATER = ChoreResult(Outcome.LATER)
+DONE = ChoreResult(ChoreOutcome.DONE)
+FAILED = ChoreResult(ChoreOutcome.FAILED)
+LATER = ChoreResult(ChoreOutcome.LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,15 +322,15 @@ class AfterWork:
         return FAILED
 
     async def _settle(self, claimed: ClaimedChore, result: ChoreResult) -> None:
-        if result.outcome is Outcome.LATER:
+        if result.outcome is ChoreOutcome.LATER:
             await self._chores.postpone(claimed, self._timing.chore_busy_pause, counted=False)
-        elif result.outcome is Outcome.FAILED and await self._is_tried_again(claimed):
+        elif result.outcome is ChoreOutcome.FAILED and await self._is_tried_again(claimed):
             pause = min(MAX_PAUSE, self._timing.chore_pause * 2 ** (claimed.tries - 1))
             late_effect = self._late_effects.get(claimed.chore, 0.0)
             counted = claimed.tries < MAX_TRIES
             await self._chores.postpone(claimed, max(pause, late_effect), counted=counted)
         else:
-            if result.outcome is Outcome.FAILED:
+            if result.outcome is ChoreOutcome.FAILED:
                 log.warning("chore_dropped", chore=claimed.chore)
             then = {chore: self._delay_of(chore) for chore in result.then}
             await self._chores.complete(claimed, then, self._delay_of(claimed.chore))

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from bot.answers.after_work import DONE, ChoreJob, ChoreResult, Outcome
+from bot.answers.after_work import DONE, ChoreJob, ChoreOutcome, ChoreResult
 from bot.answers.events import EventPublisher
 from bot.chats.auxiliary_calls import AuxiliaryCalls
 from bot.chats.title_text import clean_title
@@ -46,7 +46,7 @@ GRACE = 5.0
 """Seconds that a call may take beyond `Timing.longest_title`, the time at which a title is cut."""
 SLOW_AFTER = 5.0
 """Seconds after which a model that is still writing a title counts as failing, until it has finished."""
-_TITLED = ChoreResult(Outcome.DONE, then=(Chore.SHOW_TITLE, Chore.NAME_SESSION))
+_TITLED = ChoreResult(ChoreOutcome.DONE, then=(Chore.SHOW_TITLE, Chore.NAME_SESSION))
 
 
 class Titles:

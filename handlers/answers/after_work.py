@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from bot.answers.after_work import DONE, FAILED, LATER, ChoreJob, ChoreResult, DoChore, Outcome
+from bot.answers.after_work import DONE, FAILED, LATER, ChoreJob, ChoreOutcome, ChoreResult, DoChore
 from bot.domain import MessageRef, Status, Thread, User
 from bot.domain.chores import Chore
 from bot.observability import get_logger
@@ -124,7 +124,7 @@ class SlackAfterWork:
     ) -> ChoreResult:
         """A dead process may have shown it so late that it was not found; then a second one is removed."""
         await self._api_echo.show(slack, job.chat, job.answer, look_first=job.again)
-        return ChoreResult(Outcome.DONE, then=(Chore.FIND_STRAYS,)) if job.again else DONE
+        return ChoreResult(ChoreOutcome.DONE, then=(Chore.FIND_STRAYS,)) if job.again else DONE
 
     async def _remove_queued_reaction(
         self, slack: SlackClient, thread: Thread, job: ChoreJob

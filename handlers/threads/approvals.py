@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreResult, Outcome
+from bot.answers.after_work import DONE, FAILED, ChoreJob, ChoreOutcome, ChoreResult
 from bot.domain import Chat, Thread, User
 from bot.domain.chores import Chore
 from bot.domain.tool_calls import CallState, StoredCall
@@ -53,7 +53,7 @@ class Approvals:
         result = await self._show_all(slack, thread, job.chat, asked)
         if result is FAILED or all(map(_waits, await self._unshown(job.answer.id))):
             return result
-        return ChoreResult(Outcome.DONE, then=(Chore.SHOW_DECISIONS,))
+        return ChoreResult(ChoreOutcome.DONE, then=(Chore.SHOW_DECISIONS,))
 
     async def show_outcomes(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
         """Does `Chore.SHOW_DECISIONS`: shows the outcome of the other calls. Raises SlackError.
