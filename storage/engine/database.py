@@ -30,7 +30,7 @@ from storage.engine.failures import (
     failure_of,
 )
 from storage.engine.migrate import upgrade
-from storage.engine.outcome import TRANSACTION, Outcome, outcome_of
+from storage.engine.outcome import TRANSACTION, CommitOutcome, outcome_of
 
 _log = logging.getLogger(__name__)
 
@@ -158,27 +158,27 @@ class Database:
 
     async def _is_committed(self, transaction: int, failure: Failure) -> bool:
         """Whether a transaction with an unanswered COMMIT took effect; also False if the database can't be asked."""
-        outcome = Outcome.UNKNOWN if failure.down else Outcome.IN_PROGRESS
+        outcome = CommitOutcome.UNKNOWN if failure.down else CommitOutcome.IN_PROGRESS
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.database_outcome_timeout):
-                while outcome is Outcome.IN_PROGRESS:
+                while outcome is CommitOutcome.IN_PROGRESS:
                     outcome = await self._outcome(transaction)
         _log.warning("commit_unanswered", extra={"outcome": outcome})
-        return outcome is Outcome.COMMITTED
+        return outcome is CommitOutcome.COMMITTED
 
-    async def _outcome(self, transaction: int) -> Outcome:
+    async def _outcome(self, transaction: int) -> CommitOutcome:
         """After a moment `IN_PROGRESS`, also while the database does not respond; `UNKNOWN` if it is down."""
         try:
             async with self.read() as connection:
                 if (
                     outcome := await outcome_of(connection, transaction)
-                ) is not Outcome.IN_PROGRESS:
+                ) is not CommitOutcome.IN_PROGRESS:
                     return outcome
         except DatabaseFailed as error:
             if error.failure.down:
-                return Outcome.UNKNOWN
+                return CommitOutcome.UNKNOWN
         await asyncio.sleep(_OUTCOME_INTERVAL)
-        return Outcome.IN_PROGRESS
+        return CommitOutcome.IN_PROGRESS
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

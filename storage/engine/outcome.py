@@ -24,7 +24,7 @@ _STATUS = text("SELECT txid_status(:transaction)").bindparams(
 )
 
 
-class Outcome(StrEnum):
+class CommitOutcome(StrEnum):
     """The state of a transaction, in PostgreSQL's terms; or unknown, because the server must not be asked."""
 
     COMMITTED = "committed"
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-async def outcome_of(connection: AsyncConnection, transaction: int) -> Outcome:
+async def outcome_of(connection: AsyncConnection, transaction: int) -> CommitOutcome:
     """A transaction that the server no longer knows counts as aborted."""
     status = await connection.scalar(_STATUS, {"transaction": transaction})
-    return Outcome.ABORTED if status is None else Outcome(status)
+    return CommitOutcome.ABORTED if status is None else CommitOutcome(status)
