@@ -8,7 +8,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 
-def set_variables(env_file: str | Path | None) -> dict[str, str]:
+def all_variables(env_file: str | Path | None) -> dict[str, str]:
     """The variables of `env_file` and of the environment, which takes precedence; by name in capitals."""
     return file_variables(env_file) | {name.upper(): value for name, value in os.environ.items()}
 

@@ -14,7 +14,7 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from bot.config.access import AccessSettings
 from bot.config.chats import ChatSettings
-from bot.config.env_file import set_variables
+from bot.config.env_file import all_variables
 from bot.config.env_file_checks import check_env_file
 from bot.config.further_providers import read_further_providers
 from bot.config.misplaced_keys import misplaced_keys
@@ -64,7 +64,7 @@ class Settings(
             raise SettingsError("; ".join(_problems(error))) from None
         except UnreadableSetting as error:
             raise SettingsError(f"The settings cannot be read: {error}") from None
-        variables = set_variables(env_file)
+        variables = all_variables(env_file)
         if misplaced := list(misplaced_keys(settings)):
             raise SettingsError("; ".join(misplaced))
         settings._further_providers = read_further_providers(settings.bobbin_providers, variables)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from bot.config.env_file import file_variables, set_variables
+from bot.config.env_file import all_variables, file_variables
 from bot.config.env_file_checks import repeated_settings
 from bot.config.further_providers import variables_of
 from bot.config.settings import Settings
@@ -31,7 +31,7 @@ def suspicious_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
     BOBBIN_PROVIDERS; from the file, which belongs to Bobbin, all misspelt ones. One that resembles a
     setting which is set, too, is another program's.
     """
-    variables, in_file = set_variables(env_file), file_variables(env_file)
+    variables, in_file = all_variables(env_file), file_variables(env_file)
     known = [name.upper() for name in Settings.model_fields]
     further = variables.get("BOBBIN_PROVIDERS", "").replace(",", " ").split()
     known_of_further = [variable for name in further for variable in variables_of(name)]
