@@ -109,8 +109,10 @@ class AccessRules:
         )
 
 
-def standing_of(own_team: str | None, home_team: str, organisation: str) -> Standing | None:
-    """What an account's home workspace says about its standing in the workspace `home_team`; None if that is
+def standing_by_own_team(
+    own_team: str | None, home_team: str, organisation: str
+) -> Standing | None:
+    """What an account's own workspace says about its standing in the workspace `home_team`; None if that is
     inconclusive.
 
     `own_team`: id of its workspace, or of its organisation (`E…`). `organisation`: that of `home_team`; empty if it has

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from bot.access.access_control import Person
-from bot.access.rules import Standing, standing_of
+from bot.access.rules import Standing, standing_by_own_team
 from bot.answers.events import ACCESS_TOPIC
 from bot.domain import User
 from bot.errors import StorageError
@@ -139,7 +139,7 @@ def _standing(
     if account.get("is_stranger"):
         return Standing.OUTSIDER
     teams = (account.get("team_id"), of_org.get("enterprise_id"), *(of_org.get("teams") or ()))
-    standings = {standing_of(team, home_team, organisation) for team in teams if team}
+    standings = {standing_by_own_team(team, home_team, organisation) for team in teams if team}
     if Standing.MEMBER in standings:
         is_guest = account.get("is_restricted") or account.get("is_ultra_restricted")
         return Standing.GUEST if is_guest else Standing.MEMBER

@@ -12,7 +12,7 @@ from slack_bolt.response import BoltResponse
 
 from bot import strings
 from bot.access.access_control import Actor
-from bot.access.rules import Standing, Verdict, standing_of
+from bot.access.rules import Standing, Verdict, standing_by_own_team
 from bot.domain import User
 from bot.errors import StorageError
 from bot.languages.language import Language, using_language
@@ -129,7 +129,7 @@ class AccessCheck:
 
 
 def _actor(request: AccessRequest, slack: SlackClient) -> Actor:
-    standing = standing_of(request.own_team, slack.team, slack.organisation)
+    standing = standing_by_own_team(request.own_team, slack.team, slack.organisation)
     if request.own_team is None and not request.shared:
         standing = Standing.MEMBER
     return Actor(User(slack.team, request.user), request.channel, standing)

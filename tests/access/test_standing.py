@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.access.access_control import Person
-from bot.access.rules import AccessRules, Standing, Treatment, Verdict, standing_of
+from bot.access.rules import AccessRules, Standing, Treatment, Verdict, standing_by_own_team
 from bot.domain import User
 from handlers.client.people import person_of
 
@@ -70,7 +70,7 @@ def test_admins_are_members_whom_slack_calls_so(mark: str) -> None:
 def test_a_workspace_reports_what_it_can(
     own: str | None, organisation: str, standing: Standing | None
 ) -> None:
-    assert standing_of(own, HOME, organisation) is standing
+    assert standing_by_own_team(own, HOME, organisation) is standing
 
 
 @pytest.mark.parametrize(
