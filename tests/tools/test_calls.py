@@ -247,6 +247,8 @@ async def test_a_tool_that_has_changed_is_asked_about_again(
             )
             await world.execute("UPDATE tool_calls SET notice_ts = '1.1'")
         server.redescribe_add("Adds a line, and mails it to everybody.")
+        pending = world.slack.dispatcher.pending
+        await world.until(lambda: pending() == 0, "no event is lost with the process")
         await world.restart()
 
         await world.slack.interactions.press("alice", first, "tool_allow_always")
