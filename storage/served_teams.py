@@ -38,9 +38,10 @@ def in_served_team(serves: Serves, chat_id: ColumnElement[str]) -> ColumnElement
     return exists().where(chats.c.id == chat_id, serves(chats.c.team))
 
 
-def in_turns(team: Column[str], since: Column[Any]) -> tuple[ColumnElement[Any], Column[Any]]:
+def in_turns(team: Column[str], since: Column[Any]) -> tuple[ColumnElement[Any], ...]:
     """An order for rows of which only some are taken: each workspace's first, then each one's second, and so on.
 
-    So none keeps out those of others, however many of its own cannot be finished.
+    So none keeps out those of others, however many of its own cannot be finished. Chance decides which workspaces come
+    first, so those of which nothing can be finished keep out no others either, even if they are more than are taken.
     """
-    return func.row_number().over(partition_by=team, order_by=since), since
+    return func.row_number().over(partition_by=team, order_by=since), func.random()

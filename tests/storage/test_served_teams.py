@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.domain import Thread
@@ -16,6 +18,7 @@ from storage.installations import Installation, Installations
 from storage.served_teams import Serves, every_team, installed_teams, only_team
 from storage.statements.chores import add_chores
 from storage.successors import Successors
+from tests.deadlines import WAIT_TIMEOUT
 from tests.storage.chat_builder import ChatBuilder
 
 LONG, LAPSED = 600.0, 0.0
@@ -115,6 +118,27 @@ async def test_unfinished_successors(
         )
     found = await successors.without_thread(0.0, 100)
     assert {each.chat.team for each in found} == expected
+
+
+async def test_workspaces_whose_work_is_never_finished_keep_out_no_other(
+    database: Database, builder: ChatBuilder
+) -> None:
+    """Whatever is found, nothing of it is finished, and only some is taken at a time."""
+    requests, successors = ChatRequests(database), Successors(database)
+    teams = {f"T{number}" for number in range(30)}
+    for team in sorted(teams):
+        await requests.create(thread=Thread(team, "C1", "1.0"), ts="1.0", user="U1", text="Hi")
+        await successors.create_continuation(
+            (await builder.start("1.0", team=team)).chat, "U1", "C1"
+        )
+    asked, continued = set[str](), set[str]()
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        while asked != teams or continued != teams:
+            menus = {each.thread.team for each in await requests.without_menu(0.0, 10)}
+            threads = {each.chat.team for each in await successors.without_thread(0.0, 10)}
+            assert (len(menus), len(threads)) == (10, 10), "one of each workspace"
+            asked |= menus
+            continued |= threads
 
 
 async def test_a_workspace_that_installs_the_app_again_is_served_again(
