@@ -102,7 +102,7 @@ class ThinkingStatus:
         await self._until_responded()
         await self._stop_renewing()
         chores: dict[Chore, float] = {}
-        if self._may_be_shown or self._calls.may_come_late:
+        if self._may_be_shown or self._calls.may_have_effect:
             chores[Chore.CLEAR_STATUS] = self._delay(self._calls)
         if self._session.is_left:
             chores[Chore.END_SESSION] = self._delay(self._session.calls)

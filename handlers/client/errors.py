@@ -70,6 +70,8 @@ _NO_SUCH_METHOD_STATUSES = frozenset({404, 405, 410, 501})
 """How a server or proxy in Slack's place responds to a method that it does not support."""
 _PASSING_STATUSES = frozenset({408, 425, 429})
 """Client errors after which the same request may succeed."""
+_GATEWAY_TIMEOUT_STATUSES = frozenset({504, 522, 524})
+"""How a proxy tells that the server behind it did not respond; 522 and 524 are Cloudflare's."""
 _DISPENSABLE_METHODS = frozenset({START, "chat.postEphemeral", "reactions.add"})
 _DISPENSABLE_FAMILIES = ("agents.", "assistant.", "views.")
 """With the methods above: those that have a substitute, or whose absence loses nothing that anybody waits for."""
@@ -131,7 +133,7 @@ class OutcomeUnknown(SlackError):
 
 
 class Unanswered(OutcomeUnknown):
-    """There was no response: the call may also take effect later."""
+    """Slack did not respond, or not to the proxy between: the call may also take effect later."""
 
 
 TRANSIENT_RESULTS = frozenset(
@@ -155,6 +157,8 @@ def from_response(method: str, error: SlackApiError) -> SlackError:
         return RateLimited(method, _retry_after(getattr(response, "headers", {})))
     if not code and _is_not_offered(method, status):
         return SlackRejected(method, "unknown_method")
+    if status in _GATEWAY_TIMEOUT_STATUSES:
+        return Unanswered(f"{method}: HTTP {status}")
     if status >= 500 or code in _UNKNOWN_OUTCOME_CODES or not code:
         return OutcomeUnknown(f"{method}: HTTP {status} {code}".rstrip())
     return SlackRejected(method, code)

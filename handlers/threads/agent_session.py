@@ -45,7 +45,7 @@ class AgentSession:
     @property
     def is_left(self) -> bool:
         """Whether Slack may show its Stop control now, or may still come to show it."""
-        return self._processing or self.calls.may_come_late
+        return self._processing or self.calls.may_have_effect
 
     def start(self) -> None:
         """Shows the session as processing if the answer takes longer than a moment."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any
 
-from handlers.client.errors import OutcomeUnknown
+from handlers.client.errors import OutcomeUnknown, Unanswered
 from handlers.client.web_api import SlackClient
 
 
@@ -21,7 +21,7 @@ class Effect(Enum):
     DONE = auto()
     NONE = auto()
     UNKNOWN = auto()
-    """There was no response: it may have taken effect, or may still do so within `Timing.late_effect`."""
+    """It may have taken effect; if there was no response, it may still do so within `Timing.late_effect`."""
 
 
 class BriefCalls:
@@ -35,6 +35,8 @@ class BriefCalls:
         self._sent = 0
         """How many have been sent and wait for their response."""
         self._responded = asyncio.Event()
+        self.may_have_effect = False
+        """Whether the outcome of one is unknown."""
         self.may_come_late = False
         """Whether one was sent and never had a response, because it timed out or its caller was cancelled."""
 
@@ -67,8 +69,10 @@ class BriefCalls:
         self._sent += 1
         try:
             yield
-        except (asyncio.CancelledError, OutcomeUnknown):
-            self.may_come_late = True
+        except (asyncio.CancelledError, OutcomeUnknown) as error:
+            self.may_have_effect = True
+            if isinstance(error, (asyncio.CancelledError, Unanswered)):
+                self.may_come_late = True
             raise
         finally:
             self._sent -= 1

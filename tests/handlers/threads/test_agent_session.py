@@ -184,6 +184,24 @@ async def test_a_call_on_its_way_at_the_end_takes_effect_later_and_does_not_last
         await world.idle()
 
 
+@pytest.mark.parametrize("after_effect", [True, False])
+@pytest.mark.parametrize(("mode", "method"), slow_after(2, SIGNS))
+async def test_a_call_that_failed_inside_slack_delays_no_removal(
+    worlds: WorldFactory, method: str, mode: StreamMode, after_effect: bool
+) -> None:
+    """It has its response: what it left stands now, or never will."""
+    timing = patient_timing(session_start_delay=0.0, chore_pause=0.05, late_effect=ENDLESS)
+    async with worlds(bobbin_stream=mode, timing=timing) as world:
+        fault = world.slack.faults.add(method, "status", times=1000, after_effect=after_effect)
+        world.say(TEXT, rate=300)
+        thread = await world.start("Say it.")
+        await world.until(lambda: fault.hits, "the sign is to be shown")
+        assert await world.answered(thread) == [TEXT]
+        world.slack.faults.clear()
+        await world.idle()
+        assert signs(world) == []
+
+
 @pytest.mark.parametrize(("mode", "method"), slow_after(2, SIGNS))
 async def test_a_call_that_still_gets_its_response_at_the_end_delays_no_removal(
     worlds: WorldFactory, method: str, mode: StreamMode
