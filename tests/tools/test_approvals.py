@@ -297,3 +297,84 @@ async def test_a_question_on_its_way_when_a_process_ends_is_asked_once(
         assert asking(world, thread) == []
         assert len([m for m in world.replies(thread) if "Allowed by" in str(m)]) == 1
         assert server.effects == ["add x"]
+
+
+@pytest.mark.parametrize(
+    "method",
+    slow_after(
+        2,
+        [
+            "conversations.replies",
+            "assistant.threads.setStatus",
+            "agents.sessions.setStatus",
+            "users.info",
+            "reactions.add",
+            "chat.postEphemeral",
+        ],
+    ),
+)
+@pytest.mark.parametrize(
+    "fault",
+    [{"mode": "hang", "seconds": 3_600.0}, {"mode": "status", "status": 503}],
+    ids=["hangs", "fails"],
+)
+async def test_nothing_else_that_fails_keeps_an_approval_back(
+    worlds: WorldFactory, tmp_path: Path, method: str, fault: dict[str, Any]
+) -> None:
+    """The question, its press, the call and the answer, and the next question, while a method works no more."""
+    timing = patient_timing(status_end_timeout=0.05)
+    async with tooled(worlds, tmp_path, timing=timing) as (world, server):
+        world.leave_unfinished()  # what removes the signs fails, too
+        world.slack.faults.add(method, times=-1, **fault)
+        script(world, calling(("add", {"text": "x"}), saying="I add."), "Added.")
+        thread = await world.start("Add x.")
+        for number, text in enumerate(("x", "y"), 1):
+            (message,) = await world.until(lambda: asking(world, thread), f"question {number}")
+            await world.slack.interactions.press("alice", message, "tool_allow_once")
+            await world.until(lambda: not asking(world, thread), "the decision is shown")
+            assert (await world.answered(thread, number))[-1].endswith("Added.")
+            assert server.effects == [f"add {each}" for each in "xy"[:number]]
+            if text == "x":
+                script(world, calling(("add", {"text": "y"}), saying="I add."), "Added.")
+                await world.slack.conversations.say("alice", "general", "Add y.", thread)
+        world.slack.faults.clear()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    slow_after(
+        2,
+        [
+            {"mode": "hang", "seconds": 3_600.0, "after_effect": True},
+            {"mode": "status", "status": 503, "after_effect": True},
+            {"mode": "hang", "seconds": 3_600.0},
+            {"mode": "status", "status": 503},
+            {"mode": "lost"},
+            {"mode": "garbage"},
+            {"mode": "garbage", "after_effect": True},
+            {"mode": "ratelimited", "retry_after": 1},
+        ],
+    ),
+    ids=str,
+)
+async def test_a_question_whose_post_fails_is_asked_once(
+    worlds: WorldFactory, tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    """Whether or not the posts took effect: one message asks, and the call is made once."""
+    timing = patient_timing(late_effect=0.5, chore_pause=0.05, slack_call_timeout=1.0)
+    async with tooled(worlds, tmp_path, timing=timing) as (world, server):
+        world.say("Hello.")
+        thread = await world.start("Hello?")
+        await world.answered(thread)
+        await world.idle()
+        script(world, calling(("add", {"text": "x"})), "Added.")
+        failing = world.slack.faults.add("chat.postMessage", times=2, **fault)
+        await world.slack.conversations.say("alice", "general", "Add x.", thread)
+        (message,) = await world.until(lambda: asking(world, thread), "the question")
+        await world.slack.interactions.press("alice", message, "tool_allow_once")
+        await world.answered(thread, 2)
+        await world.idle()
+        assert failing.hits
+        assert asking(world, thread) == []
+        assert len([each for each in world.replies(thread) if "Allowed by" in str(each)]) == 1
+        assert server.effects == ["add x"]
