@@ -5,6 +5,7 @@ The bot itself is imported only by the commands that need it, so that `--help` i
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib.metadata import version
@@ -32,13 +33,39 @@ app = typer.Typer(
 )
 
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""A full or broken disk; a reader that left (EPIPE) ends the program in silence, as in a pipe to `head`."""
+
+
 def main() -> None:
     """The entry point of the `bobbin` command."""
     _open_closed_streams()
     if os.path.expanduser("~") == "~":
         # A user without an account, as in some containers. Runtimes set HOME to this, and libraries look for it.
         os.environ["HOME"] = "/"
-    app()
+    try:
+        _run_command()
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _discard_unwritten_output()
+        place = error.filename or "the output"
+        sys.exit(f"bobbin: {place} cannot be written ({error.strerror}): free disk space there")
+
+
+def _run_command() -> None:
+    """Runs the command; output that cannot be written fails here and not when the interpreter ends."""
+    try:
+        app()
+    finally:
+        sys.stdout.flush()
+
+
+def _discard_unwritten_output() -> None:
+    """Sends what is still buffered nowhere, because the interpreter would try again to write it, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _open_closed_streams() -> None:

@@ -72,6 +72,7 @@ async def usage(settings: Settings, since: date, by: GroupBy) -> list[Figures]:
     """`bobbin usage`: what was used since that day (UTC), in all workspaces."""
     database = Database.open(settings.database())
     try:
+        await database.migrate()
         return await Ledger(database).figures(since, by)
     finally:
         await database.close()

@@ -85,6 +85,29 @@ def test_it_runs_without_standard_streams(tmp_path: Path) -> None:
     assert (tmp_path / "bobbin" / "bobbin.sqlite3").exists()
 
 
+@pytest.mark.parametrize("arguments", ["--help", "usage", "export --user T1/U1 --format json"])
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, arguments: str) -> None:
+    """Whether the output is written at once or when the program ends; also before the first start."""
+    command = [sys.executable, "-m", "bot", *arguments.split()]
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | home,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=WAIT_TIMEOUT,
+        )
+    told = [line for line in done.stderr.splitlines() if '"event": "audit"' not in line]
+    expected = (
+        "bobbin: the output cannot be written (No space left on device): free disk space there"
+    )
+    assert (done.returncode, told) == (1, [expected])
+
+
 def test_make_says_that_python_is_too_old(tmp_path: Path) -> None:
     """Also a Python that cannot read the script which fetches the packages."""
     old = tmp_path / "python"
