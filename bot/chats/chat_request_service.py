@@ -26,7 +26,7 @@ from bot.chats.messages import (
     Outcome,
     RefusedRequest,
 )
-from bot.chats.models import ModelChoice, own_options
+from bot.chats.models import ModelChoice, menu_key, own_options
 from bot.domain import ModelRef, SharedFile, Thread, User
 from bot.domain.model_options import NO_OPTIONS, ModelOptions
 from bot.errors import ChatNotFound, LimitReached, StorageError
@@ -201,7 +201,7 @@ class ChatRequestService:
         if request.user != user.id:
             return ModelChosen(ModelChoiceOutcome.NOT_ASKER, request)
         if not request.open:
-            return ModelChosen(ModelChoiceOutcome.ALREADY_STARTED, request)
+            return ModelChosen(_after_start(request, key, options), request)
         model = self._models.by_key(key).ref
         if not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
@@ -354,3 +354,11 @@ def refusal_of(
     ):
         return HandleResult(Outcome.MODEL_CANNOT_SEE, model=model)
     return None
+
+
+def _after_start(request: ChatRequest, key: str, options: ModelOptions) -> ModelChoiceOutcome:
+    """What a choice means whose chat has already started."""
+    chosen = None if request.model is None else menu_key(request.model)
+    if (chosen, request.options) == (key, options):
+        return ModelChoiceOutcome.REPEATED
+    return ModelChoiceOutcome.ALREADY_STARTED

@@ -94,6 +94,8 @@ class ModelChoiceOutcome(StrEnum):
     NOT_ASKER = "not asker"
     """Only the user who asked may choose."""
     ALREADY_STARTED = "already started"
+    REPEATED = "repeated"
+    """The chat has already started with just this choice, as when Slack delivers it twice."""
     CHAT_FULL = "chat full"
     """The thread has a chat by now, and it has no room for the question."""
     MODEL_CANNOT_SEE = "model cannot see"

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from bot.answers.after_work import (
     DONE,
     FAILED,
@@ -243,6 +245,7 @@ HANGING = 100
 """Workspaces."""
 
 
+@pytest.mark.slow
 async def test_a_workspace_is_served_while_a_hundred_others_hang(migrated_url: str) -> None:
     """They take all places that a process has."""
     begun, done, goes_on = list[str](), list[str](), asyncio.Event()

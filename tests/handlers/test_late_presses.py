@@ -5,10 +5,12 @@ What it still does afterwards changes nothing, since every press has its effect 
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
+from bot import strings
 from bot.sandbox.journal import Delivery
 from bot.sandbox.models.scripts import ModelScript
 from tests.handlers.test_first_presses import CASES, ENDLESS, Case, FirstPress
@@ -74,3 +76,22 @@ async def test_a_stop_that_is_handled_late_stops_no_later_answer(world: World) -
     await world.until(lambda: world.stop_buttons(thread), "the button again")
     await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread, 2)
+
+
+async def test_a_choice_that_is_handled_late_says_nothing_and_another_choice_why(
+    world: World,
+) -> None:
+    """Its asker has what they chose; who presses another model in time is told that it was too late."""
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    await world.idle()
+    press = last_press(world)
+    await handle_again(world, press)
+    await world.idle()
+    assert world.whispers("alice") == []
+    other = copy.deepcopy(press.payload)
+    other["actions"][0]["selected_option"]["value"] = "openai:demo/storyteller"
+    await world.execute("DELETE FROM done_once")
+    await world.slack.dispatcher.request(press.kind, press.name, other)
+    await world.until(lambda: world.whispers("alice"), "the reason")
+    assert world.whispers("alice") == [strings.ALREADY_STARTED]
