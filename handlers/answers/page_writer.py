@@ -160,6 +160,7 @@ class PageWriter:
             self._calls.refund(START)
             return True
         cards = self._next_cards()
+        self._status.message_being_posted()
         posted = await post_once(
             partial(self._calls.start_stream, stream_chunks(chunk, cards)),
             self._recovery.find_lost_message,
@@ -264,6 +265,7 @@ class PageWriter:
         content = self._renderer.content(
             text, final, has_blocks=False, steps=self.cards.without_card()
         )
+        self._status.message_being_posted()
         posted = await post_once(
             partial(self._calls.post, content), self._recovery.find_lost_message, retry_limit=0.0
         )

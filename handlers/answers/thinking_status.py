@@ -38,6 +38,8 @@ class ThinkingStatus:
         self._task: asyncio.Task[None] | None = None
         self._may_be_shown = continued
         self._calling = False
+        self._renewed = False
+        """Whether a call has been in progress since the last message began to be posted."""
         self._text_is_complete = False
         self._text_is_visible = False
         self._steps: dict[int, tuple[Step, float]] = {}
@@ -75,10 +77,14 @@ class ThinkingStatus:
         if self._task is not None and self._task.done() and self._is_needed():
             self._task = asyncio.create_task(self._keep_shown())
 
+    def message_being_posted(self) -> None:
+        """A call that posts a message is about to be made."""
+        self._renewed = self._calling
+
     def message_posted(self) -> None:
-        """A new message has appeared: Slack clears the status itself, unless a renewal is in progress."""
-        self._may_be_shown = self._calling
-        if not self._calling:
+        """A new message has appeared: Slack clears the status itself, unless it was renewed during the call."""
+        self._may_be_shown = self._calling or (self._renewed and self._may_be_shown)
+        if not self._may_be_shown:
             self._shown, self._shown_beside_text = "", False
         self.message_edited()
 
@@ -171,7 +177,7 @@ class ThinkingStatus:
                 await self._changed.wait()
 
     async def _show(self, text: str) -> Effect:
-        self._calling = True
+        self._calling = self._renewed = True
         self._may_be_shown = self._may_be_shown or bool(text)
         beside_text = self._text_is_visible
         try:

@@ -156,6 +156,31 @@ async def test_a_workspace_without_the_status_method_is_called_once(world: World
     assert len(world.slack.calls_of(STATUS)) == 1
 
 
+@pytest.mark.parametrize(
+    ("mode", "method"),
+    [(StreamMode.EDIT, "chat.postMessage"), (StreamMode.NATIVE, "chat.startStream")],
+)
+async def test_a_status_renewed_while_a_message_is_posted_does_not_last(
+    worlds: WorldFactory, mode: StreamMode, method: str
+) -> None:
+    """Slack has posted the message and cleared the status, but its response is late: then comes the renewal."""
+    timing = patient_timing(status_refresh_interval=0.1, slack_call_timeout=ENDLESS)
+    async with worlds(bobbin_stream=mode, timing=timing) as world:
+        world.say(TEXT, rate=300)
+        thread = await world.ask("Say it.")
+        fault = world.slack.faults.add(
+            method, "slow", seconds=ENDLESS, after_effect=True, channel="C0GENERAL"
+        )
+        await world.choose(thread)
+        await world.until(lambda: fault.hits, "the first text")
+        before = len(world.slack.calls_of(STATUS))
+        await world.until(lambda: len(world.slack.calls_of(STATUS)) > before + 1, "the renewal")
+        world.slack.faults.release()
+        assert await world.answered(thread) == [TEXT]
+        await world.idle()
+        assert signs(world) == []
+
+
 @pytest.mark.parametrize(("mode", "method"), slow_after(2, SIGNS))
 async def test_a_call_on_its_way_at_the_end_takes_effect_later_and_does_not_last(
     worlds: WorldFactory, method: str, mode: StreamMode
