@@ -36,7 +36,7 @@ _RECONNECT_INTERVAL = 0.5
 _PROBE_INTERVAL = 1.0
 """Seconds between two probes of everything that Bobbin needs from Redis."""
 _SILENCE_LIMIT = 4.0
-"""Seconds without a response to the listener's pings after which its connection counts as dead and is replaced."""
+"""Seconds without a message after which the listener's connection counts as dead and is replaced."""
 _MAX_OUTBOX = 10_000
 """Events waiting to be sent; further ones are lost."""
 _PUBLISH_BATCH_SIZE = 500
@@ -211,16 +211,15 @@ class RedisCoordination:
             await asyncio.sleep(_RECONNECT_INTERVAL)
 
     async def _receive_all(self, pubsub: PubSub) -> None:
-        """Receives until the connection breaks or pings are not answered, since it may be dead in one direction
-        only.
+        """Receives until the connection breaks or falls silent, since it may be dead in one direction only.
+
+        Any message is a sign of life: responses to pings look different in each version of Redis's protocol.
         """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(_SILENCE_LIMIT) as silence:
             async for message in pubsub.listen():
-                if message["type"] == "pong":
-                    silence.reschedule(loop.time() + _SILENCE_LIMIT)
-                else:
-                    self._receive(message)
+                silence.reschedule(loop.time() + _SILENCE_LIMIT)
+                self._receive(message)
 
     async def _subscribe_to_late_topics(self, pubsub: PubSub) -> None:
         """Subscribes to topics that were added while the connection was being opened."""

@@ -243,6 +243,21 @@ async def test_an_url_that_cannot_be_used_is_a_mistake_in_the_settings(url: str)
 
 
 @pytest.mark.redis
+async def test_a_redis_that_is_well_is_never_lost(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In each version of its protocol, for longer than a listener may hear nothing."""
+    async with AsyncExitStack() as stack:
+        for protocol in (2, 3):
+            coordination = await open_coordination(
+                f"{redis_url}?protocol={protocol}", patient_timing()
+            )
+            stack.push_async_callback(coordination.close)
+        await asyncio.sleep(6.0)
+    assert caplog.messages == []
+
+
+@pytest.mark.redis
 async def test_coordination_recovers_when_redis_restarts(own_redis: RedisServer) -> None:
     writer, reader = [await open_coordination(own_redis.url, patient_timing()) for _ in range(2)]
     try:
