@@ -50,7 +50,9 @@ def main() -> None:
             raise
         _discard_unwritten_output()
         place = error.filename or "the output"
-        sys.exit(f"bobbin: {place} cannot be written ({error.strerror}): free disk space there")
+        sys.exit(
+            f"bobbin: {place} cannot be written ({error.strerror}): free disk space there, or write it elsewhere"
+        )
 
 
 def _run_command() -> None:

@@ -103,7 +103,8 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, arguments: str) -> 
         )
     told = [line for line in done.stderr.splitlines() if '"event": "audit"' not in line]
     expected = (
-        "bobbin: the output cannot be written (No space left on device): free disk space there"
+        "bobbin: the output cannot be written (No space left on device): "
+        "free disk space there, or write it elsewhere"
     )
     assert (done.returncode, told) == (1, [expected])
 

@@ -49,6 +49,16 @@ async def parked(world: World, text: str = "Add x.", *, calls: int = 1) -> str:
     return thread
 
 
+async def about_to_call(world: World) -> str:
+    """A thread in which one answer has ended; for the next one the model calls a tool."""
+    world.say("Hello.")
+    thread = await world.start("Hello?")
+    await world.answered(thread)
+    await world.idle()
+    script(world, calling(("add", {"text": "x"})), "Added.")
+    return thread
+
+
 def writing(world: World, thread: str) -> bool:
     """Whether the thread says that an answer is being written."""
     state = world.slack.workspace.thread_state("C0GENERAL", thread)
@@ -277,11 +287,7 @@ async def test_a_question_on_its_way_when_a_process_ends_is_asked_once(
     """The dead process's message comes late; only one message asks, and none keeps its buttons."""
     timing = patient_timing(late_effect=3.0, chore_pause=0.05, slack_call_timeout=1.0)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
-        world.say("Hello.")
-        thread = await world.start("Hello?")
-        await world.answered(thread)
-        await world.idle()
-        script(world, calling(("add", {"text": "x"})), "Added.")
+        thread = await about_to_call(world)
         fault = world.slack.faults.add("chat.postMessage", "slow", seconds=3_600.0)
         await world.slack.conversations.say("alice", "general", "Add x.", thread)
         await world.until(lambda: fault.hits, "it is being asked")
@@ -363,11 +369,7 @@ async def test_a_question_whose_post_fails_is_asked_once(
     """Whether or not the posts took effect: one message asks, and the call is made once."""
     timing = patient_timing(late_effect=0.5, chore_pause=0.05, slack_call_timeout=1.0)
     async with tooled(worlds, tmp_path, timing=timing) as (world, server):
-        world.say("Hello.")
-        thread = await world.start("Hello?")
-        await world.answered(thread)
-        await world.idle()
-        script(world, calling(("add", {"text": "x"})), "Added.")
+        thread = await about_to_call(world)
         failing = world.slack.faults.add("chat.postMessage", times=2, **fault)
         await world.slack.conversations.say("alice", "general", "Add x.", thread)
         (message,) = await world.until(lambda: asking(world, thread), "the question")
